@@ -1,0 +1,64 @@
+// Builds dist/: TypeScript with tsc -b, AssemblyScript kernels with asc. What did not change is not built again.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Each kernel module: its entry, its output, and the flags that are its own. Memory is imported, so that its owner decides on its size and sharing. */
+const WASM_TARGETS = JSON.parse(readFileSync(join(root, 'assembly/targets.json'), 'utf8'));
+
+const WASM_FLAGS = [
+  '--optimizeLevel',
+  '3',
+  '--shrinkLevel',
+  '0',
+  '--converge',
+  '--noAssert',
+  '--runtime',
+  'stub',
+  '--enable',
+  'simd',
+  '--importMemory',
+  '--noExportMemory',
+];
+
+export function build() {
+  for (const target of WASM_TARGETS) buildWasm(target);
+  run('typescript/bin/tsc', ['-b'], 'TypeScript');
+}
+
+function buildWasm({ entry, output, flags }) {
+  const source = join(root, 'assembly', entry);
+  if (!existsSync(source)) return;
+  const out = join(root, 'dist/wasm', output);
+  const stamp = `${out}.stamp`;
+  const inputs = digest(dirname(source), flags);
+  if (existsSync(out) && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
+  mkdirSync(dirname(out), { recursive: true });
+  run(
+    'assemblyscript/bin/asc.js',
+    [relative(root, source), '--outFile', relative(root, out), ...WASM_FLAGS, ...flags],
+    `kernels ${output}`,
+  );
+  writeFileSync(stamp, inputs);
+}
+
+function digest(folder, flags) {
+  const hash = createHash('sha256').update(JSON.stringify([WASM_FLAGS, flags]));
+  hash.update(readFileSync(join(root, 'package-lock.json')));
+  for (const name of readdirSync(folder, { recursive: true }).sort())
+    if (name.endsWith('.ts')) hash.update(name).update(readFileSync(join(folder, name)));
+  return hash.digest('hex');
+}
+
+function run(script, args, what) {
+  const done = spawnSync(process.execPath, [join(root, 'node_modules', script), ...args], { cwd: root, stdio: ['ignore', 2, 2] });
+  if (done.status === 0) return;
+  process.stderr.write(`fedstream: building ${what} failed; the lines above say why.\n`);
+  process.exit(1);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) build();

@@ -1,0 +1,39 @@
+// Makes a fresh clone ready: installs the packages that the lock file names and builds, each only where it is needed.
+import { spawnSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from './build.mjs';
+
+export const root = fileURLToPath(new URL('..', import.meta.url));
+
+const OLDEST_NODE = [20, 19];
+
+/** Checks Node, installs, builds. Prints what takes time to standard error. */
+export function setup() {
+  checkNode();
+  if (installNeeded()) {
+    process.stderr.write('fedstream: installing packages (npm ci)\n');
+    const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+    const done = spawnSync(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2] });
+    if (done.status !== 0)
+      fail('npm ci failed; its own lines above say why. Check the network and the npm registry, then run the command again.');
+  }
+  build();
+}
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return;
+  fail(`Node ${process.versions.node} is too old; install Node ${OLDEST_NODE.join('.')} or newer.`);
+}
+
+/** npm writes node_modules/.package-lock.json last: an older one than the lock file means an install that is missing or cut short. */
+function installNeeded() {
+  const installed = `${root}/node_modules/.package-lock.json`;
+  return !existsSync(installed) || statSync(installed).mtimeMs < statSync(`${root}/package-lock.json`).mtimeMs;
+}
+
+function fail(message) {
+  process.stderr.write(`fedstream: ${message}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,11 @@
+// `npm start`: sets the clone up and runs the main job; arguments after `--` go to `fedstream simulate`.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { root, setup } from './setup.mjs';
+
+setup();
+const child = spawn(process.execPath, [join(root, 'bin/fedstream.mjs'), 'simulate', ...process.argv.slice(2)], { stdio: 'inherit' });
+// Ctrl-C reaches the child by itself (same terminal); this process only waits for it to put its state in order.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => child.kill('SIGTERM'));
+child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));

@@ -1,0 +1,34 @@
+// `npm test`: sets the clone up, runs the whole suite, and closes with `N passed, N failed` alone on the last line.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { root, setup } from './setup.mjs';
+
+setup();
+const folder = mkdtempSync(join(tmpdir(), 'fedstream-test-'));
+const report = join(folder, 'report.json');
+const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+const args = [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)];
+const done = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+const closing = closingLine(report);
+rmSync(folder, { recursive: true, force: true });
+process.stdout.write(`${closing.line}\n`);
+process.exit(done.status === 0 && closing.failed === 0 && closing.passed > 0 ? 0 : 1);
+
+/** Counted from the runner's own report; a suite that could not even be loaded counts as one failure. */
+function closingLine(path) {
+  let result;
+  try {
+    result = JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return { passed: 0, failed: 1, line: '0 passed, 1 failed' };
+  }
+  const broken = result.testResults.filter(
+    (suite) => suite.status === 'failed' && suite.assertionResults.every((test) => test.status !== 'failed'),
+  ).length;
+  const passed = result.numPassedTests;
+  const failed = result.numFailedTests + broken;
+  const skipped = result.numPendingTests + result.numTodoTests;
+  return { passed, failed, line: `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}` };
+}

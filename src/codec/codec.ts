@@ -1,0 +1,42 @@
+// The codec contract: float32 to bytes and back, a chunk at a time.
+import type { Encoding } from '../tensor/manifest.js';
+
+/** What a codec learns of a whole tensor before it codes its chunks (nested scales: the mean of the block scales). */
+export interface Prepared {
+  /** CODECS, nested scales: mean(absmax), accumulated in float64, rounded to float32. */
+  readonly offset: number;
+}
+
+/** Sees every chunk of a tensor, in order, before the first is coded. */
+export interface Preparation {
+  push(chunk: Float32Array): void;
+  finish(): Prepared;
+}
+
+export interface EncodeReport {
+  /** Values beyond the range of the code that were saturated (fp16). */
+  readonly saturated: number;
+}
+
+/**
+ * A codec: `encode` and `decode` work on one chunk that begins at a multiple of `blockSize` and are exact by CODECS.md.
+ * Layout of a coded chunk: `docs/spec/codecs.md`. Stateless; safe to share.
+ */
+export interface Codec {
+  readonly encoding: Encoding;
+  /** A chunk begins at a multiple of this many elements; 1 for the casts. */
+  readonly blockSize: number;
+  /** Exact bytes of a coded chunk of `elements`. */
+  encodedBytes(elements: number): number;
+  /** Only where a tensor must be seen whole before it is coded. */
+  prepare?(): Preparation;
+  /** Codes `from` into `to` (exactly `encodedBytes`). Throws `non-finite` with the index in its message; `to` is then undefined. */
+  encode(from: Float32Array, to: Uint8Array, prepared?: Prepared): EncodeReport;
+  /** Decodes `to.length` elements; throws `bad-manifest` where `from` is not exactly their size. */
+  decode(from: Uint8Array, to: Float32Array): void;
+  /** `into[i] = fround(into[i] + fround(weight * decoded[i]))`. */
+  accumulate(from: Uint8Array, weight: number, into: Float32Array): void;
+}
+
+/** The codecs a program has, by name; given to whoever needs them, never registered in a global. */
+export type CodecTable = Readonly<Record<string, (encoding: Encoding) => Codec>>;

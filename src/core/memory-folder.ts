@@ -1,0 +1,119 @@
+// A folder in memory: for tests, for pages, and for runs that leave nothing behind.
+import { FedStreamError } from './errors.js';
+import type { Folder, ReadableFile, WritableFile } from './storage.js';
+import { checkName } from './storage-name.js';
+
+interface Blob {
+  bytes: Uint8Array;
+  sizeBytes: number;
+}
+
+/** A new, empty folder that lives as long as the object does. */
+export function memoryFolder(label = 'memory'): Folder {
+  return new MemoryFolder(new Map(), '', label);
+}
+
+class MemoryFolder implements Folder {
+  readonly label: string;
+  readonly #blobs: Map<string, Blob>;
+  readonly #prefix: string;
+
+  constructor(blobs: Map<string, Blob>, prefix: string, label: string) {
+    this.#blobs = blobs;
+    this.#prefix = prefix;
+    this.label = label;
+  }
+
+  async open(name: string): Promise<ReadableFile> {
+    const blob = this.#blobs.get(this.#key(name));
+    if (!blob) throw new FedStreamError('not-found', `there is no file ${this.label}/${name}`);
+    return new MemoryReadable(blob, `${this.label}/${name}`);
+  }
+
+  async create(name: string, options?: { keep?: boolean }): Promise<WritableFile> {
+    const key = this.#key(name);
+    const old = options?.keep ? this.#blobs.get(key) : undefined;
+    const blob = old ?? { bytes: new Uint8Array(1024), sizeBytes: 0 };
+    this.#blobs.set(key, blob);
+    return new MemoryWritable(blob);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    const blob = this.#blobs.get(this.#key(from));
+    if (!blob) throw new FedStreamError('not-found', `there is no file ${this.label}/${from}`);
+    this.#blobs.delete(this.#key(from));
+    this.#blobs.set(this.#key(to), blob);
+  }
+
+  async remove(name: string): Promise<void> {
+    const key = this.#key(name);
+    for (const other of [...this.#blobs.keys()]) if (other === key || other.startsWith(`${key}/`)) this.#blobs.delete(other);
+  }
+
+  async sizeBytes(name: string): Promise<number | undefined> {
+    return this.#blobs.get(this.#key(name))?.sizeBytes;
+  }
+
+  async list(name?: string): Promise<string[]> {
+    const prefix = name === undefined ? this.#prefix : `${this.#key(name)}/`;
+    const found = new Set<string>();
+    for (const key of this.#blobs.keys()) {
+      if (key.startsWith(prefix)) found.add(key.slice(prefix.length).split('/')[0] as string);
+    }
+    return [...found].sort();
+  }
+
+  folder(name: string): Folder {
+    return new MemoryFolder(this.#blobs, `${this.#key(name)}/`, `${this.label}/${name}`);
+  }
+
+  #key(name: string): string {
+    return this.#prefix + checkName(name);
+  }
+}
+
+class MemoryReadable implements ReadableFile {
+  readonly #blob: Blob;
+  readonly #label: string;
+
+  constructor(blob: Blob, label: string) {
+    this.#blob = blob;
+    this.#label = label;
+  }
+
+  get sizeBytes(): number {
+    return this.#blob.sizeBytes;
+  }
+
+  read(into: Uint8Array, position: number): void {
+    const end = position + into.length;
+    if (position < 0 || end > this.#blob.sizeBytes) {
+      throw new FedStreamError('io', `${this.#label} ends at ${this.#blob.sizeBytes}, bytes up to ${end} were asked for`);
+    }
+    into.set(this.#blob.bytes.subarray(position, end));
+  }
+
+  close(): void {}
+}
+
+class MemoryWritable implements WritableFile {
+  readonly #blob: Blob;
+
+  constructor(blob: Blob) {
+    this.#blob = blob;
+  }
+
+  write(bytes: Uint8Array, position: number): void {
+    const end = position + bytes.length;
+    if (end > this.#blob.bytes.length) {
+      const grown = new Uint8Array(Math.max(end, this.#blob.bytes.length * 2));
+      grown.set(this.#blob.bytes.subarray(0, this.#blob.sizeBytes));
+      this.#blob.bytes = grown;
+    }
+    this.#blob.bytes.set(bytes, position);
+    this.#blob.sizeBytes = Math.max(this.#blob.sizeBytes, end);
+  }
+
+  sync(): void {}
+  close(): void {}
+}

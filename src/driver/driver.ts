@@ -1,0 +1,45 @@
+// The driver contract: what every transport gives the layers above it.
+
+/** Where and how to connect; what a driver does not know it ignores. */
+export interface DriverOptions {
+  readonly signal?: AbortSignal;
+  /** Frames above this are refused, in both directions (`limit`). */
+  readonly maxFrameBytes?: number;
+  /** How long to wait for a connection. */
+  readonly connectTimeoutMs?: number;
+}
+
+/**
+ * A connection carries frames, whole and in order, both ways. Iterate it once to read.
+ * Back-pressure is part of it: who does not ask for the next frame stops the other side within the driver's buffers.
+ */
+export interface Connection extends AsyncIterable<Uint8Array> {
+  /** For messages to a person: `127.0.0.1:50123`. */
+  readonly peer: string;
+  /**
+   * Sends one frame, given in parts so that a payload is not copied behind its prefix. Calls keep their order without being awaited.
+   * The parts belong to the driver until the promise resolves, which is when the next frame is welcome. Rejects with `closed`.
+   */
+  send(...parts: readonly Uint8Array[]): Promise<void>;
+  /** Ends the connection: what was sent is flushed unless `reason` is an error. Idempotent. */
+  close(reason?: Error): Promise<void>;
+  /** Resolves once both directions have ended, with the error that ended them, if one did. Never rejects. */
+  readonly closed: Promise<Error | undefined>;
+}
+
+export interface Listener {
+  /** The URL that a client can connect to, with the port that the system chose. */
+  readonly url: string;
+  /** Ends listening; connections that were accepted live on. */
+  close(): Promise<void>;
+}
+
+export interface Driver {
+  readonly schemes: readonly string[];
+  connect(url: string, options?: DriverOptions): Promise<Connection>;
+  /** Missing where a platform cannot listen (a page). `accept` is called for each connection and owns it. */
+  listen?(url: string, accept: (connection: Connection) => void, options?: DriverOptions): Promise<Listener>;
+}
+
+/** 4 MiB and a little: a 1 MiB chunk of any codec with its prefix fits many times over. */
+export const DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024 + 4096;

@@ -1,0 +1,33 @@
+// The lazy state dict: a manifest, and on demand its bytes in chunks.
+import type { Manifest, TensorEntry } from './manifest.js';
+
+/** A run of whole chunks, counted over the manifest: `first` is the first, `end` the one after the last. */
+export interface ChunkRange {
+  readonly first: number;
+  readonly end: number;
+}
+
+/** One chunk of one tensor, coded as its tensor's encoding says. */
+export interface Chunk {
+  readonly tensor: TensorEntry;
+  /** Position in `manifest.tensors`. */
+  readonly tensorIndex: number;
+  /** Position among all chunks of the manifest. */
+  readonly index: number;
+  /** First element of the chunk in the tensor, flattened in C order. */
+  readonly firstElement: number;
+  readonly elements: number;
+  /** Borrowed: valid until the next chunk is asked for. Whoever keeps it copies it; nobody but its owner writes to it. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * A model that nobody holds. `chunks` gives the bytes in manifest order, and may be called again (each call reads anew).
+ * A filter is a function from one to another.
+ */
+export interface StateDict {
+  readonly manifest: Manifest;
+  chunks(range?: ChunkRange): AsyncIterable<Chunk>;
+  /** Lets files go; a state dict over memory has none. */
+  close?(): void | Promise<void>;
+}
