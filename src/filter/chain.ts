@@ -1,0 +1,69 @@
+// Filters as data: what a job says of the four points, and the chains that it becomes.
+import { z } from 'zod';
+import { delta, undelta } from './delta.js';
+import { FILTER_POINTS, type Filter, type FilterPoint } from './filter.js';
+import { encodingByPolicy, isLossy, type Policy, policySchema } from './policy.js';
+import { dequantize, quantize } from './quantize.js';
+import { exclude, include } from './select.js';
+
+const patterns = z.array(z.string().min(1)).min(1);
+
+/** One filter of a job. */
+export const filterSpecSchema = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('exclude'), patterns }),
+  z.strictObject({ type: z.literal('include'), patterns }),
+  z.strictObject({ type: z.literal('delta') }),
+  z.strictObject({ type: z.literal('undelta') }),
+  z.strictObject({ type: z.literal('quantize'), codec: policySchema }),
+  z.strictObject({ type: z.literal('dequantize') }),
+]);
+
+export type FilterSpec = z.output<typeof filterSpecSchema>;
+
+export const filterSpecsSchema = z.partialRecord(z.enum(FILTER_POINTS), z.array(filterSpecSchema));
+
+export interface FilterSettings {
+  /** Short for quantize and dequantize, mirrored, at all four points. */
+  readonly quantize: Policy;
+  /** Results travel as updates; by default where quantizing loses anything, since an update's error is far smaller than a model's. */
+  readonly delta?: boolean;
+  /** Further filters: before the short ones where a message leaves, after them where it is accepted. */
+  readonly filters?: Partial<Record<FilterPoint, readonly FilterSpec[]>>;
+}
+
+/** The four chains, as data: own filters first on the way out, last on the way in. */
+export function filterPlan(settings: FilterSettings): Record<FilterPoint, readonly FilterSpec[]> {
+  const own = (point: FilterPoint): readonly FilterSpec[] => settings.filters?.[point] ?? [];
+  const lossy = isLossy(settings.quantize);
+  const coded: FilterSpec[] = lossy ? [{ type: 'quantize', codec: settings.quantize }] : [];
+  const decoded: FilterSpec[] = lossy ? [{ type: 'dequantize' }] : [];
+  const sendsDelta = settings.delta ?? lossy;
+  return {
+    'task-out': [...own('task-out'), ...coded],
+    'task-in': [...decoded, ...own('task-in')],
+    'result-out': [...own('result-out'), ...(sendsDelta ? [{ type: 'delta' } as const] : []), ...coded],
+    'result-in': [...decoded, ...(sendsDelta ? [{ type: 'undelta' } as const] : []), ...own('result-in')],
+  };
+}
+
+/** The filters of a chain. */
+export function filterChain(specs: readonly FilterSpec[]): Filter[] {
+  return specs.map(toFilter);
+}
+
+function toFilter(spec: FilterSpec): Filter {
+  switch (spec.type) {
+    case 'exclude':
+      return exclude(spec.patterns);
+    case 'include':
+      return include(spec.patterns);
+    case 'delta':
+      return delta();
+    case 'undelta':
+      return undelta();
+    case 'quantize':
+      return quantize(encodingByPolicy(spec.codec));
+    case 'dequantize':
+      return dequantize();
+  }
+}

@@ -1,0 +1,68 @@
+// Which codec each tensor gets: rules by name pattern, size and dtype.
+import picomatch from 'picomatch';
+import { z } from 'zod';
+import { parseCodecName } from '../codec/codec-name.js';
+import { DTYPES, type Dtype, elementCount, isDtype } from '../tensor/dtype.js';
+import { type Encoding, RAW, type TensorEntry } from '../tensor/manifest.js';
+
+const codecName = z.string().transform((name, context) => {
+  try {
+    parseCodecName(name);
+    return name;
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+    return z.NEVER;
+  }
+});
+
+const dtypeName = z
+  .string()
+  .refine(isDtype, { error: (issue) => `${JSON.stringify(issue.input)} is no dtype; one of ${Object.keys(DTYPES).join(', ')}` });
+
+/** A codec's name for every tensor, or rules: the first that matches by name, then by dtype, then the default. */
+export const policySchema = z.union([
+  codecName,
+  z.strictObject({
+    default: codecName.default('nf4'),
+    /** Glob pattern of tensor names → codec, first match wins. */
+    names: z.record(z.string().min(1), codecName).default({}),
+    /** Dtype → codec. */
+    dtypes: z.record(dtypeName, codecName).default({}),
+    /** Tensors with fewer elements stay as they are. */
+    minElements: z.int().min(0).default(0),
+  }),
+]);
+
+export type Policy = z.output<typeof policySchema>;
+
+/** The encoding of each tensor; a dtype that no codec may quantize stays as it is. */
+export function encodingByPolicy(policy: Policy): (tensor: TensorEntry) => Encoding {
+  if (typeof policy === 'string') {
+    const encoding = parseCodecName(policy);
+    return (tensor) => (DTYPES[tensor.dtype].quantizable ? encoding : RAW);
+  }
+  const names = Object.entries(policy.names).map(([pattern, codec]) => ({
+    test: picomatch(pattern, { dot: true }),
+    encoding: parseCodecName(codec),
+  }));
+  const dtypes = new Map<Dtype, Encoding>(Object.entries(policy.dtypes).map(([dtype, codec]) => [dtype as Dtype, parseCodecName(codec)]));
+  const fallback = parseCodecName(policy.default);
+  return (tensor) => {
+    if (!DTYPES[tensor.dtype].quantizable) return RAW;
+    const byName = names.find((rule) => rule.test(tensor.name));
+    if (byName) return byName.encoding;
+    if (elementCount(tensor.shape) < policy.minElements) return RAW;
+    return dtypes.get(tensor.dtype) ?? fallback;
+  };
+}
+
+/** Whether any tensor can come back from this policy different from how it went in. */
+export function isLossy(policy: Policy): boolean {
+  const codecs = typeof policy === 'string' ? [policy] : [policy.default, ...Object.values(policy.names), ...Object.values(policy.dtypes)];
+  return codecs.some((name) => parseCodecName(name).codec !== 'raw');
+}
+
+/** The policy in a word or two, for people. */
+export function policyLabel(policy: Policy): string {
+  return typeof policy === 'string' ? policy : `${policy.default} with rules`;
+}

@@ -1,0 +1,33 @@
+// A state dict of some of another's tensors, without reading a byte of the others.
+import { chunkPlaces, tensorRange } from '../tensor/chunks.js';
+import type { Manifest, TensorEntry } from '../tensor/manifest.js';
+import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
+
+/** The tensors of `model` that `keep` accepts, in their order; names tied to a tensor that is left out go with it. */
+export function selectTensors(model: StateDict, keep: (tensor: TensorEntry) => boolean): StateDict {
+  const kept: number[] = [];
+  for (const [index, tensor] of model.manifest.tensors.entries()) if (keep(tensor)) kept.push(index);
+  const tensors = kept.map((index) => model.manifest.tensors[index] as TensorEntry);
+  const names = new Set(tensors.map((tensor) => tensor.name));
+  const tied = Object.fromEntries(Object.entries(model.manifest.tied).filter(([, name]) => names.has(name)));
+  const manifest: Manifest = { ...model.manifest, tensors, tied };
+  return { manifest, chunks: (range) => selectedChunks(model, manifest, kept, range), close: () => model.close?.() };
+}
+
+async function* selectedChunks(model: StateDict, manifest: Manifest, kept: readonly number[], range?: ChunkRange): AsyncGenerator<Chunk> {
+  const places = chunkPlaces(manifest, range);
+  let next = places.next();
+  while (!next.done) {
+    const { tensorIndex, firstElement, index } = next.value;
+    const source = tensorRange(model.manifest, kept[tensorIndex] as number);
+    const skipped = firstElement / manifest.chunkElements;
+    let wanted = 0;
+    while (!next.done && next.value.tensorIndex === tensorIndex) {
+      wanted++;
+      next = places.next();
+    }
+    const first = source.first + skipped;
+    let at = index;
+    for await (const chunk of model.chunks({ first, end: first + wanted })) yield { ...chunk, tensorIndex, index: at++ };
+  }
+}

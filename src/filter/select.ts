@@ -1,0 +1,37 @@
+// Filters that leave tensors out, by name pattern: exclude and include.
+import picomatch from 'picomatch';
+import { FedStreamError } from '../core/errors.js';
+import type { TensorEntry } from '../tensor/manifest.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { Filter } from './filter.js';
+import { selectTensors } from './select-tensors.js';
+
+/** Leaves out the tensors whose name matches one of the glob patterns (`*norm*`, `model.layers.0.**`). */
+export function exclude(patterns: readonly string[]): Filter {
+  const matches = matcher(patterns);
+  return (model) =>
+    nonEmpty(
+      selectTensors(model, (tensor) => !matches(tensor)),
+      `exclude ${patterns.join(', ')}`,
+    );
+}
+
+/** Keeps only the tensors whose name matches one of the glob patterns. */
+export function include(patterns: readonly string[]): Filter {
+  const matches = matcher(patterns);
+  return (model) => nonEmpty(selectTensors(model, matches), `include ${patterns.join(', ')}`);
+}
+
+function matcher(patterns: readonly string[]): (tensor: TensorEntry) => boolean {
+  if (patterns.length === 0) throw new FedStreamError('bad-argument', 'a filter by name needs at least one pattern, such as "*norm*"');
+  const test = picomatch([...patterns], { dot: true });
+  return (tensor) => test(tensor.name);
+}
+
+function nonEmpty(model: StateDict, what: string): StateDict {
+  if (model.manifest.tensors.length > 0) return model;
+  throw new FedStreamError(
+    'bad-argument',
+    `the filter "${what}" leaves no tensor; check its patterns against \`fedstream inspect\` of the model`,
+  );
+}

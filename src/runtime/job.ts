@@ -1,0 +1,153 @@
+// A job: what to train, on what, how it travels. Data only; validated with messages that name the field.
+import { z } from 'zod';
+import { FedStreamError } from '../core/errors.js';
+import { filterSpecsSchema } from '../filter/chain.js';
+import { policySchema } from '../filter/policy.js';
+
+/** Names of sites and runs: they become file names and log fields. */
+export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+const name = z
+  .string()
+  .regex(NAME_PATTERN, 'must be 1 to 64 letters, digits, dots, dashes or underscores, and begin with a letter or digit');
+const positive = z.number().positive();
+const count = z.int().min(1);
+
+const modelSchema = z.union(
+  [
+    z.strictObject({ path: z.string().min(1) }),
+    z.strictObject({
+      hiddenSize: count.max(16_384).default(128),
+      layers: count.max(256).default(4),
+      heads: count.max(256).default(4),
+      kvHeads: count.max(256).default(2),
+      ffnSize: count.max(65_536).default(352),
+      /** Size of the byte-level BPE that is trained on the job's own data. */
+      vocabularySize: z.int().min(264).max(200_000).default(512),
+      tied: z.boolean().default(true),
+      ropeTheta: positive.default(10_000),
+      rmsEps: positive.default(1e-5),
+    }),
+  ],
+  {
+    error:
+      'must be {"path": "a Hugging Face folder"}, or a configuration of hiddenSize, layers, heads, kvHeads, ffnSize, vocabularySize, tied, ropeTheta, rmsEps',
+  },
+);
+
+const splitSchema = z.union([z.literal('iid'), z.literal('category'), z.strictObject({ dirichlet: positive })], {
+  error: 'must be "iid", "category" or {"dirichlet": alpha}',
+});
+
+const dataSchema = z.union(
+  [
+    z.strictObject({ generated: count.max(10_000_000) }),
+    z.strictObject({ path: z.string().min(1), split: splitSchema.default('iid') }),
+    z.strictObject({ files: z.record(name, z.string().min(1)) }),
+  ],
+  { error: 'must be {"generated": count}, {"path": "file", "split": "iid"} or {"files": {"site": "file"}}' },
+);
+
+const trainSchema = z.strictObject({
+  /** Optimizer steps of a site in a round; `localEpochs` passes over its data where this is missing. */
+  localSteps: count.optional(),
+  localEpochs: count.default(1),
+  batchSize: count.max(65_536).default(32),
+  /** Micro-batches a step. */
+  accumulate: count.max(4096).default(1),
+  maxTokens: z.int().min(8).max(131_072).default(64),
+  learningRate: positive.default(3e-3),
+  schedule: z.enum(['constant', 'cosine']).default('cosine'),
+  warmupSteps: z.int().min(0).default(20),
+  weightDecay: z.number().min(0).default(0.01),
+  beta1: z.number().min(0).lt(1).default(0.9),
+  beta2: z.number().min(0).lt(1).default(0.95),
+  epsilon: positive.default(1e-8),
+  clipNorm: positive.default(1),
+  /** Whether AdamW's moments live on from round to round (on the site's disk), or start anew. */
+  optimizerState: z.enum(['keep', 'reset']).default('keep'),
+});
+
+/** `job.json`. Every field has a default; unknown fields are errors. */
+export const jobSchema = z.strictObject({
+  name: name.optional(),
+  seed: z.int().min(0).max(0xffffffff).default(17),
+  rounds: count.max(100_000).default(5),
+  /** How many sites (`site-1`, …), or their names. */
+  sites: z.union([count.max(10_000), z.array(name).min(1)], { error: 'must be a number of sites or a list of their names' }).default(3),
+  /** Results that a round needs; by default all but a third, rounded up. */
+  quorum: count.optional(),
+  /** A site that sends nothing for this long is given up for the round. */
+  stragglerMs: z.int().min(100).default(120_000),
+  /** A connection that is silent for this long is dead. */
+  idleMs: z.int().min(1_000).default(30_000),
+  model: modelSchema.prefault({}),
+  data: dataSchema.default({ generated: 6000 }),
+  /** Held out from training and used to evaluate the global model. */
+  validationFraction: z.number().min(0).max(0.5).default(0.1),
+  /** At most so many held-out samples are used. */
+  validationSamples: count.default(400),
+  train: trainSchema.prefault({}),
+  quantize: policySchema.default('nf4'),
+  delta: z.boolean().optional(),
+  filters: filterSpecsSchema.optional(),
+  streaming: z.enum(['regular', 'container', 'file']).default('file'),
+  selection: z.enum(['loss', 'exactMatch']).default('loss'),
+  earlyStop: z.strictObject({ patience: count, minDelta: z.number().min(0).default(0) }).optional(),
+});
+
+export type Job = z.output<typeof jobSchema>;
+export type JobInput = z.input<typeof jobSchema>;
+
+/** For `job.ts` files: the types of the fields while writing, the same validation when it is used. */
+export function defineJob(job: JobInput): JobInput {
+  return job;
+}
+
+/** The job with its defaults; `bad-job` names every field that is wrong, in one line. */
+export function parseJob(value: unknown, source: string): Job {
+  const parsed = jobSchema.safeParse(value);
+  if (!parsed.success) throw new FedStreamError('bad-job', `${source}: ${describeIssues(parsed.error.issues)}`);
+  const job = parsed.data;
+  const sites = siteNames(job);
+  if (new Set(sites).size !== sites.length) throw new FedStreamError('bad-job', `${source}: sites: a name stands there twice`);
+  if (job.quorum !== undefined && job.quorum > sites.length) {
+    throw new FedStreamError('bad-job', `${source}: quorum: ${job.quorum} results are asked of ${sites.length} sites`);
+  }
+  if ('hiddenSize' in job.model && job.model.heads % job.model.kvHeads !== 0) {
+    throw new FedStreamError('bad-job', `${source}: model.kvHeads: ${job.model.heads} heads cannot share ${job.model.kvHeads}`);
+  }
+  if ('hiddenSize' in job.model && (job.model.hiddenSize / job.model.heads) % 2 !== 0) {
+    throw new FedStreamError('bad-job', `${source}: model.heads: hiddenSize / heads must be an even number, for the rotary embedding`);
+  }
+  return job;
+}
+
+/** The names of the job's sites, in order. */
+export function siteNames(job: Job): string[] {
+  if ('files' in job.data) return Object.keys(job.data.files).sort();
+  if (Array.isArray(job.sites)) return [...job.sites];
+  return Array.from({ length: job.sites }, (_, index) => `site-${index + 1}`);
+}
+
+/** Results that a round needs. */
+export function quorumOf(job: Job): number {
+  return job.quorum ?? Math.max(1, Math.ceil((siteNames(job).length * 2) / 3));
+}
+
+function describeIssues(issues: readonly z.core.$ZodIssue[]): string {
+  return issues.map(describeIssue).join('; ');
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  const at = issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const fields = issue.keys.map((key) => (at ? `${at}.${key}` : key)).join(', ');
+    return `${fields}: unknown field; see docs/job.md for the fields there are`;
+  }
+  if (issue.code === 'invalid_union') {
+    const inner = issue.errors.flat().find((other) => other.code === 'custom' || other.code === 'unrecognized_keys');
+    if (inner) return describeIssue({ ...inner, path: [...issue.path, ...inner.path] });
+  }
+  return `${at || 'job'}: ${issue.message}`;
+}

@@ -1,0 +1,52 @@
+// The executor: what a site does with a task, whatever trainer it has and however the model came.
+
+import type { CodecTable } from '../codec/codec.js';
+import { applyFilters, type Filter, type FilterContext } from '../filter/filter.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { StepReport, Trainer } from '../trainer/trainer.js';
+import type { ResultFigures, Task } from './task.js';
+
+export interface ExecutorOptions {
+  readonly site: string;
+  readonly trainer: Trainer;
+  readonly codecs: CodecTable;
+  readonly taskIn: readonly Filter[];
+  readonly resultOut: readonly Filter[];
+}
+
+/** A result and the model that goes with it, lazy: encoded while it is sent. */
+export interface Execution {
+  readonly figures: ResultFigures;
+  /** Missing for an evaluation. */
+  readonly model?: StateDict;
+}
+
+/** Runs one task on a received model (as it was received: still encoded). */
+export async function execute(
+  task: Task,
+  received: StateDict,
+  options: ExecutorOptions,
+  signal: AbortSignal,
+  onStep: (report: StepReport) => void,
+): Promise<Execution> {
+  const counts: Record<string, number> = {};
+  const count = (name: string, amount: number): void => {
+    counts[name] = (counts[name] ?? 0) + amount;
+  };
+  const context: FilterContext = { point: 'task-in', site: options.site, round: task.round, codecs: options.codecs, count };
+  const model = await applyFilters(received, options.taskIn, context);
+  const evaluation = task.evaluate || task.kind === 'evaluate' ? await options.trainer.evaluate(model, signal) : undefined;
+  if (task.kind === 'evaluate')
+    return { figures: { task: task.id, samples: evaluation?.samples ?? 1, steps: 0, trainLoss: 0, evaluation, counts } };
+  const result = await options.trainer.train({ round: task.round, rounds: task.rounds, signal, onStep }, model);
+  const update = await applyFilters(result.model, options.resultOut, { ...context, point: 'result-out', reference: model });
+  const figures: ResultFigures = {
+    task: task.id,
+    samples: result.samples,
+    steps: result.steps,
+    trainLoss: result.trainLoss,
+    evaluation,
+    counts,
+  };
+  return { figures, model: update };
+}

@@ -1,0 +1,32 @@
+// Which round's model is the best, and when to stop waiting for a better one.
+import type { Metrics } from '../trainer/trainer.js';
+
+export interface SelectionSettings {
+  readonly selection: 'loss' | 'exactMatch';
+  readonly earlyStop?: { readonly patience: number; readonly minDelta: number };
+}
+
+/** One evaluated round. */
+export interface Evaluated {
+  readonly round: number;
+  readonly metrics: Metrics;
+}
+
+/** The best of the evaluated rounds; the earlier one where two are equal. */
+export function bestRound(evaluated: readonly Evaluated[], { selection }: SelectionSettings): Evaluated | undefined {
+  let best: Evaluated | undefined;
+  for (const candidate of evaluated) if (!best || gain(candidate.metrics, best.metrics, selection) > 0) best = candidate;
+  return best;
+}
+
+/** Whether the last `patience` rounds brought nothing better, by more than `minDelta`, than what was before them. */
+export function shouldStop(evaluated: readonly Evaluated[], settings: SelectionSettings): boolean {
+  const { earlyStop, selection } = settings;
+  if (!earlyStop || evaluated.length <= earlyStop.patience) return false;
+  const before = bestRound(evaluated.slice(0, -earlyStop.patience), settings) as Evaluated;
+  return evaluated.slice(-earlyStop.patience).every(({ metrics }) => gain(metrics, before.metrics, selection) <= earlyStop.minDelta);
+}
+
+function gain(candidate: Metrics, other: Metrics, selection: SelectionSettings['selection']): number {
+  return selection === 'loss' ? other.loss - candidate.loss : candidate.exactMatch - other.exactMatch;
+}

@@ -1,0 +1,40 @@
+// The words of a round between controller and executor: task and result, without their models.
+import { z } from 'zod';
+
+const count = z.int().min(0);
+
+/** What a site is asked to do with a model. */
+export const taskSchema = z.strictObject({
+  id: z.string().min(1).max(128),
+  kind: z.enum(['train', 'evaluate']),
+  /** From 1; for `evaluate`, the round whose model it is. */
+  round: count,
+  rounds: z.int().min(1),
+  /** The name under which the server offers the model. */
+  object: z.string().min(1).max(256),
+  /** Whether the site evaluates the model on its own held-out data before it trains. */
+  evaluate: z.boolean(),
+});
+
+export type Task = z.output<typeof taskSchema>;
+
+export const metricsSchema = z.strictObject({
+  loss: z.number().min(0),
+  exactMatch: z.number().min(0).max(1),
+  samples: z.int().min(1),
+});
+
+/** What a site says of its result; the model travels beside it. */
+export const resultSchema = z.strictObject({
+  task: z.string().min(1).max(128),
+  samples: z.int().min(1),
+  steps: count,
+  trainLoss: z.number(),
+  /** Of the received model, before training. */
+  evaluation: metricsSchema.optional(),
+  /** Numbers from the filters: `saturated`, … */
+  counts: z.record(z.string().max(64), z.number()).default({}),
+  peakRssBytes: count.optional(),
+});
+
+export type ResultFigures = z.output<typeof resultSchema>;
