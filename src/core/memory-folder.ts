@@ -39,10 +39,12 @@ class MemoryFolder implements Folder {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    const blob = this.#blobs.get(this.#key(from));
+    const source = this.#key(from);
+    const target = this.#key(to);
+    const blob = this.#blobs.get(source);
     if (!blob) throw new FedStreamError('not-found', `there is no file ${this.label}/${from}`);
-    this.#blobs.delete(this.#key(from));
-    this.#blobs.set(this.#key(to), blob);
+    this.#blobs.delete(source);
+    this.#blobs.set(target, blob);
   }
 
   async remove(name: string): Promise<void> {

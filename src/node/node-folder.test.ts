@@ -1,0 +1,67 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { nodeFolder } from './node-folder.js';
+
+let path = '';
+beforeEach(() => {
+  path = mkdtempSync(join(tmpdir(), 'fedstream-'));
+  mkdirSync(join(path, 'run'));
+  writeFileSync(join(path, 'secret'), 'secret');
+});
+afterEach(() => rmSync(path, { recursive: true, force: true }));
+
+test('a link in the place of a file is neither read nor written through', async () => {
+  symlinkSync('../secret', join(path, 'run/link'));
+  const folder = nodeFolder(join(path, 'run'));
+  const refused = { code: 'io', message: expect.stringContaining('symbolic link') };
+  await expect(folder.open('link')).rejects.toMatchObject(refused);
+  await expect(folder.create('link')).rejects.toMatchObject(refused);
+  await expect(folder.create('link', { keep: true })).rejects.toMatchObject(refused);
+  expect(await folder.sizeBytes('link')).toBeUndefined();
+  await folder.remove('link');
+  expect(readFileSync(join(path, 'secret'), 'utf8')).toBe('secret');
+});
+
+test('a link on the way to a file is not followed, from a folder below either', async () => {
+  symlinkSync('..', join(path, 'run/up'));
+  const folder = nodeFolder(join(path, 'run'));
+  const refused = { code: 'io', message: expect.stringContaining('symbolic link') };
+  await expect(folder.open('up/secret')).rejects.toMatchObject(refused);
+  await expect(folder.create('up/new/file')).rejects.toMatchObject(refused);
+  await expect(folder.remove('up/secret')).rejects.toMatchObject(refused);
+  await expect(folder.list('up/run')).rejects.toMatchObject(refused);
+  await expect(folder.folder('up').open('secret')).rejects.toMatchObject(refused);
+  await folder.remove('up');
+  expect(readFileSync(join(path, 'secret'), 'utf8')).toBe('secret');
+});
+
+test('links are followed in a folder that asks for it, and the folder itself may be one', async () => {
+  symlinkSync('../secret', join(path, 'run/link'));
+  symlinkSync('run', join(path, 'latest'));
+  expect(await nodeFolder(join(path, 'run'), { followLinks: true }).sizeBytes('link')).toBe(6);
+  writeFileSync(join(path, 'run/plain'), 'abc');
+  expect(await nodeFolder(join(path, 'latest')).sizeBytes('plain')).toBe(3);
+});
+
+test('a folder is not a file', async () => {
+  const folder = nodeFolder(path);
+  await expect(folder.open('run')).rejects.toMatchObject({ code: 'io', message: expect.stringContaining('a folder') });
+  await expect(folder.create('run')).rejects.toMatchObject({ code: 'io', message: expect.stringContaining('run') });
+});
+
+test.runIf(process.platform === 'linux')('a full disk is said in words that name the file', async () => {
+  const file = await nodeFolder('/dev', { followLinks: true })
+    .create('full', { keep: true })
+    .catch((error: Error) => error);
+  // A device is no plain file; the words for ENOSPC come from the same table.
+  expect(file).toMatchObject({ code: 'io', message: expect.stringContaining('/dev/full') });
+});
+
+test('a file used after it was closed is a bug, not another file', async () => {
+  const folder = nodeFolder(path);
+  const file = await folder.create('x');
+  file.close();
+  expect(() => file.write(new Uint8Array(1), 0)).toThrow(expect.objectContaining({ code: 'internal' }));
+});
