@@ -1,0 +1,37 @@
+// What the exit code of the command means, and the one line that goes with a failure.
+import { CommanderError } from 'commander';
+import { asFedStreamError, type ErrorCode } from '../core/errors.js';
+
+export const EXIT = {
+  ok: 0,
+  /** The work failed: a site lost, a disk full, a bug. */
+  failed: 1,
+  /** What was given cannot be used: an argument, a job, a data file, a model. */
+  badInput: 2,
+  /** Stopped by Ctrl-C or a signal; what was finished is kept. */
+  stopped: 130,
+} as const;
+
+const BAD_INPUT: ReadonlySet<ErrorCode> = new Set([
+  'bad-argument',
+  'bad-data',
+  'bad-job',
+  'bad-model',
+  'bad-tensor-file',
+  'bad-manifest',
+  'not-found',
+]);
+
+/** The exit code of an error, after its line was written to standard error. */
+export function reportFailure(error: unknown, write: (line: string) => void): number {
+  // commander has already written its own line.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.badInput;
+  const failure = asFedStreamError(error);
+  if (failure.code === 'aborted') {
+    write(`fedstream: stopped: ${failure.message}`);
+    return EXIT.stopped;
+  }
+  write(`fedstream: ${failure.message} [${failure.code}]`);
+  if (failure.code === 'internal' && failure.stack && process.env.FEDSTREAM_DEBUG) write(failure.stack);
+  return BAD_INPUT.has(failure.code) ? EXIT.badInput : EXIT.failed;
+}

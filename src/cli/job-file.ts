@@ -1,0 +1,88 @@
+// Reads a job: `job.json`, or a TypeScript or JavaScript file that exports `job`, with what the command line says on top.
+import { existsSync, readFileSync } from 'node:fs';
+import { extname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { FedStreamError } from '../core/errors.js';
+import { type Job, parseJob } from '../runtime/job.js';
+
+/** Fields that the command line may set; those that were not given are undefined. */
+export interface JobOverrides {
+  readonly codec?: string;
+  readonly streaming?: string;
+  readonly rounds?: number;
+  readonly sites?: number;
+  readonly seed?: number;
+  readonly data?: string;
+  readonly split?: string;
+  readonly alpha?: number;
+  readonly model?: string;
+  readonly delta?: boolean;
+  readonly localSteps?: number;
+  readonly learningRate?: number;
+  readonly optimizerState?: string;
+}
+
+/** The validated job; without a file, the default job. */
+export async function loadJob(path: string | undefined, overrides: JobOverrides): Promise<Job> {
+  const base = path === undefined ? {} : await readJobFile(path);
+  if (base === null || typeof base !== 'object' || Array.isArray(base))
+    throw new FedStreamError('bad-job', `${path}: a job is an object of fields`);
+  return parseJob(merge(base as Record<string, unknown>, overrides), path ?? 'command line');
+}
+
+async function readJobFile(path: string): Promise<unknown> {
+  const file = resolve(path);
+  if (!existsSync(file)) throw new FedStreamError('not-found', `there is no job file ${path}`);
+  if (extname(file) === '.json') {
+    try {
+      return JSON.parse(readFileSync(file, 'utf8'));
+    } catch (cause) {
+      throw new FedStreamError('bad-job', `${path}: ${(cause as Error).message}`, { cause });
+    }
+  }
+  const loaded = await importModule(file);
+  const job = loaded.job ?? loaded.default;
+  if (job === undefined) throw new FedStreamError('bad-job', `${path}: export the job: \`export const job = defineJob({ … })\``);
+  return job;
+}
+
+/** TypeScript goes through jiti, which is loaded only then: Node 20 does not strip types. */
+async function importModule(file: string): Promise<Record<string, unknown>> {
+  try {
+    if (/\.m?js$/.test(file)) return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
+    const { createJiti } = await import('jiti');
+    const alias = { fedstream: new URL('../../dist/runtime/index.js', import.meta.url).pathname };
+    return (await createJiti(import.meta.url, { alias, moduleCache: false }).import(file)) as Record<string, unknown>;
+  } catch (cause) {
+    throw new FedStreamError('bad-job', `${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function merge(base: Record<string, unknown>, over: JobOverrides): Record<string, unknown> {
+  const train = defined({ localSteps: over.localSteps, learningRate: over.learningRate, optimizerState: over.optimizerState });
+  const fields = defined({
+    quantize: over.codec,
+    streaming: over.streaming,
+    rounds: over.rounds,
+    sites: over.sites,
+    seed: over.seed,
+    delta: over.delta,
+    model: over.model === undefined ? undefined : { path: over.model },
+    data: dataField(base.data, over),
+  });
+  const merged = { ...base, ...fields };
+  if (Object.keys(train).length > 0) merged.train = { ...(base.train as object | undefined), ...train };
+  return merged;
+}
+
+function dataField(base: unknown, { data, split, alpha }: JobOverrides): unknown {
+  if (data === undefined && split === undefined && alpha === undefined) return undefined;
+  const how = alpha !== undefined ? { dirichlet: alpha } : split;
+  const path = data ?? (base as { path?: string } | undefined)?.path;
+  if (path === undefined) throw new FedStreamError('bad-argument', '--split and --alpha divide a data file; name it with --data');
+  return defined({ path, split: how });
+}
+
+function defined(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}

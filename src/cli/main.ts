@@ -1,0 +1,45 @@
+// The command line: one program, a file a subcommand.
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { clientCommand } from './commands/client.js';
+import { inspectCommand } from './commands/inspect.js';
+import { serverCommand } from './commands/server.js';
+import { simulateCommand } from './commands/simulate.js';
+import { trainCommand } from './commands/train.js';
+import { EXIT, reportFailure } from './exit-code.js';
+
+const HELP = `
+Examples:
+  $ fedstream simulate                             three sites on this machine, nf4 both ways
+  $ fedstream simulate --data my-data.jsonl        the same on your own instruction data
+  $ fedstream simulate --job job.json --codec fp32
+  $ fedstream server --job job.json --listen tcp://0.0.0.0:9000
+  $ fedstream client --connect tcp://server:9000 --site hospital-a --data a.jsonl
+  $ fedstream inspect runs/latest
+
+Exit codes: 0 done, 1 the work failed, 2 what was given cannot be used, 130 stopped (what was finished is kept).
+`;
+
+/** Runs the command line; returns the exit code. Everything for machines goes to standard output, everything else to standard error. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const program = new Command('fedstream')
+    .description('Federated learning for large language models: messages quantized and streamed, in bounded memory.')
+    .version(packageVersion())
+    .showHelpAfterError('(add --help for the options and examples)')
+    .addHelpText('after', HELP);
+  for (const command of [simulateCommand(), serverCommand(), clientCommand(), trainCommand(), inspectCommand()])
+    program.addCommand(command);
+  for (const command of [program, ...program.commands])
+    command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
+  try {
+    await program.parseAsync([...argv]);
+    return EXIT.ok;
+  } catch (error) {
+    return reportFailure(error, (line) => process.stderr.write(`${line}\n`));
+  }
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,127 @@
+// A site: joins the server, asks for tasks, runs them, sends results, until it is told to stop.
+
+import type { CodecTable } from '../codec/codec.js';
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import type { Logger } from '../core/log.js';
+import { filterChain, filterPlan } from '../filter/chain.js';
+import type { StepReport, Trainer } from '../trainer/trainer.js';
+import { execute } from '../workflow/executor.js';
+import type { Task } from '../workflow/task.js';
+import type { Job } from './job.js';
+import { type Memory, STEPS_A_REPORT } from './protocol.js';
+import type { Joined, ServerLink } from './server-link.js';
+
+export interface ClientOptions {
+  readonly site: string;
+  readonly link: ServerLink;
+  readonly codecs: CodecTable;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  memory(): Memory;
+  /** The site's own trainer for a job: the server sends data, never code. */
+  makeTrainer(joined: Joined): Promise<Trainer>;
+}
+
+/** Runs until the server says stop; returns its reason. Rejects with `aborted`, `refused`, or whatever keeps the site from working. */
+export async function runClient(options: ClientOptions): Promise<string> {
+  const { link, log, site } = options;
+  const joined = await link.join();
+  log.info({ site, rounds: joined.job.rounds }, 'joined the job');
+  const trainer = await options.makeTrainer(joined);
+  try {
+    for (;;) {
+      const next = await link.next();
+      if ('stop' in next) return next.stop;
+      await runTask(next.task, joined.job, trainer, options);
+    }
+  } finally {
+    await trainer.close();
+  }
+}
+
+/** A task that fails here is told to the server, which decides what becomes of the round. */
+async function runTask(task: Task, job: Job, trainer: Trainer, options: ClientOptions): Promise<void> {
+  const { link, log, signal } = options;
+  const reports = new StepReports(task, options);
+  try {
+    await trainAndSend(task, job, trainer, options, reports);
+  } catch (error) {
+    const failure = asFedStreamError(error);
+    if (signal.aborted || failure.code === 'closed' || failure.code === 'timeout') throw failure;
+    log.error({ task: task.id, code: failure.code }, failure.message);
+    await link.fail(task.id, failure.code, failure.message);
+  } finally {
+    reports.close();
+  }
+}
+
+async function trainAndSend(task: Task, job: Job, trainer: Trainer, options: ClientOptions, reports: StepReports): Promise<void> {
+  const { link, log, signal, site, codecs } = options;
+  const plan = filterPlan(job);
+  const received = await link.fetchModel(task.object);
+  try {
+    log.info({ round: task.round, ...received.figures }, 'received the global model');
+    const executor = { site, trainer, codecs, taskIn: filterChain(plan['task-in']), resultOut: filterChain(plan['result-out']) };
+    const { figures, model } = await execute(task, received.model, executor, signal, (report) => reports.add(report));
+    await reports.flush();
+    const sent = await link.sendResult({ ...figures, peakRssBytes: options.memory().peakRssBytes }, model);
+    log.info({ round: task.round, trainLoss: figures.trainLoss, ...sent }, 'the server has the result');
+  } finally {
+    await received.release();
+  }
+}
+
+/** Sends the steps of a task to the server in the background, in order, each once it is acknowledged. */
+class StepReports {
+  readonly #task: Task;
+  readonly #options: ClientOptions;
+  readonly #waiting: StepReport[] = [];
+  readonly #heartbeat: ReturnType<typeof setInterval>;
+  #sending: Promise<void> = Promise.resolve();
+  #failure: FedStreamError | undefined;
+  #queued = false;
+
+  constructor(task: Task, options: ClientOptions) {
+    this.#task = task;
+    this.#options = options;
+    // Memory is worth a line even while no step ends.
+    this.#heartbeat = setInterval(() => this.#send(), 2_000);
+  }
+
+  add(report: StepReport): void {
+    if (!Number.isFinite(report.loss)) {
+      throw new FedStreamError(
+        'non-finite',
+        `step ${report.step} of ${this.#options.site} has loss ${report.loss}; lower train.learningRate`,
+      );
+    }
+    this.#waiting.push(report);
+    if (!this.#queued) this.#send();
+  }
+
+  /** Resolves once the server has every step; rejects with what kept it from that. */
+  async flush(): Promise<void> {
+    this.#send();
+    await this.#sending;
+    if (this.#failure) throw this.#failure;
+  }
+
+  close(): void {
+    clearInterval(this.#heartbeat);
+  }
+
+  #send(): void {
+    this.#queued = true;
+    this.#sending = this.#sending.then(async () => {
+      this.#queued = false;
+      do {
+        const steps = this.#waiting.slice(0, STEPS_A_REPORT);
+        await this.#options.link.progress({ task: this.#task.id, steps, memory: this.#options.memory() });
+        this.#waiting.splice(0, steps.length);
+      } while (this.#waiting.length > 0);
+    });
+    this.#sending = this.#sending.catch((error: unknown) => {
+      this.#failure = asFedStreamError(error);
+    });
+  }
+}

@@ -1,0 +1,28 @@
+// The global models of a run on disk: one safetensors file a round, written beside and renamed; only those in use are kept.
+import type { Folder } from '../core/storage.js';
+import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
+import type { StateDict } from '../tensor/state-dict.js';
+
+const FOLDER = 'global';
+
+/** The path of a round's model in the run folder; round 0 is the initial model. */
+export function globalModelPath(round: number): string {
+  return `${FOLDER}/round-${String(round).padStart(4, '0')}.safetensors`;
+}
+
+export function openGlobalModel(run: Folder, round: number): Promise<StateDict> {
+  return openSafetensors(run, globalModelPath(round));
+}
+
+export async function writeGlobalModel(run: Folder, round: number, model: StateDict): Promise<void> {
+  await writeSafetensors(run, globalModelPath(round), model);
+}
+
+/** Removes the models of all other rounds, and what a crash left half written. */
+export async function pruneGlobalModels(run: Folder, keep: readonly number[]): Promise<void> {
+  const kept = new Set(keep.map(globalModelPath));
+  for (const name of await run.list(FOLDER)) {
+    const path = `${FOLDER}/${name}`;
+    if (!kept.has(path)) await run.remove(path);
+  }
+}

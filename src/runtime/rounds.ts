@@ -1,0 +1,163 @@
+// The rounds of a run, on the server: offer the model, gather the results, reduce, evaluate, write it down, go on.
+import type { CodecTable } from '../codec/codec.js';
+import { FedStreamError } from '../core/errors.js';
+import type { Logger } from '../core/log.js';
+import type { Folder } from '../core/storage.js';
+import { elementCount } from '../tensor/dtype.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { Metrics, Trainer } from '../trainer/trainer.js';
+import type { Aggregator, Contribution } from '../workflow/aggregator.js';
+import { bestRound, type Evaluated, shouldStop } from '../workflow/selection.js';
+import type { Task } from '../workflow/task.js';
+import type { Outcome, TaskBoard } from '../workflow/task-board.js';
+import type { EmitEvent } from './events.js';
+import { globalModelPath, openGlobalModel, pruneGlobalModels, writeGlobalModel } from './global-models.js';
+import { type Job, quorumOf, siteNames } from './job.js';
+import { appendJournal, type JournalEntry, readJournal } from './journal.js';
+import type { RoundExchange } from './round-exchange.js';
+
+export interface RoundsOptions {
+  readonly job: Job;
+  readonly run: Folder;
+  readonly codecs: CodecTable;
+  readonly board: TaskBoard;
+  readonly exchange: RoundExchange;
+  readonly aggregator: Aggregator;
+  /** Evaluates the global model on the server's own held-out data; without it the sites do, on theirs. */
+  readonly evaluator?: Trainer;
+  readonly emit: EmitEvent;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+export interface RoundsResult {
+  readonly lastRound: number;
+  /** The round of the best model; the last one where nothing was evaluated. */
+  readonly bestRound: number;
+  readonly reason: string;
+}
+
+/** Runs what is left of the job; what the journal says is done is not done again. */
+export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
+  const { job, run, signal } = options;
+  const history = await readJournal(run);
+  if (history.length === 0) await finishRound(options, history, await evaluateHere(options, 0));
+  let reason = 'all rounds are done';
+  while ((history.at(-1) as JournalEntry).round < job.rounds) {
+    signal.throwIfAborted();
+    if (shouldStop(evaluated(history), job)) {
+      reason = `no better ${job.selection} for ${job.earlyStop?.patience} rounds`;
+      break;
+    }
+    await runRound((history.at(-1) as JournalEntry).round + 1, history, options);
+  }
+  if (!options.evaluator) await evaluateAtSites(history, options);
+  const lastRound = (history.at(-1) as JournalEntry).round;
+  return { lastRound, bestRound: bestRound(evaluated(history), job)?.round ?? lastRound, reason };
+}
+
+async function runRound(round: number, history: JournalEntry[], options: RoundsOptions): Promise<void> {
+  const { job, run, exchange, emit, log } = options;
+  const startedMs = performance.now();
+  emit({ type: 'round-started', round });
+  const previous = await openGlobalModel(run, round - 1);
+  const offer = await exchange.offer(round, previous);
+  const task = { kind: 'train', round, rounds: job.rounds, object: offer.object, evaluate: !options.evaluator } as const;
+  const outcomes = await gather(round, task, options);
+  const done = outcomes.filter((outcome) => outcome.status === 'done');
+  const contributions: Contribution[] = [];
+  for (const { site, result } of done) contributions.push({ site, samples: result.samples, model: await exchange.result(round, site) });
+  log.info({ round, sites: contributions.length }, 'reducing');
+  const reduceMs = performance.now();
+  await writeGlobalModel(run, round, options.aggregator(contributions, previous));
+  const reduceSeconds = (performance.now() - reduceMs) / 1000;
+  for (const { model } of contributions) await model.close?.();
+  await previous.close?.();
+  if (options.evaluator) await finishRound(options, history, await evaluateHere(options, round));
+  else {
+    await finishRound(options, history, { round: round - 1, evaluation: siteMean(outcomes) });
+    await finishRound(options, history, { round });
+  }
+  await exchange.release(round);
+  const traffic = exchange.traffic(round);
+  emit({ type: 'round-finished', round, seconds: (performance.now() - startedMs) / 1000, reduceSeconds, ...traffic });
+}
+
+/** Posts the task to every site and waits for the quorum; sites that fell out are told to the log and the events. */
+async function gather(round: number, task: Omit<Task, 'id'>, options: RoundsOptions): Promise<Outcome[]> {
+  const { job, board, emit, log, signal } = options;
+  const sites = siteNames(job);
+  for (const site of sites) board.post(site, { ...task, id: `${task.kind}-${round}-${site}` });
+  const outcomes = await board.gather(sites, { quorum: quorumOf(job), stragglerMs: job.stragglerMs, reconnectMs: job.idleMs, signal });
+  for (const outcome of outcomes) {
+    if (outcome.status === 'done') continue;
+    const message = `round ${round} goes on without ${outcome.site}: ${outcome.reason}`;
+    log.warn({ round, site: outcome.site }, message);
+    emit({ type: 'warning', message });
+  }
+  return outcomes;
+}
+
+/** The journal line is what makes a round finished; models that no line needs are removed after it. */
+async function finishRound(options: RoundsOptions, history: JournalEntry[], found: { round: number; evaluation?: Metrics }): Promise<void> {
+  const { run, job, emit } = options;
+  const entry: JournalEntry = { round: found.round, model: globalModelPath(found.round), evaluation: found.evaluation };
+  await appendJournal(run, entry);
+  const known = history.findIndex((old) => old.round === entry.round);
+  history.splice(known < 0 ? history.length : known, 1, entry);
+  if (found.evaluation) emit({ type: 'evaluation', round: found.round, ...found.evaluation });
+  const best = bestRound(evaluated(history), job)?.round;
+  const last = (history.at(-1) as JournalEntry).round;
+  await pruneGlobalModels(run, best === undefined ? [last] : [last, best]);
+}
+
+async function evaluateHere({ evaluator, run, signal }: RoundsOptions, round: number): Promise<{ round: number; evaluation?: Metrics }> {
+  if (!evaluator) return { round };
+  const model = await openGlobalModel(run, round);
+  try {
+    return { round, evaluation: await evaluator.evaluate(model, signal) };
+  } finally {
+    await model.close?.();
+  }
+}
+
+/** One more broadcast, so that the last model has figures too. */
+async function evaluateAtSites(history: JournalEntry[], options: RoundsOptions): Promise<void> {
+  const { job, run, exchange } = options;
+  const last = history.at(-1) as JournalEntry;
+  if (last.evaluation || last.round === 0) return;
+  const model = await openGlobalModel(run, last.round);
+  const offer = await exchange.offer(last.round + 1, model);
+  const task = { kind: 'evaluate', round: last.round, rounds: job.rounds, object: offer.object, evaluate: true } as const;
+  const outcomes = await gather(last.round, task, options);
+  await finishRound(options, history, { round: last.round, evaluation: siteMean(outcomes) });
+  await exchange.release(last.round + 1);
+  await model.close?.();
+}
+
+/** Figures of the sites' evaluations, weighted by their samples; undefined where no site has held-out data. */
+function siteMean(outcomes: readonly Outcome[]): Metrics | undefined {
+  let samples = 0;
+  let loss = 0;
+  let exactMatch = 0;
+  for (const outcome of outcomes) {
+    const figures = outcome.status === 'done' ? outcome.result.evaluation : undefined;
+    if (!figures) continue;
+    samples += figures.samples;
+    loss += figures.loss * figures.samples;
+    exactMatch += figures.exactMatch * figures.samples;
+  }
+  return samples === 0 ? undefined : { loss: loss / samples, exactMatch: exactMatch / samples, samples };
+}
+
+function evaluated(history: readonly JournalEntry[]): Evaluated[] {
+  return history.flatMap(({ round, evaluation }) => (evaluation ? [{ round, metrics: evaluation }] : []));
+}
+
+/** Bytes of the tensors in float32: what every ratio is against. */
+export function float32Bytes(model: StateDict): number {
+  let elements = 0;
+  for (const tensor of model.manifest.tensors) elements += elementCount(tensor.shape);
+  if (!Number.isSafeInteger(elements * 4)) throw new FedStreamError('limit', 'the model has more than 2^51 parameters');
+  return elements * 4;
+}
