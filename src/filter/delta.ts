@@ -2,10 +2,10 @@
 import { FedStreamError } from '../core/errors.js';
 import { DTYPES } from '../tensor/dtype.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
+import { selectTensors } from '../tensor/select-tensors.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { narrowInto, widenInto } from '../tensor/widen.js';
 import type { Filter, FilterContext } from './filter.js';
-import { selectTensors } from './select-tensors.js';
 
 /** `model − reference`, tensor by tensor in float32; tensors that no codec may quantize (counters, masks) pass as they are. */
 export function delta(): Filter {

@@ -2,9 +2,9 @@
 import picomatch from 'picomatch';
 import { FedStreamError } from '../core/errors.js';
 import type { TensorEntry } from '../tensor/manifest.js';
+import { selectTensors } from '../tensor/select-tensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Filter } from './filter.js';
-import { selectTensors } from './select-tensors.js';
 
 /** Leaves out the tensors whose name matches one of the glob patterns (`*norm*`, `model.layers.0.**`). */
 export function exclude(patterns: readonly string[]): Filter {

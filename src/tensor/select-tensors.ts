@@ -1,7 +1,7 @@
 // A state dict of some of another's tensors, without reading a byte of the others.
-import { chunkPlaces, tensorRange } from '../tensor/chunks.js';
-import type { Manifest, TensorEntry } from '../tensor/manifest.js';
-import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
+import { chunkPlaces, tensorRange } from './chunks.js';
+import type { Manifest, TensorEntry } from './manifest.js';
+import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 
 /** The tensors of `model` that `keep` accepts, in their order; names tied to a tensor that is left out go with it. */
 export function selectTensors(model: StateDict, keep: (tensor: TensorEntry) => boolean): StateDict {

@@ -1,0 +1,134 @@
+// The weights of a Hugging Face folder: `model.safetensors`, or shards and their `model.safetensors.index.json`.
+import { z } from 'zod';
+import { FedStreamError } from '../core/errors.js';
+import type { Folder } from '../core/storage.js';
+import { checkName } from '../core/storage-name.js';
+import { readText, writeText } from '../core/storage-text.js';
+import { tensorRange } from './chunks.js';
+import { dtypeBytes, elementCount } from './dtype.js';
+import { CHUNK_ELEMENTS, type Manifest, type TensorEntry } from './manifest.js';
+import { type OpenOptions, openSafetensors, writeSafetensors } from './safetensors.js';
+import { selectTensors } from './select-tensors.js';
+import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
+
+export const MODEL_FILE = 'model.safetensors';
+export const INDEX_FILE = 'model.safetensors.index.json';
+
+const indexSchema = z.object({ weight_map: z.record(z.string().min(1), z.string().min(1)) });
+
+/** Opens the weights of a folder, single file or shards; `bad-model` where there are none or a tensor is missing. */
+export async function openModel(folder: Folder, options: OpenOptions = {}): Promise<StateDict> {
+  if ((await folder.sizeBytes(MODEL_FILE)) !== undefined) return openSafetensors(folder, MODEL_FILE, options);
+  const text = await readText(folder, INDEX_FILE);
+  if (text === undefined) throw new FedStreamError('bad-model', `${folder.label} has neither ${MODEL_FILE} nor ${INDEX_FILE}`);
+  const weightMap = parseIndex(text, `${folder.label}/${INDEX_FILE}`);
+  const names = [...new Set(Object.values(weightMap))].sort();
+  const shards: StateDict[] = [];
+  try {
+    for (const name of names) shards.push(await openSafetensors(folder, name, options));
+    return joinShards(shards, names, weightMap, folder.label, options);
+  } catch (error) {
+    for (const shard of shards) await shard.close?.();
+    throw error;
+  }
+}
+
+function parseIndex(text: string, source: string): Record<string, string> {
+  try {
+    const { weight_map: weightMap } = indexSchema.parse(JSON.parse(text));
+    for (const shard of Object.values(weightMap)) checkName(shard);
+    return weightMap;
+  } catch (cause) {
+    throw new FedStreamError('bad-model', `${source} is no index of shards: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function joinShards(
+  shards: readonly StateDict[],
+  names: readonly string[],
+  weightMap: Record<string, string>,
+  label: string,
+  options: OpenOptions,
+): StateDict {
+  const tensors: TensorEntry[] = [];
+  const homes: { shard: StateDict; index: number }[] = [];
+  const tied: Record<string, string> = {};
+  for (const [at, shard] of shards.entries()) {
+    for (const [index, tensor] of shard.manifest.tensors.entries()) {
+      if (weightMap[tensor.name] !== names[at])
+        throw new FedStreamError('bad-model', `${label}/${names[at]} holds ${tensor.name}, which the index does not place there`);
+      tensors.push(tensor);
+      homes.push({ shard, index });
+    }
+    Object.assign(tied, shard.manifest.tied);
+  }
+  const found = new Set(tensors.map((tensor) => tensor.name));
+  const missing = Object.keys(weightMap).find((name) => !found.has(name) && !(name in tied));
+  if (missing)
+    throw new FedStreamError('bad-model', `${label}/${weightMap[missing]} lacks the tensor ${missing} that the index places there`);
+  const manifest: Manifest = { tensors, chunkElements: options.chunkElements ?? CHUNK_ELEMENTS, tied, metadata: {} };
+  const close = async (): Promise<void> => {
+    for (const shard of shards) await shard.close?.();
+  };
+  return { manifest, chunks: (range) => shardChunks(manifest, homes, range), close };
+}
+
+async function* shardChunks(
+  manifest: Manifest,
+  homes: readonly { shard: StateDict; index: number }[],
+  range?: ChunkRange,
+): AsyncGenerator<Chunk> {
+  for (const [tensorIndex, { shard, index }] of homes.entries()) {
+    const place = tensorRange(manifest, tensorIndex);
+    const first = Math.max(place.first, range?.first ?? 0);
+    const end = Math.min(place.end, range?.end ?? place.end);
+    if (first >= end) continue;
+    const shift = tensorRange(shard.manifest, index).first - place.first;
+    for await (const chunk of shard.chunks({ first: first + shift, end: end + shift }))
+      yield { ...chunk, tensorIndex, index: chunk.index - shift };
+  }
+}
+
+/** Writes `model.safetensors`, or, where it would be larger than a shard may be, shards and their index, named as Hugging Face does. */
+export async function writeModel(folder: Folder, model: StateDict, maxShardBytes = 5_000_000_000): Promise<void> {
+  const shards = planShards(model.manifest, maxShardBytes);
+  if (shards.length <= 1) {
+    await writeSafetensors(folder, MODEL_FILE, model);
+    return;
+  }
+  const weightMap: Record<string, string> = {};
+  let totalBytes = 0;
+  for (const [at, { first, end }] of shards.entries()) {
+    const name = `model-${count(at + 1)}-of-${count(shards.length)}.safetensors`;
+    const tensors = new Set(model.manifest.tensors.slice(first, end));
+    for (const tensor of tensors) weightMap[tensor.name] = name;
+    for (const tensor of tensors) totalBytes += dtypeBytes(tensor.dtype, elementCount(tensor.shape));
+    await writeSafetensors(
+      folder,
+      name,
+      selectTensors(model, (tensor) => tensors.has(tensor)),
+    );
+  }
+  await writeText(folder, INDEX_FILE, `${JSON.stringify({ metadata: { total_size: totalBytes }, weight_map: weightMap }, null, 2)}\n`);
+}
+
+function planShards({ tensors }: Manifest, maxShardBytes: number): { first: number; end: number }[] {
+  const shards: { first: number; end: number }[] = [];
+  let bytes = 0;
+  for (const [index, tensor] of tensors.entries()) {
+    const size = dtypeBytes(tensor.dtype, elementCount(tensor.shape));
+    const last = shards.at(-1);
+    if (!last || bytes + size > maxShardBytes) {
+      shards.push({ first: index, end: index + 1 });
+      bytes = size;
+    } else {
+      last.end = index + 1;
+      bytes += size;
+    }
+  }
+  return shards;
+}
+
+function count(number: number): string {
+  return String(number).padStart(5, '0');
+}

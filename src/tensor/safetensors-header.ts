@@ -1,0 +1,118 @@
+// The header of a safetensors file: read from bytes that may lie, and written.
+import { FedStreamError } from '../core/errors.js';
+import { dtypeBytes, elementCount, isDtype } from './dtype.js';
+import type { TensorEntry } from './manifest.js';
+import { RAW } from './manifest.js';
+
+/** As in the reference implementation: a header above 100 MB is refused. */
+export const MAX_HEADER_BYTES = 100_000_000;
+/** The header begins behind its own length, a little-endian u64. */
+export const LENGTH_BYTES = 8;
+
+/** A tensor and where its bytes lie, counted from the end of the header. */
+export interface PlacedTensor extends TensorEntry {
+  readonly begin: number;
+  readonly end: number;
+}
+
+export interface SafetensorsHeader {
+  /** In the order of their bytes. */
+  readonly tensors: readonly PlacedTensor[];
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The header's length, checked against the file's size. */
+export function parseHeaderLength(bytes: Uint8Array, fileBytes: number, source: string): number {
+  const declared = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
+  if (declared > BigInt(MAX_HEADER_BYTES))
+    throw bad(source, `its header claims ${declared} bytes; at most ${MAX_HEADER_BYTES} are allowed`);
+  if (declared < 2n || Number(declared) > fileBytes - LENGTH_BYTES) {
+    throw bad(
+      source,
+      `its header claims ${declared} bytes, and the file has ${Math.max(fileBytes - LENGTH_BYTES, 0)} behind the length: it is truncated, or no safetensors file`,
+    );
+  }
+  return Number(declared);
+}
+
+/** Checks everything that the format promises: known dtypes, sizes that fit, no overlap, no hole, nothing behind the end. */
+export function parseHeader(bytes: Uint8Array, dataBytes: number, source: string): SafetensorsHeader {
+  const { __metadata__: metadata, ...entries } = parseObject(bytes, source);
+  const tensors = Object.entries(entries).map(([name, entry]) => parseTensor(name, entry, source));
+  tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let end = 0;
+  for (const tensor of tensors) {
+    if (tensor.begin !== end) throw bad(source, `tensor ${tensor.name} begins at ${tensor.begin}, the one before it ends at ${end}`);
+    end = tensor.end;
+  }
+  if (end !== dataBytes)
+    throw bad(
+      source,
+      `its tensors end at byte ${end} of ${dataBytes}: the file is ${end > dataBytes ? 'truncated' : 'longer than its header says'}`,
+    );
+  return { tensors, metadata: parseMetadata(metadata, source) };
+}
+
+function parseObject(bytes: Uint8Array, source: string): Record<string, unknown> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new FedStreamError('bad-tensor-file', `${source}: its header is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) throw bad(source, 'its header is not a JSON object');
+  return parsed as Record<string, unknown>;
+}
+
+function parseTensor(name: string, entry: unknown, source: string): PlacedTensor {
+  const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
+  if (typeof dtype !== 'string' || !isDtype(dtype)) throw bad(source, `tensor ${name} has the unknown dtype ${JSON.stringify(dtype)}`);
+  if (!isCounts(shape)) throw bad(source, `tensor ${name} has the shape ${JSON.stringify(shape)}`);
+  if (!isCounts(offsets) || offsets.length !== 2) throw bad(source, `tensor ${name} has the data_offsets ${JSON.stringify(offsets)}`);
+  const [begin, end] = offsets as [number, number];
+  const needed = sizeOf(name, dtype, shape, source);
+  if (end - begin !== needed)
+    throw bad(source, `tensor ${name} lies at ${begin}..${end}; ${dtype} [${shape.join(', ')}] needs ${needed} bytes`);
+  return { name, dtype, shape, encoding: RAW, begin, end };
+}
+
+function sizeOf(name: string, dtype: Parameters<typeof dtypeBytes>[0], shape: readonly number[], source: string): number {
+  try {
+    return dtypeBytes(dtype, elementCount(shape));
+  } catch (cause) {
+    throw new FedStreamError('bad-tensor-file', `${source}: tensor ${name}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function isCounts(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length <= 64 && value.every((side) => Number.isSafeInteger(side) && side >= 0);
+}
+
+function parseMetadata(metadata: unknown, source: string): Record<string, string> {
+  if (metadata === undefined) return {};
+  const valid = metadata !== null && typeof metadata === 'object' && Object.values(metadata).every((value) => typeof value === 'string');
+  if (!valid) throw bad(source, 'its __metadata__ is not an object of texts');
+  return metadata as Record<string, string>;
+}
+
+function bad(source: string, what: string): FedStreamError {
+  return new FedStreamError('bad-tensor-file', `${source}: ${what}`);
+}
+
+/** Length and header, padded with spaces so that the data begins at a multiple of 8, as the reference writes it. */
+export function encodeHeader(tensors: readonly TensorEntry[], metadata: Readonly<Record<string, string>>): Uint8Array {
+  const header: Record<string, unknown> = {};
+  if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
+  let at = 0;
+  for (const { name, dtype, shape } of tensors) {
+    const end = at + dtypeBytes(dtype, elementCount(shape));
+    header[name] = { dtype, shape, data_offsets: [at, end] };
+    at = end;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const padded = Math.ceil(json.length / 8) * 8;
+  const bytes = new Uint8Array(LENGTH_BYTES + padded).fill(0x20);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(padded), true);
+  bytes.set(json, LENGTH_BYTES);
+  return bytes;
+}
