@@ -27,7 +27,7 @@ export const policySchema = z.union([
     /** Glob pattern of tensor names → codec, first match wins. */
     names: z.record(z.string().min(1), codecName).default({}),
     /** Dtype → codec. */
-    dtypes: z.record(dtypeName, codecName).default({}),
+    dtypes: z.partialRecord(dtypeName, codecName).default({}),
     /** Tensors with fewer elements stay as they are. */
     minElements: z.int().min(0).default(0),
   }),

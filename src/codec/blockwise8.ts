@@ -1,0 +1,64 @@
+// `blockwise8`: an index into the 8-bit dynamic map an element, a float32 absmax a block.
+import type { Codec, EncodeReport } from './codec.js';
+import { DYNAMIC_MAP, DYNAMIC_MIDPOINTS } from './dynamic-map.js';
+import { blockAbsmax, checkSizes, inverseScale, scaled, scaleView } from './scaling.js';
+
+export const BLOCKWISE8_BLOCK = 4096;
+
+const NO_REPORT: EncodeReport = { saturated: 0 };
+
+/** `count(mid < s)`; where `s` is exactly `mid[k]`, the even one of `k`, `k + 1`. */
+export function dynamicCode(s: number): number {
+  let low = 0;
+  let high = 255;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((DYNAMIC_MIDPOINTS[middle] as number) < s) low = middle + 1;
+    else high = middle;
+  }
+  return low < 255 && s === DYNAMIC_MIDPOINTS[low] && low % 2 === 1 ? low + 1 : low;
+}
+
+/** Layout of a chunk: float32 absmax of each block, then one code an element. */
+export function blockwise8(blockSize = BLOCKWISE8_BLOCK): Codec {
+  const blocks = (elements: number): number => Math.ceil(elements / blockSize);
+  const encodedBytes = (elements: number): number => 4 * blocks(elements) + elements;
+  const decodeInto = (from: Uint8Array, to: Float32Array, store: (i: number, value: number) => void): void => {
+    checkSizes('blockwise8', to.length, encodedBytes(to.length), from);
+    const scales = scaleView(from);
+    const codes = 4 * blocks(to.length);
+    for (let i = 0; i < to.length; i++) {
+      const absmax = scales.getFloat32(4 * Math.floor(i / blockSize), true);
+      store(i, Math.fround((DYNAMIC_MAP[from[codes + i] as number] as number) * absmax));
+    }
+  };
+  return {
+    encoding: { codec: 'blockwise8', blockSize },
+    blockSize,
+    encodedBytes,
+    encode(from, to) {
+      checkSizes('blockwise8', from.length, encodedBytes(from.length), to);
+      const scales = scaleView(to);
+      const codes = 4 * blocks(from.length);
+      for (let start = 0, block = 0; start < from.length; start += blockSize, block++) {
+        const end = Math.min(start + blockSize, from.length);
+        const absmax = blockAbsmax(from, start, end);
+        const inverse = inverseScale(absmax);
+        scales.setFloat32(4 * block, absmax, true);
+        for (let i = start; i < end; i++) to[codes + i] = dynamicCode(scaled(from[i] as number, inverse));
+      }
+      return NO_REPORT;
+    },
+    decode(from, to) {
+      decodeInto(from, to, (i, value) => {
+        to[i] = value;
+      });
+    },
+    accumulate(from, weight, into) {
+      const factor = Math.fround(weight);
+      decodeInto(from, into, (i, value) => {
+        into[i] = (into[i] as number) + Math.fround(factor * value);
+      });
+    },
+  };
+}
