@@ -1,0 +1,105 @@
+// The memory driver: connections inside one process, for tests and for sites that live beside their server.
+import { FedStreamError } from '../core/errors.js';
+import { Queue } from '../core/queue.js';
+import { type Connection, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions } from './driver.js';
+
+/** Frames that wait on the other side before `send` waits. */
+const QUEUED_FRAMES = 4;
+
+/** A driver of its own: only its own listeners can be reached. URLs are `memory://name`. */
+export function memory(): Driver {
+  const listeners = new Map<string, { accept: (connection: Connection) => void; options: DriverOptions | undefined }>();
+  return {
+    schemes: ['memory'],
+    async connect(url, options) {
+      options?.signal?.throwIfAborted();
+      const listener = listeners.get(url);
+      if (!listener) throw new FedStreamError('closed', `nobody listens on ${url}`);
+      const [near, far] = connectionPair(url, options, listener.options);
+      listener.accept(far);
+      return near;
+    },
+    async listen(url, accept, options) {
+      if (listeners.has(url)) throw new FedStreamError('io', `${url} is in use`);
+      listeners.set(url, { accept, options });
+      return { url, close: async () => void listeners.delete(url) };
+    },
+  };
+}
+
+/** Two ends of one connection. */
+export function connectionPair(label: string, near?: DriverOptions, far?: DriverOptions): [Connection, Connection] {
+  const a = new MemoryEnd(`${label} (server)`, near?.maxFrameBytes);
+  const b = new MemoryEnd(`${label} (client)`, far?.maxFrameBytes);
+  a.other = b;
+  b.other = a;
+  return [a, b];
+}
+
+class MemoryEnd implements Connection {
+  readonly peer: string;
+  readonly closed: Promise<Error | undefined>;
+  other: MemoryEnd | undefined;
+  readonly #maxFrameBytes: number;
+  readonly #incoming = new Queue<Uint8Array>();
+  readonly #waiting: (() => void)[] = [];
+  #open = true;
+  #resolveClosed: (error: Error | undefined) => void = () => {};
+
+  constructor(peer: string, maxFrameBytes = DEFAULT_MAX_FRAME_BYTES) {
+    this.peer = peer;
+    this.#maxFrameBytes = maxFrameBytes;
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#incoming.onTake = () => this.#waiting.shift()?.();
+  }
+
+  async send(...parts: readonly Uint8Array[]): Promise<void> {
+    const { other } = this;
+    if (!this.#open || !other) throw new FedStreamError('closed', `the connection to ${this.peer} is closed`);
+    const frame = joinParts(parts);
+    if (frame.length > this.#maxFrameBytes)
+      throw new FedStreamError('limit', `a frame of ${frame.length} bytes is above the limit of ${this.#maxFrameBytes}`);
+    if (frame.length > other.#maxFrameBytes) {
+      const error = new FedStreamError(
+        'limit',
+        `${other.peer} sent a frame of ${frame.length} bytes; at most ${other.#maxFrameBytes} are taken`,
+      );
+      await other.close(error);
+      return;
+    }
+    other.#incoming.push(frame);
+    if (other.#incoming.size <= QUEUED_FRAMES || !this.#open) return;
+    await new Promise<void>((resolve) => other.#waiting.push(resolve));
+    if (!this.#open) throw new FedStreamError('closed', `the connection to ${this.peer} is closed`);
+  }
+
+  async close(reason?: Error): Promise<void> {
+    this.#end(reason, reason);
+    this.other?.#end(undefined, reason && new FedStreamError('closed', `${this.other.peer} closed the connection`));
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return this.#incoming[Symbol.asyncIterator]();
+  }
+
+  #end(error: Error | undefined, incoming: Error | undefined): void {
+    if (!this.#open) return;
+    this.#open = false;
+    if (incoming) this.#incoming.clear();
+    this.#incoming.end(incoming);
+    for (const wake of this.#waiting.splice(0)) wake();
+    this.#resolveClosed(error);
+  }
+}
+
+function joinParts(parts: readonly Uint8Array[]): Uint8Array {
+  const frame = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    frame.set(part, at);
+    at += part.length;
+  }
+  return frame;
+}
