@@ -1,4 +1,5 @@
 // The codec contract: float32 to bytes and back, a chunk at a time.
+import type { Dtype } from '../tensor/dtype.js';
 import type { Encoding } from '../tensor/manifest.js';
 
 /** What a codec learns of a whole tensor before it codes its chunks (nested scales: the mean of the block scales). */
@@ -36,6 +37,16 @@ export interface Codec {
   decode(from: Uint8Array, to: Float32Array): void;
   /** `into[i] = fround(into[i] + fround(weight * decoded[i]))`. */
   accumulate(from: Uint8Array, weight: number, into: Float32Array): void;
+  /** As `encode`, from the bytes of a dtype (F32, F16, BF16) at any alignment: saves widening them beforehand. Only where a codec can. */
+  encodeRaw?(from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): EncodeReport;
+  /** As `decode`, to the bytes of a dtype. */
+  decodeRaw?(from: Uint8Array, elements: number, to: RawValues): void;
+}
+
+/** Bytes of a tensor's own dtype; float32 arrays are given as their bytes. */
+export interface RawValues {
+  readonly dtype: Dtype;
+  readonly bytes: Uint8Array;
 }
 
 /** The codecs a program has, by name; given to whoever needs them, never registered in a global. */

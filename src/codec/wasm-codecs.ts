@@ -1,0 +1,156 @@
+// The codecs on SIMD kernels: the same bits as the reference codecs.
+import { FedStreamError } from '../core/errors.js';
+import type { Encoding } from '../tensor/manifest.js';
+import type { Codec, CodecTable, EncodeReport, Prepared, RawValues } from './codec.js';
+import { codecOf, referenceCodecs } from './codec-table.js';
+import { NESTED_BLOCK } from './four-bit.js';
+import type { Kernels } from './kernels.js';
+import { checkSizes, scaleView } from './scaling.js';
+import { rawOf, type StagedKernel, type StageKernel, stagedKernel } from './staged-kernel.js';
+
+const NO_REPORT: EncodeReport = { saturated: 0 };
+
+/** Every codec of the reference table, over one instance of the kernels. */
+export function wasmCodecs(kernels: Kernels): CodecTable {
+  return {
+    fp16: (encoding) => codec(encoding, stagedKernel(kernels, fp16Kernel(kernels)), noScales),
+    bf16: (encoding) => codec(encoding, stagedKernel(kernels, bf16Kernel(kernels)), noScales),
+    blockwise8: (encoding) => blockCodec(kernels, encoding, blockwise8Kernel),
+    fp4: (encoding) => blockCodec(kernels, encoding, (k, blockSize) => fourBitKernel(k, blockSize, 0)),
+    nf4: (encoding) => blockCodec(kernels, encoding, (k, blockSize) => fourBitKernel(k, blockSize, 1)),
+  };
+}
+
+function blockCodec(kernels: Kernels, encoding: Encoding, kernel: (kernels: Kernels, blockSize: number) => StageKernel): Codec {
+  const checked = codecOf(referenceCodecs, encoding).encoding;
+  const blockSize = checked.blockSize as number;
+  const staged = stagedKernel(kernels, kernel(kernels, blockSize));
+  return codec(encoding, staged, checked.nested ? nestedScales(kernels, blockSize) : plainScales(blockSize));
+}
+
+/** How the scales of a chunk lie in its bytes: `write` and `read` go between them and plain float32 scales. */
+interface ScaleLayout {
+  /** Plain scales of `elements`, where they lie in `coded` themselves or beside it. */
+  room(elements: number, coded: Uint8Array): Uint8Array;
+  bytes(elements: number): number;
+  write(plain: Uint8Array, coded: Uint8Array, prepared: Prepared | undefined): void;
+  read(coded: Uint8Array, plain: Uint8Array): void;
+}
+
+/** The reference codec checks the encoding and knows its sizes; only the work is done elsewhere. */
+function codec(encoding: Encoding, kernel: StagedKernel, layout: ScaleLayout): Codec {
+  const reference = codecOf(referenceCodecs, encoding);
+  const { encodedBytes, blockSize, prepare } = reference;
+  const encodeRaw = (from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): EncodeReport => {
+    checkSizes(encoding.codec, elements, encodedBytes(elements), to);
+    const scales = layout.room(elements, to);
+    const saturated = kernel.encode(from, elements, scales, to.subarray(layout.bytes(elements)));
+    layout.write(scales, to, prepared);
+    return saturated === 0 ? NO_REPORT : { saturated };
+  };
+  const scalesOf = (from: Uint8Array, elements: number): Uint8Array => {
+    checkSizes(encoding.codec, elements, encodedBytes(elements), from);
+    const scales = layout.room(elements, from);
+    layout.read(from, scales);
+    return scales;
+  };
+  return {
+    encoding: reference.encoding,
+    blockSize,
+    encodedBytes,
+    ...(prepare ? { prepare } : {}),
+    encode: (from, to, prepared) => encodeRaw(rawOf(from), from.length, to, prepared),
+    decode: (from, to) => kernel.decode(scalesOf(from, to.length), from.subarray(layout.bytes(to.length)), to.length, rawOf(to)),
+    accumulate: (from, weight, into) =>
+      kernel.accumulate(scalesOf(from, into.length), from.subarray(layout.bytes(into.length)), weight, into),
+    encodeRaw,
+    decodeRaw: (from, elements, to) => kernel.decode(scalesOf(from, elements), from.subarray(layout.bytes(elements)), elements, to),
+  };
+}
+
+const NONE = new Uint8Array(0);
+
+const noScales: ScaleLayout = { room: () => NONE, bytes: () => 0, write: () => {}, read: () => {} };
+
+function plainScales(blockSize: number): ScaleLayout {
+  const bytes = (elements: number): number => 4 * Math.ceil(elements / blockSize);
+  return { bytes, room: (elements, coded) => coded.subarray(0, bytes(elements)), write: () => {}, read: () => {} };
+}
+
+/** CODECS, nested scales: float32 offset, then the scales less the offset, coded as blockwise8 in blocks of 256. */
+function nestedScales(kernels: Kernels, blockSize: number): ScaleLayout {
+  const inner = codecOf(
+    { blockwise8: (encoding) => blockCodec(kernels, encoding, blockwise8Kernel) },
+    { codec: 'blockwise8', blockSize: NESTED_BLOCK },
+  );
+  const count = (elements: number): number => Math.ceil(elements / blockSize);
+  const bytes = (elements: number): number => 4 + inner.encodedBytes(count(elements));
+  let scratch = new Float32Array(0);
+  return {
+    bytes,
+    room(elements) {
+      if (scratch.length < count(elements)) scratch = new Float32Array(count(elements));
+      return new Uint8Array(scratch.buffer, 0, 4 * count(elements));
+    },
+    write(plain, coded, prepared) {
+      if (!prepared) throw new FedStreamError('internal', 'nested scales are coded without the mean of the tensor’s scales');
+      scaleView(coded).setFloat32(0, prepared.offset, true);
+      const scales = scratch.subarray(0, plain.length / 4);
+      for (let i = 0; i < scales.length; i++) scales[i] = (scales[i] as number) - prepared.offset;
+      inner.encode(scales, coded.subarray(4, 4 + inner.encodedBytes(scales.length)));
+    },
+    read(coded, plain) {
+      const offset = scaleView(coded).getFloat32(0, true);
+      const scales = scratch.subarray(0, plain.length / 4);
+      inner.decode(coded.subarray(4, 4 + inner.encodedBytes(scales.length)), scales);
+      for (let i = 0; i < scales.length; i++) scales[i] = (scales[i] as number) + offset;
+    },
+  };
+}
+
+const blockScaleBytes = (blockSize: number) => (elements: number) => 4 * Math.ceil(elements / blockSize);
+
+function blockwise8Kernel({ run, scales, values, codes }: Kernels, blockSize: number): StageKernel {
+  return {
+    scaleBytes: blockScaleBytes(blockSize),
+    codeBytes: (elements) => elements,
+    encode: (count) => run.encodeBlockwise8(values, count, blockSize, scales, codes),
+    decode: (count) => run.decodeBlockwise8(scales, codes, count, blockSize, values),
+    accumulate: (count, weight) => run.accumulateBlockwise8(scales, codes, count, blockSize, weight, values),
+    saturated: () => 0,
+  };
+}
+
+function fourBitKernel({ run, scales, values, codes }: Kernels, blockSize: number, isNf4: 0 | 1): StageKernel {
+  const encode = isNf4 ? run.encodeNf4 : run.encodeFp4;
+  return {
+    scaleBytes: blockScaleBytes(blockSize),
+    codeBytes: (elements) => (elements + 1) >>> 1,
+    encode: (count) => encode(values, count, blockSize, scales, codes),
+    decode: (count) => run.decodeFourBit(isNf4, scales, codes, count, blockSize, values),
+    accumulate: (count, weight) => run.accumulateFourBit(isNf4, scales, codes, count, blockSize, weight, values),
+    saturated: () => 0,
+  };
+}
+
+function fp16Kernel({ run, values, codes }: Kernels): StageKernel {
+  return {
+    scaleBytes: () => 0,
+    codeBytes: (elements) => 2 * elements,
+    encode: (count) => run.encodeFp16(values, count, codes),
+    decode: (count) => run.decodeFp16(codes, count, values),
+    accumulate: (count, weight) => run.accumulateFp16(codes, count, weight, values),
+    saturated: () => run.saturatedCount(),
+  };
+}
+
+function bf16Kernel({ run, values, codes }: Kernels): StageKernel {
+  return {
+    scaleBytes: () => 0,
+    codeBytes: (elements) => 2 * elements,
+    encode: (count) => run.encodeBf16(values, count, codes),
+    decode: (count) => run.decodeBf16(codes, count, values),
+    accumulate: (count, weight) => run.accumulateBf16(codes, count, weight, values),
+    saturated: () => 0,
+  };
+}
