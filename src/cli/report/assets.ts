@@ -1,0 +1,28 @@
+// What a report carries inside itself: uPlot, its style, and the script that draws the plots.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { asFedStreamError } from '../../core/errors.js';
+
+export interface ReportAssets {
+  readonly plotScript: string;
+  readonly plotStyle: string;
+  readonly pageScript: string;
+}
+
+/** Reads them from the installed packages and from the build. `pageScript` is where the built script lies. */
+export function reportAssets(pageScript: URL = new URL('./page/draw-plots.js', import.meta.url)): ReportAssets {
+  const require = createRequire(import.meta.url);
+  try {
+    return {
+      plotScript: readFileSync(require.resolve('uplot/dist/uPlot.iife.min.js'), 'utf8'),
+      plotStyle: readFileSync(require.resolve('uplot/dist/uPlot.min.css'), 'utf8'),
+      pageScript: readFileSync(pageScript, 'utf8').replace(/^\/\/# sourceMappingURL=.*$/m, ''),
+    };
+  } catch (cause) {
+    throw asFedStreamError(
+      cause,
+      'not-found',
+      'the report needs files of the installation that are missing; run `npm ci` and `npm run build`',
+    );
+  }
+}
