@@ -1,4 +1,5 @@
 // The driver contract: what every transport gives the layers above it.
+import { FedStreamError } from '../core/errors.js';
 
 /** Where and how to connect; what a driver does not know it ignores. */
 export interface DriverOptions {
@@ -18,10 +19,11 @@ export interface Connection extends AsyncIterable<Uint8Array> {
   readonly peer: string;
   /**
    * Sends one frame, given in parts so that a payload is not copied behind its prefix. Calls keep their order without being awaited.
-   * The parts belong to the driver until the promise resolves, which is when the next frame is welcome. Rejects with `closed`.
+   * The parts belong to the driver until the promise resolves, which is when the next frame is welcome. Rejects with `closed`; a frame
+   * without a byte (`bad-argument`) or above the limit (`limit`) is refused and harms nothing.
    */
   send(...parts: readonly Uint8Array[]): Promise<void>;
-  /** Ends the connection: what was sent is flushed unless `reason` is an error. Idempotent. */
+  /** Ends the connection: what was sent is flushed unless `reason` is an error; what comes in is dropped. Idempotent. */
   close(reason?: Error): Promise<void>;
   /** Resolves once both directions have ended, with the error that ended them, if one did. Never rejects. */
   readonly closed: Promise<Error | undefined>;
@@ -36,10 +38,17 @@ export interface Listener {
 
 export interface Driver {
   readonly schemes: readonly string[];
+  /** Rejects with `closed` (nobody there), `timeout`, `aborted`, or `bad-argument` where the URL cannot be. */
   connect(url: string, options?: DriverOptions): Promise<Connection>;
-  /** Missing where a platform cannot listen (a page). `accept` is called for each connection and owns it. */
+  /** Missing where a platform cannot listen (a page). `accept` is called for each connection and owns it. Rejects with `io` where the address is in use. */
   listen?(url: string, accept: (connection: Connection) => void, options?: DriverOptions): Promise<Listener>;
 }
 
 /** 4 MiB and a little: a 1 MiB chunk of any codec with its prefix fits many times over. */
 export const DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024 + 4096;
+
+/** Throws unless a frame of so many bytes may go out. */
+export function checkFrameBytes(bytes: number, maxFrameBytes: number): void {
+  if (bytes === 0) throw new FedStreamError('bad-argument', 'a frame has at least one byte');
+  if (bytes > maxFrameBytes) throw new FedStreamError('limit', `a frame of ${bytes} bytes is above the limit of ${maxFrameBytes}`);
+}

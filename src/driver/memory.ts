@@ -1,7 +1,7 @@
 // The memory driver: connections inside one process, for tests and for sites that live beside their server.
-import { FedStreamError } from '../core/errors.js';
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { Queue } from '../core/queue.js';
-import { type Connection, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions } from './driver.js';
+import { type Connection, checkFrameBytes, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions } from './driver.js';
 
 /** Frames that wait on the other side before `send` waits. */
 const QUEUED_FRAMES = 4;
@@ -12,7 +12,8 @@ export function memory(): Driver {
   return {
     schemes: ['memory'],
     async connect(url, options) {
-      options?.signal?.throwIfAborted();
+      checkUrl(url);
+      if (options?.signal?.aborted) throw asFedStreamError(options.signal.reason, 'aborted', `connecting to ${url}`);
       const listener = listeners.get(url);
       if (!listener) throw new FedStreamError('closed', `nobody listens on ${url}`);
       const [near, far] = connectionPair(url, options, listener.options);
@@ -20,9 +21,11 @@ export function memory(): Driver {
       return near;
     },
     async listen(url, accept, options) {
+      checkUrl(url);
       if (listeners.has(url)) throw new FedStreamError('io', `${url} is in use`);
-      listeners.set(url, { accept, options });
-      return { url, close: async () => void listeners.delete(url) };
+      const listener = { accept, options };
+      listeners.set(url, listener);
+      return { url, close: async () => void (listeners.get(url) === listener && listeners.delete(url)) };
     },
   };
 }
@@ -36,13 +39,19 @@ export function connectionPair(label: string, near?: DriverOptions, far?: Driver
   return [a, b];
 }
 
+function checkUrl(url: string): void {
+  if (!/^memory:\/\/[^\s/]+$/.test(url))
+    throw new FedStreamError('bad-argument', `${JSON.stringify(url)} is no address; write memory://name`);
+}
+
 class MemoryEnd implements Connection {
   readonly peer: string;
   readonly closed: Promise<Error | undefined>;
   other: MemoryEnd | undefined;
   readonly #maxFrameBytes: number;
   readonly #incoming = new Queue<Uint8Array>();
-  readonly #waiting: (() => void)[] = [];
+  /** Sends of the other end that wait for this one to take. */
+  readonly #waiting: ((error?: FedStreamError) => void)[] = [];
   #open = true;
   #resolveClosed: (error: Error | undefined) => void = () => {};
 
@@ -57,40 +66,45 @@ class MemoryEnd implements Connection {
 
   async send(...parts: readonly Uint8Array[]): Promise<void> {
     const { other } = this;
-    if (!this.#open || !other) throw new FedStreamError('closed', `the connection to ${this.peer} is closed`);
+    if (!this.#open || !other) throw this.#closedError();
     const frame = joinParts(parts);
-    if (frame.length > this.#maxFrameBytes)
-      throw new FedStreamError('limit', `a frame of ${frame.length} bytes is above the limit of ${this.#maxFrameBytes}`);
+    checkFrameBytes(frame.length, this.#maxFrameBytes);
     if (frame.length > other.#maxFrameBytes) {
       const error = new FedStreamError(
         'limit',
         `${other.peer} sent a frame of ${frame.length} bytes; at most ${other.#maxFrameBytes} are taken`,
       );
       await other.close(error);
-      return;
+      throw this.#closedError();
     }
     other.#incoming.push(frame);
-    if (other.#incoming.size <= QUEUED_FRAMES || !this.#open) return;
-    await new Promise<void>((resolve) => other.#waiting.push(resolve));
-    if (!this.#open) throw new FedStreamError('closed', `the connection to ${this.peer} is closed`);
+    if (other.#incoming.size <= QUEUED_FRAMES) return;
+    await new Promise<void>((resolve, reject) => other.#waiting.push((error) => (error ? reject(error) : resolve())));
   }
 
   async close(reason?: Error): Promise<void> {
-    this.#end(reason, reason);
-    this.other?.#end(undefined, reason && new FedStreamError('closed', `${this.other.peer} closed the connection`));
+    const { other } = this;
+    if (!this.#open || !other) return;
+    // What was sent stays in the other's queue after an orderly close; what the other has sent is taken by nobody.
+    this.#end(reason, reason, other.#closedError());
+    other.#end(undefined, reason && other.#closedError(), reason && this.#closedError(reason));
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     return this.#incoming[Symbol.asyncIterator]();
   }
 
-  #end(error: Error | undefined, incoming: Error | undefined): void {
+  #end(error: Error | undefined, incoming: Error | undefined, waiting: FedStreamError | undefined): void {
     if (!this.#open) return;
     this.#open = false;
     if (incoming) this.#incoming.clear();
     this.#incoming.end(incoming);
-    for (const wake of this.#waiting.splice(0)) wake();
+    for (const wake of this.#waiting.splice(0)) wake(waiting);
     this.#resolveClosed(error);
+  }
+
+  #closedError(cause?: Error): FedStreamError {
+    return new FedStreamError('closed', `the connection to ${this.peer} is closed`, { cause });
   }
 }
 

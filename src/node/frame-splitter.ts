@@ -2,12 +2,17 @@
 import { FedStreamError } from '../core/errors.js';
 
 const LENGTH_BYTES = 4;
+/** Pieces below this are gathered: kept alone, each byte of a peer that sends them singly would cost hundreds. */
+const SMALL_BYTES = 4 * 1024;
+const GATHER_BYTES = 64 * 1024;
 
 /** Keeps the pieces of a frame as they come and joins them once; memory grows with what has arrived, never with what was declared. */
 export class FrameSplitter {
   readonly #maxFrameBytes: number;
   #pieces: Uint8Array[] = [];
   #pendingBytes = 0;
+  /** The last piece lies at the front of this buffer, where it is ours to append to. */
+  #gather: Uint8Array | undefined;
 
   constructor(maxFrameBytes: number) {
     this.#maxFrameBytes = maxFrameBytes;
@@ -18,11 +23,10 @@ export class FrameSplitter {
     return this.#pendingBytes;
   }
 
-  /** Throws `limit` as soon as a length above the limit is seen. */
+  /** Throws `limit` as soon as a length above the limit is seen. The frames may be views of `bytes`. */
   push(bytes: Uint8Array): Uint8Array[] {
-    this.#pieces.push(bytes);
-    this.#pendingBytes += bytes.length;
     const frames: Uint8Array[] = [];
+    this.#append(bytes);
     for (;;) {
       if (this.#pendingBytes < LENGTH_BYTES) return frames;
       const length = this.#peekLength();
@@ -37,11 +41,29 @@ export class FrameSplitter {
     }
   }
 
+  #append(bytes: Uint8Array): void {
+    const pending = this.#pendingBytes;
+    this.#pendingBytes += bytes.length;
+    const last = this.#pieces.at(-1);
+    if (pending === 0 || bytes.length >= SMALL_BYTES || !last) {
+      this.#gather = undefined;
+      this.#pieces.push(bytes);
+    } else if (this.#gather && last.length + bytes.length <= this.#gather.length) {
+      this.#gather.set(bytes, last.length);
+      this.#pieces[this.#pieces.length - 1] = this.#gather.subarray(0, last.length + bytes.length);
+    } else {
+      this.#gather = new Uint8Array(GATHER_BYTES);
+      this.#gather.set(bytes);
+      this.#pieces.push(this.#gather.subarray(0, bytes.length));
+    }
+  }
+
   #peekLength(): number {
     let first = this.#pieces[0] as Uint8Array;
     if (first.length < LENGTH_BYTES) {
       first = join(this.#pieces, this.#pendingBytes);
       this.#pieces = [first];
+      this.#gather = undefined;
     }
     return new DataView(first.buffer, first.byteOffset, LENGTH_BYTES).getUint32(0, true);
   }
@@ -49,6 +71,7 @@ export class FrameSplitter {
   #take(length: number): Uint8Array {
     const first = this.#pieces[0] as Uint8Array;
     this.#pendingBytes -= length;
+    this.#gather = undefined;
     if (first.length > length) {
       this.#pieces[0] = first.subarray(length);
       return first.subarray(0, length);

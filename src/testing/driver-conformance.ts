@@ -1,0 +1,346 @@
+// The suite that every driver passes: what `Driver` and `Connection` promise (docs/spec/frame.md, "Under the frame").
+import type { Connection, Driver, Listener } from '../driver/driver.js';
+import { check, equal, type RegisterTest, rejects, sameBytes, seededBytes, standstill } from './checks.js';
+
+export interface DriverUnderTest {
+  /** A new driver for each test. */
+  make(): Driver;
+  /** A URL to listen on that is free each time, such as `tcp://127.0.0.1:0`. */
+  readonly listenUrl: string;
+  /** A URL on which nobody listens. */
+  readonly deadUrl: string;
+  /** Tests by name that this driver cannot pass, with the reason. */
+  readonly exceptions?: Readonly<Record<string, string>>;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+/** A receiver that does not read must stop its sender before this: queues of both drivers and both kernels together are far below. */
+const MOST_UNREAD_BYTES = 64 * MIB;
+
+interface Pair {
+  readonly driver: Driver;
+  readonly listener: Listener;
+  readonly client: Connection;
+  readonly server: Connection;
+}
+
+type DriverTest = (subject: DriverUnderTest) => Promise<void>;
+
+/** Registers every test under `Driver <name>: …`; the exceptions are left out. */
+export function testDriver(name: string, subject: DriverUnderTest, test: RegisterTest): void {
+  for (const [title, run] of Object.entries(TESTS)) {
+    if (subject.exceptions?.[title] === undefined) test(`Driver ${name}: ${title}`, () => run(subject));
+  }
+}
+
+const TESTS: Readonly<Record<string, DriverTest>> = {
+  'names its schemes, its address and its peers': async (subject) => {
+    await withPair(subject, async ({ driver, listener, client, server }) => {
+      check(driver.schemes.length > 0, 'no schemes');
+      check(driver.schemes.includes(listener.url.split(':')[0] as string), `${listener.url} has another scheme`);
+      check(client.peer !== '' && server.peer !== '', 'a peer without a name');
+    });
+  },
+
+  'keeps frames whole and in order, both ways, without sends being awaited': async (subject) => {
+    await withPair(subject, async ({ client, server }) => {
+      const sizes = Array.from({ length: 400 }, (_, i) => 1 + ((i * 7919) % (i % 50 === 0 ? 300_000 : 3_000)));
+      const sendAll = (from: Connection, seed: number) => Promise.all(sizes.map((size, i) => from.send(seededBytes(seed + i, size))));
+      const receiveAll = async (at: Connection, seed: number): Promise<void> => {
+        const frames = at[Symbol.asyncIterator]();
+        for (const [i, size] of sizes.entries()) await expectFrame(frames, seededBytes(seed + i, size), `frame ${i}`);
+      };
+      await Promise.all([sendAll(client, 1), sendAll(server, 5_000), receiveAll(server, 1), receiveAll(client, 5_000)]);
+    });
+  },
+
+  'joins the parts of a frame, and lets their buffers be used again': async (subject) => {
+    await withPair(subject, async ({ client, server }) => {
+      const frames = server[Symbol.asyncIterator]();
+      const parts = [seededBytes(1, 24), new Uint8Array(0), seededBytes(2, 100_000), seededBytes(3, 1), new Uint8Array(0)];
+      const whole = Uint8Array.from(parts.flatMap((part) => [...part]));
+      await client.send(...parts);
+      for (const part of parts) part.fill(0);
+      await expectFrame(frames, whole, 'the frame of five parts');
+      await client.send(whole.subarray(7, 8));
+      await expectFrame(frames, whole.subarray(7, 8), 'a part of a larger buffer');
+    });
+  },
+
+  'takes frames from one byte to the limit, and refuses others without ending': async (subject) => {
+    const maxFrameBytes = 3 * MIB + 1;
+    await withPair(
+      subject,
+      async ({ client, server }) => {
+        const frames = server[Symbol.asyncIterator]();
+        for (const size of [1, 2, 3, 4, 5, 255, 65_535, 65_536, 65_537, MIB, maxFrameBytes - 1, maxFrameBytes]) {
+          const frame = seededBytes(size, size);
+          const [, received] = await Promise.all([client.send(frame), frames.next()]);
+          check(!received.done && sameBytes(received.value, frame), `a frame of ${size} bytes was changed`);
+        }
+        await rejects(client.send(new Uint8Array(maxFrameBytes), new Uint8Array(1)), ['limit'], 'a frame above the limit');
+        await rejects(client.send(), ['bad-argument'], 'a frame without parts');
+        await rejects(client.send(new Uint8Array(0)), ['bad-argument'], 'an empty frame');
+        await client.send(seededBytes(9, 9));
+        await expectFrame(frames, seededBytes(9, 9), 'a frame after refused ones');
+      },
+      { maxFrameBytes },
+    );
+  },
+
+  'ends a connection on which a frame above its own limit comes': async (subject) => {
+    await withPair(
+      subject,
+      async ({ client, server }) => {
+        client.send(new Uint8Array(2 * MIB)).catch(() => {});
+        await rejects(readToEnd(server), ['limit'], 'reading a frame above the limit');
+        equal(((await server.closed) as { code?: string } | undefined)?.code, 'limit', 'what ended the connection');
+        await client.closed;
+      },
+      { maxFrameBytes: 4 * MIB },
+      { maxFrameBytes: MIB },
+    );
+  },
+
+  'stops a sender whose receiver does not read': async (subject) => {
+    await withPair(subject, async ({ client, server }) => {
+      let sent = 0;
+      const chunk = seededBytes(3, MIB);
+      const sending = (async () => {
+        while (sent < MOST_UNREAD_BYTES / MIB) {
+          await client.send(chunk);
+          sent++;
+        }
+      })();
+      const stopped = await standstill(() => sent);
+      check(stopped < MOST_UNREAD_BYTES / MIB, `${stopped} MiB were sent to a receiver that did not read`);
+      const frames = server[Symbol.asyncIterator]();
+      for (let i = 0; i < MOST_UNREAD_BYTES / MIB; i++) await expectFrame(frames, chunk, `frame ${i}`);
+      await sending;
+    });
+  },
+
+  'delivers what was sent before an orderly close, then ends on both sides': async (subject) => {
+    await withPair(subject, async ({ client, server }) => {
+      const sent = Array.from({ length: 20 }, (_, i) => seededBytes(i, 200_000 + i));
+      const sending = Promise.all(sent.map((frame) => client.send(frame)));
+      const closing = client.close();
+      const received = await readToEnd(server);
+      equal(received.length, sent.length, 'frames before the end');
+      for (const [i, frame] of received.entries()) check(sameBytes(frame, sent[i] as Uint8Array), `frame ${i} was changed`);
+      await Promise.all([sending, closing, client.close()]);
+      equal(await client.closed, undefined, 'the error of an orderly close');
+      equal(await server.closed, undefined, 'the error of an orderly close on the other side');
+      await rejects(client.send(new Uint8Array(1)), ['closed'], 'a send after close');
+      await rejects(server.send(new Uint8Array(1)), ['closed'], 'a send after the other side closed');
+      await server.close();
+    });
+  },
+
+  'delivers what was sent before a close even while the other side sends without end': async (subject) => {
+    await withPair(subject, async ({ client, server }) => {
+      const flood = (async () => {
+        for (;;) await server.send(new Uint8Array(256 * KIB));
+      })();
+      await Promise.all([client.send(seededBytes(1, 300_000)), client.send(seededBytes(2, 300_000))]);
+      const closing = client.close();
+      const frames = server[Symbol.asyncIterator]();
+      await expectFrame(frames, seededBytes(1, 300_000), 'the first frame');
+      await expectFrame(frames, seededBytes(2, 300_000), 'the last frame');
+      await rejects(flood, ['closed'], 'the flood');
+      await closing;
+      await server.closed;
+    });
+  },
+
+  'tells the other side of an abrupt close, whoever closes': async (subject) => {
+    for (const side of ['client', 'server'] as const) {
+      await withPair(subject, async (pair) => {
+        const near = pair[side];
+        const far = side === 'client' ? pair.server : pair.client;
+        const reading = readToEnd(far).catch((error: { code?: string }) => equal(error.code, 'closed', 'what the reader sees'));
+        const reason = new Error('pulled the plug');
+        await near.close(reason);
+        equal(await near.closed, reason, 'what ended the connection');
+        await reading;
+        await far.closed;
+        await rejects(far.send(new Uint8Array(1)), ['closed'], 'a send after an abrupt close');
+      });
+    }
+  },
+
+  'wakes a blocked sender when the connection ends': async (subject) => {
+    for (const side of ['client', 'server'] as const) {
+      await withPair(subject, async (pair) => {
+        let sent = 0;
+        const sending = (async () => {
+          for (;;) {
+            await pair.client.send(new Uint8Array(MIB));
+            sent++;
+          }
+        })();
+        const failed = rejects(sending, ['closed'], 'the blocked send');
+        await standstill(() => sent);
+        await pair[side].close(new Error('enough'));
+        await failed;
+      });
+    }
+  },
+
+  'keeps connections apart': async (subject) => {
+    await withListener(subject, async ({ driver, listener, accepted }) => {
+      const clients = await Promise.all(Array.from({ length: 40 }, () => driver.connect(listener.url)));
+      const echoes = accepted(clients.length).map(async (connection) => echo(await connection));
+      await Promise.all(
+        clients.map(async (client, i) => {
+          const frames = client[Symbol.asyncIterator]();
+          for (let k = 0; k < 5; k++) {
+            const frame = seededBytes(i * 31 + k, 1_000 + i);
+            const [, received] = await Promise.all([client.send(frame), frames.next()]);
+            check(!received.done && sameBytes(received.value, frame), `connection ${i} got the bytes of another one`);
+          }
+          await client.close();
+        }),
+      );
+      await Promise.all(echoes);
+    });
+  },
+
+  'takes hundreds of connections one after another': async (subject) => {
+    await withListener(subject, async ({ driver, listener, accepted }) => {
+      for (let i = 0; i < 300; i++) {
+        const client = await driver.connect(listener.url);
+        const server = await (accepted(1)[0] as Promise<Connection>);
+        const echoing = i % 2 === 0 ? echo(server) : server.close(new Error('go away'));
+        if (i % 2 === 0) {
+          const frames = client[Symbol.asyncIterator]();
+          await client.send(seededBytes(i, 10));
+          await expectFrame(frames, seededBytes(i, 10), `echo ${i}`);
+        }
+        await client.close(i % 3 === 0 ? new Error('rude') : undefined);
+        await echoing;
+      }
+    });
+  },
+
+  'says that nobody listens': async (subject) => {
+    const error = await rejects(subject.make().connect(subject.deadUrl), ['closed'], 'connecting to nobody');
+    check(error.message.includes(subject.deadUrl), `the message does not name ${subject.deadUrl}: ${error.message}`);
+  },
+
+  'says that an address is in use': async (subject) => {
+    await withListener(subject, async ({ driver, listener }) => {
+      const listening = driver.listen?.(listener.url, () => {}) as Promise<Listener>;
+      const error = await rejects(listening, ['io'], 'listening twice');
+      check(error.message.includes('in use'), `the message does not say so: ${error.message}`);
+    });
+  },
+
+  'refuses what is no address by rejecting': async (subject) => {
+    const driver = subject.make();
+    for (const url of ['', 'x', 'nothing://at-all', '://', `${driver.schemes[0]}:`]) {
+      await rejects(driver.connect(url), ['bad-argument'], `connecting to ${JSON.stringify(url)}`);
+      if (driver.listen)
+        await rejects(
+          driver.listen(url, () => {}),
+          ['bad-argument'],
+          `listening on ${JSON.stringify(url)}`,
+        );
+    }
+  },
+
+  'stops connecting when told to': async (subject) => {
+    await withListener(subject, async ({ driver, listener }) => {
+      await rejects(driver.connect(listener.url, { signal: AbortSignal.abort() }), ['aborted'], 'connecting with an aborted signal');
+    });
+  },
+
+  'stops listening, and lets accepted connections live': async (subject) => {
+    await withListener(subject, async ({ driver, listener, accepted }) => {
+      const client = await driver.connect(listener.url);
+      const server = await (accepted(1)[0] as Promise<Connection>);
+      await listener.close();
+      await listener.close();
+      await rejects(driver.connect(listener.url), ['closed'], 'connecting after the listener closed');
+      await client.send(seededBytes(4, 4));
+      await expectFrame(server[Symbol.asyncIterator](), seededBytes(4, 4), 'a frame after the listener closed');
+      await Promise.all([client.close(), server.close()]);
+    });
+  },
+};
+
+interface Listening {
+  readonly driver: Driver;
+  readonly listener: Listener;
+  /** The next connections that are accepted. */
+  accepted(count: number): Promise<Connection>[];
+}
+
+async function withListener(subject: DriverUnderTest, run: (at: Listening) => Promise<void>, maxFrameBytes?: number): Promise<void> {
+  const driver = subject.make();
+  const ready: Connection[] = [];
+  const waiting: ((connection: Connection) => void)[] = [];
+  const all: Connection[] = [];
+  const accept = (connection: Connection): void => {
+    all.push(connection);
+    const wake = waiting.shift();
+    if (wake) wake(connection);
+    else ready.push(connection);
+  };
+  check(driver.listen !== undefined, 'this driver cannot listen: give the exceptions a reason');
+  const listener = await driver.listen(subject.listenUrl, accept, maxFrameBytes === undefined ? {} : { maxFrameBytes });
+  const next = (): Promise<Connection> => {
+    const connection = ready.shift();
+    return connection ? Promise.resolve(connection) : new Promise((resolve) => waiting.push(resolve));
+  };
+  try {
+    await run({ driver, listener, accepted: (count) => Array.from({ length: count }, next) });
+  } finally {
+    await Promise.all(all.map((connection) => connection.close(new Error('the test is over'))));
+    await listener.close();
+  }
+}
+
+async function withPair(
+  subject: DriverUnderTest,
+  run: (pair: Pair) => Promise<void>,
+  near: { maxFrameBytes?: number } = {},
+  far: { maxFrameBytes?: number } = near,
+): Promise<void> {
+  await withListener(
+    subject,
+    async ({ driver, listener, accepted }) => {
+      const client = await driver.connect(listener.url, near);
+      try {
+        await run({ driver, listener, client, server: await (accepted(1)[0] as Promise<Connection>) });
+      } finally {
+        await client.close(new Error('the test is over'));
+      }
+    },
+    far.maxFrameBytes,
+  );
+}
+
+async function expectFrame(frames: AsyncIterator<Uint8Array>, expected: Uint8Array, what: string): Promise<void> {
+  const received = await frames.next();
+  check(!received.done, `${what}: the connection ended`);
+  check(sameBytes(received.value, expected), `${what} was changed on its way`);
+}
+
+/** Copies, since a frame may be a view of a buffer that the driver uses again. */
+async function readToEnd(connection: Connection): Promise<Uint8Array[]> {
+  const frames: Uint8Array[] = [];
+  for await (const frame of connection) frames.push(frame.slice());
+  return frames;
+}
+
+/** Sends back what comes, until the other side ends, however it does. */
+async function echo(connection: Connection): Promise<void> {
+  try {
+    for await (const frame of connection) await connection.send(frame.slice());
+  } catch {
+    // an abrupt end of the other side is no fault of this one
+  }
+  await connection.close();
+}
