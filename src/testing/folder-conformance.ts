@@ -3,7 +3,21 @@ import type { Folder } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
 import { check, equal, type RegisterTest, rejects, sameBytes, seededBytes } from './checks.js';
 
-const HOSTILE_NAMES = ['', '/etc/passwd', '..', '../x', 'a/../../x', 'a//b', './a', 'a/', 'a\\b', 'a\u0000b', 'C:x', 'a\nb', 'x'.repeat(2000)];
+const HOSTILE_NAMES = [
+  '',
+  '/etc/passwd',
+  '..',
+  '../x',
+  'a/../../x',
+  'a//b',
+  './a',
+  'a/',
+  'a\\b',
+  'a\u0000b',
+  'C:x',
+  'a\nb',
+  'x'.repeat(2000),
+];
 
 type FolderTest = (make: () => Folder) => Promise<void>;
 

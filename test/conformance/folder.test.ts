@@ -2,15 +2,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { afterAll, test } from 'vitest';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import { nodeFolder } from '../../src/node/node-folder.js';
-import { testFolder } from './folder-suite.js';
+import { testFolder } from '../../src/testing/folder-conformance.js';
 
 const parent = mkdtempSync(join(tmpdir(), 'fedstream-folder-'));
 afterAll(() => rmSync(parent, { recursive: true, force: true }));
 
 let made = 0;
-testFolder('memoryFolder', () => memoryFolder());
-testFolder('nodeFolder', () => nodeFolder(join(parent, String(made++))));
-testFolder('nodeFolder that follows links', () => nodeFolder(join(parent, String(made++)), { followLinks: true }));
+testFolder('memory', () => memoryFolder(), test);
+testFolder('node', () => nodeFolder(join(parent, String(made++))), test);
+testFolder('node, following links', () => nodeFolder(join(parent, String(made++)), { followLinks: true }), test);
