@@ -1,0 +1,60 @@
+// Outgoing frames of a session: control before bulk, bulk of several streams in turn.
+import { asFedStreamError, type FedStreamError } from '../core/errors.js';
+import type { Connection } from '../driver/driver.js';
+
+/** Bulk frames given to the driver and not yet flushed: enough to keep the socket busy, so few that control waits for at most two chunks. */
+const BULK_IN_FLIGHT = 2;
+
+interface Waiting {
+  readonly parts: readonly Uint8Array[];
+  resolve(): void;
+  reject(error: FedStreamError): void;
+}
+
+/** A stream has one bulk frame waiting at a time at most few, so that first come, first served is turn by turn. */
+export class FrameWriter {
+  readonly #connection: Connection;
+  readonly #bulk: Waiting[] = [];
+  #inFlight = 0;
+  #error: FedStreamError | undefined;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Goes out before any bulk frame that waits. */
+  control(parts: readonly Uint8Array[]): Promise<void> {
+    if (this.#error) return Promise.reject(this.#error);
+    return this.#connection.send(...parts);
+  }
+
+  /** Resolves once the parts are flushed and may be reused. */
+  bulk(parts: readonly Uint8Array[]): Promise<void> {
+    if (this.#error) return Promise.reject(this.#error);
+    return new Promise((resolve, reject) => {
+      this.#bulk.push({ parts, resolve, reject });
+      this.#pump();
+    });
+  }
+
+  /** Every frame that waits, and every later one, is refused with this error. */
+  end(error: FedStreamError): void {
+    this.#error ??= error;
+    for (const waiting of this.#bulk.splice(0)) waiting.reject(this.#error);
+  }
+
+  #pump(): void {
+    while (this.#inFlight < BULK_IN_FLIGHT) {
+      const next = this.#bulk.shift();
+      if (!next) return;
+      this.#inFlight++;
+      this.#connection
+        .send(...next.parts)
+        .then(next.resolve, (error: unknown) => next.reject(asFedStreamError(error, 'closed')))
+        .finally(() => {
+          this.#inFlight--;
+          this.#pump();
+        });
+    }
+  }
+}

@@ -1,0 +1,25 @@
+// Small structured values as msgpack, with limits on everything that a peer could declare.
+import { Decoder, encode } from '@msgpack/msgpack';
+import type { z } from 'zod';
+import { FedStreamError } from '../core/errors.js';
+
+/** One value inside a message; whole messages are limited by the frame. */
+const LIMITS = { maxStrLength: 2 ** 20, maxBinLength: 2 ** 20, maxArrayLength: 2 ** 16, maxMapLength: 2 ** 12, maxExtLength: 0 } as const;
+
+export function pack(value: unknown): Uint8Array {
+  return encode(value, { ignoreUndefined: true, forceFloat32: false });
+}
+
+/** Decoded and validated; `bad-frame` says what it was and where it is wrong. */
+export function unpack<T>(bytes: Uint8Array, schema: z.ZodType<T>, what: string): T {
+  let value: unknown;
+  try {
+    value = new Decoder(LIMITS).decode(bytes);
+  } catch (cause) {
+    throw new FedStreamError('bad-frame', `${what} cannot be decoded: ${(cause as Error).message}`, { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0] as z.core.$ZodIssue;
+  throw new FedStreamError('bad-frame', `${what} is wrong at ${issue.path.join('.') || 'its root'}: ${issue.message}`);
+}

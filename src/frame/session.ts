@@ -1,0 +1,176 @@
+// A session: two endpoints that know each other's name, hear each other's heart, and exchange frames (docs/spec/session.md).
+import { z } from 'zod';
+import { asFedStreamError, ERROR_CODES, FedStreamError } from '../core/errors.js';
+import type { Connection } from '../driver/driver.js';
+import { decodeFrame, encodeFrame, type Frame, type FrameType } from './frame.js';
+import { FrameWriter } from './frame-writer.js';
+import { pack, unpack } from './pack.js';
+
+export const PROTOCOL_VERSION = 1;
+
+/** Which layer above takes a frame. */
+export type FrameHandler = (frame: Frame) => void;
+
+export interface SessionOptions {
+  /** This endpoint's name. */
+  readonly name: string;
+  /** A connection on which nothing arrives for this long is dead. Heartbeats are sent four times as often. */
+  readonly idleMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Long enough for a stalled network to recover, short enough that a person does not wait in vain. */
+export const DEFAULT_IDLE_MS = 30_000;
+const MIN_IDLE_MS = 100;
+
+const helloSchema = z.strictObject({
+  version: z.int().min(1),
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
+  /** Duration, not a time: clocks differ. */
+  idleMs: z.int().min(MIN_IDLE_MS).max(86_400_000),
+});
+
+const byeSchema = z.strictObject({ code: z.enum(ERROR_CODES).optional(), message: z.string().max(4096) });
+
+/** Opens once both have said hello. Handlers are set before `start`, so that no frame comes too early. */
+export class Session {
+  readonly closed: Promise<FedStreamError>;
+  /** The other endpoint's name, once `start` has resolved. */
+  peerName = '';
+  readonly #connection: Connection;
+  readonly #writer: FrameWriter;
+  readonly #options: SessionOptions;
+  readonly #handlers = new Map<FrameType, FrameHandler>();
+  readonly #timers: ReturnType<typeof setInterval>[] = [];
+  #lastHeardMs = 0;
+  #error: FedStreamError | undefined;
+  #resolveClosed: (error: FedStreamError) => void = () => {};
+
+  constructor(connection: Connection, options: SessionOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#writer = new FrameWriter(connection);
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+  }
+
+  get peer(): string {
+    return this.peerName ? `${this.peerName} (${this.#connection.peer})` : this.#connection.peer;
+  }
+
+  handle(type: FrameType, handler: FrameHandler): void {
+    this.#handlers.set(type, handler);
+  }
+
+  /** Says hello, waits for the other's, then reads until the end. `admit` may refuse the other by throwing. */
+  async start(admit: (name: string) => void = () => {}): Promise<void> {
+    const idleMs = this.#options.idleMs ?? DEFAULT_IDLE_MS;
+    this.#options.signal?.addEventListener('abort', this.#aborted, { once: true });
+    this.#lastHeardMs = performance.now();
+    this.#timers.push(setInterval(() => this.#checkIdle(idleMs), Math.max(idleMs / 8, 10)));
+    void this.#connection.closed.then((error) =>
+      this.#end(asFedStreamError(error ?? new FedStreamError('closed', `${this.peer} closed the connection`), 'closed')),
+    );
+    void this.control('hello', 0, pack({ version: PROTOCOL_VERSION, name: this.#options.name, idleMs })).catch(() => {});
+    const frames = this.#connection[Symbol.asyncIterator]();
+    try {
+      const hello = await this.#readHello(frames);
+      this.peerName = hello.name;
+      admit(hello.name);
+      // Silence is what kills: pings keep both sides' limits.
+      const beatMs = Math.max(Math.min(idleMs, hello.idleMs) / 4, 10);
+      this.#timers.push(setInterval(() => void this.control('ping', 0).catch(() => {}), beatMs));
+    } catch (error) {
+      const failure = this.#error ?? asFedStreamError(error, 'bad-frame');
+      await this.close(failure);
+      throw failure;
+    }
+    void this.#read(frames);
+  }
+
+  control(type: FrameType, stream: number, header?: Uint8Array, payload?: Uint8Array): Promise<void> {
+    return this.#writer.control(encodeFrame(type, stream, header, payload));
+  }
+
+  /** Resolves once the payload may be reused. */
+  bulk(type: FrameType, stream: number, header: Uint8Array, payload: Uint8Array): Promise<void> {
+    return this.#writer.bulk(encodeFrame(type, stream, header, payload));
+  }
+
+  /** Tells the other why, then closes. */
+  async close(reason?: FedStreamError): Promise<void> {
+    if (!this.#error) {
+      const message = (reason?.message ?? 'done').slice(0, 2000);
+      const flushed = this.control('bye', 0, pack({ code: reason?.code, message })).catch(() => {});
+      this.#end(reason ?? new FedStreamError('closed', `the session with ${this.peer} was closed`));
+      // A peer that does not read cannot keep us from closing.
+      await Promise.race([flushed, new Promise((resolve) => setTimeout(resolve, 500))]);
+    }
+    await this.#connection.close();
+  }
+
+  readonly #aborted = (): void => {
+    void this.close(asFedStreamError(this.#options.signal?.reason, 'aborted'));
+  };
+
+  async #readHello(frames: AsyncIterator<Uint8Array>): Promise<z.output<typeof helloSchema>> {
+    const first = await frames.next();
+    if (first.done) throw this.#error ?? new FedStreamError('closed', `${this.peer} closed the connection before it said hello`);
+    this.#lastHeardMs = performance.now();
+    const frame = decodeFrame(first.value);
+    if (frame.type === 'bye') throw this.#byeError(frame);
+    if (frame.type !== 'hello') throw new FedStreamError('bad-frame', `${this.peer} began with a ${frame.type} frame instead of hello`);
+    const hello = unpack(frame.header, helloSchema, `the hello of ${this.peer}`);
+    if (hello.version === PROTOCOL_VERSION) return hello;
+    throw new FedStreamError(
+      'unsupported',
+      `${this.peer} speaks version ${hello.version} of the protocol, this side ${PROTOCOL_VERSION}; use the same FedStream on both`,
+    );
+  }
+
+  async #read(frames: AsyncIterator<Uint8Array>): Promise<void> {
+    try {
+      for (;;) {
+        const next = await frames.next();
+        if (next.done) return;
+        this.#lastHeardMs = performance.now();
+        this.#dispatch(decodeFrame(next.value));
+      }
+    } catch (error) {
+      await this.close(asFedStreamError(error, 'bad-frame', this.peer));
+    }
+  }
+
+  #dispatch(frame: Frame): void {
+    if (frame.type === 'ping') void this.control('pong', 0).catch(() => {});
+    else if (frame.type === 'pong') return;
+    else if (frame.type === 'bye') {
+      this.#end(this.#byeError(frame));
+      void this.#connection.close();
+    } else {
+      const handler = this.#handlers.get(frame.type);
+      if (!handler) throw new FedStreamError('bad-frame', `${this.peer} sent a ${frame.type} frame, which nothing here takes`);
+      handler(frame);
+    }
+  }
+
+  #byeError(frame: Frame): FedStreamError {
+    const { code, message } = unpack(frame.header, byeSchema, `the bye of ${this.peer}`);
+    return new FedStreamError(code ?? 'closed', code ? `${this.peer} ended the session: ${message}` : `${this.peer} ended the session`);
+  }
+
+  #checkIdle(idleMs: number): void {
+    if (performance.now() - this.#lastHeardMs < idleMs) return;
+    void this.close(new FedStreamError('timeout', `nothing came from ${this.peer} for ${idleMs / 1000} s`));
+  }
+
+  #end(error: FedStreamError): void {
+    if (this.#error) return;
+    this.#error = error;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#options.signal?.removeEventListener('abort', this.#aborted);
+    this.#writer.end(error);
+    this.#resolveClosed(error);
+  }
+}
