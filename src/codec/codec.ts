@@ -41,6 +41,16 @@ export interface Codec {
   encodeRaw?(from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): EncodeReport;
   /** As `decode`, to the bytes of a dtype. */
   decodeRaw?(from: Uint8Array, elements: number, to: RawValues): void;
+  /** Memory in which the codec works without copying: two to three times as fast as elsewhere. */
+  readonly memory?: CodecMemory;
+}
+
+/** Lends buffers that lie where a codec works fastest. */
+export interface CodecMemory {
+  /** A buffer of `bytes`; from the common heap where the codec's own memory is all lent. Its contents are undefined. */
+  borrow(bytes: number): Uint8Array;
+  /** Ends a loan; a buffer from elsewhere is ignored. */
+  giveBack(buffer: Uint8Array): void;
 }
 
 /** Bytes of a tensor's own dtype; float32 arrays are given as their bytes. */

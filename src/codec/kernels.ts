@@ -1,5 +1,7 @@
 // An instance of the SIMD kernels: their exports, and the small arena in which blocks are staged.
 
+import type { CodecMemory } from './codec.js';
+import { codecMemory } from './codec-memory.js';
 import { DYNAMIC_MAP } from './dynamic-map.js';
 import { blockwise8Table, fp4Table, nf4Table } from './kernel-tables.js';
 
@@ -42,28 +44,31 @@ const SCALES_BYTES = (STAGE_ELEMENTS / 16) * 4;
 /** Bytes of one thread's arena. */
 const ARENA_BYTES = SCRATCH_BYTES + SCALES_BYTES + 2 * STAGE_ELEMENTS * 4;
 const PAGE_BYTES = 65_536;
-
-/** Pages of memory for `arenas` threads. */
-export function kernelPages(arenas = 1): number {
-  return Math.ceil((HEAP + arenas * ARENA_BYTES) / PAGE_BYTES);
-}
+/** As assembly/targets.json says of the shared build. */
+const SHARED_MAXIMUM_PAGES = 4096;
 
 /** The kernels and where each stage lies; views are made once, since the memory never grows. */
 export interface Kernels {
   readonly run: KernelExports;
-  readonly memory: WebAssembly.Memory;
+  /** Buffers in the kernels' memory, behind the arenas. */
+  readonly memory: CodecMemory;
   readonly bytes: Uint8Array;
   readonly scales: number;
   readonly values: number;
   readonly codes: number;
 }
 
-/** Instantiates a module of dist/wasm; `memory` is given where threads share one, each with an arena of its own. */
-export function instantiateKernels(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory = new WebAssembly.Memory({ initial: kernelPages() }),
-  arena = 0,
-): Kernels {
+/** Room for buffers to lend: what is never touched costs an address, not memory. */
+const LENT_BYTES = 2 ** 27;
+
+/** Memory for kernels: their tables, an arena a thread, and `lentBytes` of buffers. */
+export function kernelMemory({ arenas = 1, lentBytes = LENT_BYTES, shared = false } = {}): WebAssembly.Memory {
+  const pages = Math.ceil((HEAP + arenas * ARENA_BYTES + lentBytes) / PAGE_BYTES);
+  return new WebAssembly.Memory(shared ? { initial: pages, maximum: SHARED_MAXIMUM_PAGES, shared } : { initial: pages });
+}
+
+/** Instantiates a module of dist/wasm. Where threads share a memory, each has an arena of its own; `arena` 0 writes the tables. */
+export function instantiateKernels(module: WebAssembly.Module, memory = kernelMemory(), arena = 0, arenas = 1): Kernels {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const run = instance.exports as unknown as KernelExports;
   const bytes = new Uint8Array(memory.buffer);
@@ -72,7 +77,8 @@ export function instantiateKernels(
   run.useScratch(scratch);
   const scales = scratch + SCRATCH_BYTES;
   const values = scales + SCALES_BYTES;
-  return { run, memory, bytes, scales, values, codes: values + STAGE_ELEMENTS * 4 };
+  const lent = codecMemory(bytes, HEAP + arenas * ARENA_BYTES);
+  return { run, memory: lent, bytes, scales, values, codes: values + STAGE_ELEMENTS * 4 };
 }
 
 function writeTables(bytes: Uint8Array): void {

@@ -5,7 +5,7 @@ import { dtypeBytes } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { narrowInto, widenInto } from '../tensor/widen.js';
-import type { Codec, CodecTable, EncodeReport, Prepared } from './codec.js';
+import type { Codec, CodecMemory, CodecTable, EncodeReport, Prepared } from './codec.js';
 import { layoutOf, tensorCodec } from './layout.js';
 import { NonFiniteValue } from './scaling.js';
 
@@ -44,29 +44,60 @@ async function* encodedChunks(
   onReport: OnReport,
   range?: ChunkRange,
 ): AsyncGenerator<Chunk> {
-  const values = new Float32Array(manifest.chunkElements);
-  const buffer = new Uint8Array(manifest.chunkElements * 4);
+  const buffers = chunkBuffers(manifest);
   let current = -1;
   let codec: Codec | undefined;
   let prepared: Prepared | undefined;
-  for await (const chunk of model.chunks(range)) {
-    const tensor = manifest.tensors[chunk.tensorIndex] as TensorEntry;
-    if (chunk.tensorIndex !== current) {
-      current = chunk.tensorIndex;
-      codec = chunk.tensor.encoding.codec === 'raw' ? tensorCodec(tensor, manifest, codecs) : undefined;
-      prepared = codec?.prepare ? await prepare(model, current, codec) : undefined;
+  try {
+    for await (const chunk of model.chunks(range)) {
+      const tensor = manifest.tensors[chunk.tensorIndex] as TensorEntry;
+      if (chunk.tensorIndex !== current) {
+        current = chunk.tensorIndex;
+        codec = chunk.tensor.encoding.codec === 'raw' ? tensorCodec(tensor, manifest, codecs) : undefined;
+        prepared = codec?.prepare ? await prepare(model, current, codec) : undefined;
+      }
+      if (!codec) {
+        yield { ...chunk, tensor };
+        continue;
+      }
+      const bytes = buffers.bytes(codec).subarray(0, codec.encodedBytes(chunk.elements));
+      const { dtype } = tensor;
+      const coder = codec;
+      const report = named(tensor, chunk.firstElement, () =>
+        coder.encodeRaw
+          ? coder.encodeRaw({ dtype, bytes: chunk.bytes }, chunk.elements, bytes, prepared)
+          : coder.encode(widenInto(dtype, chunk.bytes, buffers.values()), bytes, prepared),
+      );
+      onReport(tensor, report);
+      yield { ...chunk, tensor, bytes };
     }
-    if (!codec) {
-      yield { ...chunk, tensor };
-      continue;
-    }
-    const bytes = buffer.subarray(0, codec.encodedBytes(chunk.elements));
-    onReport(
-      tensor,
-      named(tensor, chunk.firstElement, () => (codec as Codec).encode(widenInto(tensor.dtype, chunk.bytes, values), bytes, prepared)),
-    );
-    yield { ...chunk, tensor, bytes };
+  } finally {
+    buffers.giveBack();
   }
+}
+
+/** Room for one chunk, lent by the codecs' own memory where they have one, and for its float32 values. Each is got when first needed. */
+function chunkBuffers({ chunkElements }: Manifest) {
+  let lent: Uint8Array | undefined;
+  let lender: CodecMemory | undefined;
+  let values: Float32Array | undefined;
+  return {
+    bytes(codec: Codec): Uint8Array {
+      if (lent && lender === codec.memory) return lent;
+      if (lent) lender?.giveBack(lent);
+      lender = codec.memory;
+      lent = lender ? lender.borrow(chunkElements * 4) : new Uint8Array(chunkElements * 4);
+      return lent;
+    },
+    values(): Float32Array {
+      values ??= new Float32Array(chunkElements);
+      return values;
+    },
+    giveBack(): void {
+      if (lent) lender?.giveBack(lent);
+      lent = undefined;
+    },
+  };
 }
 
 /** Shows every chunk of a tensor to the codec before the first is coded. */
@@ -91,22 +122,31 @@ function named<T>(tensor: TensorEntry, firstElement: number, work: () => T): T {
 }
 
 async function* decodedChunks(model: StateDict, manifest: Manifest, codecs: CodecTable, range?: ChunkRange): AsyncGenerator<Chunk> {
-  const values = new Float32Array(manifest.chunkElements);
-  const buffer = new Uint8Array(manifest.chunkElements * 4);
+  const buffers = chunkBuffers(manifest);
   let current = -1;
   let codec: Codec | undefined;
-  for await (const chunk of model.chunks(range)) {
-    const tensor = manifest.tensors[chunk.tensorIndex] as TensorEntry;
-    if (chunk.tensorIndex !== current) {
-      current = chunk.tensorIndex;
-      codec = tensorCodec(chunk.tensor, model.manifest, codecs);
+  try {
+    for await (const chunk of model.chunks(range)) {
+      const tensor = manifest.tensors[chunk.tensorIndex] as TensorEntry;
+      if (chunk.tensorIndex !== current) {
+        current = chunk.tensorIndex;
+        codec = tensorCodec(chunk.tensor, model.manifest, codecs);
+      }
+      if (!codec) {
+        yield { ...chunk, tensor };
+        continue;
+      }
+      const { dtype } = tensor;
+      const bytes = buffers.bytes(codec).subarray(0, dtypeBytes(dtype, chunk.elements));
+      if (codec.decodeRaw) codec.decodeRaw(chunk.bytes, chunk.elements, { dtype, bytes });
+      else {
+        const decoded = buffers.values().subarray(0, chunk.elements);
+        codec.decode(chunk.bytes, decoded);
+        narrowInto(dtype, decoded, bytes);
+      }
+      yield { ...chunk, tensor, bytes };
     }
-    if (!codec) {
-      yield { ...chunk, tensor };
-      continue;
-    }
-    const decoded = values.subarray(0, chunk.elements);
-    codec.decode(chunk.bytes, decoded);
-    yield { ...chunk, tensor, bytes: narrowInto(tensor.dtype, decoded, buffer.subarray(0, dtypeBytes(tensor.dtype, chunk.elements))) };
+  } finally {
+    buffers.giveBack();
   }
 }

@@ -1,16 +1,16 @@
-// One kernel and the way to it: values, codes and scales pass through the arena a stage at a time.
+// One kernel and the way to it: what does not lie in the kernels' memory passes through their arena, a stage at a time.
 import { FedStreamError } from '../core/errors.js';
 import type { RawValues } from './codec.js';
 import { type Kernels, STAGE_ELEMENTS } from './kernels.js';
 import { NonFiniteValue } from './scaling.js';
 
-/** A kernel between the arena's `values` and its `scales` and `codes`. `encode` returns -1, or the index of a value that is no number. */
+/** A kernel on pointers into the kernels' memory. `encode` returns -1, or the index of a value that is no number. */
 export interface StageKernel {
   scaleBytes(elements: number): number;
   codeBytes(elements: number): number;
-  encode(count: number): number;
-  decode(count: number): void;
-  accumulate(count: number, weight: number): void;
+  encode(values: number, count: number, scales: number, codes: number): number;
+  decode(scales: number, codes: number, count: number, values: number): void;
+  accumulate(scales: number, codes: number, count: number, weight: number, values: number): void;
   saturated(): number;
 }
 
@@ -27,63 +27,71 @@ export interface StagedKernel {
 
 export function stagedKernel(kernels: Kernels, kernel: StageKernel): StagedKernel {
   const { run, bytes, scales, values, codes } = kernels;
-  const bringCodes = (scalesFrom: Uint8Array, codesFrom: Uint8Array, start: number, count: number): void => {
-    const firstScale = kernel.scaleBytes(start);
-    const firstCode = kernel.codeBytes(start);
-    if (scalesFrom.length > 0) bytes.set(scalesFrom.subarray(firstScale, firstScale + kernel.scaleBytes(count)), scales);
-    bytes.set(codesFrom.subarray(firstCode, firstCode + kernel.codeBytes(count)), codes);
+  /** Where `length` bytes of `from` are for a kernel to read: where they lie, or copied to `room`. */
+  const bring = (from: Uint8Array, start: number, length: number, room: number): number => {
+    if (from.buffer === bytes.buffer) return from.byteOffset + start;
+    if (length > 0) bytes.set(from.subarray(start, start + length), room);
+    return room;
   };
-  /** 16-bit dtypes are staged where the codes will be, or have been. */
-  const bringValues = ({ dtype, bytes: from }: RawValues, start: number, count: number): void => {
-    if (dtype === 'F32') {
-      bytes.set(from.subarray(4 * start, 4 * (start + count)), values);
-      return;
-    }
-    bytes.set(from.subarray(2 * start, 2 * (start + count)), codes);
-    if (dtype === 'F16') run.decodeFp16(codes, count, values);
-    else if (dtype === 'BF16') run.decodeBf16(codes, count, values);
+  /** Where a kernel is to write what `take` then brings to `to`. */
+  const target = (to: Uint8Array, start: number, room: number): number => (to.buffer === bytes.buffer ? to.byteOffset + start : room);
+  const take = (to: Uint8Array, start: number, length: number, room: number): void => {
+    if (to.buffer !== bytes.buffer && length > 0) to.set(bytes.subarray(room, room + length), start);
+  };
+  /** 16-bit dtypes are staged where the codes will be. */
+  const bringValues = ({ dtype, bytes: from }: RawValues, start: number, count: number): number => {
+    if (dtype === 'F32') return bring(from, 4 * start, 4 * count, values);
+    const at = bring(from, 2 * start, 2 * count, codes);
+    if (dtype === 'F16') run.decodeFp16(at, count, values);
+    else if (dtype === 'BF16') run.decodeBf16(at, count, values);
     else throw new FedStreamError('internal', `${dtype} is not widened to float32`);
+    return values;
   };
   const takeValues = ({ dtype, bytes: to }: RawValues, start: number, count: number): void => {
     if (dtype === 'F32') {
-      to.set(bytes.subarray(values, values + 4 * count), 4 * start);
+      take(to, 4 * start, 4 * count, values);
       return;
     }
-    if (dtype === 'F16') run.narrowF16(values, count, codes);
-    else if (dtype === 'BF16') run.narrowBf16(values, count, codes);
+    const at = target(to, 2 * start, codes);
+    if (dtype === 'F16') run.narrowF16(values, count, at);
+    else if (dtype === 'BF16') run.narrowBf16(values, count, at);
     else throw new FedStreamError('internal', `${dtype} is not narrowed from float32`);
-    to.set(bytes.subarray(codes, codes + 2 * count), 2 * start);
+    take(to, 2 * start, 2 * count, codes);
   };
   return {
     encode(from, elements, scalesTo, codesTo) {
       let saturated = 0;
       for (let start = 0; start < elements; start += STAGE_ELEMENTS) {
         const count = Math.min(STAGE_ELEMENTS, elements - start);
-        bringValues(from, start, count);
-        const bad = kernel.encode(count);
-        if (bad >= 0) throw new NonFiniteValue(start + bad, new Float32Array(bytes.buffer, values + 4 * bad, 1)[0] as number);
+        const source = bringValues(from, start, count);
+        const scaleStart = kernel.scaleBytes(start);
+        const codeStart = kernel.codeBytes(start);
+        const bad = kernel.encode(source, count, target(scalesTo, scaleStart, scales), target(codesTo, codeStart, codes));
+        if (bad >= 0) throw new NonFiniteValue(start + bad, new DataView(bytes.buffer).getFloat32(source + 4 * bad, true));
         saturated += kernel.saturated();
-        if (scalesTo.length > 0) scalesTo.set(bytes.subarray(scales, scales + kernel.scaleBytes(count)), kernel.scaleBytes(start));
-        codesTo.set(bytes.subarray(codes, codes + kernel.codeBytes(count)), kernel.codeBytes(start));
+        take(scalesTo, scaleStart, kernel.scaleBytes(count), scales);
+        take(codesTo, codeStart, kernel.codeBytes(count), codes);
       }
       return saturated;
     },
     decode(scalesFrom, codesFrom, elements, to) {
       for (let start = 0; start < elements; start += STAGE_ELEMENTS) {
         const count = Math.min(STAGE_ELEMENTS, elements - start);
-        bringCodes(scalesFrom, codesFrom, start, count);
-        kernel.decode(count);
+        const scalesAt = bring(scalesFrom, kernel.scaleBytes(start), kernel.scaleBytes(count), scales);
+        const codesAt = bring(codesFrom, kernel.codeBytes(start), kernel.codeBytes(count), codes);
+        kernel.decode(scalesAt, codesAt, count, to.dtype === 'F32' ? target(to.bytes, 4 * start, values) : values);
         takeValues(to, start, count);
       }
     },
     accumulate(scalesFrom, codesFrom, weight, into) {
-      const raw = rawOf(into);
+      const raw = rawOf(into).bytes;
       for (let start = 0; start < into.length; start += STAGE_ELEMENTS) {
         const count = Math.min(STAGE_ELEMENTS, into.length - start);
-        bringCodes(scalesFrom, codesFrom, start, count);
-        bytes.set(raw.bytes.subarray(4 * start, 4 * (start + count)), values);
-        kernel.accumulate(count, weight);
-        raw.bytes.set(bytes.subarray(values, values + 4 * count), 4 * start);
+        const scalesAt = bring(scalesFrom, kernel.scaleBytes(start), kernel.scaleBytes(count), scales);
+        const codesAt = bring(codesFrom, kernel.codeBytes(start), kernel.codeBytes(count), codes);
+        const sum = bring(raw, 4 * start, 4 * count, values);
+        kernel.accumulate(scalesAt, codesAt, count, weight, sum);
+        take(raw, 4 * start, 4 * count, values);
       }
     },
   };

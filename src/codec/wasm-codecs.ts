@@ -1,7 +1,7 @@
 // The codecs on SIMD kernels: the same bits as the reference codecs.
 import { FedStreamError } from '../core/errors.js';
 import type { Encoding } from '../tensor/manifest.js';
-import type { Codec, CodecTable, EncodeReport, Prepared, RawValues } from './codec.js';
+import type { Codec, CodecTable, EncodeReport, Preparation, Prepared, RawValues } from './codec.js';
 import { codecOf, referenceCodecs } from './codec-table.js';
 import { NESTED_BLOCK } from './four-bit.js';
 import type { Kernels } from './kernels.js';
@@ -13,8 +13,8 @@ const NO_REPORT: EncodeReport = { saturated: 0 };
 /** Every codec of the reference table, over one instance of the kernels. */
 export function wasmCodecs(kernels: Kernels): CodecTable {
   return {
-    fp16: (encoding) => codec(encoding, stagedKernel(kernels, fp16Kernel(kernels)), noScales),
-    bf16: (encoding) => codec(encoding, stagedKernel(kernels, bf16Kernel(kernels)), noScales),
+    fp16: (encoding) => codec(kernels, encoding, stagedKernel(kernels, fp16Kernel(kernels)), noScales),
+    bf16: (encoding) => codec(kernels, encoding, stagedKernel(kernels, bf16Kernel(kernels)), noScales),
     blockwise8: (encoding) => blockCodec(kernels, encoding, blockwise8Kernel),
     fp4: (encoding) => blockCodec(kernels, encoding, (k, blockSize) => fourBitKernel(k, blockSize, 0)),
     nf4: (encoding) => blockCodec(kernels, encoding, (k, blockSize) => fourBitKernel(k, blockSize, 1)),
@@ -25,7 +25,7 @@ function blockCodec(kernels: Kernels, encoding: Encoding, kernel: (kernels: Kern
   const checked = codecOf(referenceCodecs, encoding).encoding;
   const blockSize = checked.blockSize as number;
   const staged = stagedKernel(kernels, kernel(kernels, blockSize));
-  return codec(encoding, staged, checked.nested ? nestedScales(kernels, blockSize) : plainScales(blockSize));
+  return codec(kernels, encoding, staged, checked.nested ? nestedScales(kernels, blockSize) : plainScales(blockSize));
 }
 
 /** How the scales of a chunk lie in its bytes: `write` and `read` go between them and plain float32 scales. */
@@ -35,12 +35,13 @@ interface ScaleLayout {
   bytes(elements: number): number;
   write(plain: Uint8Array, coded: Uint8Array, prepared: Prepared | undefined): void;
   read(coded: Uint8Array, plain: Uint8Array): void;
+  prepare?(): Preparation;
 }
 
 /** The reference codec checks the encoding and knows its sizes; only the work is done elsewhere. */
-function codec(encoding: Encoding, kernel: StagedKernel, layout: ScaleLayout): Codec {
+function codec(kernels: Kernels, encoding: Encoding, kernel: StagedKernel, layout: ScaleLayout): Codec {
   const reference = codecOf(referenceCodecs, encoding);
-  const { encodedBytes, blockSize, prepare } = reference;
+  const { encodedBytes, blockSize } = reference;
   const encodeRaw = (from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): EncodeReport => {
     checkSizes(encoding.codec, elements, encodedBytes(elements), to);
     const scales = layout.room(elements, to);
@@ -58,7 +59,8 @@ function codec(encoding: Encoding, kernel: StagedKernel, layout: ScaleLayout): C
     encoding: reference.encoding,
     blockSize,
     encodedBytes,
-    ...(prepare ? { prepare } : {}),
+    memory: kernels.memory,
+    ...(layout.prepare ? { prepare: layout.prepare } : {}),
     encode: (from, to, prepared) => encodeRaw(rawOf(from), from.length, to, prepared),
     decode: (from, to) => kernel.decode(scalesOf(from, to.length), from.subarray(layout.bytes(to.length)), to.length, rawOf(to)),
     accumulate: (from, weight, into) =>
@@ -88,6 +90,7 @@ function nestedScales(kernels: Kernels, blockSize: number): ScaleLayout {
   let scratch = new Float32Array(0);
   return {
     bytes,
+    prepare: () => meanOfScales(kernels, blockSize),
     room(elements) {
       if (scratch.length < count(elements)) scratch = new Float32Array(count(elements));
       return new Uint8Array(scratch.buffer, 0, 4 * count(elements));
@@ -108,49 +111,82 @@ function nestedScales(kernels: Kernels, blockSize: number): ScaleLayout {
   };
 }
 
+/** mean(absmax) over the tensor, accumulated in float64 in the order of the blocks, rounded to float32. */
+function meanOfScales(kernels: Kernels, blockSize: number): Preparation {
+  const absmaxes = stagedKernel(kernels, absmaxKernel(kernels, blockSize));
+  let scales = new Float32Array(0);
+  let sum = 0;
+  let blocks = 0;
+  return {
+    push(chunk) {
+      const count = Math.ceil(chunk.length / blockSize);
+      if (scales.length < count) scales = new Float32Array(count);
+      absmaxes.encode(rawOf(chunk), chunk.length, new Uint8Array(scales.buffer), NONE);
+      for (let i = 0; i < count; i++) sum += scales[i] as number;
+      blocks += count;
+    },
+    finish: () => ({ offset: Math.fround(blocks === 0 ? 0 : sum / blocks) }),
+  };
+}
+
 const blockScaleBytes = (blockSize: number) => (elements: number) => 4 * Math.ceil(elements / blockSize);
 
-function blockwise8Kernel({ run, scales, values, codes }: Kernels, blockSize: number): StageKernel {
+function blockwise8Kernel({ run }: Kernels, blockSize: number): StageKernel {
   return {
     scaleBytes: blockScaleBytes(blockSize),
     codeBytes: (elements) => elements,
-    encode: (count) => run.encodeBlockwise8(values, count, blockSize, scales, codes),
-    decode: (count) => run.decodeBlockwise8(scales, codes, count, blockSize, values),
-    accumulate: (count, weight) => run.accumulateBlockwise8(scales, codes, count, blockSize, weight, values),
+    encode: (values, count, scales, codes) => run.encodeBlockwise8(values, count, blockSize, scales, codes),
+    decode: (scales, codes, count, values) => run.decodeBlockwise8(scales, codes, count, blockSize, values),
+    accumulate: (scales, codes, count, weight, values) => run.accumulateBlockwise8(scales, codes, count, blockSize, weight, values),
     saturated: () => 0,
   };
 }
 
-function fourBitKernel({ run, scales, values, codes }: Kernels, blockSize: number, isNf4: 0 | 1): StageKernel {
+function fourBitKernel({ run }: Kernels, blockSize: number, isNf4: 0 | 1): StageKernel {
   const encode = isNf4 ? run.encodeNf4 : run.encodeFp4;
   return {
     scaleBytes: blockScaleBytes(blockSize),
     codeBytes: (elements) => (elements + 1) >>> 1,
-    encode: (count) => encode(values, count, blockSize, scales, codes),
-    decode: (count) => run.decodeFourBit(isNf4, scales, codes, count, blockSize, values),
-    accumulate: (count, weight) => run.accumulateFourBit(isNf4, scales, codes, count, blockSize, weight, values),
+    encode: (values, count, scales, codes) => encode(values, count, blockSize, scales, codes),
+    decode: (scales, codes, count, values) => run.decodeFourBit(isNf4, scales, codes, count, blockSize, values),
+    accumulate: (scales, codes, count, weight, values) => run.accumulateFourBit(isNf4, scales, codes, count, blockSize, weight, values),
     saturated: () => 0,
   };
 }
 
-function fp16Kernel({ run, values, codes }: Kernels): StageKernel {
+function fp16Kernel({ run }: Kernels): StageKernel {
   return {
     scaleBytes: () => 0,
     codeBytes: (elements) => 2 * elements,
-    encode: (count) => run.encodeFp16(values, count, codes),
-    decode: (count) => run.decodeFp16(codes, count, values),
-    accumulate: (count, weight) => run.accumulateFp16(codes, count, weight, values),
+    encode: (values, count, _scales, codes) => run.encodeFp16(values, count, codes),
+    decode: (_scales, codes, count, values) => run.decodeFp16(codes, count, values),
+    accumulate: (_scales, codes, count, weight, values) => run.accumulateFp16(codes, count, weight, values),
     saturated: () => run.saturatedCount(),
   };
 }
 
-function bf16Kernel({ run, values, codes }: Kernels): StageKernel {
+function bf16Kernel({ run }: Kernels): StageKernel {
   return {
     scaleBytes: () => 0,
     codeBytes: (elements) => 2 * elements,
-    encode: (count) => run.encodeBf16(values, count, codes),
-    decode: (count) => run.decodeBf16(codes, count, values),
-    accumulate: (count, weight) => run.accumulateBf16(codes, count, weight, values),
+    encode: (values, count, _scales, codes) => run.encodeBf16(values, count, codes),
+    decode: (_scales, codes, count, values) => run.decodeBf16(codes, count, values),
+    accumulate: (_scales, codes, count, weight, values) => run.accumulateBf16(codes, count, weight, values),
+    saturated: () => 0,
+  };
+}
+
+/** Scales alone. */
+function absmaxKernel({ run }: Kernels, blockSize: number): StageKernel {
+  const decodesNothing = (): never => {
+    throw new FedStreamError('internal', 'block scales alone are not decoded');
+  };
+  return {
+    scaleBytes: blockScaleBytes(blockSize),
+    codeBytes: () => 0,
+    encode: (values, count, scales) => run.blockAbsmaxes(values, count, blockSize, scales),
+    decode: decodesNothing,
+    accumulate: decodesNothing,
     saturated: () => 0,
   };
 }

@@ -1,4 +1,4 @@
-// The reference codecs against values that were made elsewhere, bit for bit: codes, scales and decoded values of every case.
+// Both sets of codecs, reference and SIMD, against values that were made elsewhere, bit for bit: codes, scales and decoded values of every case.
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { parseCodecName } from '../../src/codec/codec-name.js';
@@ -6,6 +6,7 @@ import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
 import { DYNAMIC_MAP } from '../../src/codec/dynamic-map.js';
 import { FP4_VALUES } from '../../src/codec/fp4.js';
 import { NF4_VALUES } from '../../src/codec/nf4.js';
+import { nodeCodecs } from '../../src/node/codecs.js';
 import { nodeFolder } from '../../src/node/node-folder.js';
 import { openSafetensors } from '../../src/tensor/safetensors.js';
 
@@ -44,8 +45,12 @@ function blockwiseName(codec: string): string {
   return codec === 'blockwise8' ? 'blockwise8_4096' : 'blockwise8_256';
 }
 
-function encode(name: string, codec: string): { bytes: Uint8Array; saturated: number } {
-  const kernel = codecOf(referenceCodecs, parseCodecName(codec));
+const TABLES = { reference: referenceCodecs, simd: nodeCodecs() };
+type Table = keyof typeof TABLES;
+const tables = Object.keys(TABLES) as Table[];
+
+function encode(table: Table, name: string, codec: string): { bytes: Uint8Array; saturated: number } {
+  const kernel = codecOf(TABLES[table], parseCodecName(codec));
   const input = floats(`${name}.input`);
   const bytes = new Uint8Array(kernel.encodedBytes(input.length));
   const preparation = kernel.prepare?.();
@@ -53,9 +58,9 @@ function encode(name: string, codec: string): { bytes: Uint8Array; saturated: nu
   return { bytes, saturated: kernel.encode(input, bytes, preparation?.finish()).saturated };
 }
 
-function decode(codec: string, bytes: Uint8Array, elements: number): Float32Array {
+function decode(table: Table, codec: string, bytes: Uint8Array, elements: number): Float32Array {
   const values = new Float32Array(elements);
-  codecOf(referenceCodecs, parseCodecName(codec)).decode(bytes, values);
+  codecOf(TABLES[table], parseCodecName(codec)).decode(bytes, values);
   return values;
 }
 
@@ -75,21 +80,23 @@ test('the tables are those of the golden file', () => {
 
 const CODED = ['bf16', 'blockwise8', 'blockwise8:256', 'fp4', 'nf4', 'fp4-nested', 'nf4-nested'];
 
-test.each(CODED.flatMap((codec) => cases.map((name) => [codec, name])))('%s codes %s', (codec, name) => {
-  expect([...encode(name, codec).bytes]).toEqual(expectedBytes(name, codec));
+const grid = (codecs: string[]) => tables.flatMap((table) => codecs.flatMap((codec) => cases.map((name) => [table, codec, name] as const)));
+
+test.each(grid(CODED))('%s %s codes %s', (table, codec, name) => {
+  expect([...encode(table, name, codec).bytes]).toEqual(expectedBytes(name, codec));
 });
 
 const DECODED = ['fp16', 'blockwise8', 'blockwise8:256', 'fp4', 'nf4', 'fp4-nested', 'nf4-nested'];
 
-test.each(DECODED.flatMap((codec) => cases.map((name) => [codec, name])))('%s decodes %s', (codec, name) => {
+test.each(grid(DECODED))('%s %s decodes %s', (table, codec, name) => {
   const key = codec.startsWith('blockwise8') ? blockwiseName(codec) : codec.replace('-', '_');
   const expected = floats(`${name}.${key}.decoded`);
-  expect(bits(decode(codec, encode(name, codec).bytes, expected.length))).toEqual(bits(expected));
+  expect(bits(decode(table, codec, encode(table, name, codec).bytes, expected.length))).toEqual(bits(expected));
 });
 
-test('fp16 counts what it saturates, and nothing else does', () => {
+test.each(tables)('%s fp16 counts what it saturates, and nothing else does', (table) => {
   const beyond = [...floats('fp16_overflow.input')].filter((value) => Math.abs(value) > 65_504).length;
   expect(beyond).toBeGreaterThan(0);
-  expect(encode('fp16_overflow', 'fp16').saturated).toBe(beyond);
-  expect(encode('weights', 'fp16').saturated).toBe(0);
+  expect(encode(table, 'fp16_overflow', 'fp16').saturated).toBe(beyond);
+  expect(encode(table, 'weights', 'fp16').saturated).toBe(0);
 });

@@ -1,16 +1,20 @@
 // The SIMD kernels against the reference kernels, bit for bit: hard values, every tail, every block size, every dtype.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Codec } from '../../src/codec/codec.js';
+import type { Codec, CodecMemory } from '../../src/codec/codec.js';
 import { CODEC_NAMES, parseCodecName } from '../../src/codec/codec-name.js';
 import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
 import { DYNAMIC_MIDPOINTS } from '../../src/codec/dynamic-map.js';
 import { FP4_THRESHOLDS } from '../../src/codec/fp4.js';
 import { NF4_MIDPOINTS } from '../../src/codec/nf4.js';
+import { decodeModel, encodeModel } from '../../src/codec/quantize.js';
+import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
+import type { StateDict } from '../../src/tensor/state-dict.js';
 import { narrowInto, widenInto } from '../../src/tensor/widen.js';
 import { loadCodecs } from './load-kernels.js';
 
 const codecs = loadCodecs();
+const memory = codecOf(codecs, parseCodecName('bf16')).memory as CodecMemory;
 const NAMES = [
   ...Object.keys(CODEC_NAMES).filter((name) => name !== 'fp32'),
   'blockwise8:16',
@@ -192,4 +196,68 @@ test.each(NAMES)('%s: bytes of any other size are refused', (name) => {
     expect(() => kernel.accumulate(wrong, 1, new Float32Array(99))).toThrow(/has \d+ bytes, not/);
     expect(() => kernel.encode(new Float32Array(99), wrong, { offset: 0 })).toThrow(/has \d+ bytes, not/);
   }
+});
+
+test.each(NAMES)('%s: in the memory of the kernels as outside of it', (name) => {
+  const [reference, kernel] = pair(name);
+  const length = 50_001;
+  const from = bell(9, length);
+  const expected = encode(reference, from);
+  const inside = (bytes: number) => memory.borrow(bytes + 1).subarray(1, bytes + 1); // unaligned on purpose
+  const values = memory.borrow(length * 4);
+  values.set(new Uint8Array(from.buffer));
+  const coded = inside(expected.bytes.length);
+  kernel.encodeRaw?.({ dtype: 'F32', bytes: values }, length, coded, expected.prepared);
+  same(expected.bytes, coded, `${name} codes`);
+  const decoded = memory.borrow(length * 4);
+  kernel.decodeRaw?.(coded, length, { dtype: 'F32', bytes: decoded });
+  const plain = new Float32Array(length);
+  reference.decode(expected.bytes, plain);
+  same(new Uint8Array(plain.buffer), decoded, `${name} decoded`);
+  const sum = new Float32Array(decoded.buffer, decoded.byteOffset, length);
+  kernel.accumulate(coded, 0.7, sum);
+  reference.accumulate(expected.bytes, 0.7, plain);
+  same(bits(plain), bits(sum), `${name} accumulated`);
+  for (const buffer of [values, decoded]) memory.giveBack(buffer);
+});
+
+function model(): StateDict {
+  return memoryStateDict(
+    [
+      { name: 'w', dtype: 'F32', shape: [40_001], data: bell(2, 40_001) },
+      { name: 'b', dtype: 'BF16', shape: [301], data: narrowInto('BF16', bell(3, 301), new Uint8Array(602)) },
+    ],
+    { chunkElements: 16_384 },
+  );
+}
+
+async function chunksOf(dict: StateDict): Promise<number[][]> {
+  const chunks: number[][] = [];
+  for await (const { bytes } of dict.chunks()) chunks.push([...bytes]);
+  return chunks;
+}
+
+test.each(NAMES.filter((name) => name !== 'nf4-nested:16'))('%s: a model coded and decoded by either is the same', async (name) => {
+  const both = await Promise.all(
+    [referenceCodecs, codecs].map(async (table) => {
+      const coded = encodeModel(model(), () => parseCodecName(name), table);
+      return [await chunksOf(coded), await chunksOf(decodeModel(coded, table))];
+    }),
+  );
+  expect(both[0]).toEqual(both[1]);
+});
+
+test('what is lent does not overlap, and what is given back is lent again', () => {
+  const first = memory.borrow(100_000);
+  const second = memory.borrow(1);
+  const third = memory.borrow(70_000);
+  expect(first.buffer).toBe(second.buffer);
+  expect(second.byteOffset).toBeGreaterThanOrEqual(first.byteOffset + 100_000);
+  expect(third.byteOffset).toBeGreaterThan(second.byteOffset);
+  memory.giveBack(first);
+  const again = memory.borrow(65_537);
+  expect(again.byteOffset).toBe(first.byteOffset);
+  const huge = memory.borrow(2 ** 28);
+  expect(huge.buffer).not.toBe(first.buffer);
+  for (const buffer of [again, second, third, huge]) memory.giveBack(buffer);
 });
