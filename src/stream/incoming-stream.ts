@@ -32,6 +32,8 @@ export class IncomingStream {
   readonly digest: string | undefined;
   /** Chunks that arrived corrupt and were asked for again. */
   retries = 0;
+  /** Digest of all the bytes, once `read` has ended. */
+  foundDigest = '';
   readonly #session: Session;
   readonly #close: () => void;
   readonly #arrived = new Queue<Arrived>();
@@ -72,6 +74,7 @@ export class IncomingStream {
       this.#grant();
     }
     const found = this.#running.finish();
+    this.foundDigest = found;
     const claimed = this.#end as { totalBytes: number; digest: string };
     if (found !== claimed.digest || (this.digest !== undefined && this.digest !== found)) {
       throw new FedStreamError(

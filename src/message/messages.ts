@@ -1,0 +1,91 @@
+// Requests and replies of a session: small, structured, each answered once (docs/spec/message.md).
+import { z } from 'zod';
+import { asFedStreamError, ERROR_CODES, FedStreamError } from '../core/errors.js';
+import type { Frame } from '../frame/frame.js';
+import { pack, unpack } from '../frame/pack.js';
+import type { Session } from '../frame/session.js';
+
+/** Answers one request; what it throws goes back as code and message. The body is checked by the handler itself. */
+export type RequestHandler = (body: Uint8Array) => unknown;
+
+/** Requests of one peer that may be under way: a site has a handful. */
+const MAX_OPEN_REQUESTS = 256;
+
+const requestSchema = z.strictObject({ name: z.string().min(1).max(64) });
+const replySchema = z.strictObject({ code: z.enum(ERROR_CODES).optional(), message: z.string().max(8192).optional() });
+
+interface Pending {
+  resolve(payload: Uint8Array): void;
+  reject(error: FedStreamError): void;
+}
+
+/** Takes the request and reply frames of a session; make it before the session starts. */
+export class Messages {
+  readonly #session: Session;
+  readonly #handlers: Readonly<Record<string, RequestHandler>>;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
+  #open = 0;
+
+  constructor(session: Session, handlers: Readonly<Record<string, RequestHandler>> = {}) {
+    this.#session = session;
+    this.#handlers = handlers;
+    session.handle('request', (frame) => this.#requested(frame));
+    session.handle('reply', (frame) => this.#replied(frame));
+    void session.closed.then((error) => {
+      for (const pending of this.#pending.values()) pending.reject(error);
+      this.#pending.clear();
+    });
+  }
+
+  /** Waits as long as the session lives: silence is the session's business. */
+  async request<T>(name: string, body: unknown, reply: z.ZodType<T>): Promise<T> {
+    const id = this.#nextId++;
+    const answered = new Promise<Uint8Array>((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+    try {
+      await this.#session.control('request', id, pack({ name }), pack(body));
+      return unpack(await answered, reply, `the reply to ${name}`);
+    } finally {
+      this.#pending.delete(id);
+      answered.catch(() => {});
+    }
+  }
+
+  #requested(frame: Frame): void {
+    const { name } = unpack(frame.header, requestSchema, 'a request frame');
+    if (this.#open >= MAX_OPEN_REQUESTS) {
+      this.#answer(frame.stream, { code: 'limit', message: `more than ${MAX_OPEN_REQUESTS} requests at once` });
+      return;
+    }
+    this.#open++;
+    // Outside of the reading loop: a handler never keeps the next frame waiting.
+    void Promise.resolve()
+      .then(() => this.#handler(name)(frame.payload))
+      .then((value) => this.#answer(frame.stream, {}, pack(value ?? {})))
+      .catch((error: unknown) => {
+        const { code, message } = asFedStreamError(error);
+        this.#answer(frame.stream, { code, message: message.slice(0, 2000) });
+      })
+      .finally(() => {
+        this.#open--;
+      });
+  }
+
+  #handler(name: string): RequestHandler {
+    const handler = Object.hasOwn(this.#handlers, name) ? this.#handlers[name] : undefined;
+    if (!handler) throw new FedStreamError('unsupported', `${JSON.stringify(name)} is not asked of this side`);
+    return handler;
+  }
+
+  #answer(id: number, header: z.output<typeof replySchema>, payload?: Uint8Array): void {
+    this.#session.control('reply', id, pack(header), payload).catch(() => {}); // the session is gone, and whoever asked with it
+  }
+
+  #replied(frame: Frame): void {
+    const pending = this.#pending.get(frame.stream);
+    if (!pending) return; // whoever asked has given up
+    const { code, message } = unpack(frame.header, replySchema, 'a reply frame');
+    if (code) pending.reject(new FedStreamError(code, message ?? code));
+    else pending.resolve(frame.payload);
+  }
+}

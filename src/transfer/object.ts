@@ -1,0 +1,78 @@
+// An encoded model as one run of bytes: prefix, manifest, chunks (docs/spec/spool.md). On the wire and in a spool they are the same.
+import type { CodecTable } from '../codec/codec.js';
+import { type Layout, layoutOf } from '../codec/layout.js';
+import { FedStreamError } from '../core/errors.js';
+import type { ByteSource } from '../stream/source.js';
+import type { Manifest } from '../tensor/manifest.js';
+import { encodeManifest, parseManifest } from '../tensor/manifest-json.js';
+import type { StateDict } from '../tensor/state-dict.js';
+
+/** `FSO1`, little-endian. */
+const OBJECT_MAGIC = 0x314f5346;
+const OBJECT_VERSION = 1;
+export const OBJECT_PREFIX_BYTES = 16;
+/** A manifest of a million tensors stays below it. */
+const MAX_MANIFEST_BYTES = 256 * 1024 * 1024;
+
+/** Prefix and manifest. */
+export function encodeObjectHead(manifest: Manifest): Uint8Array {
+  const json = encodeManifest(manifest);
+  const head = new Uint8Array(OBJECT_PREFIX_BYTES + json.length);
+  const view = new DataView(head.buffer);
+  view.setUint32(0, OBJECT_MAGIC, true);
+  view.setUint32(4, OBJECT_VERSION, true);
+  view.setBigUint64(8, BigInt(json.length), true);
+  head.set(json, OBJECT_PREFIX_BYTES);
+  return head;
+}
+
+/** The manifest's length from the prefix; `bad-manifest` or `limit` where it lies. */
+export function parseObjectPrefix(prefix: Uint8Array, source: string): number {
+  const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength);
+  if (prefix.length < OBJECT_PREFIX_BYTES || view.getUint32(0, true) !== OBJECT_MAGIC)
+    throw new FedStreamError('bad-manifest', `${source} is no encoded model`);
+  if (view.getUint32(4, true) !== OBJECT_VERSION)
+    throw new FedStreamError(
+      'unsupported',
+      `${source} is of version ${view.getUint32(4, true)} of the format; this side reads ${OBJECT_VERSION}`,
+    );
+  const manifestBytes = view.getBigUint64(8, true);
+  if (manifestBytes > BigInt(MAX_MANIFEST_BYTES))
+    throw new FedStreamError('limit', `${source} claims a manifest of ${manifestBytes} bytes; at most ${MAX_MANIFEST_BYTES} are read`);
+  return Number(manifestBytes);
+}
+
+/** Checked manifest and layout of an object's manifest bytes. */
+export function parseObjectManifest(bytes: Uint8Array, codecs: CodecTable, source: string): Layout {
+  return layoutOf(parseManifest(bytes, source), codecs);
+}
+
+/** Bytes of the whole object, without coding it. */
+export function objectBytes(manifest: Manifest, codecs: CodecTable): number {
+  return encodeObjectHead(manifest).length + layoutOf(manifest, codecs).totalBytes;
+}
+
+/** The object of a model, coded while it is read, from any offset. */
+export function objectSource(model: StateDict, codecs: CodecTable): ByteSource & { readonly totalBytes: number } {
+  const head = encodeObjectHead(model.manifest);
+  const layout = layoutOf(model.manifest, codecs);
+  return { totalBytes: head.length + layout.totalBytes, read: (offset) => readObject(model, head, layout, offset) };
+}
+
+async function* readObject(model: StateDict, head: Uint8Array, layout: Layout, offset: number): AsyncGenerator<Uint8Array> {
+  if (offset < head.length) yield head.subarray(offset);
+  const from = Math.max(offset - head.length, 0);
+  let skip = 0;
+  let first = layout.chunks;
+  for (const place of layout.places()) {
+    if (place.offset + place.bytes <= from) continue;
+    first = place.index;
+    skip = from - place.offset;
+    break;
+  }
+  for await (const chunk of model.chunks({ first, end: layout.chunks })) {
+    // A chunk is borrowed until the next is asked for; the stream still holds it then.
+    yield chunk.bytes.slice(skip);
+    skip = 0;
+  }
+}

@@ -1,0 +1,40 @@
+// Sends an encoded model over a session, in one of the three modes.
+import type { CodecTable } from '../codec/codec.js';
+import type { Json } from '../core/json.js';
+import type { Folder } from '../core/storage.js';
+import type { SendOptions, SentStream } from '../stream/outgoing-stream.js';
+import type { ByteSource } from '../stream/source.js';
+import type { Streams } from '../stream/streams.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { TransferFigures } from './figures.js';
+import { objectSource } from './object.js';
+import { spoolSource, writeSpool } from './spool.js';
+import type { StreamingMode } from './streaming-mode.js';
+
+/** What is ready to be sent, as often as it takes: a retry uses what was prepared. */
+export interface Prepared {
+  readonly source: ByteSource;
+  release(): Promise<void>;
+}
+
+/** `regular` and `file` code the model once, into `folder` (in memory for `regular`); `container` codes it each time it is sent. */
+export async function prepareModel(
+  model: StateDict,
+  codecs: CodecTable,
+  mode: StreamingMode,
+  folder: Folder,
+  name: string,
+): Promise<Prepared> {
+  if (mode === 'container') return { source: objectSource(model, codecs), release: async () => {} };
+  const info = await writeSpool(model, codecs, folder, name);
+  return { source: spoolSource(folder, name, info), release: () => folder.remove(name) };
+}
+
+/** Sends what was prepared; resolves once the receiver has verified it and has it safe. */
+export async function sendPrepared(streams: Streams, meta: Json, prepared: Prepared, options: SendOptions = {}): Promise<TransferFigures> {
+  const startedMs = performance.now();
+  const sent: SentStream = await streams.send(meta, prepared.source, options);
+  const seconds = (performance.now() - startedMs) / 1000;
+  const { wireBytes, totalBytes, retries, resumedBytes, digest } = sent;
+  return { wireBytes, objectBytes: totalBytes, seconds, retries, resumedBytes, digest };
+}

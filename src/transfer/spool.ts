@@ -1,0 +1,99 @@
+// A spool: an encoded model in a file, as it travels. Written once, read by range, by many.
+import type { CodecTable } from '../codec/codec.js';
+import type { Layout, PlacedChunk } from '../codec/layout.js';
+import { FedStreamError } from '../core/errors.js';
+import type { Folder, ReadableFile } from '../core/storage.js';
+import { createDigest } from '../stream/digest.js';
+import type { ByteSource } from '../stream/source.js';
+import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
+import { OBJECT_PREFIX_BYTES, objectSource, parseObjectManifest, parseObjectPrefix } from './object.js';
+
+export interface SpoolInfo {
+  readonly totalBytes: number;
+  readonly digest: string;
+}
+
+const PIECE_BYTES = 1024 * 1024;
+
+/** Codes a model into a spool, beside and renamed: it is there whole or not at all. */
+export async function writeSpool(model: StateDict, codecs: CodecTable, folder: Folder, name: string): Promise<SpoolInfo> {
+  const digest = await createDigest();
+  const beside = `${name}.part`;
+  const file = await folder.create(beside);
+  let position = 0;
+  try {
+    for await (const bytes of objectSource(model, codecs).read(0)) {
+      digest.update(bytes);
+      await file.write(bytes, position);
+      position += bytes.length;
+    }
+    await file.sync();
+  } catch (error) {
+    await file.close();
+    await folder.remove(beside);
+    throw error;
+  }
+  await file.close();
+  await folder.rename(beside, name);
+  return { totalBytes: position, digest: digest.finish() };
+}
+
+/** The model of a spool, lazy; `bad-manifest` where prefix, manifest or size lie. Close it to let the file go. */
+export async function openSpool(folder: Folder, name: string, codecs: CodecTable): Promise<StateDict> {
+  const source = `${folder.label}/${name}`;
+  const file = await folder.open(name);
+  try {
+    if (file.sizeBytes < OBJECT_PREFIX_BYTES)
+      throw new FedStreamError('bad-manifest', `${source} has ${file.sizeBytes} bytes: it is no encoded model`);
+    const prefix = new Uint8Array(OBJECT_PREFIX_BYTES);
+    await file.read(prefix, 0);
+    const manifestBytes = parseObjectPrefix(prefix, source);
+    if (manifestBytes > file.sizeBytes - OBJECT_PREFIX_BYTES)
+      throw new FedStreamError('bad-manifest', `${source} ends inside its manifest`);
+    const manifest = new Uint8Array(manifestBytes);
+    await file.read(manifest, OBJECT_PREFIX_BYTES);
+    const layout = parseObjectManifest(manifest, codecs, source);
+    const dataStart = OBJECT_PREFIX_BYTES + manifestBytes;
+    if (dataStart + layout.totalBytes !== file.sizeBytes) {
+      throw new FedStreamError(
+        'bad-manifest',
+        `${source} has ${file.sizeBytes} bytes; its manifest makes ${dataStart + layout.totalBytes}`,
+      );
+    }
+    return { manifest: layout.manifest, chunks: (range) => spoolChunks(file, layout, dataStart, range), close: () => file.close() };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function* spoolChunks(file: ReadableFile, layout: Layout, dataStart: number, range?: ChunkRange): AsyncGenerator<Chunk> {
+  let buffer = new Uint8Array(0);
+  for (const { offset, bytes: size, ...place } of layout.places(range) as Iterable<PlacedChunk>) {
+    if (buffer.length < size) buffer = new Uint8Array(size);
+    const bytes = buffer.subarray(0, size);
+    await file.read(bytes, dataStart + offset);
+    yield { ...place, bytes };
+  }
+}
+
+/** A spool's bytes as they are, for a stream; two buffers are used in turn. Each call of `read` opens the file of its own. */
+export function spoolSource(folder: Folder, name: string, info: SpoolInfo): ByteSource {
+  return { ...info, read: (offset) => readPieces(folder, name, info.totalBytes, offset) };
+}
+
+/** The bytes of a file from an offset to `end`. A piece is valid until the next but one is asked for. */
+export async function* readPieces(folder: Folder, name: string, end: number, offset = 0): AsyncGenerator<Uint8Array> {
+  const file = await folder.open(name);
+  const size = Math.min(PIECE_BYTES, Math.max(end - offset, 0));
+  const buffers = [new Uint8Array(size), new Uint8Array(size), new Uint8Array(size)];
+  try {
+    for (let at = offset, turn = 0; at < end; at += PIECE_BYTES, turn = (turn + 1) % buffers.length) {
+      const piece = (buffers[turn] as Uint8Array).subarray(0, Math.min(PIECE_BYTES, end - at));
+      await file.read(piece, at);
+      yield piece;
+    }
+  } finally {
+    await file.close();
+  }
+}
