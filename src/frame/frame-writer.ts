@@ -1,9 +1,14 @@
 // Outgoing frames of a session: control before bulk, bulk of several streams in turn.
-import { asFedStreamError, type FedStreamError } from '../core/errors.js';
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Connection } from '../driver/driver.js';
 
 /** Bulk frames given to the driver and not yet flushed: enough to keep the socket busy, so few that control waits for at most two chunks. */
 const BULK_IN_FLIGHT = 2;
+
+/** Control frames are small and few: a peer that leaves so much of them unread has stopped reading. */
+const MAX_CONTROL_BYTES = 16 * 1024 * 1024;
+/** What a frame that waits costs beside its bytes. */
+const FRAME_OVERHEAD_BYTES = 512;
 
 interface Waiting {
   readonly parts: readonly Uint8Array[];
@@ -14,18 +19,34 @@ interface Waiting {
 /** A stream has one bulk frame waiting at a time at most few, so that first come, first served is turn by turn. */
 export class FrameWriter {
   readonly #connection: Connection;
+  readonly #onStuck: (error: FedStreamError) => void;
   readonly #bulk: Waiting[] = [];
   #inFlight = 0;
+  #controlBytes = 0;
   #error: FedStreamError | undefined;
 
-  constructor(connection: Connection) {
+  /** `onStuck` is called with `limit` where the other side does not read and control frames pile up. */
+  constructor(connection: Connection, onStuck: (error: FedStreamError) => void) {
     this.#connection = connection;
+    this.#onStuck = onStuck;
   }
 
   /** Goes out before any bulk frame that waits. */
   control(parts: readonly Uint8Array[]): Promise<void> {
     if (this.#error) return Promise.reject(this.#error);
-    return this.#connection.send(...parts);
+    const bytes = parts.reduce((sum, part) => sum + part.length, FRAME_OVERHEAD_BYTES);
+    this.#controlBytes += bytes;
+    if (this.#controlBytes > MAX_CONTROL_BYTES) {
+      const error = new FedStreamError(
+        'limit',
+        `${this.#connection.peer} leaves ${MAX_CONTROL_BYTES / 2 ** 20} MiB of control frames unread`,
+      );
+      this.#onStuck(error);
+      return Promise.reject(error);
+    }
+    return this.#connection.send(...parts).finally(() => {
+      this.#controlBytes -= bytes;
+    });
   }
 
   /** Resolves once the parts are flushed and may be reused. */

@@ -2,6 +2,7 @@
 import { Decoder, encode } from '@msgpack/msgpack';
 import type { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
+import { checkMsgpack } from './msgpack-check.js';
 
 /** One value inside a message; whole messages are limited by the frame. */
 const LIMITS = { maxStrLength: 2 ** 20, maxBinLength: 2 ** 20, maxArrayLength: 2 ** 16, maxMapLength: 2 ** 12, maxExtLength: 0 } as const;
@@ -12,6 +13,7 @@ export function pack(value: unknown): Uint8Array {
 
 /** Decoded and validated; `bad-frame` says what it was and where it is wrong. */
 export function unpack<T>(bytes: Uint8Array, schema: z.ZodType<T>, what: string): T {
+  checkMsgpack(bytes, what);
   let value: unknown;
   try {
     value = new Decoder(LIMITS).decode(bytes);

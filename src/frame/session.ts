@@ -22,8 +22,11 @@ export interface SessionOptions {
 /** Long enough for a stalled network to recover, short enough that a person does not wait in vain. */
 export const DEFAULT_IDLE_MS = 30_000;
 const MIN_IDLE_MS = 100;
+/** The idle limit in ticks. */
+const SILENT_TICKS = 10;
 
-const helloSchema = z.strictObject({
+/** A later version may say more, and is told apart by its number. */
+const helloSchema = z.object({
   version: z.int().min(1),
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
   /** Duration, not a time: clocks differ. */
@@ -42,14 +45,14 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #handlers = new Map<FrameType, FrameHandler>();
   readonly #timers: ReturnType<typeof setInterval>[] = [];
-  #lastHeardMs = 0;
+  #silentTicks = 0;
   #error: FedStreamError | undefined;
   #resolveClosed: (error: FedStreamError) => void = () => {};
 
   constructor(connection: Connection, options: SessionOptions) {
     this.#connection = connection;
     this.#options = options;
-    this.#writer = new FrameWriter(connection);
+    this.#writer = new FrameWriter(connection, (error) => void this.close(error));
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -66,18 +69,16 @@ export class Session {
   /** Says hello, waits for the other's, then reads until the end. `admit` may refuse the other by throwing. */
   async start(admit: (name: string) => void = () => {}): Promise<void> {
     const idleMs = this.#options.idleMs ?? DEFAULT_IDLE_MS;
+    this.#timers.push(setInterval(() => this.#tick(idleMs), idleMs / SILENT_TICKS));
     this.#options.signal?.addEventListener('abort', this.#aborted, { once: true });
-    this.#lastHeardMs = performance.now();
-    this.#timers.push(setInterval(() => this.#checkIdle(idleMs), Math.max(idleMs / 8, 10)));
-    void this.#connection.closed.then((error) =>
-      this.#end(asFedStreamError(error ?? new FedStreamError('closed', `${this.peer} closed the connection`), 'closed')),
-    );
+    if (this.#options.signal?.aborted) this.#aborted();
     void this.control('hello', 0, pack({ version: PROTOCOL_VERSION, name: this.#options.name, idleMs })).catch(() => {});
     const frames = this.#connection[Symbol.asyncIterator]();
     try {
       const hello = await this.#readHello(frames);
       this.peerName = hello.name;
       admit(hello.name);
+      if (this.#error) throw this.#error;
       // Silence is what kills: pings keep both sides' limits.
       const beatMs = Math.max(Math.min(idleMs, hello.idleMs) / 4, 10);
       this.#timers.push(setInterval(() => void this.control('ping', 0).catch(() => {}), beatMs));
@@ -116,9 +117,9 @@ export class Session {
 
   async #readHello(frames: AsyncIterator<Uint8Array>): Promise<z.output<typeof helloSchema>> {
     const first = await frames.next();
-    if (first.done) throw this.#error ?? new FedStreamError('closed', `${this.peer} closed the connection before it said hello`);
-    this.#lastHeardMs = performance.now();
-    const frame = decodeFrame(first.value);
+    if (first.done) throw new FedStreamError('closed', `${this.peer} closed the connection before it said hello`);
+    this.#silentTicks = 0;
+    const frame = this.#decode(first.value);
     if (frame.type === 'bye') throw this.#byeError(frame);
     if (frame.type !== 'hello') throw new FedStreamError('bad-frame', `${this.peer} began with a ${frame.type} frame instead of hello`);
     const hello = unpack(frame.header, helloSchema, `the hello of ${this.peer}`);
@@ -133,16 +134,26 @@ export class Session {
     try {
       for (;;) {
         const next = await frames.next();
-        if (next.done) return;
-        this.#lastHeardMs = performance.now();
-        this.#dispatch(decodeFrame(next.value));
+        if (next.done) break;
+        this.#silentTicks = 0;
+        this.#dispatch(this.#decode(next.value));
       }
+      this.#end(new FedStreamError('closed', `${this.peer} closed the connection`));
     } catch (error) {
       await this.close(asFedStreamError(error, 'bad-frame', this.peer));
     }
   }
 
+  #decode(bytes: Uint8Array): Frame {
+    try {
+      return decodeFrame(bytes);
+    } catch (cause) {
+      throw new FedStreamError('bad-frame', `${this.peer}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
   #dispatch(frame: Frame): void {
+    if (this.#error) return; // what comes after the end is for nobody
     if (frame.type === 'ping') void this.control('pong', 0).catch(() => {});
     else if (frame.type === 'pong') return;
     else if (frame.type === 'bye') {
@@ -160,8 +171,9 @@ export class Session {
     return new FedStreamError(code ?? 'closed', code ? `${this.peer} ended the session: ${message}` : `${this.peer} ended the session`);
   }
 
-  #checkIdle(idleMs: number): void {
-    if (performance.now() - this.#lastHeardMs < idleMs) return;
+  /** Silence is counted in ticks, not read off a clock: when this process itself stood still, what came meanwhile is read before the next tick. */
+  #tick(idleMs: number): void {
+    if (++this.#silentTicks <= SILENT_TICKS) return;
     void this.close(new FedStreamError('timeout', `nothing came from ${this.peer} for ${idleMs / 1000} s`));
   }
 
