@@ -1,5 +1,5 @@
 // Buffers lent from a part of the kernels' memory: first fit, in pages.
-import type { CodecMemory } from './codec.js';
+import type { ChunkMemory } from '../tensor/chunk-memory.js';
 
 const PAGE_BYTES = 65_536;
 
@@ -9,7 +9,7 @@ interface Loan {
 }
 
 /** Lends what lies in `bytes` from `start` on. */
-export function codecMemory(bytes: Uint8Array, start: number): CodecMemory {
+export function codecMemory(bytes: Uint8Array, start: number): ChunkMemory {
   const first = Math.ceil(start / PAGE_BYTES) * PAGE_BYTES;
   const loans: Loan[] = []; // ascending
   return {

@@ -1,4 +1,5 @@
 // The codec contract: float32 to bytes and back, a chunk at a time.
+import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import type { Dtype } from '../tensor/dtype.js';
 import type { Encoding } from '../tensor/manifest.js';
 
@@ -42,15 +43,7 @@ export interface Codec {
   /** As `decode`, to the bytes of a dtype. */
   decodeRaw?(from: Uint8Array, elements: number, to: RawValues): void;
   /** Memory in which the codec works without copying: two to three times as fast as elsewhere. */
-  readonly memory?: CodecMemory;
-}
-
-/** Lends buffers that lie where a codec works fastest. */
-export interface CodecMemory {
-  /** A buffer of `bytes`; from the common heap where the codec's own memory is all lent. Its contents are undefined. */
-  borrow(bytes: number): Uint8Array;
-  /** Ends a loan; a buffer from elsewhere is ignored. */
-  giveBack(buffer: Uint8Array): void;
+  readonly memory?: ChunkMemory;
 }
 
 /** Bytes of a tensor's own dtype; float32 arrays are given as their bytes. */

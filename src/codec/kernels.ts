@@ -1,6 +1,6 @@
 // An instance of the SIMD kernels: their exports, and the small arena in which blocks are staged.
 
-import type { CodecMemory } from './codec.js';
+import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import { codecMemory } from './codec-memory.js';
 import { DYNAMIC_MAP } from './dynamic-map.js';
 import { blockwise8Table, fp4Table, nf4Table } from './kernel-tables.js';
@@ -51,7 +51,7 @@ const SHARED_MAXIMUM_PAGES = 4096;
 export interface Kernels {
   readonly run: KernelExports;
   /** Buffers in the kernels' memory, behind the arenas. */
-  readonly memory: CodecMemory;
+  readonly memory: ChunkMemory;
   readonly bytes: Uint8Array;
   readonly scales: number;
   readonly values: number;

@@ -1,11 +1,12 @@
 // A model coded, and a coded model decoded: lazy, chunk by chunk, in buffers that are reused.
 import { FedStreamError } from '../core/errors.js';
+import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import { tensorRange } from '../tensor/chunks.js';
 import { dtypeBytes } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { narrowInto, widenInto } from '../tensor/widen.js';
-import type { Codec, CodecMemory, CodecTable, EncodeReport, Prepared } from './codec.js';
+import type { Codec, CodecTable, EncodeReport, Prepared } from './codec.js';
 import { layoutOf, tensorCodec } from './layout.js';
 import { NonFiniteValue } from './scaling.js';
 
@@ -79,7 +80,7 @@ async function* encodedChunks(
 /** Room for one chunk, lent by the codecs' own memory where they have one, and for its float32 values. Each is got when first needed. */
 function chunkBuffers({ chunkElements }: Manifest) {
   let lent: Uint8Array | undefined;
-  let lender: CodecMemory | undefined;
+  let lender: ChunkMemory | undefined;
   let values: Float32Array | undefined;
   return {
     bytes(codec: Codec): Uint8Array {

@@ -99,20 +99,26 @@ function bad(source: string, what: string): FedStreamError {
   return new FedStreamError('bad-tensor-file', `${source}: ${what}`);
 }
 
-/** Length and header, padded with spaces so that the data begins at a multiple of 8, as the reference writes it. */
-export function encodeHeader(tensors: readonly TensorEntry[], metadata: Readonly<Record<string, string>>): Uint8Array {
-  const header: Record<string, unknown> = {};
+/** Length and header, padded with spaces so that the data begins at a multiple of 8, as the reference writes it; and where each tensor begins. */
+export function encodeHeader(
+  tensors: readonly Omit<TensorEntry, 'encoding'>[],
+  metadata: Readonly<Record<string, string>>,
+): { bytes: Uint8Array; starts: number[] } {
+  // null prototype: a tensor may be called __proto__
+  const header: Record<string, unknown> = Object.create(null);
   if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
-  let at = 0;
+  const starts = [0];
   for (const { name, dtype, shape } of tensors) {
-    const end = at + dtypeBytes(dtype, elementCount(shape));
-    header[name] = { dtype, shape, data_offsets: [at, end] };
-    at = end;
+    const begin = starts.at(-1) as number;
+    const end = begin + dtypeBytes(dtype, elementCount(shape));
+    if (name in header) throw new FedStreamError('bad-argument', `a safetensors file cannot hold two tensors named ${name}`);
+    header[name] = { dtype, shape, data_offsets: [begin, end] };
+    starts.push(end);
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
   const padded = Math.ceil(json.length / 8) * 8;
   const bytes = new Uint8Array(LENGTH_BYTES + padded).fill(0x20);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(padded), true);
   bytes.set(json, LENGTH_BYTES);
-  return bytes;
+  return { bytes, starts };
 }

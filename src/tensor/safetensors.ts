@@ -1,45 +1,35 @@
-// One safetensors file: read lazily, by range; written as a stream, beside the old one, and renamed.
+// One safetensors file as a lazy state dict.
 import { FedStreamError } from '../core/errors.js';
-import type { Folder, ReadableFile } from '../core/storage.js';
+import type { Folder } from '../core/storage.js';
+import { type ChunkMemory, HEAP } from './chunk-memory.js';
 import { chunkPlaces } from './chunks.js';
 import { dtypeBytes } from './dtype.js';
 import { CHUNK_ELEMENTS, type Manifest, type TensorEntry } from './manifest.js';
-import { encodeHeader, LENGTH_BYTES, type PlacedTensor, parseHeader, parseHeaderLength } from './safetensors-header.js';
+import type { PlacedTensor } from './safetensors-header.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
+import { openTensorFile, type TensorFile, writeTensorFile } from './tensor-file.js';
 
 export interface OpenOptions {
   readonly chunkElements?: number;
+  /** Where chunks are read to; by default the common heap. */
+  readonly memory?: ChunkMemory;
 }
 
 /** Opens a file: its header is read and checked (`bad-tensor-file`), its tensors are not. Close the state dict to let the file go. */
 export async function openSafetensors(folder: Folder, name: string, options: OpenOptions = {}): Promise<StateDict> {
-  const file = await folder.open(name);
-  try {
-    const { tensors, metadata, dataStart } = await readHeader(file, `${folder.label}/${name}`);
-    const entries = tensors.map(({ name, dtype, shape, encoding }) => ({ name, dtype, shape, encoding }));
-    const { tied, rest } = splitTied(metadata, entries);
-    const manifest: Manifest = { tensors: entries, chunkElements: options.chunkElements ?? CHUNK_ELEMENTS, tied, metadata: rest };
-    return { manifest, chunks: (range) => fileChunks(manifest, file, tensors, dataStart, range), close: () => file.close() };
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
+  return tensorFileModel(await openTensorFile(folder, name), options);
 }
 
-async function readHeader(file: ReadableFile, source: string) {
-  const length = new Uint8Array(LENGTH_BYTES);
-  if (file.sizeBytes < LENGTH_BYTES)
-    throw new FedStreamError('bad-tensor-file', `${source} has ${file.sizeBytes} bytes: it is truncated, or no safetensors file`);
-  await file.read(length, 0);
-  const headerBytes = parseHeaderLength(length, file.sizeBytes, source);
-  const header = new Uint8Array(headerBytes);
-  await file.read(header, LENGTH_BYTES);
-  const dataStart = LENGTH_BYTES + headerBytes;
-  return { ...parseHeader(header, file.sizeBytes - dataStart, source), dataStart };
+/** The tensors of an open file, raw. */
+export function tensorFileModel(file: TensorFile, { chunkElements = CHUNK_ELEMENTS, memory = HEAP }: OpenOptions = {}): StateDict {
+  const tensors = file.tensors.map(({ name, dtype, shape, encoding }) => ({ name, dtype, shape, encoding }));
+  const { tied, rest } = splitTied(file.metadata, tensors);
+  const manifest: Manifest = { tensors, chunkElements, tied, metadata: rest };
+  return { manifest, chunks: (range) => fileChunks(manifest, file, memory, range), close: () => file.close() };
 }
 
 /** Names that `__metadata__` ties to a tensor of the file, as `safetensors.torch.save_model` notes them; the rest is free text. */
-function splitTied(metadata: Readonly<Record<string, string>>, tensors: readonly TensorEntry[]) {
+export function splitTied(metadata: Readonly<Record<string, string>>, tensors: readonly TensorEntry[]) {
   const names = new Set(tensors.map((tensor) => tensor.name));
   const tied: Record<string, string> = {};
   const rest: Record<string, string> = {};
@@ -50,21 +40,22 @@ function splitTied(metadata: Readonly<Record<string, string>>, tensors: readonly
   return { tied, rest };
 }
 
-async function* fileChunks(
-  manifest: Manifest,
-  file: ReadableFile,
-  tensors: readonly PlacedTensor[],
-  dataStart: number,
-  range?: ChunkRange,
-): AsyncGenerator<Chunk> {
-  let buffer = new Uint8Array(0);
-  for (const place of chunkPlaces(manifest, range)) {
-    const { dtype } = place.tensor;
-    const length = dtypeBytes(dtype, place.elements);
-    if (buffer.length < length) buffer = new Uint8Array(Math.max(length, Math.min(dtypeBytes(dtype, manifest.chunkElements), length * 2)));
-    const bytes = buffer.subarray(0, length);
-    await file.read(bytes, dataStart + (tensors[place.tensorIndex] as PlacedTensor).begin + dtypeBytes(dtype, place.firstElement));
-    yield { ...place, bytes };
+async function* fileChunks(manifest: Manifest, file: TensorFile, memory: ChunkMemory, range?: ChunkRange): AsyncGenerator<Chunk> {
+  let buffer: Uint8Array = new Uint8Array(0);
+  try {
+    for (const place of chunkPlaces(manifest, range)) {
+      const { dtype } = place.tensor;
+      const length = dtypeBytes(dtype, place.elements);
+      if (buffer.length < length) {
+        memory.giveBack(buffer);
+        buffer = memory.borrow(Math.max(length, Math.min(dtypeBytes(dtype, manifest.chunkElements), length * 2)));
+      }
+      const bytes = buffer.subarray(0, length);
+      await file.read(bytes, (file.tensors[place.tensorIndex] as PlacedTensor).begin + dtypeBytes(dtype, place.firstElement));
+      yield { ...place, bytes };
+    }
+  } finally {
+    memory.giveBack(buffer);
   }
 }
 
@@ -77,23 +68,13 @@ export async function writeSafetensors(folder: Folder, name: string, model: Stat
       'bad-argument',
       `tensor ${coded.name} is coded as ${coded.encoding.codec}; decode the model before it is written as safetensors`,
     );
-  const beside = `${name}.part`;
-  const file = await folder.create(beside);
-  try {
-    const header = encodeHeader(tensors, { format: 'pt', ...metadata, ...tied });
-    await file.write(header, 0);
-    let position = header.length;
+  return writeTensorFile(folder, name, tensors, { format: 'pt', ...metadata, ...tied }, async (writer) => {
+    let position = 0;
     for await (const chunk of model.chunks()) {
-      await file.write(chunk.bytes, position);
+      await writer.write(chunk.bytes, position);
       position += chunk.bytes.length;
     }
-    await file.sync();
-    await file.close();
-    await folder.rename(beside, name);
-    return position;
-  } catch (error) {
-    await file.close();
-    await folder.remove(beside);
-    throw error;
-  }
+    const end = writer.starts.at(-1) as number;
+    if (position !== end) throw new FedStreamError('internal', `${name}: ${position} bytes were given for tensors of ${end}`);
+  });
 }

@@ -1,20 +1,21 @@
 // The SIMD kernels against the reference kernels, bit for bit: hard values, every tail, every block size, every dtype.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Codec, CodecMemory } from '../../src/codec/codec.js';
+import type { Codec } from '../../src/codec/codec.js';
 import { CODEC_NAMES, parseCodecName } from '../../src/codec/codec-name.js';
 import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
 import { DYNAMIC_MIDPOINTS } from '../../src/codec/dynamic-map.js';
 import { FP4_THRESHOLDS } from '../../src/codec/fp4.js';
 import { NF4_MIDPOINTS } from '../../src/codec/nf4.js';
 import { decodeModel, encodeModel } from '../../src/codec/quantize.js';
+import type { ChunkMemory } from '../../src/tensor/chunk-memory.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
 import { narrowInto, widenInto } from '../../src/tensor/widen.js';
 import { loadCodecs } from './load-kernels.js';
 
 const codecs = loadCodecs();
-const memory = codecOf(codecs, parseCodecName('bf16')).memory as CodecMemory;
+const memory = codecOf(codecs, parseCodecName('bf16')).memory as ChunkMemory;
 const NAMES = [
   ...Object.keys(CODEC_NAMES).filter((name) => name !== 'fp32'),
   'blockwise8:16',
