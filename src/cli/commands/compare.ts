@@ -1,0 +1,54 @@
+// `fedstream compare`: how far two model files are apart, tensor by tensor.
+import { Command } from 'commander';
+import { compareAll, compareModels, type TensorComparison } from '../../codec/compare.js';
+import { decodeModel } from '../../codec/quantize.js';
+import { nodeCodecs } from '../../node/codecs.js';
+import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
+import { byteProgress, watched } from '../byte-progress.js';
+import { openModelPath } from '../model-path.js';
+
+export function compareCommand(): Command {
+  return new Command('compare')
+    .description('Compare two models, coded or not: mean squared error, signal to noise, largest error, relative L2, a tensor a line.')
+    .argument('<a>', 'the original: safetensors file or folder')
+    .argument('<b>', 'what became of it')
+    .option('--json', 'print the figures as JSON on standard output')
+    .addHelpText('after', '\nExamples:\n  $ fedstream compare llama/ llama-nf4.safetensors\n')
+    .action(compareFiles);
+}
+
+async function compareFiles(pathA: string, pathB: string, options: { json?: boolean }): Promise<void> {
+  const codecs = nodeCodecs();
+  const a = await openModelPath(pathA, codecs);
+  const b = await openModelPath(pathB, codecs);
+  const total = a.manifest.tensors.reduce((bytes, { dtype, shape }) => bytes + dtypeBytes(dtype, elementCount(shape)), 0);
+  const progress = byteProgress(`${pathA} against ${pathB}`, total);
+  const tensors: TensorComparison[] = [];
+  try {
+    for await (const tensor of compareModels(decodeModel(watched(a, progress.add), codecs), decodeModel(b, codecs))) tensors.push(tensor);
+  } finally {
+    progress.stop();
+    await a.close?.();
+    await b.close?.();
+  }
+  const all = { ...compareAll(tensors), name: 'all' };
+  if (options.json) process.stdout.write(`${JSON.stringify({ tensors: tensors.map(figures), all: figures(all) })}\n`);
+  else process.stdout.write(table([...tensors, all]));
+}
+
+/** JSON has no infinity: equal tensors have the SNR null. */
+function figures({ name, elements, mse, snrDb, maxError, relativeL2 }: TensorComparison) {
+  return { name, elements, mse, snrDb: Number.isFinite(snrDb) ? snrDb : null, maxError, relativeL2 };
+}
+
+function table(rows: readonly TensorComparison[]): string {
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  const line = (name: string, ...cells: string[]): string => `${name.padEnd(width)}${cells.map((cell) => cell.padStart(12)).join('')}\n`;
+  const figure = (value: number): string => (value === 0 ? '0' : value.toExponential(3));
+  return [
+    line('tensor', 'elements', 'MSE', 'SNR dB', 'max error', 'relative L2'),
+    ...rows.map(({ name, elements, mse, snrDb, maxError, relativeL2 }) =>
+      line(name, String(elements), figure(mse), Number.isFinite(snrDb) ? snrDb.toFixed(2) : 'equal', figure(maxError), figure(relativeL2)),
+    ),
+  ].join('');
+}

@@ -1,0 +1,152 @@
+// `fedstream quantize` and `fedstream dequantize`: whole model files, coded and decoded as a stream.
+import { statSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { writeBitsandbytesModel } from '../../codec/bitsandbytes-file.js';
+import { CODEC_NAMES } from '../../codec/codec-name.js';
+import { isCoded, writeCodedModel } from '../../codec/coded-file.js';
+import { decodeModel, encodeModel } from '../../codec/quantize.js';
+import { FedStreamError } from '../../core/errors.js';
+import { encodingByPolicy, type Policy, policySchema } from '../../filter/policy.js';
+import { nodeCodecMemory, nodeCodecs } from '../../node/codecs.js';
+import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
+import { type Encoding, type Manifest, RAW, type TensorEntry } from '../../tensor/manifest.js';
+import { MODEL_FILE, writeModel } from '../../tensor/model-folder.js';
+import { writeSafetensors } from '../../tensor/safetensors.js';
+import { byteProgress, watched } from '../byte-progress.js';
+import { modelTarget, openModelPath } from '../model-path.js';
+import { wholeNumber } from '../options.js';
+
+interface QuantizeOptions {
+  readonly codec: string;
+  readonly rule: readonly string[];
+  readonly minElements: number;
+  readonly layout: 'fedstream' | 'bitsandbytes';
+  readonly json?: boolean;
+}
+
+export function quantizeCommand(): Command {
+  return new Command('quantize')
+    .description('Code a model file: a safetensors file or a folder, plain or in shards, of f32, f16 or bf16.')
+    .argument('<in>', 'safetensors file, or folder with model.safetensors or shards')
+    .argument('<out>', 'file that ends in .safetensors, or folder')
+    .option('--codec <name>', `one of ${Object.keys(CODEC_NAMES).join(', ')}; blockwise8:256 is one with another block size`, 'nf4')
+    .option('--rule <pattern=codec>', 'another codec for the tensors whose name matches, first match wins', collect, [])
+    .option('--min-elements <count>', 'tensors with fewer elements stay as they are', wholeNumber(0), 0)
+    .addOption(new Option('--layout <name>', 'how the file is laid out').choices(['fedstream', 'bitsandbytes']).default('fedstream'))
+    .option('--json', 'print what was done as JSON on standard output')
+    .addHelpText('after', QUANTIZE_HELP)
+    .action(quantizeFile);
+}
+
+const QUANTIZE_HELP = `
+Examples:
+  $ fedstream quantize llama/ llama-nf4.safetensors
+  $ fedstream quantize model.safetensors small/ --codec blockwise8 --rule "*norm*=fp32" --min-elements 4096
+  $ fedstream quantize llama/ llama-bnb/ --codec nf4-nested --layout bitsandbytes
+`;
+
+export function dequantizeCommand(): Command {
+  return new Command('dequantize')
+    .description('Decode a coded model file, each tensor to its own dtype.')
+    .argument('<in>', 'coded file, of FedStream or of bitsandbytes, or folder with model.safetensors')
+    .argument('<out>', 'file that ends in .safetensors, or folder (shards of 5 GB)')
+    .option('--json', 'print what was done as JSON on standard output')
+    .addHelpText('after', '\nExamples:\n  $ fedstream dequantize llama-nf4.safetensors llama/\n')
+    .action(dequantizeFile);
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+async function quantizeFile(from: string, to: string, options: QuantizeOptions): Promise<void> {
+  const codecs = nodeCodecs();
+  const policy = policyOf(options);
+  const source = await openModelPath(from, codecs, nodeCodecMemory());
+  try {
+    if (isCoded(source))
+      throw new FedStreamError('bad-argument', `${from} is coded already; decode it first with \`fedstream dequantize\``);
+    const rules = encodingByPolicy(policy);
+    const encodingFor = (tensor: TensorEntry): Encoding => (keepsItself(tensor, options.layout) ? RAW : rules(tensor));
+    const { folder, name } = modelTarget(to);
+    let saturated = 0;
+    await reported(from, to, source.manifest, options.json, async (onBytes) => {
+      const coded = encodeModel(watched(source, onBytes), encodingFor, codecs, (_tensor, report) => {
+        saturated += report.saturated;
+      });
+      if (options.layout === 'bitsandbytes') await writeBitsandbytesModel(folder, name, coded);
+      else await writeCodedModel(folder, name, coded, codecs);
+    });
+    if (saturated > 0) process.stderr.write(`${saturated} values beyond the range of fp16 were saturated\n`);
+  } finally {
+    await source.close?.();
+  }
+}
+
+/** An empty tensor has nothing to code. transformers keeps embeddings, norms and the head as they are, and reads nothing else. */
+function keepsItself({ name, shape }: TensorEntry, layout: QuantizeOptions['layout']): boolean {
+  if (elementCount(shape) === 0) return true;
+  return layout === 'bitsandbytes' && (shape.length !== 2 || /embed|lm_head/.test(name));
+}
+
+function policyOf({ codec, rule, minElements }: QuantizeOptions): Policy {
+  const names = Object.fromEntries(rule.map(parseRule));
+  const parsed = policySchema.safeParse(rule.length === 0 && minElements === 0 ? codec : { default: codec, names, minElements });
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues.flatMap((one) => (one.code === 'invalid_union' ? one.errors.flat() : [one]));
+  const custom = issue.find((one) => one.code === 'custom') ?? issue[0];
+  throw new FedStreamError('bad-argument', custom?.message ?? 'the codec or a rule cannot be read');
+}
+
+function parseRule(rule: string): [string, string] {
+  const at = rule.lastIndexOf('=');
+  if (at > 0 && at < rule.length - 1) return [rule.slice(0, at), rule.slice(at + 1)];
+  throw new FedStreamError('bad-argument', `the rule ${JSON.stringify(rule)} is not a pattern and a codec, as in "*norm*=fp32"`);
+}
+
+async function dequantizeFile(from: string, to: string, options: { json?: boolean }): Promise<void> {
+  const codecs = nodeCodecs();
+  const source = await openModelPath(from, codecs);
+  try {
+    if (!isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);
+    const { folder, name } = modelTarget(to);
+    await reported(from, to, source.manifest, options.json, async (onBytes) => {
+      const decoded = decodeModel(watched(source, onBytes), codecs);
+      if (name === MODEL_FILE && !to.endsWith('.safetensors')) await writeModel(folder, decoded);
+      else await writeSafetensors(folder, name, decoded);
+    });
+  } finally {
+    await source.close?.();
+  }
+}
+
+/** Draws progress over the bytes of the model's own dtypes, then says what was done. */
+async function reported(
+  from: string,
+  to: string,
+  manifest: Manifest,
+  json: boolean | undefined,
+  work: (onBytes: (bytes: number) => void) => Promise<void>,
+): Promise<void> {
+  const modelBytes = manifest.tensors.reduce((total, { dtype, shape }) => total + dtypeBytes(dtype, elementCount(shape)), 0);
+  const progress = byteProgress(to, modelBytes);
+  const start = performance.now();
+  try {
+    await work(progress.add);
+  } finally {
+    progress.stop();
+  }
+  const seconds = (performance.now() - start) / 1000;
+  const { folder, name } = modelTarget(to);
+  const outBytes = (await folder.sizeBytes(name)) ?? statSync(to).size;
+  const peakRssBytes = process.resourceUsage().maxRSS * 1024;
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ from, to, tensors: manifest.tensors.length, modelBytes, outBytes, seconds, peakRssBytes })}\n`,
+    );
+  else process.stdout.write(`${from} → ${to}: ${mb(modelBytes)} MB of weights, file of ${mb(outBytes)} MB, in ${seconds.toFixed(1)} s\n`);
+}
+
+function mb(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(2);
+}
