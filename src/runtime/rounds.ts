@@ -1,10 +1,9 @@
 // The rounds of a run, on the server: offer the model, gather the results, reduce, evaluate, write it down, go on.
 import type { CodecTable } from '../codec/codec.js';
-import { FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
 import { elementCount } from '../tensor/dtype.js';
-import type { StateDict } from '../tensor/state-dict.js';
+import type { Manifest } from '../tensor/manifest.js';
 import type { Metrics, Trainer } from '../trainer/trainer.js';
 import type { Aggregator, Contribution } from '../workflow/aggregator.js';
 import { bestRound, type Evaluated, shouldStop } from '../workflow/selection.js';
@@ -61,8 +60,8 @@ async function runRound(round: number, history: JournalEntry[], options: RoundsO
   const startedMs = performance.now();
   emit({ type: 'round-started', round });
   const previous = await openGlobalModel(run, round - 1);
-  const offer = await exchange.offer(round, previous);
-  const task = { kind: 'train', round, rounds: job.rounds, object: offer.object, evaluate: !options.evaluator } as const;
+  const object = await exchange.offer(round, previous);
+  const task = { kind: 'train', round, rounds: job.rounds, object, evaluate: !options.evaluator } as const;
   const outcomes = await gather(round, task, options);
   const done = outcomes.filter((outcome) => outcome.status === 'done');
   const contributions: Contribution[] = [];
@@ -71,16 +70,14 @@ async function runRound(round: number, history: JournalEntry[], options: RoundsO
   const reduceMs = performance.now();
   await writeGlobalModel(run, round, options.aggregator(contributions, previous));
   const reduceSeconds = (performance.now() - reduceMs) / 1000;
-  for (const { model } of contributions) await model.close?.();
   await previous.close?.();
   if (options.evaluator) await finishRound(options, history, await evaluateHere(options, round));
   else {
     await finishRound(options, history, { round: round - 1, evaluation: siteMean(outcomes) });
     await finishRound(options, history, { round });
   }
-  await exchange.release(round);
-  const traffic = exchange.traffic(round);
-  emit({ type: 'round-finished', round, seconds: (performance.now() - startedMs) / 1000, reduceSeconds, ...traffic });
+  await exchange.release();
+  emit({ type: 'round-finished', round, seconds: (performance.now() - startedMs) / 1000, reduceSeconds, ...exchange.traffic });
 }
 
 /** Posts the task to every site and waits for the quorum; sites that fell out are told to the log and the events. */
@@ -127,11 +124,11 @@ async function evaluateAtSites(history: JournalEntry[], options: RoundsOptions):
   const last = history.at(-1) as JournalEntry;
   if (last.evaluation || last.round === 0) return;
   const model = await openGlobalModel(run, last.round);
-  const offer = await exchange.offer(last.round + 1, model);
-  const task = { kind: 'evaluate', round: last.round, rounds: job.rounds, object: offer.object, evaluate: true } as const;
+  const object = await exchange.offer(last.round, model);
+  const task = { kind: 'evaluate', round: last.round, rounds: job.rounds, object, evaluate: true } as const;
   const outcomes = await gather(last.round, task, options);
   await finishRound(options, history, { round: last.round, evaluation: siteMean(outcomes) });
-  await exchange.release(last.round + 1);
+  await exchange.release();
   await model.close?.();
 }
 
@@ -155,9 +152,8 @@ function evaluated(history: readonly JournalEntry[]): Evaluated[] {
 }
 
 /** Bytes of the tensors in float32: what every ratio is against. */
-export function float32Bytes(model: StateDict): number {
+export function float32Bytes(manifest: Manifest): number {
   let elements = 0;
-  for (const tensor of model.manifest.tensors) elements += elementCount(tensor.shape);
-  if (!Number.isSafeInteger(elements * 4)) throw new FedStreamError('limit', 'the model has more than 2^51 parameters');
+  for (const tensor of manifest.tensors) elements += elementCount(tensor.shape);
   return elements * 4;
 }

@@ -30,7 +30,7 @@ export interface ServerLink {
   progress(report: { task: string; steps: readonly StepReport[]; memory: Memory }): Promise<void>;
   fetchModel(object: string): Promise<ReceivedModel>;
   /** Resolves once the server has verified the result and has it safe. */
-  sendResult(figures: ResultFigures, model: StateDict | undefined): Promise<TransferFigures>;
+  sendResult(figures: ResultFigures, model: StateDict | undefined): Promise<TransferFigures | undefined>;
   fail(task: string, code: string, message: string): Promise<void>;
   close(): Promise<void>;
 }

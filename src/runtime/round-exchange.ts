@@ -1,0 +1,149 @@
+// The models of a round on the server: the broadcast, prepared once, and the sites' results as they arrived.
+import type { CodecTable } from '../codec/codec.js';
+import { FedStreamError } from '../core/errors.js';
+import { memoryFolder } from '../core/memory-folder.js';
+import type { Folder } from '../core/storage.js';
+import { filterChain, filterPlan } from '../filter/chain.js';
+import { applyFilters, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
+import type { IncomingStream } from '../stream/incoming-stream.js';
+import type { Manifest } from '../tensor/manifest.js';
+import { sameTensors } from '../tensor/manifest-equality.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { TransferFigures } from '../transfer/figures.js';
+import { receiveModel } from '../transfer/receive.js';
+import { type Prepared, prepareModel } from '../transfer/send.js';
+import { openSpool } from '../transfer/spool.js';
+import { checkFinite } from '../workflow/finite.js';
+import type { Job } from './job.js';
+
+const FOLDER = 'rounds';
+
+/** What one round has on offer and has received. */
+interface RoundModels {
+  readonly round: number;
+  readonly object: string;
+  readonly folder: Folder;
+  readonly prepared: Prepared;
+  /** The broadcast as a site decodes it: what deltas are against. */
+  readonly reference: StateDict;
+  /** What a result must consist of, after its filters. */
+  readonly expected: Manifest;
+  readonly results: Map<string, StateDict>;
+}
+
+export interface ExchangeOptions {
+  readonly job: Job;
+  readonly run: Folder;
+  readonly codecs: CodecTable;
+}
+
+/** One round at a time: `offer` begins it, `release` ends it. */
+export class RoundExchange {
+  readonly #options: ExchangeOptions;
+  readonly #chains: Record<FilterPoint, Filter[]>;
+  #current: RoundModels | undefined;
+  /** Bytes of this round over the connections. */
+  readonly traffic = { bytesDown: 0, bytesUp: 0 };
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options;
+    const plan = filterPlan(options.job);
+    this.#chains = {
+      'task-out': filterChain(plan['task-out']),
+      'task-in': filterChain(plan['task-in']),
+      'result-out': filterChain(plan['result-out']),
+      'result-in': filterChain(plan['result-in']),
+    };
+  }
+
+  /** Removes what a run that was stopped left behind. */
+  async clear(): Promise<void> {
+    await this.#options.run.remove(FOLDER);
+  }
+
+  /** Prepares the global model for all sites at once; returns the name that a task gives them. */
+  async offer(round: number, model: StateDict): Promise<string> {
+    const { job, codecs, run } = this.#options;
+    const path = `${FOLDER}/round-${String(round).padStart(4, '0')}`;
+    const folder = job.streaming === 'regular' ? memoryFolder(path) : run.folder(path);
+    const coded = await applyFilters(model, this.#chains['task-out'], this.#context('task-out', round, 'every site'));
+    const prepared = await prepareModel(coded, codecs, job.streaming, folder, 'global.spool');
+    const sent = job.streaming === 'container' ? coded : await openSpool(folder, 'global.spool', codecs);
+    const reference = await applyFilters(sent, this.#chains['task-in'], this.#context('task-in', round, 'every site'));
+    const expected = (await this.#accepted(await this.#sentBack(reference, round), reference, round, 'a site')).manifest;
+    this.traffic.bytesDown = 0;
+    this.traffic.bytesUp = 0;
+    const object = `global-${round}`;
+    this.#current = { round, object, folder, prepared, reference, expected, results: new Map() };
+    return object;
+  }
+
+  /** The round under way. */
+  get round(): number {
+    return this.#current?.round ?? 0;
+  }
+
+  /** What a model on offer consists of. */
+  offered(name: string): Manifest {
+    if (this.#current?.object !== name) throw new FedStreamError('internal', `${name} is not on offer any more`);
+    return this.#current.reference.manifest;
+  }
+
+  /** What is sent under a name; undefined once its round is over. */
+  object(name: string): Prepared | undefined {
+    return this.#current?.object === name ? this.#current.prepared : undefined;
+  }
+
+  /** Spools a site's result and confirms it once every value was looked at; whatever is wrong refuses the transfer and is thrown. */
+  async accept(site: string, stream: IncomingStream, onProgress: () => void): Promise<{ figures: TransferFigures; manifest: Manifest }> {
+    const current = this.#current;
+    if (!current) throw new FedStreamError('refused', `no round is under way that ${site} could have a result of`);
+    const { job, codecs } = this.#options;
+    const verify = async (model: StateDict): Promise<void> => {
+      const accepted = await this.#accepted(model, current.reference, current.round, site);
+      sameTensors(current.expected, accepted.manifest, `the result of ${site}`);
+      await checkFinite(accepted, `the result of ${site}`);
+    };
+    const received = await receiveModel(stream, {
+      mode: job.streaming,
+      codecs,
+      folder: current.folder,
+      name: `${site}.spool`,
+      verify,
+      onProgress,
+    });
+    current.results.set(site, received.model);
+    return { figures: received.figures, manifest: received.model.manifest };
+  }
+
+  /** A site's result after the server's own filters, lazy. */
+  async result(round: number, site: string): Promise<StateDict> {
+    const current = this.#current;
+    const model = current?.round === round ? current.results.get(site) : undefined;
+    if (!current || !model) throw new FedStreamError('internal', `there is no result of ${site} in round ${round}`);
+    return this.#accepted(model, current.reference, round, site);
+  }
+
+  /** Ends the round: its spools go. */
+  async release(): Promise<void> {
+    const current = this.#current;
+    this.#current = undefined;
+    if (!current) return;
+    for (const model of current.results.values()) await model.close?.();
+    await current.reference.close?.();
+    await current.prepared.release();
+    await this.clear();
+  }
+
+  #sentBack(reference: StateDict, round: number): Promise<StateDict> {
+    return applyFilters(reference, this.#chains['result-out'], { ...this.#context('result-out', round, 'a site'), reference });
+  }
+
+  #accepted(model: StateDict, reference: StateDict, round: number, site: string): Promise<StateDict> {
+    return applyFilters(model, this.#chains['result-in'], { ...this.#context('result-in', round, site), reference });
+  }
+
+  #context(point: FilterPoint, round: number, site: string): FilterContext {
+    return { point, round, site, codecs: this.#options.codecs, count: () => {} };
+  }
+}

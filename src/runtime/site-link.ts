@@ -1,0 +1,206 @@
+// A site's way to its server: one connection at a time, made again when it breaks.
+import { z } from 'zod';
+import type { CodecTable } from '../codec/codec.js';
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import type { Logger } from '../core/log.js';
+import { memoryFolder } from '../core/memory-folder.js';
+import type { Folder } from '../core/storage.js';
+import type { Driver } from '../driver/driver.js';
+import { Session } from '../frame/session.js';
+import { Messages } from '../message/messages.js';
+import type { IncomingStream } from '../stream/incoming-stream.js';
+import { Streams } from '../stream/streams.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { StepReport } from '../trainer/trainer.js';
+import type { TransferFigures } from '../transfer/figures.js';
+import { receiveModel } from '../transfer/receive.js';
+import { prepareModel, sendPrepared } from '../transfer/send.js';
+import type { ResultFigures } from '../workflow/task.js';
+import type { NextTask } from '../workflow/task-board.js';
+import { type Job, parseJob } from './job.js';
+import { joinReplySchema, type Memory, nextReplySchema } from './protocol.js';
+import type { Joined, ReceivedModel, ServerLink } from './server-link.js';
+
+export interface SiteLinkOptions {
+  readonly site: string;
+  readonly driver: Driver;
+  readonly url: string;
+  readonly codecs: CodecTable;
+  /** The site's own folder: its spools go there. */
+  readonly folder: Folder;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** How long a lost server is looked for. */
+  readonly retryMs?: number;
+}
+
+const DEFAULT_RETRY_MS = 60_000;
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+/** tokenizer.json of the largest vocabularies has some 20 MB. */
+const MAX_FILE_BYTES = 64 * 1024 * 1024;
+const nothing = z.object({});
+
+/** What is alive of a connection. */
+interface Live {
+  readonly session: Session;
+  readonly messages: Messages;
+  readonly streams: Streams;
+  /** Streams that were asked for, by kind and name. */
+  readonly expected: Map<string, { resolve(stream: IncomingStream): void; reject(error: FedStreamError): void }>;
+}
+
+/** A server link over any driver. */
+export function siteLink(options: SiteLinkOptions): ServerLink {
+  return new SiteLink(options);
+}
+
+class SiteLink implements ServerLink {
+  readonly #options: SiteLinkOptions;
+  #live: Promise<Live> | undefined;
+  #job: Job | undefined;
+  #spools = 0;
+
+  constructor(options: SiteLinkOptions) {
+    this.#options = options;
+  }
+
+  async join(): Promise<Joined> {
+    const reply = await this.#retrying(({ messages }) => messages.request('join', {}, joinReplySchema));
+    const job = parseJob(reply.job, 'the job that the server sent');
+    this.#job = job;
+    const files: Record<string, string> = {};
+    for (const name of reply.files) files[name] = await this.#retrying((live) => this.#fetchFile(live, name));
+    return { job, files };
+  }
+
+  next(): Promise<NextTask> {
+    return this.#retrying(({ messages }) => messages.request('next', {}, nextReplySchema));
+  }
+
+  async progress(report: { task: string; steps: readonly StepReport[]; memory: Memory }): Promise<void> {
+    await this.#retrying(({ messages }) => messages.request('progress', report, nothing));
+  }
+
+  async fail(task: string, code: string, message: string): Promise<void> {
+    await this.#retrying(({ messages }) => messages.request('fail', { task, code, message: message.slice(0, 4000) }, nothing));
+  }
+
+  fetchModel(object: string): Promise<ReceivedModel> {
+    const { mode, folder } = this.#spooling();
+    const name = `received-${object}.spool`;
+    return this.#retrying(async (live) => {
+      const stream = await this.#ask(live, 'object', object);
+      const { model, figures } = await receiveModel(stream, { mode, codecs: this.#options.codecs, folder, name });
+      const release = async (): Promise<void> => {
+        await model.close?.();
+        await folder.remove(name);
+      };
+      return { model, figures, release };
+    });
+  }
+
+  async sendResult(figures: ResultFigures, model: StateDict | undefined): Promise<TransferFigures | undefined> {
+    if (!model) {
+      await this.#retrying(({ messages }) => messages.request('evaluated', figures, nothing));
+      return undefined;
+    }
+    const { mode, folder } = this.#spooling();
+    const { codecs, signal } = this.#options;
+    // Coded once, sent as often as it takes.
+    const prepared = await prepareModel(model, codecs, mode, folder, `result-${this.#spools++}.spool`);
+    try {
+      return await this.#retrying(({ streams }) => sendPrepared(streams, { kind: 'result', figures }, prepared, { signal }));
+    } finally {
+      await prepared.release();
+    }
+  }
+
+  async close(): Promise<void> {
+    const live = await this.#live?.catch(() => undefined);
+    await live?.session.close();
+  }
+
+  #spooling() {
+    const mode = this.#job?.streaming ?? 'file';
+    return { mode, folder: mode === 'regular' ? memoryFolder('spool') : this.#options.folder };
+  }
+
+  async #fetchFile(live: Live, name: string): Promise<string> {
+    const stream = await this.#ask(live, 'file', name);
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    for await (const bytes of stream.read()) {
+      size += bytes.length;
+      if (size > MAX_FILE_BYTES) {
+        const failure = new FedStreamError('limit', `${name} of the server has more than ${MAX_FILE_BYTES} bytes`);
+        await stream.reject(failure);
+        throw failure;
+      }
+      pieces.push(bytes.slice());
+    }
+    await stream.confirm();
+    return new TextDecoder('utf-8', { fatal: true }).decode(await new Blob(pieces as BlobPart[]).arrayBuffer());
+  }
+
+  /** Asks the server to send something, and waits for the stream that brings it. */
+  async #ask(live: Live, kind: 'file' | 'object', name: string): Promise<IncomingStream> {
+    const key = `${kind} ${name}`;
+    const arriving = new Promise<IncomingStream>((resolve, reject) => live.expected.set(key, { resolve, reject }));
+    arriving.catch(() => {});
+    try {
+      await live.messages.request(kind, { name }, nothing);
+      return await arriving;
+    } finally {
+      live.expected.delete(key);
+    }
+  }
+
+  /** Does it over a live connection; a connection that breaks is made again, with growing pauses, until time is up. */
+  async #retrying<T>(work: (live: Live) => Promise<T>): Promise<T> {
+    const { signal, log, retryMs = DEFAULT_RETRY_MS } = this.#options;
+    let pauseMs = FIRST_PAUSE_MS;
+    let lostMs: number | undefined;
+    for (;;) {
+      signal.throwIfAborted();
+      let connected = false;
+      try {
+        this.#live ??= this.#connect();
+        const live = await this.#live;
+        connected = true;
+        return await work(live);
+      } catch (error) {
+        const failure = asFedStreamError(signal.aborted ? signal.reason : error);
+        if (signal.aborted || (failure.code !== 'closed' && failure.code !== 'timeout')) throw failure;
+        this.#live = undefined;
+        if (connected || lostMs === undefined) lostMs = performance.now();
+        if (performance.now() - lostMs > retryMs) throw failure;
+        log.warn(
+          { code: failure.code },
+          `${failure.message}; trying again for ${Math.ceil((retryMs - (performance.now() - lostMs)) / 1000)} s`,
+        );
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        pauseMs = connected ? FIRST_PAUSE_MS : Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      }
+    }
+  }
+
+  async #connect(): Promise<Live> {
+    const { driver, url, site, signal } = this.#options;
+    const connection = await driver.connect(url, { signal });
+    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal });
+    const expected: Live['expected'] = new Map();
+    const streams = new Streams(session, (stream) => {
+      const { kind, name } = (stream.meta ?? {}) as Record<string, unknown>;
+      const waiting = expected.get(`${kind} ${name}`);
+      if (waiting) waiting.resolve(stream);
+      else void stream.reject(new FedStreamError('refused', 'nobody asked for this'));
+    });
+    const messages = new Messages(session);
+    void session.closed.then((error) => {
+      for (const waiting of expected.values()) waiting.reject(error);
+    });
+    await session.start();
+    return { session, messages, streams, expected };
+  }
+}

@@ -1,0 +1,178 @@
+// One site's connection on the server: answers what the site asks, takes what it sends.
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import type { Logger } from '../core/log.js';
+import type { Connection } from '../driver/driver.js';
+import { unpack } from '../frame/pack.js';
+import { Session } from '../frame/session.js';
+import { Messages } from '../message/messages.js';
+import type { IncomingStream } from '../stream/incoming-stream.js';
+import { memorySource } from '../stream/source.js';
+import { Streams } from '../stream/streams.js';
+import type { Manifest } from '../tensor/manifest.js';
+import { sendPrepared } from '../transfer/send.js';
+import { type ResultFigures, resultSchema } from '../workflow/task.js';
+import type { TaskBoard } from '../workflow/task-board.js';
+import type { EmitEvent } from './events.js';
+import type { Job } from './job.js';
+import { failSchema, objectRequestSchema, progressSchema, resultStreamSchema } from './protocol.js';
+import type { RoundExchange } from './round-exchange.js';
+import { float32Bytes } from './rounds.js';
+
+export interface SiteSessionOptions {
+  readonly job: Job;
+  readonly files: Readonly<Record<string, string>>;
+  readonly board: TaskBoard;
+  readonly exchange: RoundExchange;
+  readonly emit: EmitEvent;
+  readonly log: Logger;
+  /** Throws `refused` where the name may not join; called once the site has said hello. */
+  admit(site: string, session: Session): void;
+}
+
+/** Errors that say that the transfer broke, not that the result is bad: the site will try again. */
+const BROKEN: ReadonlySet<string> = new Set(['closed', 'timeout', 'aborted', 'io']);
+
+/** Serves a connection until it ends. Never throws: what a peer does wrong ends its own session with a line in the log. */
+export async function serveSite(connection: Connection, options: SiteSessionOptions): Promise<void> {
+  const { job, log, board } = options;
+  const session = new Session(connection, { name: 'server', idleMs: job.idleMs });
+  const site = new SiteSession(session, options);
+  try {
+    await session.start((name) => options.admit(name, session));
+  } catch (error) {
+    log.warn({ peer: connection.peer }, `a connection was refused: ${(error as Error).message}`);
+    return;
+  }
+  log.info({ site: session.peerName, peer: connection.peer }, 'connected');
+  const ended = await session.closed;
+  site.ended();
+  log.info({ site: session.peerName, code: ended.code }, ended.message);
+  board.sign(session.peerName);
+}
+
+class SiteSession {
+  readonly #session: Session;
+  readonly #options: SiteSessionOptions;
+  readonly #streams: Streams;
+  readonly #stop = new AbortController();
+
+  constructor(session: Session, options: SiteSessionOptions) {
+    this.#session = session;
+    this.#options = options;
+    this.#streams = new Streams(session, (stream) => void this.#opened(stream));
+    const asked = Object.keys(options.files);
+    new Messages(session, {
+      join: () => ({ job: options.job, files: asked }),
+      next: () => options.board.next(this.#site),
+      progress: (body) => this.#progress(body),
+      evaluated: (body) => this.#evaluated(body),
+      fail: (body) => this.#failed(body),
+      object: (body) => this.#object(unpack(body, objectRequestSchema, 'an object request').name),
+      file: (body) => this.#file(unpack(body, objectRequestSchema, 'a file request').name),
+    });
+  }
+
+  ended(): void {
+    this.#stop.abort(new FedStreamError('closed', `the connection of ${this.#site} ended`));
+  }
+
+  get #site(): string {
+    return this.#session.peerName;
+  }
+
+  #progress(body: Uint8Array): Record<string, never> {
+    const { board, emit } = this.#options;
+    const { task, steps, memory } = unpack(body, progressSchema, 'a progress report');
+    const open = board.open(this.#site, task);
+    if (!open) return {};
+    if (steps.length > 0) board.sign(this.#site);
+    for (const step of steps) emit({ type: 'step', site: this.#site, round: open.round, ...step });
+    emit({ type: 'memory', process: this.#site, ...memory });
+    return {};
+  }
+
+  #failed(body: Uint8Array): Record<string, never> {
+    const { board, log } = this.#options;
+    const { task, code, message } = unpack(body, failSchema, 'a failure report');
+    log.error({ site: this.#site, code }, message);
+    if (board.open(this.#site, task)) board.fail(this.#site, message);
+    return {};
+  }
+
+  #evaluated(body: Uint8Array): Record<string, never> {
+    const figures = unpack(body, resultSchema, 'an evaluation');
+    if (this.#options.board.open(this.#site, figures.task)?.kind === 'evaluate') this.#options.board.done(this.#site, figures);
+    return {};
+  }
+
+  #file(name: string): Record<string, never> {
+    const text = Object.hasOwn(this.#options.files, name) ? this.#options.files[name] : undefined;
+    if (text === undefined) throw new FedStreamError('not-found', `the server offers no file ${JSON.stringify(name)}`);
+    this.#streams
+      .send({ kind: 'file', name }, memorySource(new TextEncoder().encode(text)))
+      .catch((error: Error) => this.#broke(name, error));
+    return {};
+  }
+
+  #object(name: string): Record<string, never> {
+    const { exchange, board } = this.#options;
+    const prepared = exchange.object(name);
+    if (!prepared) throw new FedStreamError('not-found', `the server offers no model ${JSON.stringify(name)} now`);
+    const onProgress = (): void => board.sign(this.#site);
+    sendPrepared(this.#streams, { kind: 'object', name }, prepared, { signal: this.#stop.signal, onProgress }).then(
+      (figures) => this.#transferred('down', figures, exchange.offered(name)),
+      (error: Error) => this.#broke(name, error),
+    );
+    return {};
+  }
+
+  #broke(name: string, error: Error): void {
+    this.#options.log.warn({ site: this.#site, object: name }, `sending broke: ${error.message}`);
+  }
+
+  async #opened(stream: IncomingStream): Promise<void> {
+    let figures: ResultFigures | undefined;
+    const { board, exchange, log } = this.#options;
+    try {
+      const meta = resultStreamSchema.safeParse(stream.meta);
+      if (!meta.success) throw new FedStreamError('bad-frame', 'a stream that is no result was opened');
+      figures = meta.data.figures;
+      if (!board.open(this.#site, figures.task))
+        throw new FedStreamError('refused', `task ${figures.task} is not open for ${this.#site} any more`);
+      const accepted = await exchange.accept(this.#site, stream, () => board.sign(this.#site));
+      this.#transferred('up', accepted.figures, accepted.manifest);
+      this.#done(figures);
+    } catch (error) {
+      const failure = asFedStreamError(error);
+      await stream.reject(failure);
+      log.warn({ site: this.#site, code: failure.code }, `a result of ${this.#site} was not taken: ${failure.message}`);
+      if (figures && !BROKEN.has(failure.code) && failure.code !== 'refused') board.fail(this.#site, failure.message);
+    }
+  }
+
+  #done(figures: ResultFigures): void {
+    const { board, emit } = this.#options;
+    const task = board.open(this.#site, figures.task);
+    if (!task) return;
+    const { trainLoss, samples, steps, counts } = figures;
+    emit({ type: 'site-result', site: this.#site, round: task.round, trainLoss, samples, steps, counts });
+    board.done(this.#site, figures);
+  }
+
+  #transferred(direction: 'down' | 'up', figures: { wireBytes: number; seconds: number; retries: number }, manifest: Manifest): void {
+    const { wireBytes, seconds, retries } = figures;
+    const { round, traffic } = this.#options.exchange;
+    if (direction === 'down') traffic.bytesDown += wireBytes;
+    else traffic.bytesUp += wireBytes;
+    this.#options.emit({
+      type: 'transfer',
+      site: this.#site,
+      round,
+      direction,
+      bytes: wireBytes,
+      fp32Bytes: float32Bytes(manifest),
+      seconds,
+      retries,
+    });
+  }
+}
