@@ -1,0 +1,56 @@
+// Softmax cross-entropy of rows of logits: what the loss needs, whether the target is the arg max, and the gradient in place.
+import { exp1, exp4, sum4 } from './exp';
+
+/**
+ * logits [rows, vocabulary]; targets [rows]; figures [rows, 4] gets maximum, sum of e^(x - maximum), the target's logit, and 1 where the target
+ * is the first arg max. Where scale is not 0 the logits become (softmax - one-hot) * scale. Works on rows first..end.
+ */
+export function crossEntropy(logits: usize, targets: usize, figures: usize, first: i32, end: i32, vocabulary: i32, scale: f32): void {
+  for (let r = first; r < end; r++) {
+    const row = logits + <usize>r * (<usize>vocabulary << 2);
+    const target = load<i32>(targets + (<usize>r << 2));
+    let maximum: f32 = -Infinity;
+    let best = 0;
+    for (let j = 0; j < vocabulary; j++) {
+      const x = load<f32>(row + (<usize>j << 2));
+      if (x > maximum) {
+        maximum = x;
+        best = j;
+      }
+    }
+    const wanted = load<f32>(row + (<usize>target << 2));
+    const to = figures + (<usize>r << 4);
+    const sum = sumExp(row, vocabulary, maximum);
+    store<f32>(to, maximum);
+    store<f32>(to, sum, 4);
+    store<f32>(to, wanted, 8);
+    store<f32>(to, best == target ? 1 : 0, 12);
+    if (scale != 0) gradient(row, vocabulary, maximum, scale / sum, target, scale);
+  }
+}
+
+function sumExp(row: usize, vocabulary: i32, maximum: f32): f32 {
+  const shift = f32x4.splat(maximum);
+  let sums = f32x4.splat(0);
+  let j = 0;
+  for (; j + 4 <= vocabulary; j += 4) sums = f32x4.add(sums, exp4(f32x4.sub(v128.load(row + (<usize>j << 2)), shift)));
+  let sum = sum4(sums);
+  for (; j < vocabulary; j++) sum += exp1(load<f32>(row + (<usize>j << 2)) - maximum);
+  return sum;
+}
+
+function gradient(row: usize, vocabulary: i32, maximum: f32, factor: f32, target: i32, scale: f32): void {
+  const shift = f32x4.splat(maximum);
+  const factors = f32x4.splat(factor);
+  let j = 0;
+  for (; j + 4 <= vocabulary; j += 4) {
+    const at = row + (<usize>j << 2);
+    v128.store(at, f32x4.mul(exp4(f32x4.sub(v128.load(at), shift)), factors));
+  }
+  for (; j < vocabulary; j++) {
+    const at = row + (<usize>j << 2);
+    store<f32>(at, exp1(load<f32>(at) - maximum) * factor);
+  }
+  const at = row + (<usize>target << 2);
+  store<f32>(at, load<f32>(at) - scale);
+}

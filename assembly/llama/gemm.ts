@@ -1,0 +1,167 @@
+// C (+)= A · B for any strides: packed panels and a 4 × 8 micro-kernel.
+
+// One micro-tile: 8 accumulators, 2 loads of B and a splat of A stay within 16 registers.
+const MR: i32 = 4;
+const NR: i32 = 8;
+// A panel of B (8 KB) and one of A (4 KB) stay in L1, a block of B (512 KB) in L2.
+const KC: i32 = 256;
+const MC: i32 = 64;
+const NC: i32 = 512;
+
+/** Bytes of scratch that one thread needs: a block of A, a block of B, a tile. */
+export const GEMM_SCRATCH_BYTES: i32 = (MC * KC + NC * KC + MR * NR) * 4;
+
+/**
+ * c[i, j] = sum over k of a[i, k] * b[k, j], added to what is there where `accumulate` is set. Strides are in elements.
+ * The sum of an element runs over k in blocks of 256, in order: it does not depend on how rows are shared out.
+ */
+export function gemm(a: usize, ars: i32, acs: i32, b: usize, brs: i32, bcs: i32, c: usize, ldc: i32, m: i32, n: i32, k: i32, accumulate: i32, scratch: usize): void {
+  const packedA = scratch;
+  const packedB = scratch + <usize>(MC * KC * 4);
+  const tile = packedB + <usize>(NC * KC * 4);
+  for (let k0 = 0; k0 < k; k0 += KC) {
+    const kc = min(KC, k - k0);
+    const add = accumulate != 0 || k0 > 0;
+    for (let n0 = 0; n0 < n; n0 += NC) {
+      const nc = min(NC, n - n0);
+      packB(b + (<usize>(k0 * brs + n0 * bcs) << 2), brs, bcs, kc, nc, packedB);
+      for (let m0 = 0; m0 < m; m0 += MC) {
+        const mc = min(MC, m - m0);
+        packA(a + (<usize>(m0 * ars + k0 * acs) << 2), ars, acs, mc, kc, packedA);
+        for (let j = 0; j < nc; j += NR) {
+          const panelB = packedB + (<usize>(j * kc) << 2);
+          for (let i = 0; i < mc; i += MR) {
+            const panelA = packedA + (<usize>(i * kc) << 2);
+            const to = c + (<usize>((m0 + i) * ldc + n0 + j) << 2);
+            if (i + MR <= mc && j + NR <= nc) micro(panelA, panelB, kc, to, ldc, add);
+            else {
+              micro(panelA, panelB, kc, tile, NR, false);
+              copyTile(tile, to, ldc, min(MR, mc - i), min(NR, nc - j), add);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function put(to: usize, value: v128, add: bool): void {
+  v128.store(to, add ? f32x4.add(v128.load(to), value) : value);
+}
+
+function micro(a: usize, b: usize, kc: i32, c: usize, ldc: i32, add: bool): void {
+  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+  for (let p = 0; p < kc; p++) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let s = v128.load32_splat(a);
+    c00 = f32x4.add(c00, f32x4.mul(s, b0));
+    c01 = f32x4.add(c01, f32x4.mul(s, b1));
+    s = v128.load32_splat(a, 4);
+    c10 = f32x4.add(c10, f32x4.mul(s, b0));
+    c11 = f32x4.add(c11, f32x4.mul(s, b1));
+    s = v128.load32_splat(a, 8);
+    c20 = f32x4.add(c20, f32x4.mul(s, b0));
+    c21 = f32x4.add(c21, f32x4.mul(s, b1));
+    s = v128.load32_splat(a, 12);
+    c30 = f32x4.add(c30, f32x4.mul(s, b0));
+    c31 = f32x4.add(c31, f32x4.mul(s, b1));
+    a += 16;
+    b += 32;
+  }
+  const stride = <usize>ldc << 2;
+  put(c, c00, add);
+  put(c + 16, c01, add);
+  put(c + stride, c10, add);
+  put(c + stride + 16, c11, add);
+  put(c + 2 * stride, c20, add);
+  put(c + 2 * stride + 16, c21, add);
+  put(c + 3 * stride, c30, add);
+  put(c + 3 * stride + 16, c31, add);
+}
+
+function copyTile(tile: usize, to: usize, ldc: i32, rows: i32, columns: i32, add: bool): void {
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) {
+      const at = to + (<usize>(i * ldc + j) << 2);
+      const value = load<f32>(tile + (<usize>(i * NR + j) << 2));
+      store<f32>(at, add ? load<f32>(at) + value : value);
+    }
+  }
+}
+
+/** Panels of 4 rows, k-major; rows that are missing are zeros. */
+function packA(a: usize, ars: i32, acs: i32, m: i32, k: i32, to: usize): void {
+  for (let i = 0; i < m; i += MR) {
+    const rows = min(MR, m - i);
+    const from = a + (<usize>(i * ars) << 2);
+    if (rows == MR && ars == 1) packRowsTogether(from, acs, k, to);
+    else if (rows == MR && acs == 1) transpose4(from, ars, k, to, 16);
+    else packSlow(from, ars, acs, rows, k, to, MR);
+    to += <usize>(k * MR) << 2;
+  }
+}
+
+/** Panels of 8 columns, k-major; columns that are missing are zeros. */
+function packB(b: usize, brs: i32, bcs: i32, k: i32, n: i32, to: usize): void {
+  for (let j = 0; j < n; j += NR) {
+    const columns = min(NR, n - j);
+    const from = b + (<usize>(j * bcs) << 2);
+    if (columns == NR && bcs == 1) {
+      const stride = <usize>brs << 2;
+      for (let p = 0; p < k; p++) {
+        const row = from + <usize>p * stride;
+        const at = to + (<usize>p << 5);
+        v128.store(at, v128.load(row));
+        v128.store(at, v128.load(row, 16), 16);
+      }
+    } else if (columns == NR && brs == 1) {
+      transpose4(from, bcs, k, to, 32);
+      transpose4(from + (<usize>(4 * bcs) << 2), bcs, k, to + 16, 32);
+    } else packSlow(from, bcs, brs, columns, k, to, NR);
+    to += <usize>(k * NR) << 2;
+  }
+}
+
+function packRowsTogether(from: usize, acs: i32, k: i32, to: usize): void {
+  const stride = <usize>acs << 2;
+  for (let p = 0; p < k; p++) v128.store(to + (<usize>p << 4), v128.load(from + <usize>p * stride));
+}
+
+/** Four rows that are contiguous in k, to k-major groups of four, `step` bytes apart. */
+function transpose4(from: usize, rowStride: i32, k: i32, to: usize, step: usize): void {
+  const stride = <usize>rowStride << 2;
+  let p = 0;
+  for (; p + 4 <= k; p += 4) {
+    const at = from + (<usize>p << 2);
+    const r0 = v128.load(at);
+    const r1 = v128.load(at + stride);
+    const r2 = v128.load(at + 2 * stride);
+    const r3 = v128.load(at + 3 * stride);
+    const t0 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5);
+    const t1 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
+    const t2 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+    const t3 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
+    v128.store(to, v128.shuffle<f64>(t0, t2, 0, 2));
+    v128.store(to + step, v128.shuffle<f64>(t0, t2, 1, 3));
+    v128.store(to + 2 * step, v128.shuffle<f64>(t1, t3, 0, 2));
+    v128.store(to + 3 * step, v128.shuffle<f64>(t1, t3, 1, 3));
+    to += 4 * step;
+  }
+  for (; p < k; p++) {
+    const at = from + (<usize>p << 2);
+    for (let i: usize = 0; i < 4; i++) store<f32>(to + (i << 2), load<f32>(at + i * stride));
+    to += step;
+  }
+}
+
+function packSlow(from: usize, rowStride: i32, kStride: i32, rows: i32, k: i32, to: usize, width: i32): void {
+  for (let p = 0; p < k; p++) {
+    for (let i = 0; i < width; i++) {
+      const value: f32 = i < rows ? load<f32>(from + (<usize>(i * rowStride + p * kStride) << 2)) : 0;
+      store<f32>(to + (<usize>(p * width + i) << 2), value);
+    }
+  }
+}

@@ -1,0 +1,9 @@
+// The kernels of the built-in trainer: float32, plain SIMD, one order of additions whatever the number of threads.
+export { gemm } from './gemm';
+export { rmsNorm, rmsNormBackward, sumRowChunks } from './rms-norm';
+export { rotate } from './rotary';
+export { softmaxRows, softmaxRowsBackward } from './attention';
+export { swiglu, swigluBackward } from './swiglu';
+export { crossEntropy } from './cross-entropy';
+export { addTo, fill, gatherRows, scatterRows, scatterAddColumns, sumOfSquares } from './rows';
+export { adamw } from './adamw';
