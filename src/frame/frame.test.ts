@@ -25,7 +25,7 @@ test('a frame comes back as it was', () => {
 
 test('the bytes are those of docs/spec/frame.md', () => {
   const bytes = joined(encodeFrame('data', 7, Uint8Array.of(0xaa, 0xbb), Uint8Array.of(1, 2, 3)));
-  expect(Buffer.from(bytes).toString('hex')).toBe('46534d31090000000700000002000000' + '0300000000000000' + 'aabb' + '010203');
+  expect(Buffer.from(bytes).toString('hex')).toBe('46534d31090008e90700000002000000' + '0300000000000000' + 'aabb' + '010203');
 });
 
 test('the payload is neither copied out nor copied in', () => {
@@ -62,6 +62,29 @@ test('refuses lengths that lie, unknown types, and flags', () => {
     change(12, 254, 255, 255, 255, 16, 0, 0, 0, 1),
   ])
     expect(() => decodeFrame(bytes)).toThrow(badFrame);
+});
+
+test('finds every damage of one or two bits in prefix and header', () => {
+  const whole = joined(
+    encodeFrame(
+      'data',
+      7,
+      Uint8Array.from({ length: 16 }, (_, i) => i * 17),
+      new Uint8Array(4),
+    ),
+  );
+  const bits = (PREFIX_BYTES + 16) * 8;
+  const flip = (bytes: Uint8Array, bit: number): void => {
+    bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+  };
+  for (let one = 0; one < bits; one++) {
+    for (let other = one; other < bits; other += 1 + (one % 7)) {
+      const bytes = whole.slice();
+      flip(bytes, one);
+      if (other !== one) flip(bytes, other);
+      expect(() => decodeFrame(bytes)).toThrow(badFrame);
+    }
+  }
 });
 
 test('refuses a header above its limit, both ways', () => {

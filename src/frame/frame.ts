@@ -1,5 +1,6 @@
 // The SFM frame: a fixed prefix, a small header, a payload (docs/spec/frame.md).
 import { FedStreamError } from '../core/errors.js';
+import { crc16 } from './crc16.js';
 
 /** `FSM1`, little-endian. */
 export const FRAME_MAGIC = 0x314d5346;
@@ -54,7 +55,16 @@ export function encodeFrame(type: FrameType, stream: number, header: Uint8Array 
   view.setUint32(12, header.length, true);
   view.setBigUint64(16, BigInt(payload.length), true);
   front.set(header, PREFIX_BYTES);
+  view.setUint16(6, crc16(front), true);
   return payload.length > 0 ? [front, payload] : [front];
+}
+
+/** Of prefix and header, as if the check itself were zero: a frame that was damaged there would go to the wrong place, or to none. */
+function checkOf(front: Uint8Array): number {
+  const copy = front.slice();
+  copy[6] = 0;
+  copy[7] = 0;
+  return crc16(copy);
 }
 
 /** Views into the bytes, not copies; `bad-frame` unless every length fits exactly. */
@@ -63,8 +73,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(0, true) !== FRAME_MAGIC) throw new FedStreamError('bad-frame', 'the bytes do not begin as a FedStream frame');
   const type = TYPE_NAMES.get(view.getUint8(4));
-  if (!type || view.getUint8(5) !== 0 || view.getUint16(6, true) !== 0)
-    throw new FedStreamError('bad-frame', `frame type ${view.getUint8(4)} or its flags are unknown`);
+  if (!type || view.getUint8(5) !== 0) throw new FedStreamError('bad-frame', `frame type ${view.getUint8(4)} or its flags are unknown`);
   const headerBytes = view.getUint32(12, true);
   const payloadBytes = view.getBigUint64(16, true);
   if (headerBytes > MAX_FRAME_HEADER_BYTES || BigInt(bytes.length) !== BigInt(PREFIX_BYTES + headerBytes) + payloadBytes) {
@@ -74,6 +83,8 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     );
   }
   const payloadStart = PREFIX_BYTES + headerBytes;
+  if (checkOf(bytes.subarray(0, payloadStart)) !== view.getUint16(6, true))
+    throw new FedStreamError('bad-frame', `a ${type} frame was damaged on its way`);
   return {
     type,
     stream: view.getUint32(8, true),

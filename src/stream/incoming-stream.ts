@@ -6,24 +6,25 @@ import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 import { type Checksum, createChecksum, createDigest, type Digest } from './digest.js';
-import { decodeDataHeader, endSchema, resetSchema } from './stream-frames.js';
+import { decodeDataHeader, endSchema, MAX_CHUNK_BYTES, resetSchema } from './stream-frames.js';
 
 /** Bytes that may be on their way or wait here: the memory that a stream can cost. */
 export const DEFAULT_WINDOW_BYTES = 8 * 1024 * 1024;
+/** Less than two chunks would stop a sender for good. */
+const MIN_WINDOW_BYTES = 2 * MAX_CHUNK_BYTES;
+/** Chunks that may wait here: senders gather small ones, so that a window is a few hundred at most. */
+const MAX_WAITING_CHUNKS = 4096;
+/** A link that corrupts this many chunks of one stream is broken. */
 const MAX_RETRIES = 1000;
 
 export interface AcceptOptions {
   /** Bytes that this side has verified already, and can give again for the digest. */
   readonly resume?: { readonly offset: number; prefix(): AsyncIterable<Uint8Array> };
+  /** At least 2 MiB. */
   readonly windowBytes?: number;
 }
 
-interface Arrived {
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-}
-
-/** A stream that the other side has opened. Either `accept` it and read it to its end, or `reject` it. */
+/** A stream that the other side has opened: `read` it to its end and `confirm` it, or `reject` it, at any time. */
 export class IncomingStream {
   readonly id: number;
   readonly meta: Json;
@@ -36,7 +37,7 @@ export class IncomingStream {
   foundDigest = '';
   readonly #session: Session;
   readonly #close: () => void;
-  readonly #arrived = new Queue<Arrived>();
+  readonly #arrived = new Queue<Uint8Array>();
   #checksum: Checksum | undefined;
   #running: Digest | undefined;
   #expected = 0;
@@ -59,7 +60,7 @@ export class IncomingStream {
   /** The verified bytes in order, from the resumed offset on. Ends once size and digest of the whole were checked; throws `digest`, `closed`, … */
   async *read(options: AcceptOptions = {}): AsyncGenerator<Uint8Array> {
     const offset = options.resume?.offset ?? 0;
-    this.#windowBytes = options.windowBytes ?? DEFAULT_WINDOW_BYTES;
+    this.#windowBytes = Math.max(options.windowBytes ?? DEFAULT_WINDOW_BYTES, MIN_WINDOW_BYTES);
     this.#checksum = await createChecksum();
     this.#running = await createDigest();
     if (options.resume && offset > 0) for await (const bytes of options.resume.prefix()) this.#running.update(bytes);
@@ -67,7 +68,7 @@ export class IncomingStream {
     this.#consumed = offset;
     this.#granted = offset + this.#windowBytes;
     await this.#session.control('accept', this.id, pack({ offset, limit: this.#granted }));
-    for await (const { bytes } of this.#arrived) {
+    for await (const bytes of this.#arrived) {
       this.#running.update(bytes);
       yield bytes;
       this.#consumed += bytes.length;
@@ -86,6 +87,7 @@ export class IncomingStream {
 
   /** The consumer has everything verified and safe. */
   async confirm(): Promise<void> {
+    if (this.foundDigest === '') throw new FedStreamError('internal', 'a stream was confirmed before it was verified');
     this.#finish();
     await this.#session.control('done', this.id);
   }
@@ -112,20 +114,23 @@ export class IncomingStream {
 
   #received(frame: Frame): void {
     const { offset, checksum } = decodeDataHeader(frame.header);
+    const { length } = frame.payload;
     if (!this.#checksum) throw new FedStreamError('bad-frame', 'data came before the stream was accepted');
-    if (offset + frame.payload.length > this.#granted)
-      throw new FedStreamError('bad-frame', `data up to ${offset + frame.payload.length} came, ${this.#granted} was granted`);
+    if (this.#end || length === 0) throw new FedStreamError('bad-frame', 'data came behind the end of a stream, or a chunk without a byte');
     // Chunks that were on their way when a retry was asked for come again.
     if (this.#awaitsRetry && offset !== this.#expected) return;
-    if (offset !== this.#expected || frame.payload.length === 0)
-      throw new FedStreamError('bad-frame', `data at ${offset} came where ${this.#expected} was expected`);
+    if (offset !== this.#expected) throw new FedStreamError('bad-frame', `data at ${offset} came where ${this.#expected} was expected`);
+    if (offset + length > this.#granted)
+      throw new FedStreamError('bad-frame', `data up to ${offset + length} came, ${this.#granted} was granted`);
     if (!sameBytes(this.#checksum.of(frame.payload), checksum)) {
       this.#askAgain();
       return;
     }
+    if (this.#arrived.size >= MAX_WAITING_CHUNKS)
+      throw new FedStreamError('limit', `${this.#session.peer} sends chunks so small that ${MAX_WAITING_CHUNKS} of them wait`);
     this.#awaitsRetry = false;
-    this.#expected += frame.payload.length;
-    this.#arrived.push({ offset, bytes: frame.payload });
+    this.#expected += length;
+    this.#arrived.push(frame.payload);
   }
 
   #askAgain(): void {

@@ -1,0 +1,16 @@
+// CRC-16/XMODEM: finds every damage of one or two bits, and all but one in 65,536 of the others.
+
+/** Polynomial x^16 + x^12 + x^5 + 1, most significant bit first, from 0. */
+const POLYNOMIAL = 0x1021;
+
+const TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ POLYNOMIAL : crc << 1;
+  return crc;
+});
+
+export function crc16(bytes: Uint8Array): number {
+  let crc = 0;
+  for (const byte of bytes) crc = ((crc << 8) ^ (TABLE[(crc >>> 8) ^ byte] as number)) & 0xffff;
+  return crc;
+}
