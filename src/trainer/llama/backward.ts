@@ -1,0 +1,171 @@
+// The backward pass, derived by hand, as every thread runs it on its share. Gradients of weights are added to what is there.
+import type { LayerArena } from './arena.js';
+import { ATTENTION_ROWS, headPlaces, type MicroBatch, type Program, weight } from './forward.js';
+import { EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
+import { share } from './team.js';
+
+function gradient({ arena }: Program, name: string): number {
+  return arena.gradients + arena.parameters.at(name) * 4;
+}
+
+/** dx [rows, k] (+)= dy [rows, n] · w [n, k], this thread's rows. */
+function backInput(program: Program, dy: number, w: number, dx: number, rows: number, n: number, k: number, accumulate: number): void {
+  const { kernels, arena, team } = program;
+  const [first, end] = share(team, rows, 4);
+  if (end > first)
+    kernels.gemm(
+      dy + first * n * 4,
+      n,
+      1,
+      w,
+      k,
+      1,
+      dx + first * k * 4,
+      k,
+      end - first,
+      k,
+      n,
+      accumulate,
+      arena.scratch[team.index] as number,
+    );
+}
+
+/** dw [n, k] += dy [rows, n]ᵀ · x [rows, k], this thread's rows of dw. */
+function backWeight(program: Program, dy: number, x: number, dw: number, rows: number, n: number, k: number): void {
+  const { kernels, arena, team } = program;
+  const [first, end] = share(team, n, 4);
+  if (end > first)
+    kernels.gemm(dy + first * 4, 1, n, x, k, 1, dw + first * k * 4, k, end - first, k, rows, 1, arena.scratch[team.index] as number);
+}
+
+/** Gradient of an RMSNorm: adds to dx and to the norm's weight. Ends at a barrier. */
+function backNorm(program: Program, x: number, name: string, dy: number, rstd: number, rows: number): void {
+  const { kernels, arena, team, config } = program;
+  const d = config.hiddenSize;
+  const chunks = Math.ceil(rows / 16);
+  const [first, end] = share(team, chunks);
+  kernels.rmsNormBackward(x, weight(program, name), dy, rstd, arena.dx, arena.normPartials, first, end, rows, d);
+  team.barrier();
+  const [firstColumn, endColumn] = share(team, d);
+  kernels.sumRowChunks(arena.normPartials, chunks, gradient(program, name), firstColumn, endColumn, d);
+  team.barrier();
+}
+
+/** From the gradient of the logits to that of every weight. */
+export function backward(program: Program, micro: MicroBatch): void {
+  const { arena, kernels, team, config } = program;
+  const { hiddenSize: d, vocabularySize, tied } = config;
+  const rows = micro.batch * micro.sequence;
+  const head = tied ? EMBEDDING : HEAD;
+  backWeight(program, arena.logits, arena.gathered, gradient(program, head), micro.targets, vocabularySize, d);
+  team.barrier();
+  // `gathered` has been read by all: it takes its own gradient.
+  backInput(program, arena.logits, weight(program, head), arena.gathered, micro.targets, vocabularySize, d, 0);
+  const [first, end] = share(team, rows * d, 16);
+  kernels.fill(arena.dNormed, first, end);
+  kernels.fill(arena.dx, first, end);
+  team.barrier();
+  const [firstTarget, endTarget] = share(team, micro.targets, 4);
+  kernels.scatterRows(arena.gathered, arena.targetRows, arena.dNormed, firstTarget, endTarget, d);
+  team.barrier();
+  backNorm(program, arena.output, FINAL_NORM, arena.dNormed, arena.outputRstd, rows);
+  for (let index = arena.layers.length - 1; index >= 0; index--) {
+    const layer = arena.layers[index] as LayerArena;
+    backFeedForward(program, micro, layer, index);
+    backAttention(program, micro, layer, index);
+  }
+  const [firstColumn, endColumn] = share(team, d, 4);
+  kernels.scatterAddColumns(arena.dx, arena.tokens, gradient(program, EMBEDDING), rows, firstColumn, endColumn, d);
+  team.barrier();
+}
+
+/** dx holds the gradient of the block's output, and then that of its input: the residual passes it on unchanged. */
+function backFeedForward(program: Program, micro: MicroBatch, layer: LayerArena, index: number): void {
+  const { arena, kernels, team, config } = program;
+  const { hiddenSize: d, ffnSize: f } = config;
+  const rows = micro.batch * micro.sequence;
+  const name = (part: string): string => layerName(index, `mlp.${part}`);
+  backInput(program, arena.dx, weight(program, name('down_proj')), arena.dProduct, rows, d, f, 0);
+  backWeight(program, arena.dx, layer.product, gradient(program, name('down_proj')), rows, d, f);
+  const [first, end] = share(team, rows, 4);
+  kernels.swigluBackward(layer.gate, layer.up, arena.dProduct, first * f, end * f);
+  backInput(program, layer.gate, weight(program, name('gate_proj')), arena.dNormed, rows, f, d, 0);
+  backInput(program, layer.up, weight(program, name('up_proj')), arena.dNormed, rows, f, d, 1);
+  team.barrier();
+  backWeight(program, layer.gate, layer.middleNormed, gradient(program, name('gate_proj')), rows, f, d);
+  backWeight(program, layer.up, layer.middleNormed, gradient(program, name('up_proj')), rows, f, d);
+  backNorm(program, layer.middle, layerName(index, 'post_attention_layernorm'), arena.dNormed, layer.middleRstd, rows);
+}
+
+function backAttention(program: Program, micro: MicroBatch, layer: LayerArena, index: number): void {
+  const { arena, kernels, team, config } = program;
+  const { hiddenSize: d, heads, kvHeads, headDim } = config;
+  const rows = micro.batch * micro.sequence;
+  const name = (part: string): string => layerName(index, `self_attn.${part}`);
+  backInput(program, arena.dx, weight(program, name('o_proj')), arena.dAttended, rows, d, heads * headDim, 0);
+  backWeight(program, arena.dx, layer.attended, gradient(program, name('o_proj')), rows, d, heads * headDim);
+  team.barrier();
+  const [firstUnit, endUnit] = share(team, micro.batch * kvHeads);
+  for (let unit = firstUnit; unit < endUnit; unit++) backHeads(program, micro, layer, Math.floor(unit / kvHeads), unit % kvHeads);
+  team.barrier();
+  const [first, end] = share(team, rows, 4);
+  kernels.rotate(arena.dq, arena.rotary, first, end, micro.sequence, heads, headDim, -1);
+  kernels.rotate(arena.dk, arena.rotary, first, end, micro.sequence, kvHeads, headDim, -1);
+  backInput(program, arena.dq, weight(program, name('q_proj')), arena.dNormed, rows, heads * headDim, d, 0);
+  backInput(program, arena.dk, weight(program, name('k_proj')), arena.dNormed, rows, kvHeads * headDim, d, 1);
+  backInput(program, arena.dv, weight(program, name('v_proj')), arena.dNormed, rows, kvHeads * headDim, d, 1);
+  team.barrier();
+  backWeight(program, arena.dq, layer.normed, gradient(program, name('q_proj')), rows, heads * headDim, d);
+  backWeight(program, arena.dk, layer.normed, gradient(program, name('k_proj')), rows, kvHeads * headDim, d);
+  backWeight(program, arena.dv, layer.normed, gradient(program, name('v_proj')), rows, kvHeads * headDim, d);
+  backNorm(program, layer.input, layerName(index, 'input_layernorm'), arena.dNormed, layer.rstd, rows);
+}
+
+/** All query heads that share one key and value head of one sequence, in order: their gradients of k and v add up. */
+function backHeads(program: Program, micro: MicroBatch, layer: LayerArena, sequenceIndex: number, kvHead: number): void {
+  const { arena, kernels, team, config } = program;
+  const { heads, kvHeads, headDim } = config;
+  const length = micro.sequence;
+  const scratch = arena.scratch[team.index] as number;
+  const ds = arena.scores[team.index] as number;
+  const queryStride = heads * headDim;
+  const keyStride = kvHeads * headDim;
+  const group = heads / kvHeads;
+  for (let member = 0; member < group; member++) {
+    const at = headPlaces(config, layer, sequenceIndex, kvHead * group + member, length);
+    const dOut = arena.dAttended + at.query;
+    const dq = arena.dq + at.query;
+    const add = member > 0 ? 1 : 0;
+    for (let row = 0; row < length; row += ATTENTION_ROWS) {
+      const rows = Math.min(ATTENTION_ROWS, length - row);
+      const width = row + rows;
+      const from = row * queryStride * 4;
+      kernels.gemm(dOut + from, queryStride, 1, at.v, 1, keyStride, ds + row * length * 4, length, rows, width, headDim, 0, scratch);
+      kernels.softmaxRowsBackward(at.probabilities, ds, length, row, row + rows, width, 1 / Math.sqrt(headDim));
+      kernels.gemm(ds + row * length * 4, length, 1, at.k, keyStride, 1, dq + from, queryStride, rows, headDim, width, 0, scratch);
+    }
+    for (let column = 0; column < length; column += ATTENTION_ROWS) {
+      const columns = Math.min(ATTENTION_ROWS, length - column);
+      const rows = length - column;
+      const block = (column * length + column) * 4;
+      const from = column * queryStride * 4;
+      const to = at.key + column * keyStride * 4;
+      kernels.gemm(
+        at.probabilities + block,
+        1,
+        length,
+        dOut + from,
+        queryStride,
+        1,
+        arena.dv + to,
+        keyStride,
+        columns,
+        headDim,
+        rows,
+        add,
+        scratch,
+      );
+      kernels.gemm(ds + block, 1, length, at.q + from, queryStride, 1, arena.dk + to, keyStride, columns, headDim, rows, add, scratch);
+    }
+  }
+}

@@ -1,0 +1,257 @@
+// The built-in trainer's engine: a Llama model in shared memory, and threads that train it while the caller's own thread stays free.
+import { FedStreamError } from '../../core/errors.js';
+import { randomStream } from '../../core/random.js';
+import { chunkPlaces } from '../../tensor/chunks.js';
+import { DTYPES } from '../../tensor/dtype.js';
+import { CHUNK_ELEMENTS, type Manifest, RAW } from '../../tensor/manifest.js';
+import type { ChunkRange, StateDict } from '../../tensor/state-dict.js';
+import { widenInto } from '../../tensor/widen.js';
+import { type Arena, type ArenaSize, layOutArena, SQUARES_CHUNK } from './arena.js';
+import { type Batch, writeBatch } from './batch.js';
+import type { LlamaConfig } from './config.js';
+import type { MicroBatch } from './forward.js';
+import { HEAD, llamaManifest, type Parameter } from './parameters.js';
+import type { Command, ThreadInit } from './thread.js';
+import { gradientNorm, type OptimizerSettings } from './update.js';
+
+/** Runs each command on every thread. `node` makes it of worker threads. */
+export interface ThreadPool {
+  /** Resolves once all threads are through. */
+  run(command: Command): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface EngineOptions {
+  readonly config: LlamaConfig;
+  readonly size: ArenaSize;
+  readonly optimizer: OptimizerSettings;
+  readonly module: WebAssembly.Module;
+  startThreads(init: Omit<ThreadInit, 'index'>): Promise<ThreadPool>;
+}
+
+export interface StepResult {
+  /** Mean cross-entropy a target token, in nats. */
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly targetTokens: number;
+}
+
+export interface EvaluationResult {
+  readonly lossSum: number;
+  readonly targetTokens: number;
+  /** By sequence: whether every target is the arg max, which is when greedy decoding would give exactly the targets. */
+  readonly exact: readonly boolean[];
+}
+
+const PAGE_BYTES = 65_536;
+/** The module declares this maximum (assembly/targets.json). */
+const MAX_PAGES = 65_536;
+
+/** Lays the memory out and starts the threads; `limit` where the model is too large for 4 GiB. */
+export async function startEngine(options: EngineOptions): Promise<LlamaEngine> {
+  const { config, size, optimizer, module } = options;
+  const arena = layOutArena(config, size);
+  const memory = new WebAssembly.Memory({ initial: Math.ceil(arena.totalBytes / PAGE_BYTES), maximum: MAX_PAGES, shared: true });
+  writeRotary(config, size, arena, memory);
+  const threads = await options.startThreads({ module, memory, config, size, optimizer });
+  return new LlamaEngine(options, arena, memory, threads);
+}
+
+/** cos and sin of position × theta^(-2i / headDim). */
+function writeRotary({ headDim, ropeTheta }: LlamaConfig, { maxSequence }: ArenaSize, arena: Arena, memory: WebAssembly.Memory): void {
+  const table = new Float32Array(memory.buffer, arena.rotary, maxSequence * headDim);
+  for (let position = 0; position < maxSequence; position++) {
+    for (let i = 0; i < headDim / 2; i++) {
+      const frequency = Math.fround(1 / Math.fround(ropeTheta ** Math.fround((2 * i) / headDim)));
+      const angle = Math.fround(position * frequency);
+      table[position * headDim + 2 * i] = Math.cos(angle);
+      table[position * headDim + 2 * i + 1] = Math.sin(angle);
+    }
+  }
+}
+
+/** One caller at a time: a call is awaited before the next. */
+export class LlamaEngine {
+  readonly config: LlamaConfig;
+  readonly #options: EngineOptions;
+  readonly #arena: Arena;
+  readonly #memory: WebAssembly.Memory;
+  readonly #threads: ThreadPool;
+  #step = 0;
+
+  constructor(options: EngineOptions, arena: Arena, memory: WebAssembly.Memory, threads: ThreadPool) {
+    this.config = options.config;
+    this.#options = options;
+    this.#arena = arena;
+    this.#memory = memory;
+    this.#threads = threads;
+  }
+
+  /** Bytes of the one memory that everything is in. */
+  get memoryBytes(): number {
+    return this.#arena.totalBytes;
+  }
+
+  /** Normal weights of the configuration's standard deviation, norms of 1; each tensor has a random stream of its own. */
+  initialize(seed: number): void {
+    for (const parameter of this.#arena.parameters.list) {
+      const values = this.#floats(this.#arena.weights, parameter);
+      const random = randomStream(seed, 'initial weights', parameter.name);
+      for (let i = 0; i < values.length; i++) values[i] = parameter.isNorm ? 1 : random.normal() * this.config.initializerRange;
+    }
+    this.resetOptimizer();
+  }
+
+  /** Takes the weights of a raw model in F32, F16 or BF16; `bad-model` names the first tensor that does not fit. */
+  async load(model: StateDict): Promise<void> {
+    await this.#read(model, this.#arena.weights, (name) => name, 'the model');
+  }
+
+  /** The weights as they are, lazy: chunks are copied out of the shared memory when they are read. */
+  weights(): StateDict {
+    const manifest = llamaManifest(this.config);
+    return { manifest, chunks: (range) => this.#chunks(manifest, this.#arena.weights, range) };
+  }
+
+  /** Moments and step count; metadata `step`. */
+  saveOptimizer(): StateDict {
+    const tensors = (['m', 'v'] as const).flatMap((kind) =>
+      this.#arena.parameters.list.map(({ name, shape }) => ({ name: `${kind}.${name}`, dtype: 'F32' as const, shape, encoding: RAW })),
+    );
+    const manifest: Manifest = { tensors, chunkElements: CHUNK_ELEMENTS, tied: {}, metadata: { step: String(this.#step) } };
+    return { manifest, chunks: (range) => this.#chunks(manifest, this.#arena.firstMoments, range, this.#arena.secondMoments) };
+  }
+
+  async loadOptimizer(state: StateDict): Promise<void> {
+    const step = Number(state.manifest.metadata.step);
+    if (!Number.isSafeInteger(step) || step < 0)
+      throw new FedStreamError('bad-model', 'the optimizer state does not say its step; remove it to begin anew');
+    await this.#read(state, this.#arena.firstMoments, (name) => `m.${name}`, 'the optimizer state');
+    await this.#read(state, this.#arena.secondMoments, (name) => `v.${name}`, 'the optimizer state');
+    this.#step = step;
+  }
+
+  resetOptimizer(): void {
+    const { firstMoments, secondMoments, parameters } = this.#arena;
+    for (const base of [firstMoments, secondMoments]) new Float32Array(this.#memory.buffer, base, parameters.total).fill(0);
+    this.#step = 0;
+  }
+
+  /** One optimizer step over the targets of all micro-batches together. Throws `non-finite` before any weight is changed. */
+  async trainStep(microBatches: readonly Batch[], learningRate: number): Promise<StepResult> {
+    const { loss, targetTokens } = await this.#accumulate(microBatches);
+    await this.#threads.run({ type: 'square-gradients' });
+    const norm = gradientNorm(this.#squarePartials());
+    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+      throw new FedStreamError(
+        'non-finite',
+        `the loss is ${loss} and the gradient's norm ${norm}; lower the learning rate, or look at the data`,
+      );
+    }
+    await this.#threads.run({ type: 'update', learningRate, step: ++this.#step });
+    return { loss, gradientNorm: norm, targetTokens };
+  }
+
+  async #accumulate(microBatches: readonly Batch[]): Promise<{ loss: number; targetTokens: number }> {
+    let targetTokens = 0;
+    for (const batch of microBatches) for (const target of batch.targets) if (target >= 0) targetTokens++;
+    if (targetTokens === 0)
+      throw new FedStreamError('bad-data', 'a batch has no token that counts; answers are cut off, or empty. Raise train.maxTokens');
+    await this.#threads.run({ type: 'zero-gradients' });
+    let lossSum = 0;
+    for (const batch of microBatches) {
+      const micro = this.#write(batch);
+      if (micro.targets === 0) continue;
+      await this.#threads.run({ type: 'train', micro, scale: 1 / targetTokens });
+      for (const loss of this.#losses(micro)) lossSum += loss;
+    }
+    return { loss: lossSum / targetTokens, targetTokens };
+  }
+
+  /** Loss and gradients without an update: for tests, and for whoever wants them. The gradients are read at once. */
+  async lossAndGradients(batch: Batch): Promise<{ loss: number; gradients: StateDict }> {
+    const { loss } = await this.#accumulate([batch]);
+    const manifest = llamaManifest(this.config);
+    return { loss, gradients: { manifest, chunks: (range) => this.#chunks(manifest, this.#arena.gradients, range) } };
+  }
+
+  async evaluate(batch: Batch): Promise<EvaluationResult> {
+    const micro = this.#write(batch);
+    await this.#threads.run({ type: 'evaluate', micro });
+    const exact = Array.from({ length: batch.batch }, () => true);
+    const figures = new Float32Array(this.#memory.buffer, this.#arena.figures, micro.targets * 4);
+    const rows = new Int32Array(this.#memory.buffer, this.#arena.targetRows, micro.targets);
+    for (let i = 0; i < micro.targets; i++) if (figures[4 * i + 3] !== 1) exact[Math.floor((rows[i] as number) / batch.sequence)] = false;
+    let lossSum = 0;
+    for (const loss of this.#losses(micro)) lossSum += loss;
+    return { lossSum, targetTokens: micro.targets, exact };
+  }
+
+  /** Logits of every position, [batch × sequence, vocabulary]. */
+  async logits(tokens: Int32Array, batch: number, sequence: number): Promise<Float32Array> {
+    const micro = this.#write({ tokens, targets: new Int32Array(tokens.length), batch, sequence });
+    await this.#threads.run({ type: 'evaluate', micro });
+    return new Float32Array(this.#memory.buffer, this.#arena.logits, tokens.length * this.config.vocabularySize).slice();
+  }
+
+  close(): Promise<void> {
+    return this.#threads.close();
+  }
+
+  #write(batch: Batch): MicroBatch {
+    return writeBatch(batch, this.config, this.#options.size, this.#arena, this.#memory);
+  }
+
+  /** log(sum e^(x - max)) + max - x_target, row by row, in float64. */
+  *#losses({ targets }: MicroBatch): Generator<number> {
+    const figures = new Float32Array(this.#memory.buffer, this.#arena.figures, targets * 4);
+    for (let i = 0; i < targets; i++)
+      yield Math.log(figures[4 * i + 1] as number) + (figures[4 * i] as number) - (figures[4 * i + 2] as number);
+  }
+
+  #squarePartials(): Float64Array {
+    const { squarePartials, parameters } = this.#arena;
+    return new Float64Array(this.#memory.buffer, squarePartials, Math.ceil(parameters.total / SQUARES_CHUNK));
+  }
+
+  #floats(base: number, parameter: Parameter): Float32Array {
+    return new Float32Array(this.#memory.buffer, base + parameter.start * 4, parameter.elements);
+  }
+
+  async *#chunks(manifest: Manifest, base: number, range: ChunkRange | undefined, secondBase?: number) {
+    const { list } = this.#arena.parameters;
+    for (const place of chunkPlaces(manifest, range)) {
+      const from = place.tensorIndex < list.length ? base : (secondBase as number);
+      const values = this.#floats(from, list[place.tensorIndex % list.length] as Parameter);
+      const part = values.slice(place.firstElement, place.firstElement + place.elements);
+      yield { ...place, bytes: new Uint8Array(part.buffer) };
+    }
+  }
+
+  async #read(model: StateDict, base: number, rename: (name: string) => string, what: string): Promise<void> {
+    const wanted = new Map(this.#arena.parameters.list.map((parameter) => [rename(parameter.name), parameter]));
+    const have = new Map(model.manifest.tensors.map((tensor) => [tensor.name, tensor]));
+    for (const [name, { shape }] of wanted) {
+      const tensor = have.get(name);
+      if (!tensor) throw new FedStreamError('bad-model', `${what} lacks the tensor ${name} [${shape.join(', ')}]`);
+      if (!DTYPES[tensor.dtype].quantizable || tensor.encoding.codec !== 'raw' || tensor.shape.join() !== shape.join()) {
+        throw new FedStreamError(
+          'bad-model',
+          `${what}: ${name} is ${tensor.dtype} [${tensor.shape.join(', ')}], and [${shape.join(', ')}] is needed; config.json does not belong to these weights`,
+        );
+      }
+    }
+    const extra = base === this.#arena.weights ? [...have.keys()].find((name) => !wanted.has(name) && !this.#isIgnored(name)) : undefined;
+    if (extra) throw new FedStreamError('bad-model', `${what} has the tensor ${extra}, which this architecture does not know`);
+    const values = new Float32Array(model.manifest.chunkElements);
+    for await (const { tensor, firstElement, bytes } of model.chunks()) {
+      const parameter = wanted.get(tensor.name);
+      if (parameter) this.#floats(base, parameter).set(widenInto(tensor.dtype, bytes, values), firstElement);
+    }
+  }
+
+  /** A tied head that is stored all the same, and tables that old files carry. */
+  #isIgnored(name: string): boolean {
+    return (this.config.tied && name === HEAD) || name.endsWith('rotary_emb.inv_freq');
+  }
+}

@@ -1,0 +1,166 @@
+// The forward pass, as every thread runs it on its share.
+import type { Arena, LayerArena } from './arena.js';
+import type { LlamaConfig } from './config.js';
+import type { LlamaKernels } from './kernels.js';
+import { EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
+import { share, type Team } from './team.js';
+
+/** What a thread works with. */
+export interface Program {
+  readonly config: LlamaConfig;
+  readonly arena: Arena;
+  readonly kernels: LlamaKernels;
+  readonly team: Team;
+}
+
+/** The micro-batch at hand; its tokens and targets lie in the arena. */
+export interface MicroBatch {
+  readonly batch: number;
+  readonly sequence: number;
+  /** Rows that have a target. */
+  readonly targets: number;
+}
+
+/** Rows of attention that are done together: what lies right of the diagonal block is skipped. */
+export const ATTENTION_ROWS = 32;
+
+/** Byte offset of a parameter. */
+export function weight({ arena }: Program, name: string): number {
+  return arena.weights + arena.parameters.at(name) * 4;
+}
+
+/** y [rows, n] = x [rows, k] · w [n, k]ᵀ, this thread's rows. */
+export function linear(program: Program, x: number, w: number, y: number, rows: number, n: number, k: number): void {
+  const { kernels, arena, team } = program;
+  const [first, end] = share(team, rows, 4);
+  if (end > first)
+    kernels.gemm(x + first * k * 4, k, 1, w, 1, k, y + first * n * 4, n, end - first, n, k, 0, arena.scratch[team.index] as number);
+}
+
+/** From tokens to the normed output of the last layer, [rows, d]. */
+export function forward(program: Program, micro: MicroBatch): void {
+  const { arena, kernels, team, config } = program;
+  const { hiddenSize: d } = config;
+  const rows = micro.batch * micro.sequence;
+  const [first, end] = share(team, rows, 4);
+  const input = (arena.layers[0] as LayerArena).input;
+  kernels.gatherRows(weight(program, EMBEDDING), arena.tokens, input, first, end, d);
+  team.barrier();
+  for (const [index, layer] of arena.layers.entries()) {
+    attentionBlock(program, micro, layer, index);
+    feedForwardBlock(program, micro, layer, index, arena.layers[index + 1]?.input ?? arena.output);
+  }
+  kernels.rmsNorm(arena.output, weight(program, FINAL_NORM), arena.outputNormed, arena.outputRstd, first, end, d, config.rmsEps);
+  team.barrier();
+}
+
+function attentionBlock(program: Program, micro: MicroBatch, layer: LayerArena, index: number): void {
+  const { arena, kernels, team, config } = program;
+  const { hiddenSize: d, heads, kvHeads, headDim } = config;
+  const rows = micro.batch * micro.sequence;
+  const [first, end] = share(team, rows, 4);
+  kernels.rmsNorm(
+    layer.input,
+    weight(program, layerName(index, 'input_layernorm')),
+    layer.normed,
+    layer.rstd,
+    first,
+    end,
+    d,
+    config.rmsEps,
+  );
+  linear(program, layer.normed, weight(program, layerName(index, 'self_attn.q_proj')), layer.q, rows, heads * headDim, d);
+  linear(program, layer.normed, weight(program, layerName(index, 'self_attn.k_proj')), layer.k, rows, kvHeads * headDim, d);
+  linear(program, layer.normed, weight(program, layerName(index, 'self_attn.v_proj')), layer.v, rows, kvHeads * headDim, d);
+  kernels.rotate(layer.q, arena.rotary, first, end, micro.sequence, heads, headDim, 1);
+  kernels.rotate(layer.k, arena.rotary, first, end, micro.sequence, kvHeads, headDim, 1);
+  team.barrier();
+  const [firstHead, endHead] = share(team, micro.batch * heads);
+  for (let unit = firstHead; unit < endHead; unit++) attend(program, micro, layer, Math.floor(unit / heads), unit % heads);
+  team.barrier();
+  linear(program, layer.attended, weight(program, layerName(index, 'self_attn.o_proj')), layer.middle, rows, d, heads * headDim);
+  kernels.addTo(layer.middle, layer.input, first * d, end * d);
+}
+
+/** One head of one sequence: softmax(q kᵀ / √headDim) v. */
+function attend(program: Program, micro: MicroBatch, layer: LayerArena, sequenceIndex: number, head: number): void {
+  const { arena, kernels, team, config } = program;
+  const { heads, kvHeads, headDim } = config;
+  const length = micro.sequence;
+  const scratch = arena.scratch[team.index] as number;
+  const at = headPlaces(config, layer, sequenceIndex, head, length);
+  for (let row = 0; row < length; row += ATTENTION_ROWS) {
+    const rows = Math.min(ATTENTION_ROWS, length - row);
+    const width = row + rows;
+    const scores = at.probabilities + row * length * 4;
+    kernels.gemm(
+      at.q + row * heads * headDim * 4,
+      heads * headDim,
+      1,
+      at.k,
+      1,
+      kvHeads * headDim,
+      scores,
+      length,
+      rows,
+      width,
+      headDim,
+      0,
+      scratch,
+    );
+    kernels.softmaxRows(at.probabilities, length, row, row + rows, width, 1 / Math.sqrt(headDim));
+    const to = at.attended + row * heads * headDim * 4;
+    kernels.gemm(scores, length, 1, at.v, kvHeads * headDim, 1, to, heads * headDim, rows, headDim, width, 0, scratch);
+  }
+}
+
+/** Byte offsets of one head of one sequence. */
+export function headPlaces(config: LlamaConfig, layer: LayerArena, sequenceIndex: number, head: number, length: number) {
+  const { heads, kvHeads, headDim } = config;
+  const kvHead = Math.floor(head / (heads / kvHeads));
+  const query = (sequenceIndex * length * heads + head) * headDim * 4;
+  const key = (sequenceIndex * length * kvHeads + kvHead) * headDim * 4;
+  return {
+    query,
+    key,
+    q: layer.q + query,
+    k: layer.k + key,
+    v: layer.v + key,
+    attended: layer.attended + query,
+    probabilities: layer.probabilities + (sequenceIndex * heads + head) * length * length * 4,
+  };
+}
+
+function feedForwardBlock(program: Program, micro: MicroBatch, layer: LayerArena, index: number, output: number): void {
+  const { kernels, team, config } = program;
+  const { hiddenSize: d, ffnSize: f } = config;
+  const rows = micro.batch * micro.sequence;
+  const [first, end] = share(team, rows, 4);
+  kernels.rmsNorm(
+    layer.middle,
+    weight(program, layerName(index, 'post_attention_layernorm')),
+    layer.middleNormed,
+    layer.middleRstd,
+    first,
+    end,
+    d,
+    config.rmsEps,
+  );
+  linear(program, layer.middleNormed, weight(program, layerName(index, 'mlp.gate_proj')), layer.gate, rows, f, d);
+  linear(program, layer.middleNormed, weight(program, layerName(index, 'mlp.up_proj')), layer.up, rows, f, d);
+  kernels.swiglu(layer.gate, layer.up, layer.product, first * f, end * f);
+  linear(program, layer.product, weight(program, layerName(index, 'mlp.down_proj')), output, rows, d, f);
+  kernels.addTo(output, layer.middle, first * d, end * d);
+  // The next block works on the same rows: no barrier is needed before it.
+}
+
+/** Logits of the rows that have a target, their figures, and (where scale is not 0) their gradient in place. */
+export function headAndLoss(program: Program, micro: MicroBatch, scale: number): void {
+  const { arena, kernels, team, config } = program;
+  const { hiddenSize: d, vocabularySize, tied } = config;
+  const [first, end] = share(team, micro.targets, 4);
+  kernels.gatherRows(arena.outputNormed, arena.targetRows, arena.gathered, first, end, d);
+  linear(program, arena.gathered, weight(program, tied ? EMBEDDING : HEAD), arena.logits, micro.targets, vocabularySize, d);
+  kernels.crossEntropy(arena.logits, arena.targets, arena.figures, first, end, vocabularySize, scale);
+  team.barrier();
+}

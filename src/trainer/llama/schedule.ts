@@ -1,0 +1,15 @@
+// The learning rate of a step: linear warm-up, then constant or cosine to zero.
+
+export interface ScheduleSettings {
+  readonly learningRate: number;
+  readonly schedule: 'constant' | 'cosine';
+  readonly warmupSteps: number;
+}
+
+/** `step` from 1 to `totalSteps`, counted over the whole run, so that rounds do not begin the schedule anew. */
+export function learningRateAt(step: number, totalSteps: number, { learningRate, schedule, warmupSteps }: ScheduleSettings): number {
+  if (step <= warmupSteps) return (learningRate * step) / warmupSteps;
+  if (schedule === 'constant') return learningRate;
+  const progress = (step - warmupSteps) / Math.max(totalSteps - warmupSteps, 1);
+  return learningRate * 0.5 * (1 + Math.cos(Math.PI * Math.min(progress, 1)));
+}

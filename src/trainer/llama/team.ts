@@ -1,0 +1,36 @@
+// Threads that run the same program: who takes which part, and the barrier at which all meet.
+
+/** A thread's place among its fellows. */
+export interface Team {
+  readonly index: number;
+  readonly threads: number;
+  /** Returns once every thread has come here. */
+  barrier(): void;
+}
+
+/** A thread's part of `total` items, in steps of `grain`. What a thread gets never changes what is computed, only who does it. */
+export function share(team: Team, total: number, grain = 1): [first: number, end: number] {
+  const grains = Math.ceil(total / grain);
+  const first = Math.floor((grains * team.index) / team.threads) * grain;
+  const end = Math.floor((grains * (team.index + 1)) / team.threads) * grain;
+  return [Math.min(first, total), Math.min(end, total)];
+}
+
+/** Some 10 µs: parts of one operation end closer together than a sleeping thread wakes. */
+const SPINS = 20_000;
+
+/** A barrier over two words of shared memory: how many have come, and how often all were there. */
+export function sharedBarrier(words: Int32Array, threads: number): () => void {
+  if (threads === 1) return () => {};
+  return () => {
+    const turn = Atomics.load(words, 1);
+    if (Atomics.add(words, 0, 1) === threads - 1) {
+      Atomics.store(words, 0, 0);
+      Atomics.add(words, 1, 1);
+      Atomics.notify(words, 1);
+      return;
+    }
+    for (let spin = 0; spin < SPINS; spin++) if (Atomics.load(words, 1) !== turn) return;
+    while (Atomics.load(words, 1) === turn) Atomics.wait(words, 1, turn);
+  };
+}
