@@ -11,7 +11,7 @@ export interface DriverOptions {
 }
 
 /**
- * A connection carries frames, whole and in order, both ways. Iterate it once to read.
+ * A connection carries frames, whole and in order, both ways. Iterate it once to read; frames are plain `Uint8Array`s.
  * Back-pressure is part of it: who does not ask for the next frame stops the other side within the driver's buffers.
  */
 export interface Connection extends AsyncIterable<Uint8Array> {

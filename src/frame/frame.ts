@@ -61,7 +61,7 @@ export function encodeFrame(type: FrameType, stream: number, header: Uint8Array 
 
 /** Of prefix and header, as if the check itself were zero: a frame that was damaged there would go to the wrong place, or to none. */
 function checkOf(front: Uint8Array): number {
-  const copy = front.slice();
+  const copy = new Uint8Array(front); // of a Buffer, slice() would be a view
   copy[6] = 0;
   copy[7] = 0;
   return crc16(copy);

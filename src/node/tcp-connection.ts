@@ -24,7 +24,8 @@ export class TcpConnection implements Connection {
     this.#maxFrameBytes = maxFrameBytes;
     this.peer = `${socket.remoteAddress}:${socket.remotePort}`;
     const splitter = new FrameSplitter(maxFrameBytes);
-    socket.on('data', (bytes: Uint8Array) => this.#received(splitter, bytes));
+    // Frames are plain arrays: the slice() of a Buffer would not copy.
+    socket.on('data', (bytes: Buffer) => this.#received(splitter, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)));
     socket.on('error', (cause) =>
       this.#fail(new FedStreamError('closed', `the connection to ${this.peer} broke: ${cause.message}`, { cause })),
     );

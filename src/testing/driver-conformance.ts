@@ -49,7 +49,8 @@ const TESTS: Readonly<Record<string, DriverTest>> = {
       const sendAll = (from: Connection, seed: number) => Promise.all(sizes.map((size, i) => from.send(seededBytes(seed + i, size))));
       const receiveAll = async (at: Connection, seed: number): Promise<void> => {
         const frames = at[Symbol.asyncIterator]();
-        for (const [i, size] of sizes.entries()) await expectFrame(frames, seededBytes(seed + i, size), `frame ${i}`);
+        await expectPlain(frames, seededBytes(seed, sizes[0] as number));
+        for (const [i, size] of [...sizes.entries()].slice(1)) await expectFrame(frames, seededBytes(seed + i, size), `frame ${i}`);
       };
       await Promise.all([sendAll(client, 1), sendAll(server, 5_000), receiveAll(server, 1), receiveAll(client, 5_000)]);
     });
@@ -326,6 +327,15 @@ async function expectFrame(frames: AsyncIterator<Uint8Array>, expected: Uint8Arr
   const received = await frames.next();
   check(!received.done, `${what}: the connection ended`);
   check(sameBytes(received.value, expected), `${what} was changed on its way`);
+}
+
+/** A frame is a plain `Uint8Array`: the `slice` of a subclass may be a view, and a copy that is none spoils what others hold. */
+async function expectPlain(frames: AsyncIterator<Uint8Array>, expected: Uint8Array): Promise<void> {
+  const received = await frames.next();
+  check(!received.done && sameBytes(received.value, expected), 'the first frame was changed on its way');
+  const { value } = received;
+  value.slice().fill(value[0] === 0 ? 1 : 0);
+  check(sameBytes(value, expected), 'the slice of a frame is no copy: give plain arrays');
 }
 
 /** Copies, since a frame may be a view of a buffer that the driver uses again. */
