@@ -1,0 +1,81 @@
+// The paper's Table II: what Llama-3.2-1B weighs in each codec, computed and confirmed by encoding it.
+import type { CodecTable } from '../../codec/codec.js';
+import { codecLabel, parseCodecName } from '../../codec/codec-name.js';
+import { encodeModel } from '../../codec/quantize.js';
+import { codedSize } from '../../codec/sizes.js';
+import { FedStreamError } from '../../core/errors.js';
+import type { Encoding } from '../../tensor/manifest.js';
+import type { StateDict } from '../../tensor/state-dict.js';
+import { llama1b } from './llama-shapes.js';
+import { repeatedModel } from './normal-model.js';
+
+/** The first five are the paper's rows; it has none of the others. */
+const CODECS = [
+  'fp32',
+  'fp16',
+  'blockwise8',
+  'fp4',
+  'nf4',
+  'bf16',
+  'nf4-nested',
+  'fp4-nested',
+  'blockwise8:256',
+  'nf4:32',
+  'nf4:128',
+  'nf4:256',
+];
+
+/** MB are 2^20 bytes, as in the paper. */
+export interface SizeRow {
+  readonly codec: string;
+  readonly modelMB: number;
+  /** Block scales, and the code's map once a tensor as bitsandbytes keeps it and the paper counts it. */
+  readonly metaMB: number;
+  readonly percentOfFp32: number;
+  /** What FedStream sends: codes and scales; the map is part of the protocol. */
+  readonly sentMB: number;
+}
+
+export interface SizeOptions {
+  /** Encodes the whole model in every codec and compares the bytes with what was computed. */
+  readonly confirm: boolean;
+  readonly onRow?: (row: SizeRow) => void;
+}
+
+export async function benchSizes(codecs: CodecTable, { confirm, onRow }: SizeOptions): Promise<SizeRow[]> {
+  const manifest = llama1b();
+  const model = repeatedModel(manifest, 1);
+  const fp32 = codedSize(manifest, parseCodecName('fp32'), codecs).codeBytes;
+  const rows: SizeRow[] = [];
+  for (const name of CODECS) {
+    const encoding = parseCodecName(name);
+    const { codeBytes, scaleBytes, mapBytes } = codedSize(manifest, encoding, codecs);
+    if (confirm) await confirmSize(model, encoding, codecs, codeBytes + scaleBytes);
+    const metaBytes = scaleBytes + mapBytes;
+    const row = {
+      codec: name,
+      modelMB: mb(codeBytes),
+      metaMB: mb(metaBytes),
+      percentOfFp32: round((100 * (codeBytes + metaBytes)) / fp32),
+      sentMB: mb(codeBytes + scaleBytes),
+    };
+    rows.push(row);
+    onRow?.(row);
+  }
+  return rows;
+}
+
+async function confirmSize(model: StateDict, encoding: Encoding, codecs: CodecTable, expected: number): Promise<void> {
+  let bytes = 0;
+  for await (const chunk of encodeModel(model, () => encoding, codecs).chunks()) bytes += chunk.bytes.length;
+  if (bytes !== expected)
+    throw new FedStreamError('internal', `${codecLabel(encoding)} made ${bytes} bytes where ${expected} were computed; please report it`);
+}
+
+function mb(bytes: number): number {
+  return round(bytes / 2 ** 20);
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
