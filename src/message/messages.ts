@@ -78,7 +78,11 @@ export class Messages {
   }
 
   #answer(id: number, header: z.output<typeof replySchema>, payload?: Uint8Array): void {
-    this.#session.control('reply', id, pack(header), payload).catch(() => {}); // the session is gone, and whoever asked with it
+    this.#session.control('reply', id, pack(header), payload).catch((error: unknown) => {
+      // A reply above the frame limit would leave whoever asked waiting; otherwise the session is gone, and they with it.
+      const { code, message } = asFedStreamError(error);
+      if (code === 'limit') this.#session.control('reply', id, pack({ code, message })).catch(() => {});
+    });
   }
 
   #replied(frame: Frame): void {

@@ -95,10 +95,12 @@ export class IncomingStream {
   /** Says no, or that it went wrong here. */
   async reject(error: FedStreamError): Promise<void> {
     if (this.#ended) return;
+    this.#arrived.clear();
     this.#finish(error);
     await this.#session.control('refuse', this.id, pack({ code: error.code, message: error.message.slice(0, 2000) })).catch(() => {});
   }
 
+  /** The session has ended: what was verified can still be read, and written, so that a later session goes on behind it. */
   fail(error: FedStreamError): void {
     this.#finish(error);
   }
@@ -166,7 +168,6 @@ export class IncomingStream {
   #finish(error?: FedStreamError): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (error) this.#arrived.clear();
     this.#arrived.end(error ? asFedStreamError(error) : undefined);
     this.#close();
   }

@@ -1,9 +1,10 @@
 // Receives an encoded model: verified chunk by chunk, whole before anybody uses it, safe before it is confirmed.
 import type { CodecTable } from '../codec/codec.js';
-import { asFedStreamError } from '../core/errors.js';
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Folder, WritableFile } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
 import type { AcceptOptions, IncomingStream } from '../stream/incoming-stream.js';
+import { FRAMING_BYTES, MAX_CHUNK_BYTES } from '../stream/stream-frames.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { TransferFigures } from './figures.js';
 import { openSpool, readPieces } from './spool.js';
@@ -16,6 +17,8 @@ export interface ReceiveOptions {
   /** Where the spool goes: on disk, or in memory for `regular`. */
   readonly folder: Folder;
   readonly name: string;
+  /** A larger object is refused (`limit`) before it fills the folder. */
+  readonly maxBytes?: number;
   /** Checks the model (its manifest, its values) before it is confirmed; what it throws refuses the transfer. */
   verify?(model: StateDict): void | Promise<void>;
   onProgress?(receivedBytes: number): void;
@@ -28,22 +31,24 @@ export interface Received {
 
 /** Reads the stream to its end. The stream is confirmed or refused in every case; a spool that did not come whole stays as `.part`, to go on from. */
 export async function receiveModel(stream: IncomingStream, options: ReceiveOptions): Promise<Received> {
-  const { folder, name, codecs } = options;
+  const { folder, name } = options;
   const startedMs = performance.now();
   try {
+    checkSize(stream.totalBytes ?? 0, options.maxBytes);
     const resume = options.mode === 'container' ? undefined : await resumable(stream, folder, name);
     const receivedBytes = await writePart(stream, options, resume);
     await folder.rename(`${name}.part`, name);
     await folder.remove(`${name}.part.json`);
-    const model = await openSpool(folder, name, codecs);
+    const model = await openVerified(options);
     try {
-      await options.verify?.(model);
+      await stream.confirm();
     } catch (error) {
+      // The sender will come again with the same object: nothing of it has to be sent.
       await model.close?.();
-      await folder.remove(name);
+      await folder.rename(name, `${name}.part`);
+      await noteDigest(stream, options);
       throw error;
     }
-    await stream.confirm();
     const resumedBytes = resume?.offset ?? 0;
     const wireBytes = receivedBytes - resumedBytes + framing(receivedBytes - resumedBytes);
     const seconds = (performance.now() - startedMs) / 1000;
@@ -59,9 +64,26 @@ export async function receiveModel(stream: IncomingStream, options: ReceiveOptio
   }
 }
 
-/** Prefix, data header and length of each chunk of at most 1 MiB. */
+/** A spool that does not pass is removed: nobody can use it. */
+async function openVerified({ folder, name, codecs, verify }: ReceiveOptions): Promise<StateDict> {
+  let model: StateDict | undefined;
+  try {
+    model = await openSpool(folder, name, codecs);
+    await verify?.(model);
+    return model;
+  } catch (error) {
+    await model?.close?.();
+    await folder.remove(name);
+    throw error;
+  }
+}
+
 function framing(bytes: number): number {
-  return Math.ceil(bytes / (1024 * 1024)) * 44;
+  return Math.ceil(bytes / MAX_CHUNK_BYTES) * FRAMING_BYTES;
+}
+
+function checkSize(bytes: number, maxBytes = Number.POSITIVE_INFINITY): void {
+  if (bytes > maxBytes) throw new FedStreamError('limit', `an object of ${bytes} bytes or more was sent; at most ${maxBytes} are taken`);
 }
 
 async function writePart(stream: IncomingStream, options: ReceiveOptions, resume: AcceptOptions['resume']): Promise<number> {
@@ -69,9 +91,10 @@ async function writePart(stream: IncomingStream, options: ReceiveOptions, resume
   const file = await folder.create(`${name}.part`, { keep: resume !== undefined });
   let position = resume?.offset ?? 0;
   try {
-    if (stream.digest !== undefined) await writeText(folder, `${name}.part.json`, JSON.stringify({ digest: stream.digest }));
+    await noteDigest(stream, options);
     const grouper = mode === 'container' ? new TensorGrouper(codecs, stream.totalBytes) : undefined;
     for await (const bytes of stream.read({ resume })) {
+      checkSize(position + bytes.length, options.maxBytes);
       for (const whole of grouper ? grouper.push(bytes) : [bytes]) position = await append(file, whole, position);
       options.onProgress?.(position);
     }
@@ -81,6 +104,11 @@ async function writePart(stream: IncomingStream, options: ReceiveOptions, resume
   } finally {
     await file.close();
   }
+}
+
+/** Says of which object a part is, so that no other is gone on with. */
+async function noteDigest({ digest }: IncomingStream, { folder, name }: ReceiveOptions): Promise<void> {
+  if (digest !== undefined) await writeText(folder, `${name}.part.json`, JSON.stringify({ digest }));
 }
 
 async function append(file: WritableFile, bytes: Uint8Array, position: number): Promise<number> {

@@ -54,15 +54,27 @@ export class TensorGrouper {
     this.#wanted = this.#stage < layout.manifest.tensors.length ? layout.tensorBytes(this.#stage) : 0;
   }
 
+  /** Many small tensors come in one piece: they are views of it. */
   #take(length: number): Uint8Array {
-    const joined = new Uint8Array(this.#pendingBytes);
-    let at = 0;
-    for (const piece of this.#pieces) {
+    this.#pendingBytes -= length;
+    const first = this.#pieces[0];
+    if (!first || first.length > length) {
+      if (first) this.#pieces[0] = first.subarray(length);
+      return first?.subarray(0, length) ?? new Uint8Array(0);
+    }
+    const joined = new Uint8Array(length);
+    let used = 0;
+    for (let at = 0; at < length; used++) {
+      const piece = (this.#pieces[used] as Uint8Array).subarray(0, length - at);
       joined.set(piece, at);
       at += piece.length;
+      const rest = (this.#pieces[used] as Uint8Array).subarray(piece.length);
+      if (rest.length > 0) {
+        this.#pieces[used] = rest;
+        break;
+      }
     }
-    this.#pendingBytes -= length;
-    this.#pieces = this.#pendingBytes > 0 ? [joined.subarray(length)] : [];
-    return joined.subarray(0, length);
+    this.#pieces.splice(0, used);
+    return joined;
   }
 }
