@@ -1,0 +1,150 @@
+// The families of generated tasks: how each asks, and how its answers are checked.
+import type { Random } from '../../../core/random.js';
+import type { Sample } from '../sample.js';
+import { CAPITALS, COLOURS, DAYS, KINDS, MONTHS, NUMBER_NAMES, OPPOSITES, WORDS, YOUNG } from './facts.js';
+
+/** A question without its phrasing, and the one right answer. */
+export interface Question {
+  readonly phrasings: readonly string[];
+  readonly answer: string;
+}
+
+export interface Family {
+  readonly name: string;
+  /** Draws a question; the same may come again. */
+  draw(random: Random): Question;
+}
+
+const pick = <T>(items: readonly T[], random: Random): T => items[random.integer(items.length)] as T;
+
+/** A table that is learnt by heart. */
+function lookUp(name: string, table: Readonly<Record<string, string>>, phrase: (key: string) => readonly string[]): Family {
+  const keys = Object.keys(table);
+  return {
+    name,
+    draw(random) {
+      const key = pick(keys, random);
+      return { phrasings: phrase(key), answer: table[key] as string };
+    },
+  };
+}
+
+/** The neighbour in a circle: days, months. */
+function neighbours(name: string, circle: readonly string[], unit: string): Family {
+  return {
+    name,
+    draw(random) {
+      const at = random.integer(circle.length);
+      const after = random.integer(2) === 0;
+      const answer = circle[(at + (after ? 1 : circle.length - 1)) % circle.length] as string;
+      const word = after ? 'after' : 'before';
+      return {
+        phrasings: [
+          `Which ${unit} comes ${word} ${circle[at]}?`,
+          `What ${unit} is right ${word} ${circle[at]}?`,
+          `Name the ${unit} ${word} ${circle[at]}.`,
+        ],
+        answer,
+      };
+    },
+  };
+}
+
+const larger: Family = {
+  name: 'larger number',
+  draw(random) {
+    const a = 1 + random.integer(99);
+    const b = 1 + ((a + random.integer(98)) % 99);
+    return {
+      phrasings: [`Which is larger, ${a} or ${b}?`, `Of ${a} and ${b}, name the larger number.`, `Give the greater of ${a} and ${b}.`],
+      answer: String(Math.max(a, b)),
+    };
+  },
+};
+
+const sums: Family = {
+  name: 'small sums',
+  draw(random) {
+    const a = random.integer(10);
+    const b = random.integer(10);
+    return { phrasings: [`What is ${a} plus ${b}?`, `Add ${a} and ${b}.`, `How much is ${a} + ${b}?`], answer: String(a + b) };
+  },
+};
+
+const words: Family = {
+  name: 'word in a list',
+  draw(random) {
+    const list = Array.from({ length: 3 }, () => pick(WORDS, random));
+    const first = random.integer(2) === 0;
+    const which = first ? 'first' : 'last';
+    const text = list.join(' ');
+    return {
+      phrasings: [
+        `Give the ${which} word: ${text}`,
+        `What is the ${which} word of "${text}"?`,
+        `Repeat only the ${which} word of: ${text}`,
+      ],
+      answer: (first ? list[0] : list[2]) as string,
+    };
+  },
+};
+
+const counting: Family = {
+  name: 'counting',
+  draw(random) {
+    const count = 1 + random.integer(5);
+    const list = Array.from({ length: count }, () => pick(WORDS, random)).join(', ');
+    return {
+      phrasings: [`How many words are here: ${list}?`, `Count the words: ${list}`, `How long is the list ${list}?`],
+      answer: NUMBER_NAMES[count] as string,
+    };
+  },
+};
+
+/** Ten families; at three sites each has three or four of its own. */
+export const FAMILIES: readonly Family[] = [
+  lookUp('capitals', CAPITALS, (key) => [
+    `What is the capital of ${key}?`,
+    `Name the capital of ${key}.`,
+    `Which city is the capital of ${key}?`,
+  ]),
+  lookUp('opposites', OPPOSITES, (key) => [
+    `What is the opposite of ${key}?`,
+    `Give the opposite of ${key}.`,
+    `Name a word that means the reverse of ${key}.`,
+  ]),
+  larger,
+  lookUp('young animals', YOUNG, (key) => [
+    `What is a young ${key} called?`,
+    `Name the young of a ${key}.`,
+    `What do we call the baby of a ${key}?`,
+  ]),
+  neighbours('days', DAYS, 'day'),
+  words,
+  lookUp('colours', COLOURS, (key) => [`What colour is ${key}?`, `Name the colour of ${key}.`, `Which colour does ${key} have?`]),
+  neighbours('months', MONTHS, 'month'),
+  counting,
+  lookUp('kinds', KINDS, (key) => [
+    `What kind of thing is a ${key}?`,
+    `Which group does a ${key} belong to?`,
+    `A ${key} is a kind of what?`,
+  ]),
+  sums,
+];
+
+/** Ways to begin: they make many prompts of few facts, and a held-out prompt a new one. */
+export const OPENINGS: readonly string[] = [
+  '',
+  'Question: ',
+  'Please answer: ',
+  'Tell me: ',
+  'Quick: ',
+  'A riddle for you. ',
+  'Answer in one word. ',
+  'Now this one. ',
+];
+
+/** Whether an answer is right: it is the one that the family gives, blanks at the ends aside. */
+export function isRight(sample: Sample, answer: string): boolean {
+  return answer.trim() === sample.answer;
+}

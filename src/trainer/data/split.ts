@@ -1,0 +1,90 @@
+// Samples shared out among sites, and some held out: seeded, the same on every machine.
+import { FedStreamError } from '../../core/errors.js';
+import { type Random, randomStream, shuffle } from '../../core/random.js';
+import type { Sample } from './sample.js';
+
+export type Split = 'iid' | 'category' | { readonly dirichlet: number };
+
+/** By site; one site gets all samples in the order given. `bad-data` where a site would get none. */
+export function splitSamples(samples: readonly Sample[], sites: readonly string[], how: Split, seed: number): Map<string, Sample[]> {
+  const parts = new Map<string, Sample[]>(sites.map((site) => [site, []]));
+  if (sites.length === 1) return new Map([[sites[0] as string, [...samples]]]);
+  if (how === 'iid') {
+    const order = shuffle([...samples], randomStream(seed, 'iid split'));
+    for (const [index, sample] of order.entries()) parts.get(sites[index % sites.length] as string)?.push(sample);
+  } else if (how === 'category') byCategory(samples, sites, parts);
+  else dirichlet(samples, sites, how.dirichlet, parts, seed);
+  const empty = sites.find((site) => parts.get(site)?.length === 0);
+  if (empty)
+    throw new FedStreamError(
+      'bad-data',
+      `${samples.length} samples split among ${sites.length} sites leave ${empty} without any; use fewer sites, more data or another split`,
+    );
+  return parts;
+}
+
+function byCategory(samples: readonly Sample[], sites: readonly string[], parts: Map<string, Sample[]>): void {
+  const groups = grouped(samples, (sample) => sample.category);
+  if (groups.has(undefined))
+    throw new FedStreamError('bad-data', 'the split by category needs a "category" in every sample; use "iid" or {"dirichlet": alpha}');
+  const names = [...groups.keys()].sort();
+  for (const [index, name] of names.entries()) parts.get(sites[index % sites.length] as string)?.push(...(groups.get(name) ?? []));
+}
+
+/** Hsu et al. 2019: the shares of each category are drawn from Dirichlet(α); without categories, of each quarter by the answer's length. */
+function dirichlet(samples: readonly Sample[], sites: readonly string[], alpha: number, parts: Map<string, Sample[]>, seed: number): void {
+  const lengths = samples.map((sample) => sample.answer.length).sort((a, b) => a - b);
+  const quarter = (sample: Sample): string =>
+    `length ${Math.floor((4 * lengths.findIndex((length) => length >= sample.answer.length)) / lengths.length)}`;
+  const groups = grouped(samples, samples.every((sample) => sample.category) ? (sample) => sample.category : quarter);
+  for (const name of [...groups.keys()].sort()) {
+    const random = randomStream(seed, 'dirichlet split', name as string);
+    const group = shuffle([...(groups.get(name) ?? [])], random);
+    const weights = sites.map(() => gamma(alpha, random));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    let taken = 0;
+    let reached = 0;
+    for (const [index, site] of sites.entries()) {
+      reached += (weights[index] as number) / total;
+      const end = index === sites.length - 1 ? group.length : Math.round(reached * group.length);
+      parts.get(site)?.push(...group.slice(taken, end));
+      taken = end;
+    }
+  }
+}
+
+/** Gamma(α, 1) after Marsaglia and Tsang 2000; below 1 by the power of a uniform. */
+function gamma(alpha: number, random: Random): number {
+  if (alpha < 1) return gamma(alpha + 1, random) * Math.max(random.uniform(), 1e-300) ** (1 / alpha);
+  const d = alpha - 1 / 3;
+  const c = 1 / Math.sqrt(9 * d);
+  for (;;) {
+    const x = random.normal();
+    const v = (1 + c * x) ** 3;
+    if (v > 0 && Math.log(1 - random.uniform()) < 0.5 * x * x + d - d * v + d * Math.log(v)) return d * v;
+  }
+}
+
+/** A seeded choice of held-out samples; the others keep their order. At least one stays for training. */
+export function holdOut(
+  samples: readonly Sample[],
+  fraction: number,
+  atMost: number,
+  seed: number,
+): { training: Sample[]; validation: Sample[] } {
+  const count = Math.min(Math.floor(samples.length * fraction), atMost, samples.length - 1);
+  const order = shuffle([...samples.keys()], randomStream(seed, 'hold out'));
+  const held = new Set(order.slice(0, count));
+  return { training: samples.filter((_, index) => !held.has(index)), validation: samples.filter((_, index) => held.has(index)) };
+}
+
+function grouped<K>(samples: readonly Sample[], keyOf: (sample: Sample) => K): Map<K, Sample[]> {
+  const groups = new Map<K, Sample[]>();
+  for (const sample of samples) {
+    const key = keyOf(sample);
+    const group = groups.get(key);
+    if (group) group.push(sample);
+    else groups.set(key, [sample]);
+  }
+  return groups;
+}

@@ -1,0 +1,56 @@
+// A trained BPE as the files that Hugging Face reads: tokenizer.json and tokenizer_config.json.
+import { SPECIAL_TOKENS, type TrainedBpe } from './train-bpe.js';
+
+/** `tokenizer.json` of the tokenizers library. */
+export function tokenizerJson({ vocabulary, merges }: TrainedBpe): string {
+  const special = Object.values(SPECIAL_TOKENS).map((content) => ({
+    id: vocabulary[content],
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  }));
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
+  const json = {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: special,
+    normalizer: null,
+    pre_tokenizer: byteLevel,
+    post_processor: null,
+    decoder: byteLevel,
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab: vocabulary,
+      merges,
+    },
+  };
+  return `${JSON.stringify(json)}\n`;
+}
+
+/** `tokenizer_config.json`, with a chat template that is what the trainer was trained on. */
+export function tokenizerConfigJson(maxPositions: number): string {
+  const { pad, end, user, assistant } = SPECIAL_TOKENS;
+  const turns =
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] }}{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}";
+  const json = {
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    model_max_length: maxPositions,
+    pad_token: pad,
+    eos_token: end,
+    additional_special_tokens: [user, assistant],
+    clean_up_tokenization_spaces: false,
+    chat_template: `${turns}{% if add_generation_prompt %}{{ '${assistant}' }}{% endif %}`,
+  };
+  return `${JSON.stringify(json, null, 2)}\n`;
+}
