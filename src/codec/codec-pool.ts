@@ -1,0 +1,108 @@
+// Kernels on worker threads over one shared memory. Each chunk is one thread's work, so results do not depend on how many there are.
+import { FedStreamError } from '../core/errors.js';
+import type { ChunkMemory } from '../tensor/chunk-memory.js';
+import type { Encoding } from '../tensor/manifest.js';
+import type { EncodeReport, Prepared, RawValues } from './codec.js';
+import type { KernelAnswer, KernelJob, KernelSetup, Span } from './kernel-worker.js';
+import { instantiateKernels, kernelMemory } from './kernels.js';
+import { NonFiniteValue } from './scaling.js';
+
+/** A worker thread, on whatever platform. */
+export interface KernelThread {
+  send(job: KernelJob): void;
+  close(): Promise<void>;
+}
+
+export interface ThreadEvents {
+  answer(answer: KernelAnswer): void;
+  /** The thread is gone, and with it every job that it has not answered. */
+  failed(error: Error): void;
+}
+
+/** Starts a thread that runs `kernelWorker` on the setup and hands every answer on. */
+export type StartThread = (setup: KernelSetup, events: ThreadEvents) => KernelThread;
+
+/**
+ * Every buffer that is given to it lies in `memory`; `bad-argument` otherwise. Nobody touches a buffer until the promise ends.
+ */
+export interface CodecPool {
+  readonly threads: number;
+  readonly memory: ChunkMemory;
+  /** Rejects with `NonFiniteValue` as `Codec.encode` throws it. */
+  encode(encoding: Encoding, from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): Promise<EncodeReport>;
+  decode(encoding: Encoding, from: Uint8Array, elements: number, to: RawValues): Promise<void>;
+  accumulate(encoding: Encoding, from: Uint8Array, weight: number, into: Float32Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Waiting {
+  resolve(report: EncodeReport): void;
+  reject(error: Error): void;
+  readonly thread: number;
+}
+
+/** `module` is the shared build of the kernels. */
+export function codecPool(module: WebAssembly.Module, threads: number, start: StartThread): CodecPool {
+  const arenas = threads + 1;
+  const memory = kernelMemory({ arenas, shared: true });
+  const { bytes, memory: lent } = instantiateKernels(module, memory, 0, arenas);
+  const waiting = new Map<number, Waiting>();
+  const busy = new Array<number>(threads).fill(0);
+  let nextId = 0;
+  let closed = false;
+
+  const settle = (id: number): Waiting | undefined => {
+    const found = waiting.get(id);
+    if (!found) return undefined;
+    waiting.delete(id);
+    busy[found.thread] = (busy[found.thread] as number) - 1;
+    return found;
+  };
+  const events = (thread: number): ThreadEvents => ({
+    answer({ id, report, nonFinite, error }) {
+      const job = settle(id);
+      if (nonFinite) job?.reject(new NonFiniteValue(nonFinite.index, nonFinite.value));
+      else if (report) job?.resolve(report);
+      else job?.reject(new FedStreamError('internal', `a codec thread failed: ${error}`));
+    },
+    failed(cause) {
+      for (const [id, job] of waiting)
+        if (job.thread === thread) settle(id)?.reject(new FedStreamError('internal', `a codec thread ended: ${cause.message}`, { cause }));
+      closed = true;
+    },
+  });
+  const workers = Array.from({ length: threads }, (_, index) => start({ module, memory, arena: index + 1, arenas }, events(index)));
+
+  const span = (part: Uint8Array): Span => {
+    if (part.buffer !== bytes.buffer)
+      throw new FedStreamError('bad-argument', 'a buffer for the codec pool was not borrowed from its memory');
+    return { at: part.byteOffset, length: part.length };
+  };
+  const run = (job: Omit<KernelJob, 'id'>): Promise<EncodeReport> =>
+    new Promise((resolve, reject) => {
+      if (closed) throw new FedStreamError('closed', 'the codec pool is closed');
+      const thread = busy.indexOf(Math.min(...busy));
+      const id = nextId++;
+      waiting.set(id, { resolve, reject, thread });
+      busy[thread] = (busy[thread] as number) + 1;
+      workers[thread]?.send({ ...job, id });
+    });
+  return {
+    threads,
+    memory: lent,
+    encode: async (encoding, { dtype, bytes: from }, elements, to, prepared) =>
+      run({ work: 'encode', encoding, elements, dtype, values: span(from), coded: span(to), prepared }),
+    decode: async (encoding, from, elements, { dtype, bytes: to }) => {
+      await run({ work: 'decode', encoding, elements, dtype, values: span(to), coded: span(from) });
+    },
+    accumulate: async (encoding, from, weight, into) => {
+      const sums = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+      await run({ work: 'accumulate', encoding, elements: into.length, dtype: 'F32', values: span(sums), coded: span(from), weight });
+    },
+    async close() {
+      closed = true;
+      for (const worker of workers) await worker.close();
+      for (const id of [...waiting.keys()]) settle(id)?.reject(new FedStreamError('closed', 'the codec pool is closed'));
+    },
+  };
+}

@@ -1,0 +1,76 @@
+// What a worker thread does for the codec pool: codes and decodes in place, in the memory that all threads share.
+
+import type { Dtype } from '../tensor/dtype.js';
+import type { Encoding } from '../tensor/manifest.js';
+import type { Codec, EncodeReport, Prepared } from './codec.js';
+import { codecOf } from './codec-table.js';
+import { instantiateKernels } from './kernels.js';
+import { NonFiniteValue } from './scaling.js';
+import { wasmCodecs } from './wasm-codecs.js';
+
+/** The first message to a worker. */
+export interface KernelSetup {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly arena: number;
+  readonly arenas: number;
+}
+
+/** A place in the shared memory. */
+export interface Span {
+  readonly at: number;
+  readonly length: number;
+}
+
+export interface KernelJob {
+  readonly id: number;
+  readonly work: 'encode' | 'decode' | 'accumulate';
+  readonly encoding: Encoding;
+  readonly elements: number;
+  readonly dtype: Dtype;
+  /** Raw values of `dtype`; of `accumulate`: float32 sums. */
+  readonly values: Span;
+  readonly coded: Span;
+  readonly prepared?: Prepared | undefined;
+  readonly weight?: number;
+}
+
+export interface KernelAnswer {
+  readonly id: number;
+  readonly report?: EncodeReport;
+  /** A value that is no number. */
+  readonly nonFinite?: { readonly index: number; readonly value: number };
+  readonly error?: string;
+}
+
+/** A worker's side: give it every message, send what it returns. */
+export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnswer {
+  const { bytes, ...kernels } = instantiateKernels(setup.module, setup.memory, setup.arena, setup.arenas);
+  const table = wasmCodecs({ bytes, ...kernels });
+  const made = new Map<string, Codec>();
+  const codecFor = (encoding: Encoding): Codec => {
+    const key = JSON.stringify(encoding);
+    const codec = made.get(key) ?? codecOf(table, encoding);
+    made.set(key, codec);
+    return codec;
+  };
+  const at = ({ at, length }: Span): Uint8Array => bytes.subarray(at, at + length);
+  return (job) => {
+    try {
+      return { id: job.id, report: perform(codecFor(job.encoding), job, at(job.values), at(job.coded)) };
+    } catch (error) {
+      if (error instanceof NonFiniteValue) return { id: job.id, nonFinite: { index: error.index, value: error.value } };
+      return { id: job.id, error: (error as Error).message };
+    }
+  };
+}
+
+const NO_REPORT: EncodeReport = { saturated: 0 };
+
+function perform(codec: Codec, job: KernelJob, values: Uint8Array, coded: Uint8Array): EncodeReport {
+  const { work, dtype, elements, prepared } = job;
+  if (work === 'encode') return codec.encodeRaw?.({ dtype, bytes: values }, elements, coded, prepared) ?? NO_REPORT;
+  if (work === 'decode') codec.decodeRaw?.(coded, elements, { dtype, bytes: values });
+  else codec.accumulate(coded, job.weight as number, new Float32Array(values.buffer, values.byteOffset, elements));
+  return NO_REPORT;
+}

@@ -1,0 +1,31 @@
+// The codec pool on Node's worker threads.
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { type CodecPool, codecPool, type KernelThread, type ThreadEvents } from '../codec/codec-pool.js';
+import type { KernelAnswer, KernelSetup } from '../codec/kernel-worker.js';
+import { builtFile, kernelModule } from './kernel-file.js';
+
+/** One thread a core by default. Threads do not keep the process alive. */
+export function nodeCodecPool(threads = availableParallelism()): CodecPool {
+  return codecPool(kernelModule('codec-shared.wasm'), threads, startThread);
+}
+
+function startThread(setup: KernelSetup, events: ThreadEvents): KernelThread {
+  const worker = new Worker(builtFile('node/codec-thread.js'), { workerData: setup });
+  worker.unref();
+  worker.on('message', (answer: KernelAnswer) => events.answer(answer));
+  worker.on('error', events.failed);
+  let pending = 0;
+  worker.on('message', () => {
+    if (--pending === 0) worker.unref();
+  });
+  return {
+    send(job) {
+      if (pending++ === 0) worker.ref();
+      worker.postMessage(job);
+    },
+    async close() {
+      await worker.terminate();
+    },
+  };
+}
