@@ -7,35 +7,44 @@ import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/m
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { narrowInto, widenInto } from '../tensor/widen.js';
 import type { Codec, CodecTable, EncodeReport, Prepared } from './codec.js';
+import type { CodecPool } from './codec-pool.js';
 import { layoutOf, tensorCodec } from './layout.js';
+import { type PooledPlan, pooledChunks } from './pooled-chunks.js';
 import { NonFiniteValue } from './scaling.js';
 
 export type OnReport = (tensor: TensorEntry, report: EncodeReport) => void;
 
 /**
  * Codes each raw tensor as `encodingFor` says; tensors that are coded already stay as they are. Nested scales read a tensor twice.
- * A non-finite value is an error that names the tensor and the index of the element in it.
+ * A non-finite value is an error that names the tensor and the index of the element in it. Where a `pool` is given, its threads do the work.
  */
 export function encodeModel(
   model: StateDict,
   encodingFor: (tensor: TensorEntry) => Encoding,
   codecs: CodecTable,
   onReport: OnReport = () => {},
+  pool?: CodecPool,
 ): StateDict {
   const tensors = model.manifest.tensors.map((tensor) =>
     tensor.encoding.codec === 'raw' ? { ...tensor, encoding: encodingFor(tensor) } : tensor,
   );
   const manifest: Manifest = { ...model.manifest, tensors };
   layoutOf(manifest, codecs); // an encoding that cannot be fails here, not while bytes move
-  return { manifest, chunks: (range) => encodedChunks(model, manifest, codecs, onReport, range), close: () => model.close?.() };
+  const chunks = (range?: ChunkRange): AsyncGenerator<Chunk> =>
+    pool
+      ? pooledChunks(model, encodingPlan(model, manifest, codecs, onReport), pool, range)
+      : encodedChunks(model, manifest, codecs, onReport, range);
+  return { manifest, chunks, close: () => model.close?.() };
 }
 
-/** Decodes every coded tensor to its own dtype. */
-export function decodeModel(model: StateDict, codecs: CodecTable): StateDict {
+/** Decodes every coded tensor to its own dtype; on `pool` where one is given. */
+export function decodeModel(model: StateDict, codecs: CodecTable, pool?: CodecPool): StateDict {
   const tensors = model.manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW }));
   const manifest: Manifest = { ...model.manifest, tensors };
   layoutOf(model.manifest, codecs);
-  return { manifest, chunks: (range) => decodedChunks(model, manifest, codecs, range), close: () => model.close?.() };
+  const chunks = (range?: ChunkRange): AsyncGenerator<Chunk> =>
+    pool ? pooledChunks(model, decodingPlan(model.manifest, manifest, codecs), pool, range) : decodedChunks(model, manifest, codecs, range);
+  return { manifest, chunks, close: () => model.close?.() };
 }
 
 async function* encodedChunks(
@@ -117,9 +126,44 @@ function named<T>(tensor: TensorEntry, firstElement: number, work: () => T): T {
   try {
     return work();
   } catch (cause) {
-    if (!(cause instanceof NonFiniteValue)) throw cause;
-    throw new FedStreamError('non-finite', `tensor ${tensor.name} has ${cause.value} at element ${firstElement + cause.index}`, { cause });
+    throw nameFailure(tensor, firstElement, cause);
   }
+}
+
+function nameFailure(tensor: TensorEntry, firstElement: number, cause: unknown): unknown {
+  if (!(cause instanceof NonFiniteValue)) return cause;
+  return new FedStreamError('non-finite', `tensor ${tensor.name} has ${cause.value} at element ${firstElement + cause.index}`, { cause });
+}
+
+function encodingPlan(model: StateDict, manifest: Manifest, codecs: CodecTable, onReport: OnReport): PooledPlan {
+  let current = -1;
+  let codec: Codec | undefined;
+  let prepared: Prepared | undefined;
+  return {
+    manifest,
+    async workFor(chunk, tensor) {
+      if (chunk.tensorIndex !== current) {
+        current = chunk.tensorIndex;
+        codec = chunk.tensor.encoding.codec === 'raw' ? tensorCodec(tensor, manifest, codecs) : undefined;
+        prepared = codec?.prepare ? await prepare(model, current, codec) : undefined;
+      }
+      return codec && { work: 'encode', encoding: codec.encoding, outBytes: codec.encodedBytes(chunk.elements), prepared };
+    },
+    report: onReport,
+    failure: nameFailure,
+  };
+}
+
+function decodingPlan(coded: Manifest, manifest: Manifest, codecs: CodecTable): PooledPlan {
+  return {
+    manifest,
+    async workFor({ tensor, elements }) {
+      const codec = tensorCodec(tensor, coded, codecs);
+      return codec && { work: 'decode', encoding: codec.encoding, outBytes: dtypeBytes(tensor.dtype, elements) };
+    },
+    report: () => {},
+    failure: nameFailure,
+  };
 }
 
 async function* decodedChunks(model: StateDict, manifest: Manifest, codecs: CodecTable, range?: ChunkRange): AsyncGenerator<Chunk> {

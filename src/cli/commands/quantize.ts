@@ -7,6 +7,7 @@ import { isCoded, writeCodedModel } from '../../codec/coded-file.js';
 import { decodeModel, encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import { encodingByPolicy, type Policy, policySchema } from '../../filter/policy.js';
+import { nodeCodecPool } from '../../node/codec-pool.js';
 import { nodeCodecMemory, nodeCodecs } from '../../node/codecs.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../../tensor/manifest.js';
@@ -62,6 +63,7 @@ function collect(value: string, before: string[]): string[] {
 async function quantizeFile(from: string, to: string, options: QuantizeOptions): Promise<void> {
   const codecs = nodeCodecs();
   const policy = policyOf(options);
+  const pool = nodeCodecPool();
   const source = await openModelPath(from, codecs, nodeCodecMemory());
   try {
     if (isCoded(source))
@@ -71,15 +73,22 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
     const { folder, name } = modelTarget(to);
     let saturated = 0;
     await reported(from, to, source.manifest, options.json, async (onBytes) => {
-      const coded = encodeModel(watched(source, onBytes), encodingFor, codecs, (_tensor, report) => {
-        saturated += report.saturated;
-      });
+      const coded = encodeModel(
+        watched(source, onBytes),
+        encodingFor,
+        codecs,
+        (_tensor, report) => {
+          saturated += report.saturated;
+        },
+        pool,
+      );
       if (options.layout === 'bitsandbytes') await writeBitsandbytesModel(folder, name, coded);
       else await writeCodedModel(folder, name, coded, codecs);
     });
     if (saturated > 0) process.stderr.write(`${saturated} values beyond the range of fp16 were saturated\n`);
   } finally {
     await source.close?.();
+    await pool.close();
   }
 }
 
@@ -106,17 +115,19 @@ function parseRule(rule: string): [string, string] {
 
 async function dequantizeFile(from: string, to: string, options: { json?: boolean }): Promise<void> {
   const codecs = nodeCodecs();
+  const pool = nodeCodecPool();
   const source = await openModelPath(from, codecs);
   try {
     if (!isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);
     const { folder, name } = modelTarget(to);
     await reported(from, to, source.manifest, options.json, async (onBytes) => {
-      const decoded = decodeModel(watched(source, onBytes), codecs);
+      const decoded = decodeModel(watched(source, onBytes), codecs, pool);
       if (name === MODEL_FILE && !to.endsWith('.safetensors')) await writeModel(folder, decoded);
       else await writeSafetensors(folder, name, decoded);
     });
   } finally {
     await source.close?.();
+    await pool.close();
   }
 }
 

@@ -1,0 +1,105 @@
+// Chunks coded or decoded on the codec pool: several at once, given on in their order.
+import { dtypeBytes } from '../tensor/dtype.js';
+import type { Encoding, Manifest, TensorEntry } from '../tensor/manifest.js';
+import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
+import type { EncodeReport, Prepared } from './codec.js';
+import type { CodecPool } from './codec-pool.js';
+
+/** What is to be done with a chunk; undefined passes it on as it is. */
+export interface PooledWork {
+  readonly work: 'encode' | 'decode';
+  readonly encoding: Encoding;
+  readonly outBytes: number;
+  readonly prepared?: Prepared | undefined;
+}
+
+export interface PooledPlan {
+  /** The manifest of what comes out. */
+  readonly manifest: Manifest;
+  workFor(chunk: Chunk, tensor: TensorEntry): Promise<PooledWork | undefined>;
+  /** Sees each chunk's outcome in order; turns the error of a chunk into one that names its tensor. */
+  report(tensor: TensorEntry, report: EncodeReport): void;
+  failure(tensor: TensorEntry, firstElement: number, cause: unknown): unknown;
+}
+
+interface InFlight {
+  readonly chunk: Chunk;
+  readonly bytes: Uint8Array;
+  readonly done: Promise<EncodeReport>;
+  readonly slot: Slot;
+}
+
+/** Room for a chunk on its way in and on its way out. */
+interface Slot {
+  readonly values: Uint8Array;
+  readonly coded: Uint8Array;
+}
+
+const NO_REPORT: EncodeReport = { saturated: 0 };
+
+/** Chunks that wait for their turn: one on each thread, and one behind it. */
+const CHUNKS_A_THREAD = 2;
+
+export async function* pooledChunks(model: StateDict, plan: PooledPlan, pool: CodecPool, range?: ChunkRange): AsyncGenerator<Chunk> {
+  const flight: InFlight[] = [];
+  const free: Slot[] = [];
+  const slots: Slot[] = [];
+  const takeSlot = (): Slot => {
+    const slot = free.pop() ?? newSlot(pool, plan.manifest.chunkElements);
+    if (!slots.includes(slot)) slots.push(slot);
+    return slot;
+  };
+  const land = async (): Promise<Chunk> => {
+    const { chunk, bytes, done, slot } = flight.shift() as InFlight;
+    free.push(slot); // nobody takes it before the chunk after this one is asked for
+    const { tensor, firstElement } = chunk;
+    try {
+      plan.report(tensor, await done);
+    } catch (cause) {
+      throw plan.failure(tensor, firstElement, cause);
+    }
+    return { ...chunk, bytes };
+  };
+  try {
+    for await (const chunk of model.chunks(range)) {
+      const tensor = plan.manifest.tensors[chunk.tensorIndex] as TensorEntry;
+      const work = await plan.workFor(chunk, tensor);
+      const launched = launch(pool, takeSlot(), chunk, tensor, work);
+      launched.done.catch(() => {}); // met when its turn comes, or of no interest after another error
+      flight.push(launched);
+      if (flight.length >= pool.threads * CHUNKS_A_THREAD) yield await land();
+    }
+    while (flight.length > 0) yield await land();
+  } finally {
+    await Promise.allSettled(flight.map(({ done }) => done));
+    for (const slot of slots) for (const buffer of [slot.values, slot.coded]) pool.memory.giveBack(buffer);
+  }
+}
+
+function newSlot(pool: CodecPool, chunkElements: number): Slot {
+  return { values: pool.memory.borrow(chunkElements * 8), coded: pool.memory.borrow(chunkElements * 4) };
+}
+
+function launch(pool: CodecPool, slot: Slot, chunk: Chunk, tensor: TensorEntry, work: PooledWork | undefined): InFlight {
+  const { elements } = chunk;
+  const { dtype } = tensor;
+  const meta = { ...chunk, tensor };
+  if (!work) {
+    const bytes = copied(chunk.bytes, slot.values);
+    return { chunk: meta, bytes, done: Promise.resolve(NO_REPORT), slot };
+  }
+  if (work.work === 'encode') {
+    const bytes = slot.coded.subarray(0, work.outBytes);
+    const from = { dtype, bytes: copied(chunk.bytes, slot.values) };
+    return { chunk: meta, bytes, done: pool.encode(work.encoding, from, elements, bytes, work.prepared), slot };
+  }
+  const bytes = slot.values.subarray(0, dtypeBytes(dtype, elements));
+  const done = pool.decode(work.encoding, copied(chunk.bytes, slot.coded), elements, { dtype, bytes }).then(() => NO_REPORT);
+  return { chunk: meta, bytes, done, slot };
+}
+
+/** The source's bytes are borrowed until its next chunk, so a chunk that waits is copied: 0.06 ms a MiB, beside 0.2 for coding it. */
+function copied(bytes: Uint8Array, room: Uint8Array): Uint8Array {
+  room.set(bytes);
+  return room.subarray(0, bytes.length);
+}
