@@ -10,7 +10,8 @@ import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { TransferFigures } from '../transfer/figures.js';
-import { receiveModel } from '../transfer/receive.js';
+import { objectBytes } from '../transfer/object.js';
+import { type Received, receiveModel } from '../transfer/receive.js';
 import { type Prepared, prepareModel } from '../transfer/send.js';
 import { openSpool } from '../transfer/spool.js';
 import { checkFinite } from '../workflow/finite.js';
@@ -29,7 +30,13 @@ interface RoundModels {
   /** What a result must consist of, after its filters. */
   readonly expected: Manifest;
   readonly results: Map<string, StateDict>;
+  /** Transfers under way: one a site at a time, since they share a spool. */
+  readonly arriving: Map<string, Promise<unknown>>;
 }
+
+/** No coding of a model is larger than this many times the model. */
+const MOST_OF_MODEL = 2;
+const SLACK_BYTES = 1024 * 1024;
 
 export interface ExchangeOptions {
   readonly job: Job;
@@ -74,7 +81,7 @@ export class RoundExchange {
     this.traffic.bytesDown = 0;
     this.traffic.bytesUp = 0;
     const object = `global-${round}`;
-    this.#current = { round, object, folder, prepared, reference, expected, results: new Map() };
+    this.#current = { round, object, folder, prepared, reference, expected, results: new Map(), arriving: new Map() };
     return object;
   }
 
@@ -98,22 +105,39 @@ export class RoundExchange {
   async accept(site: string, stream: IncomingStream, onProgress: () => void): Promise<{ figures: TransferFigures; manifest: Manifest }> {
     const current = this.#current;
     if (!current) throw new FedStreamError('refused', `no round is under way that ${site} could have a result of`);
-    const { job, codecs } = this.#options;
     const verify = async (model: StateDict): Promise<void> => {
       const accepted = await this.#accepted(model, current.reference, current.round, site);
       sameTensors(current.expected, accepted.manifest, `the result of ${site}`);
       await checkFinite(accepted, `the result of ${site}`);
     };
-    const received = await receiveModel(stream, {
+    const receive = (): Promise<Received> => this.#receive(current, site, stream, verify, onProgress);
+    // One after the other: a site that connects again may be quicker than the end of its old connection.
+    const arriving = (current.arriving.get(site) ?? Promise.resolve()).then(receive, receive);
+    current.arriving.set(site, arriving);
+    const received = await arriving;
+    current.results.set(site, received.model);
+    return { figures: received.figures, manifest: received.model.manifest };
+  }
+
+  #receive(
+    current: RoundModels,
+    site: string,
+    stream: IncomingStream,
+    verify: (model: StateDict) => Promise<void>,
+    onProgress: () => void,
+  ): Promise<Received> {
+    const { job, codecs } = this.#options;
+    if (current !== this.#current || current.results.has(site))
+      throw new FedStreamError('refused', `the result of ${site} in round ${current.round} is here already, or too late`);
+    return receiveModel(stream, {
       mode: job.streaming,
       codecs,
       folder: current.folder,
       name: `${site}.spool`,
+      maxBytes: MOST_OF_MODEL * objectBytes(current.reference.manifest, codecs) + SLACK_BYTES,
       verify,
       onProgress,
     });
-    current.results.set(site, received.model);
-    return { figures: received.figures, manifest: received.model.manifest };
   }
 
   /** A site's result after the server's own filters, lazy. */
