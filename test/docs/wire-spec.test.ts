@@ -1,0 +1,54 @@
+// What docs/spec says of the wire in numbers is what the code does.
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { DEFAULT_MAX_FRAME_BYTES } from '../../src/driver/driver.js';
+import { encodeFrame, FRAME_TYPES, MAX_FRAME_HEADER_BYTES, PREFIX_BYTES } from '../../src/frame/frame.js';
+import { DEFAULT_IDLE_MS, PROTOCOL_VERSION } from '../../src/frame/session.js';
+import { CHECKSUM_BYTES, createChecksum } from '../../src/stream/digest.js';
+import { DEFAULT_WINDOW_BYTES } from '../../src/stream/incoming-stream.js';
+import { encodeDataHeader, FRAMING_BYTES, MAX_CHUNK_BYTES } from '../../src/stream/stream-frames.js';
+import { STREAMING_MODES } from '../../src/transfer/streaming-mode.js';
+
+const spec = (name: string): string => readFileSync(new URL(`../../docs/spec/${name}.md`, import.meta.url), 'utf8');
+
+test('the table of frame types is that of the code', () => {
+  const rows = [...spec('frame').matchAll(/^\| (\d+) \| `([a-z]+)` \|/gm)].map(([, code, name]) => [name, Number(code)]);
+  expect(Object.fromEntries(rows)).toEqual(FRAME_TYPES);
+});
+
+test('the example frame is what the code makes', () => {
+  const [, example] = /```\n(46534d31[^`]*)```/.exec(spec('frame')) ?? [];
+  const bytes = Buffer.concat(encodeFrame('data', 7, Uint8Array.of(0xaa, 0xbb), Uint8Array.of(1, 2, 3)));
+  expect(example?.replaceAll(/\s/g, '')).toBe(bytes.toString('hex'));
+});
+
+test('limits and defaults are those of the code', () => {
+  expect([PREFIX_BYTES, MAX_FRAME_HEADER_BYTES, DEFAULT_MAX_FRAME_BYTES]).toEqual([24, 65_536, 4 * 2 ** 20 + 4096]);
+  expect(spec('frame')).toContain('at most 65,536');
+  expect(spec('frame')).toContain('4 MiB + 4 KiB');
+  expect(spec('session')).toContain(`version of the protocol: ${PROTOCOL_VERSION}.`);
+  expect(spec('session')).toContain(`(${DEFAULT_IDLE_MS / 1000} s by default)`);
+  expect(spec('stream')).toContain(`1 byte to ${MAX_CHUNK_BYTES / 2 ** 20} MiB`);
+  expect(spec('stream')).toContain(`(${DEFAULT_WINDOW_BYTES / 2 ** 20} MiB by default`);
+  expect(spec('transfer')).toContain(`${FRAMING_BYTES} bytes of framing a chunk`);
+});
+
+test('the header of data and its checksum are as described', async () => {
+  const header = encodeDataHeader(0x0102, (await createChecksum()).of(new Uint8Array(0)));
+  expect(header.length).toBe(8 + CHECKSUM_BYTES);
+  const [, empty] = /of no bytes, `([0-9a-f]{16})`/.exec(spec('stream')) ?? [];
+  expect(Buffer.from(header).toString('hex')).toBe(`0201000000000000${empty}`);
+});
+
+test('every streaming mode has its row', () => {
+  const rows = [...spec('transfer').matchAll(/^\| `([a-z]+)` \|/gm)].map(([, name]) => name);
+  expect(rows).toEqual([...STREAMING_MODES]);
+});
+
+test('every link between the pages of docs/spec leads somewhere', () => {
+  for (const page of ['frame', 'session', 'stream', 'message', 'spool', 'transfer']) {
+    for (const [, target] of spec(page).matchAll(/\]\(([^)h][^)]*)\)/g)) {
+      expect(() => readFileSync(new URL(`../../docs/spec/${target}`, import.meta.url)), `${page}.md: ${target}`).not.toThrow();
+    }
+  }
+});
