@@ -1,0 +1,4 @@
+// The public entry `fedstream/testing`: suites for drivers and folders of one's own, for any test framework.
+export type { RegisterTest } from './checks.js';
+export { type DriverUnderTest, testDriver } from './driver-conformance.js';
+export { testFolder } from './folder-conformance.js';
