@@ -2,10 +2,11 @@
 import { FedStreamError } from '../core/errors.js';
 import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import type { Encoding } from '../tensor/manifest.js';
-import type { EncodeReport, Prepared, RawValues } from './codec.js';
+import type { CodecTable, EncodeReport, Prepared, RawValues } from './codec.js';
 import type { KernelAnswer, KernelJob, KernelSetup, Span } from './kernel-worker.js';
 import { instantiateKernels, kernelMemory } from './kernels.js';
 import { NonFiniteValue } from './scaling.js';
+import { wasmCodecs } from './wasm-codecs.js';
 
 /** A worker thread, on whatever platform. */
 export interface KernelThread {
@@ -28,6 +29,8 @@ export type StartThread = (setup: KernelSetup, events: ThreadEvents) => KernelTh
 export interface CodecPool {
   readonly threads: number;
   readonly memory: ChunkMemory;
+  /** The same codecs on the calling thread, over the same memory. */
+  readonly codecs: CodecTable;
   /** Rejects with `NonFiniteValue` as `Codec.encode` throws it. */
   encode(encoding: Encoding, from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): Promise<EncodeReport>;
   decode(encoding: Encoding, from: Uint8Array, elements: number, to: RawValues): Promise<void>;
@@ -41,11 +44,20 @@ interface Waiting {
   readonly thread: number;
 }
 
-/** `module` is the shared build of the kernels. */
-export function codecPool(module: WebAssembly.Module, threads: number, start: StartThread): CodecPool {
+export interface CodecPoolOptions {
+  /** The shared build of the kernels. */
+  readonly module: WebAssembly.Module;
+  readonly threads: number;
+  readonly start: StartThread;
+  /** Room for buffers; what is never touched costs an address, not memory. */
+  readonly lentBytes?: number;
+}
+
+export function codecPool({ module, threads, start, lentBytes }: CodecPoolOptions): CodecPool {
   const arenas = threads + 1;
-  const memory = kernelMemory({ arenas, shared: true });
-  const { bytes, memory: lent } = instantiateKernels(module, memory, 0, arenas);
+  const memory = kernelMemory({ arenas, shared: true, ...(lentBytes === undefined ? {} : { lentBytes }) });
+  const kernels = instantiateKernels(module, memory, 0, arenas);
+  const { bytes, memory: lent } = kernels;
   const waiting = new Map<number, Waiting>();
   const busy = new Array<number>(threads).fill(0);
   let nextId = 0;
@@ -90,6 +102,7 @@ export function codecPool(module: WebAssembly.Module, threads: number, start: St
   return {
     threads,
     memory: lent,
+    codecs: wasmCodecs(kernels),
     encode: async (encoding, { dtype, bytes: from }, elements, to, prepared) =>
       run({ work: 'encode', encoding, elements, dtype, values: span(from), coded: span(to), prepared }),
     decode: async (encoding, from, elements, { dtype, bytes: to }) => {

@@ -45,7 +45,7 @@ const SCALES_BYTES = (STAGE_ELEMENTS / 16) * 4;
 const ARENA_BYTES = SCRATCH_BYTES + SCALES_BYTES + 2 * STAGE_ELEMENTS * 4;
 const PAGE_BYTES = 65_536;
 /** As assembly/targets.json says of the shared build. */
-const SHARED_MAXIMUM_PAGES = 4096;
+const SHARED_MAXIMUM_PAGES = 16_384;
 
 /** The kernels and where each stage lies; views are made once, since the memory never grows. */
 export interface Kernels {

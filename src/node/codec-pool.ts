@@ -5,9 +5,10 @@ import { type CodecPool, codecPool, type KernelThread, type ThreadEvents } from 
 import type { KernelAnswer, KernelSetup } from '../codec/kernel-worker.js';
 import { builtFile, kernelModule } from './kernel-file.js';
 
-/** One thread a core by default. Threads do not keep the process alive. */
-export function nodeCodecPool(threads = availableParallelism()): CodecPool {
-  return codecPool(kernelModule('codec-shared.wasm'), threads, startThread);
+/** One thread a core by default. Idle threads do not keep the process alive. */
+export function nodeCodecPool(options: { threads?: number; lentBytes?: number } = {}): CodecPool {
+  const { threads = availableParallelism(), ...rest } = options;
+  return codecPool({ module: kernelModule('codec-shared.wasm'), threads, start: startThread, ...rest });
 }
 
 function startThread(setup: KernelSetup, events: ThreadEvents): KernelThread {

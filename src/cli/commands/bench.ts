@@ -5,6 +5,7 @@ import { nodeCodecs } from '../../node/codecs.js';
 import { nodeFolder } from '../../node/node-folder.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { writeModel } from '../../tensor/model-folder.js';
+import { benchCodecs } from '../bench/codecs.js';
 import { SHAPES } from '../bench/llama-shapes.js';
 import { normalModel } from '../bench/normal-model.js';
 import { benchSizes, type SizeRow } from '../bench/sizes.js';
@@ -14,8 +15,30 @@ import { wholeNumber } from '../options.js';
 export function benchCommand(): Command {
   return new Command('bench')
     .description('Measure this machine: kernels, sizes.')
+    .addCommand(codecsCommand())
     .addCommand(sizesCommand())
     .addCommand(makeModelCommand());
+}
+
+function codecsCommand(): Command {
+  return new Command('codecs')
+    .description('GB/s of fp32 through every kernel: one thread and all, streaming over 256 MB and hot over 1 MB, beside a memory copy.')
+    .option('--json', 'print {copyGBps, kernels} as JSON on standard output')
+    .action(async (options: { json?: boolean }) => {
+      if (!options.json) process.stdout.write(codecLine(['kernel', 'threads', 'stream', 'of copy', 'hot', 'reference']));
+      const figures = await benchCodecs((row, copyGBps) => {
+        if (options.json) return;
+        const cells = [row.streamGBps, row.streamGBps / copyGBps, row.hotGBps, row.referenceGBps].map((value) => value.toFixed(2));
+        process.stdout.write(codecLine([row.name, String(row.threads), ...cells]));
+      });
+      process.stdout.write(
+        options.json ? `${JSON.stringify(figures)}\n` : codecLine(['memory copy', '1', figures.copyGBps.toFixed(2), '1.00']),
+      );
+    });
+}
+
+function codecLine([name = '', ...cells]: string[]): string {
+  return `${name.padEnd(22)}${cells.map((cell) => cell.padStart(10)).join('')}\n`;
 }
 
 function sizesCommand(): Command {

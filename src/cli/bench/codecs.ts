@@ -1,0 +1,142 @@
+// GB/s of float32 through every kernel, beside a memory copy and the reference kernels measured in the same run.
+import type { Codec, Prepared } from '../../codec/codec.js';
+import { parseCodecName } from '../../codec/codec-name.js';
+import type { CodecPool } from '../../codec/codec-pool.js';
+import { codecOf, referenceCodecs } from '../../codec/codec-table.js';
+import { nodeCodecPool } from '../../node/codec-pool.js';
+import { CHUNK_ELEMENTS } from '../../tensor/manifest.js';
+import { llama1b } from './llama-shapes.js';
+import { repeatedModel } from './normal-model.js';
+
+const NAMES = ['fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'nf4-nested'];
+const WORKS = ['encode', 'decode', 'accumulate'] as const;
+const CHUNK_BYTES = CHUNK_ELEMENTS * 4;
+/** Larger than any cache. */
+const STREAM_CHUNKS = 256;
+/** The reference kernels are ten times slower: they get fewer chunks. */
+const REFERENCE_CHUNKS = 8;
+const ROUNDS = 4;
+const PREPARED: Prepared = { offset: 0.04 };
+const WEIGHT = 0.25;
+
+export interface KernelFigures {
+  /** `nf4.encode` */
+  readonly name: string;
+  readonly threads: number;
+  /** Over 256 MB, more than any cache holds. */
+  readonly streamGBps: number;
+  /** Over the same 1 MB again and again. */
+  readonly hotGBps: number;
+  /** The plain TypeScript kernel on one thread, over 8 MB. */
+  readonly referenceGBps: number;
+}
+
+export interface CodecFigures {
+  /** 256 MB copied by one thread, 1 MB at a time. */
+  readonly copyGBps: number;
+  readonly kernels: readonly KernelFigures[];
+}
+
+type Step = (chunk: number) => unknown;
+
+/** Best of a few rounds. All buffers lie in the memory of the kernels, as those of a model that streams do. */
+export async function benchCodecs(onFigures: (figures: KernelFigures, copyGBps: number) => void = () => {}): Promise<CodecFigures> {
+  const pool = nodeCodecPool({ lentBytes: 2.5 * STREAM_CHUNKS * CHUNK_BYTES });
+  try {
+    const values = Array.from({ length: STREAM_CHUNKS }, () => pool.memory.borrow(CHUNK_BYTES));
+    const coded = Array.from({ length: STREAM_CHUNKS }, () => pool.memory.borrow(CHUNK_BYTES));
+    await fill(values);
+    for (const buffer of coded) buffer.fill(1);
+    const copyGBps = await measured(STREAM_CHUNKS, (chunk) => coded[chunk]?.set(values[chunk] as Uint8Array));
+    const kernels: KernelFigures[] = [];
+    for (const name of NAMES) {
+      for (const work of WORKS) {
+        const referenceGBps = await measured(REFERENCE_CHUNKS, referenceStep(name, work, values, coded));
+        for (const threads of new Set([1, pool.threads])) {
+          const step = threads === 1 ? oneThread(pool, name, work, values, coded) : allThreads(pool, name, work, values, coded);
+          const streamGBps = await measured(STREAM_CHUNKS, step, threads);
+          const hotGBps = await measured(STREAM_CHUNKS, (chunk) => step(chunk % threads), threads);
+          const figures = { name: `${name}.${work}`, threads, streamGBps, hotGBps, referenceGBps };
+          kernels.push(figures);
+          onFigures(figures, copyGBps);
+        }
+      }
+      await fill(values);
+    }
+    return { copyGBps, kernels };
+  } finally {
+    await pool.close();
+  }
+}
+
+async function fill(values: readonly Uint8Array[]): Promise<void> {
+  const model = repeatedModel(llama1b(), 1).chunks({ first: 0, end: 1 });
+  for await (const chunk of model) for (const buffer of values) buffer.set(chunk.bytes);
+}
+
+function partOf(codec: Codec, coded: readonly Uint8Array[], chunk: number): Uint8Array {
+  return (coded[chunk] as Uint8Array).subarray(0, codec.encodedBytes(CHUNK_ELEMENTS));
+}
+
+function floats(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.buffer, bytes.byteOffset, CHUNK_ELEMENTS);
+}
+
+function referenceStep(name: string, work: (typeof WORKS)[number], values: readonly Uint8Array[], coded: readonly Uint8Array[]): Step {
+  const codec = codecOf(referenceCodecs, parseCodecName(name));
+  const from = floats((values[0] as Uint8Array).slice());
+  const to = new Uint8Array(codec.encodedBytes(CHUNK_ELEMENTS));
+  to.set(partOf(codec, coded, 0));
+  if (work === 'encode') return () => codec.encode(from, to, PREPARED);
+  codec.encode(from, to, PREPARED);
+  return work === 'decode' ? () => codec.decode(to, from) : () => codec.accumulate(to, WEIGHT, from);
+}
+
+function oneThread(
+  pool: CodecPool,
+  name: string,
+  work: (typeof WORKS)[number],
+  values: readonly Uint8Array[],
+  coded: readonly Uint8Array[],
+): Step {
+  const codec = codecOf(pool.codecs, parseCodecName(name));
+  const at = (chunk: number): Uint8Array => values[chunk] as Uint8Array;
+  if (work === 'encode')
+    return (chunk) => codec.encodeRaw?.({ dtype: 'F32', bytes: at(chunk) }, CHUNK_ELEMENTS, partOf(codec, coded, chunk), PREPARED);
+  if (work === 'decode')
+    return (chunk) => codec.decodeRaw?.(partOf(codec, coded, chunk), CHUNK_ELEMENTS, { dtype: 'F32', bytes: at(chunk) });
+  return (chunk) => codec.accumulate(partOf(codec, coded, chunk), WEIGHT, floats(at(chunk)));
+}
+
+function allThreads(
+  pool: CodecPool,
+  name: string,
+  work: (typeof WORKS)[number],
+  values: readonly Uint8Array[],
+  coded: readonly Uint8Array[],
+): Step {
+  const codec = codecOf(pool.codecs, parseCodecName(name));
+  const { encoding } = codec;
+  const raw = (chunk: number) => ({ dtype: 'F32' as const, bytes: values[chunk] as Uint8Array });
+  if (work === 'encode') return (chunk) => pool.encode(encoding, raw(chunk), CHUNK_ELEMENTS, partOf(codec, coded, chunk), PREPARED);
+  if (work === 'decode') return (chunk) => pool.decode(encoding, partOf(codec, coded, chunk), CHUNK_ELEMENTS, raw(chunk));
+  return (chunk) => pool.accumulate(encoding, partOf(codec, coded, chunk), WEIGHT, floats(raw(chunk).bytes));
+}
+
+/** GB/s of the best round; with threads, two chunks are always on their way to each. */
+async function measured(chunks: number, step: Step, threads = 1): Promise<number> {
+  let best = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = performance.now();
+    if (threads === 1) for (let chunk = 0; chunk < chunks; chunk++) step(chunk);
+    else {
+      let next = 0;
+      const lane = async (): Promise<void> => {
+        while (next < chunks) await step(next++);
+      };
+      await Promise.all(Array.from({ length: 2 * threads }, lane));
+    }
+    best = Math.max(best, (chunks * CHUNK_BYTES) / 1e6 / (performance.now() - start));
+  }
+  return Math.round(best * 100) / 100;
+}
