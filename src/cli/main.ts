@@ -1,8 +1,11 @@
 // The command line: one program, a file a subcommand.
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { benchCommand } from './commands/bench.js';
 import { clientCommand } from './commands/client.js';
+import { compareCommand } from './commands/compare.js';
 import { inspectCommand } from './commands/inspect.js';
+import { dequantizeCommand, quantizeCommand } from './commands/quantize.js';
 import { serverCommand } from './commands/server.js';
 import { simulateCommand } from './commands/simulate.js';
 import { trainCommand } from './commands/train.js';
@@ -27,8 +30,18 @@ export async function run(argv: readonly string[]): Promise<number> {
     .version(packageVersion())
     .showHelpAfterError('(add --help for the options and examples)')
     .addHelpText('after', HELP);
-  for (const command of [simulateCommand(), serverCommand(), clientCommand(), trainCommand(), inspectCommand()])
-    program.addCommand(command);
+  const commands = [
+    simulateCommand,
+    serverCommand,
+    clientCommand,
+    trainCommand,
+    inspectCommand,
+    quantizeCommand,
+    dequantizeCommand,
+    compareCommand,
+    benchCommand,
+  ];
+  for (const command of commands) program.addCommand(command());
   for (const command of [program, ...program.commands])
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
   try {

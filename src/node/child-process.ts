@@ -1,6 +1,7 @@
 // Starts the processes of a simulated federation: each line that one prints is an event, each ends when its parent does.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 
 /** A child that was started; it ends by itself when this process is gone, since its standard input closes. */
@@ -29,7 +30,9 @@ export function supervise({ name, command, logFile, onLine }: SuperviseOptions):
   const [program, ...args] = command as [string, ...string[]];
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   const kept: string[] = [];
+  mkdirSync(dirname(logFile), { recursive: true });
   const log = createWriteStream(logFile, { flags: 'a' });
+  log.on('error', () => {}); // a full disk takes the log, not the run
   if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => onLine?.(line));
   if (child.stderr) {
     createInterface({ input: child.stderr }).on('line', (line) => {

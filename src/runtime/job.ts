@@ -52,10 +52,12 @@ const trainSchema = z.strictObject({
   /** Optimizer steps of a site in a round; `localEpochs` passes over its data where this is missing. */
   localSteps: count.optional(),
   localEpochs: count.default(1),
-  batchSize: count.max(65_536).default(32),
+  /** By default as many as make some 2048 tokens, at most 32; a run's own job.json has the number. */
+  batchSize: count.max(65_536).optional(),
   /** Micro-batches a step. */
   accumulate: count.max(4096).default(1),
-  maxTokens: z.int().min(8).max(131_072).default(64),
+  /** Longest sample; by default what 95 of 100 samples fit in, at most 256. A run's own job.json has the number. */
+  maxTokens: z.int().min(8).max(131_072).optional(),
   learningRate: positive.default(3e-3),
   schedule: z.enum(['constant', 'cosine']).default('cosine'),
   warmupSteps: z.int().min(0).default(20),

@@ -1,0 +1,92 @@
+// `fedstream client`: one site; its data stays on its machine.
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { FedStreamError } from '../../core/errors.js';
+import { nodeCodecs } from '../../node/codecs.js';
+import { readDataFile } from '../../node/data-files.js';
+import { fileLogger } from '../../node/log-file.js';
+import { makeTrainer } from '../../node/make-trainer.js';
+import { processMemory } from '../../node/memory.js';
+import { nodeFolder } from '../../node/node-folder.js';
+import { stopSignal } from '../../node/stop-signal.js';
+import { tcp } from '../../node/tcp.js';
+import { runClient } from '../../runtime/client.js';
+import { NAME_PATTERN } from '../../runtime/job.js';
+import type { Joined } from '../../runtime/server-link.js';
+import { siteLink } from '../../runtime/site-link.js';
+import { holdOut } from '../../trainer/data/split.js';
+import { wholeNumber } from '../options.js';
+
+interface ClientOptions {
+  readonly connect: string;
+  readonly site: string;
+  readonly data: string;
+  readonly work?: string;
+  readonly threads?: number;
+  readonly holdOut?: number;
+  readonly log?: string;
+  readonly supervised?: boolean;
+}
+
+const HELP = `
+Examples:
+  $ fedstream client --connect tcp://server:9000 --site hospital-a --data patients-qa.jsonl
+  $ fedstream client --connect tcp://10.0.0.5:9000 --site lab --data lab.json --work /data/fedstream --threads 8
+`;
+
+export function clientCommand(): Command {
+  return new Command('client')
+    .description('Run one site: it trains on its own data, and only model updates leave it.')
+    .requiredOption('--connect <url>', 'the server, tcp://host:port')
+    .requiredOption('--site <name>', "this site's name, as the job has it", siteName)
+    .requiredOption('--data <file>', 'instruction data, JSON or JSONL')
+    .option('--work <folder>', 'where spools and optimizer state are kept; by default fedstream-<site>')
+    .option('--threads <count>', 'training threads; by default one a core, at most 4', wholeNumber(1))
+    .option('--hold-out <percent>', 'share of the data that only evaluates, in percent', wholeNumber(0), 0)
+    .option('--log <file>', 'log file; by default client.log in the work folder')
+    .addOption(new Option('--supervised', 'ends with its parent').hideHelp())
+    .addHelpText('after', HELP)
+    .action(serveSite);
+}
+
+function siteName(value: string): string {
+  if (NAME_PATTERN.test(value)) return value;
+  throw new InvalidArgumentError('A name is 1 to 64 letters, digits, dots, dashes or underscores.');
+}
+
+async function serveSite(options: ClientOptions): Promise<void> {
+  const { site } = options;
+  const supervised = options.supervised ?? false;
+  const say = (line: string): void => void process.stderr.write(`${site}: ${line}\n`);
+  const samples = await readDataFile(options.data);
+  const work = resolve(options.work ?? `fedstream-${site}`);
+  const folder = nodeFolder(work);
+  const log = fileLogger(options.log ?? join(work, 'client.log'), { name: site });
+  const warnAloud = (fields: LogFields, message: string): void => {
+    log.warn(fields, message);
+    say(message);
+  };
+  const onStop = (): void => {
+    if (!supervised) say('stopping; the same command goes on from the last finished round');
+  };
+  const signal = stopSignal({ supervised, onStop });
+  const told = supervised ? log : { ...log, warn: warnAloud };
+  const link = siteLink({ site, driver: tcp(), url: options.connect, codecs: nodeCodecs(), folder, log: told, signal });
+  const trainerOf = (joined: Joined) => {
+    if (!supervised) say(`joined: ${joined.job.rounds} rounds; log ${options.log ?? join(work, 'client.log')}`);
+    const { training, validation } = holdOut(samples, (options.holdOut ?? 0) / 100, joined.job.validationSamples, joined.job.seed);
+    const threads = options.threads ?? Math.min(availableParallelism(), 4);
+    return makeTrainer({ job: joined.job, files: joined.files, training, validation, threads, stateFolder: folder, log });
+  };
+  try {
+    const reason = await runClient({ site, link, codecs: nodeCodecs(), log, signal, memory: processMemory, makeTrainer: trainerOf });
+    if (!supervised) say(`done: ${reason}`);
+  } catch (error) {
+    log.error({ code: (error as FedStreamError).code }, (error as Error).message);
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    await link.close();
+    log.close();
+  }
+}

@@ -1,0 +1,79 @@
+// `fedstream inspect`: what is in a safetensors file, a model folder, a spool or a run.
+import { existsSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { codecLabel } from '../../codec/codec-name.js';
+import { FedStreamError } from '../../core/errors.js';
+import { nodeCodecs } from '../../node/codecs.js';
+import { nodeFolder } from '../../node/node-folder.js';
+import { readRunRecord } from '../../runtime/run-record.js';
+import { elementCount } from '../../tensor/dtype.js';
+import { openModel } from '../../tensor/model-folder.js';
+import { openSafetensors } from '../../tensor/safetensors.js';
+import type { StateDict } from '../../tensor/state-dict.js';
+import { openSpool } from '../../transfer/spool.js';
+import { summaryLines } from '../finish-run.js';
+import { formatCount } from '../report/format.js';
+
+const HELP = `
+Examples:
+  $ fedstream inspect model.safetensors
+  $ fedstream inspect ./llama-folder --json
+  $ fedstream inspect runs/latest
+`;
+
+export function inspectCommand(): Command {
+  return new Command('inspect')
+    .description('Show what is in a safetensors file, a model folder, a spool or a run, without reading its tensors.')
+    .argument('<path>', 'file or folder')
+    .option('--json', 'print JSON on standard output')
+    .addHelpText('after', HELP)
+    .action(inspect);
+}
+
+async function inspect(path: string, { json }: { json?: boolean }): Promise<void> {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found) throw new FedStreamError('not-found', `there is no file or folder ${path}`);
+  const full = resolve(path);
+  if (found.isDirectory() && existsSync(join(full, 'events.jsonl'))) return inspectRun(full, json);
+  const model = await open(full, found.isDirectory());
+  try {
+    if (json) process.stdout.write(`${JSON.stringify(describe(model), null, 2)}\n`);
+    else process.stdout.write(table(model));
+  } finally {
+    await model.close?.();
+  }
+}
+
+async function inspectRun(path: string, json: boolean | undefined): Promise<void> {
+  const { summary } = await readRunRecord(nodeFolder(path, { followLinks: true }));
+  if (json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+  else process.stdout.write(`run ${summary.run}: ${summary.reason ?? 'not finished'}\n${summaryLines(summary, path).join('\n')}\n`);
+}
+
+function open(path: string, isFolder: boolean): Promise<StateDict> {
+  if (isFolder) return openModel(nodeFolder(path, { followLinks: true }));
+  const folder = nodeFolder(dirname(path), { followLinks: true });
+  if (path.endsWith('.spool')) return openSpool(folder, basename(path), nodeCodecs());
+  return openSafetensors(folder, basename(path));
+}
+
+function describe({ manifest }: StateDict) {
+  const tensors = manifest.tensors.map(({ name, dtype, shape, encoding }) => ({ name, dtype, shape, codec: codecLabel(encoding) }));
+  return { parameters: parameters(manifest.tensors), tensors, tied: manifest.tied, metadata: manifest.metadata };
+}
+
+function parameters(tensors: readonly { readonly shape: readonly number[] }[]): number {
+  return tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}
+
+function table({ manifest }: StateDict): string {
+  const width = Math.max(4, ...manifest.tensors.map(({ name }) => name.length));
+  const lines = manifest.tensors.map(({ name, dtype, shape, encoding }) => {
+    const coded = encoding.codec === 'raw' ? '' : `  ${codecLabel(encoding)}`;
+    return `${name.padEnd(width)}  ${dtype.padEnd(5)} [${shape.join(', ')}]${coded}`;
+  });
+  for (const [alias, name] of Object.entries(manifest.tied)) lines.push(`${alias.padEnd(width)}  is ${name}`);
+  lines.push(`${manifest.tensors.length} tensors, ${formatCount(parameters(manifest.tensors))} parameters`);
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,93 @@
+// `fedstream server`: the server of a job; sites connect to it.
+import { Command, Option } from 'commander';
+import { FedStreamError } from '../../core/errors.js';
+import { loadRunData, prepareRun } from '../../node/prepare-run.js';
+import { readRunJob } from '../../node/run-files.js';
+import { createRunFolder, findRunFolder } from '../../node/run-folder.js';
+import { runServerProcess } from '../../node/run-server.js';
+import { stopSignal } from '../../node/stop-signal.js';
+import type { Job } from '../../runtime/job.js';
+import { finishRun, summaryLines } from '../finish-run.js';
+import { loadJob } from '../job-file.js';
+import { addJobOptions, type JobOptions } from '../job-options.js';
+import { wholeNumber } from '../options.js';
+import { eventReporter } from '../progress.js';
+
+interface ServerOptions extends JobOptions {
+  readonly listen: string;
+  readonly resume?: string;
+  readonly threads?: number;
+  readonly json?: boolean;
+  readonly run?: string;
+  readonly supervised?: boolean;
+}
+
+const HELP = `
+Examples:
+  $ fedstream server --job job.json --listen tcp://0.0.0.0:9000
+  $ fedstream server --resume runs/latest --listen tcp://0.0.0.0:9000
+
+The data that the job names (or --data) stays on this machine: it trains the tokenizer, where the model has none, and a held-out
+part of it evaluates the global model. Sites bring their own: fedstream client --data FILE.
+`;
+
+export function serverCommand(): Command {
+  return addJobOptions(
+    new Command('server').description('Run the server of a job: it sends the global model to its sites and combines what they learn.'),
+  )
+    .option('--listen <url>', 'where sites connect', 'tcp://127.0.0.1:9000')
+    .option('--resume <folder>', 'go on with a run that was stopped')
+    .option('--threads <count>', 'threads that evaluate the global model', wholeNumber(1))
+    .option('--json', 'print the summary as JSON on standard output')
+    .addOption(new Option('--run <folder>', 'a prepared run').hideHelp())
+    .addOption(new Option('--supervised', 'events on standard output, ends with its parent').hideHelp())
+    .addHelpText('after', HELP)
+    .action(serve);
+}
+
+async function serve(options: ServerOptions): Promise<void> {
+  const supervised = options.supervised ?? false;
+  const { runPath, job } = await findOrPrepare(options);
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const onStop = (): void => {
+    if (!supervised) say('stopping; what is finished is kept (Ctrl-C again: at once)');
+  };
+  const signal = stopSignal({ supervised, onStop });
+  const write = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+  const reporter = supervised ? undefined : eventReporter(job);
+  const onListening = (url: string): void => {
+    if (supervised) write({ listening: url });
+    else say(`listening on ${url}; run folder ${runPath}`);
+  };
+  try {
+    const onEvent = supervised ? write : (reporter?.event ?? write);
+    await runServerProcess({ runPath, job, url: options.listen, threads: options.threads, signal, onListening, onEvent });
+  } catch (error) {
+    if (!supervised) say(`go on with: npx fedstream server --resume ${runPath} --listen ${options.listen}`);
+    throw error;
+  } finally {
+    reporter?.end();
+    if (!supervised) await finishRun(runPath, job, `fedstream server --job ${options.job ?? 'job.json'}`);
+  }
+  if (supervised) return;
+  const summary = await finishRun(runPath, job, `fedstream server --job ${options.job ?? 'job.json'}`);
+  for (const line of summaryLines(summary, runPath)) say(line);
+  if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+}
+
+async function findOrPrepare(options: ServerOptions): Promise<{ runPath: string; job: Job }> {
+  const existing = options.run ?? options.resume;
+  if (existing !== undefined) {
+    const runPath = findRunFolder(existing);
+    return { runPath, job: await readRunJob(runPath) };
+  }
+  const job = await loadJob(options.job, options);
+  if ('files' in job.data)
+    throw new FedStreamError(
+      'bad-job',
+      'data.files are the sites’ own; give the server data of its own for tokenizer and evaluation: --data FILE',
+    );
+  const data = await loadRunData(job);
+  const runPath = createRunFolder(options.out, options.name, 'server');
+  return { runPath, job: await prepareRun(job, runPath, data) };
+}

@@ -1,0 +1,187 @@
+// `fedstream simulate`: a whole federation on this machine, one process a site, over TCP.
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { FedStreamError } from '../../core/errors.js';
+import { type Supervised, supervise } from '../../node/child-process.js';
+import { processMemory } from '../../node/memory.js';
+import { nodeFolder } from '../../node/node-folder.js';
+import { loadRunData, prepareRun, siteDataPath } from '../../node/prepare-run.js';
+import { readRunJob } from '../../node/run-files.js';
+import { createRunFolder, findRunFolder } from '../../node/run-folder.js';
+import { stopSignal } from '../../node/stop-signal.js';
+import { parseEventLine } from '../../runtime/events.js';
+import { type Job, siteNames } from '../../runtime/job.js';
+import { readJournal } from '../../runtime/journal.js';
+import { openRunRecord } from '../../runtime/run-record.js';
+import { EXIT } from '../exit-code.js';
+import { finishRun, summaryLines } from '../finish-run.js';
+import { loadJob } from '../job-file.js';
+import { addJobOptions, type JobOptions } from '../job-options.js';
+import { type EventReporter, eventReporter } from '../progress.js';
+
+interface SimulateOptions extends JobOptions {
+  readonly resume?: string;
+  readonly json?: boolean;
+  readonly listen: string;
+}
+
+const HELP = `
+Examples:
+  $ fedstream simulate                                        the default job: three sites, nf4 both ways
+  $ fedstream simulate --codec fp32 --rounds 3 --name baseline
+  $ fedstream simulate --data instructions.jsonl --alpha 0.3 --sites 4
+  $ fedstream simulate --job job.json --model ./llama-folder
+  $ fedstream simulate --resume runs/latest
+`;
+
+const BIN = fileURLToPath(new URL('../../../bin/fedstream.mjs', import.meta.url));
+/** A child that was asked to stop and has not is ended. */
+const STOP_MS = 15_000;
+
+export function simulateCommand(): Command {
+  return addJobOptions(
+    new Command('simulate').description('Run a federation on this machine: a server process and a process for each site, over TCP.'),
+  )
+    .option('--listen <url>', 'where the server listens', 'tcp://127.0.0.1:0')
+    .option('--resume <folder>', 'go on with a run that was stopped, from its last finished round')
+    .option('--json', 'print the summary as JSON on standard output')
+    .addHelpText('after', HELP)
+    .action(simulate);
+}
+
+async function simulate(options: SimulateOptions): Promise<void> {
+  const { runPath, job } = await findOrPrepare(options);
+  const reporter = eventReporter(job);
+  const finished = (await readJournal(nodeFolder(runPath))).at(-1)?.round ?? 0;
+  reporter.line(`run ${runPath}${finished > 0 ? `, going on after round ${finished}` : ''}`);
+  reporter.line(
+    `${siteNames(job).length} sites, ${job.rounds} rounds, ${typeof job.quantize === 'string' ? job.quantize : job.quantize.default}, streaming ${job.streaming}`,
+  );
+  const signal = stopSignal({
+    supervised: false,
+    onStop: () => reporter.line('stopping; what is finished is kept (Ctrl-C again: at once)'),
+  });
+  try {
+    await new Federation(runPath, job, options.listen, reporter, signal).run();
+  } catch (error) {
+    reporter.end();
+    await conclude(runPath, job);
+    process.stderr.write(`go on with: npx fedstream simulate --resume ${runPath}\n`);
+    throw signal.aborted ? new FedStreamError('aborted', `the run is kept in ${runPath}`) : error;
+  }
+  reporter.end();
+  const summary = await conclude(runPath, job);
+  for (const line of summaryLines(summary, runPath)) process.stderr.write(`${line}\n`);
+  if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+}
+
+async function findOrPrepare(options: SimulateOptions): Promise<{ runPath: string; job: Job }> {
+  if (options.resume !== undefined) {
+    const runPath = findRunFolder(options.resume);
+    return { runPath, job: await readRunJob(runPath) };
+  }
+  const job = await loadJob(options.job, options);
+  const data = await loadRunData(job);
+  const runPath = createRunFolder(options.out, options.name, 'simulate');
+  return { runPath, job: await prepareRun(job, runPath, data) };
+}
+
+/** Adds this process's own memory, then summary and report. */
+async function conclude(runPath: string, job: Job) {
+  const record = await openRunRecord(nodeFolder(runPath), () => 0);
+  record.emit({ type: 'memory', process: 'simulator', ...processMemory() });
+  await record.flush();
+  await record.close();
+  return finishRun(runPath, job, 'fedstream simulate');
+}
+
+/** The children of one simulation. */
+class Federation {
+  readonly #runPath: string;
+  readonly #job: Job;
+  readonly #listen: string;
+  readonly #reporter: EventReporter;
+  readonly #signal: AbortSignal;
+  readonly #children: Supervised[] = [];
+  #running = false;
+  #over = false;
+  #fatal: FedStreamError | undefined;
+
+  constructor(runPath: string, job: Job, listen: string, reporter: EventReporter, signal: AbortSignal) {
+    this.#runPath = runPath;
+    this.#job = job;
+    this.#listen = listen;
+    this.#reporter = reporter;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<void> {
+    const server = this.#server();
+    const stop = (): void => {
+      for (const child of this.#children) child.stop();
+      setTimeout(() => {
+        for (const child of this.#children) child.kill();
+      }, STOP_MS).unref();
+    };
+    this.#signal.addEventListener('abort', stop, { once: true });
+    if (this.#signal.aborted) stop();
+    const code = await server.exited;
+    this.#over = true;
+    if (code !== EXIT.ok) stop();
+    await Promise.all(this.#children.map((child) => child.exited));
+    if (this.#fatal) throw this.#fatal;
+    if (code !== EXIT.ok && !this.#signal.aborted)
+      throw new FedStreamError('closed', `the server ended (${code}): ${lastLine(server) || `see ${this.#runPath}/logs/server.log`}`);
+    this.#signal.throwIfAborted();
+  }
+
+  #server(): Supervised {
+    const command = [process.execPath, BIN, 'server', '--run', this.#runPath, '--listen', this.#listen, '--supervised'];
+    return this.#start('server', command, (line) => {
+      const parsed = JSON.parse(line) as { listening?: string };
+      if (parsed.listening !== undefined) this.#sites(parsed.listening);
+      else {
+        const event = parseEventLine(line, 'the server');
+        if (event.type === 'round-started') this.#running = true;
+        this.#reporter.event(event);
+      }
+    });
+  }
+
+  #sites(url: string): void {
+    for (const site of siteNames(this.#job)) {
+      const work = join(this.#runPath, 'sites', site);
+      const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteDataPath(this.#runPath, site)];
+      command.push('--work', work, '--log', join(this.#runPath, 'logs', `${site}.log`), '--threads', '1', '--supervised');
+      const child = this.#start(site, command);
+      void child.exited.then((code) => this.#siteEnded(child, code));
+    }
+  }
+
+  /** Within a round the server decides on what a lost site means; before the first one nothing can begin without it. */
+  #siteEnded(child: Supervised, code: number | string): void {
+    if (this.#over || this.#signal.aborted || code === EXIT.ok) return;
+    const what = `${child.name} ended (${code}): ${lastLine(child) || `see ${this.#runPath}/logs/${child.name}.log`}`;
+    this.#reporter.line(`warning: ${what}`);
+    if (this.#running || this.#fatal) return;
+    this.#fatal = new FedStreamError('closed', what);
+    for (const other of this.#children) other.stop();
+  }
+
+  #start(name: string, command: readonly string[], onLine?: (line: string) => void): Supervised {
+    const child = supervise({ name, command, logFile: join(this.#runPath, 'logs', `${name}.stderr.log`), onLine });
+    this.#children.push(child);
+    return child;
+  }
+}
+
+/** The error line of a child, without the program's name. */
+function lastLine(child: Supervised): string {
+  return (
+    child
+      .lastLines()
+      .split('\n')
+      .findLast((line) => line.startsWith('fedstream: ')) ?? ''
+  ).replace('fedstream: ', '');
+}

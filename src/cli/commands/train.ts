@@ -1,0 +1,133 @@
+// `fedstream train`: the same training on all the data in one place, without any federation.
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { fileLogger } from '../../node/log-file.js';
+import { makeTrainer } from '../../node/make-trainer.js';
+import { processMemory } from '../../node/memory.js';
+import { nodeFolder } from '../../node/node-folder.js';
+import { loadRunData, prepareRun, type RunData } from '../../node/prepare-run.js';
+import { readModelTexts, writeModelFolder } from '../../node/run-files.js';
+import { createRunFolder } from '../../node/run-folder.js';
+import { stopSignal } from '../../node/stop-signal.js';
+import type { RunEvent } from '../../runtime/events.js';
+import { openGlobalModel, pruneGlobalModels, writeGlobalModel } from '../../runtime/global-models.js';
+import { type Job, siteNames } from '../../runtime/job.js';
+import { appendJournal } from '../../runtime/journal.js';
+import { openRunRecord } from '../../runtime/run-record.js';
+import { elementCount } from '../../tensor/dtype.js';
+import { finishRun, summaryLines } from '../finish-run.js';
+import { loadJob } from '../job-file.js';
+import { addJobOptions, type JobOptions } from '../job-options.js';
+import { wholeNumber } from '../options.js';
+import { eventReporter } from '../progress.js';
+
+interface TrainOptions extends JobOptions {
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+const HELP = `
+Examples:
+  $ fedstream train                                        what the default job's sites learn, learnt in one place
+  $ fedstream train --data instructions.jsonl --rounds 5 --threads 2
+
+A round here is only the time between two evaluations: rounds × local steps are trained in one go.
+`;
+
+const CENTRAL = 'central';
+
+export function trainCommand(): Command {
+  return addJobOptions(
+    new Command('train').description('Train centrally: the same trainer, data and schedule as a federation, in one process.'),
+  )
+    .option('--threads <count>', 'training threads; by default one a core, at most 4', wholeNumber(1))
+    .option('--json', 'print the summary as JSON on standard output')
+    .addHelpText('after', HELP)
+    .action(train);
+}
+
+async function train(options: TrainOptions): Promise<void> {
+  const asked = await loadJob(options.job, options);
+  const data = pooled(await loadRunData(asked), asked);
+  const runPath = createRunFolder(options.out, options.name, 'train');
+  const job = await prepareRun(asked, runPath, data);
+  const reporter = eventReporter(job);
+  reporter.line(`run ${runPath}`);
+  const signal = stopSignal({ supervised: false, onStop: () => reporter.line('stopping; what is finished is kept') });
+  const record = await openRunRecord(nodeFolder(runPath));
+  const emit = (event: RunEvent): void => {
+    record.emit(event);
+    reporter.event(event);
+  };
+  const memory = setInterval(() => emit({ type: 'memory', process: CENTRAL, ...processMemory() }), 1_000);
+  try {
+    await trainRounds(job, runPath, data, { emit, signal, threads: options.threads });
+    emit({ type: 'run-finished', reason: 'all steps are done' });
+  } finally {
+    clearInterval(memory);
+    emit({ type: 'memory', process: CENTRAL, ...processMemory() });
+    await record.flush();
+    await record.close();
+    reporter.end();
+  }
+  const summary = await finishRun(runPath, job, 'fedstream train');
+  for (const line of summaryLines(summary, runPath)) process.stderr.write(`${line}\n`);
+  if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+}
+
+/** All training data, in the order of the sites. */
+function pooled({ bySite, validation }: RunData, job: Job): RunData {
+  return { bySite: new Map([[CENTRAL, siteNames(job).flatMap((site) => bySite.get(site) ?? [])]]), validation };
+}
+
+interface Surroundings {
+  emit(event: RunEvent): void;
+  readonly signal: AbortSignal;
+  readonly threads?: number;
+}
+
+async function trainRounds(job: Job, runPath: string, data: RunData, { emit, signal, threads }: Surroundings): Promise<void> {
+  const run = nodeFolder(runPath);
+  const log = fileLogger(join(runPath, 'logs', 'train.log'), { name: CENTRAL });
+  const training = data.bySite.get(CENTRAL) ?? [];
+  const trainer = await makeTrainer({ job, files: await readModelTexts(runPath), training, validation: data.validation, threads, log });
+  try {
+    let model = await openGlobalModel(run, 0);
+    const parameters = model.manifest.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    const startedAt = new Date().toISOString();
+    emit({
+      type: 'run-started',
+      run: runPath.split('/').at(-1) ?? 'run',
+      codec: 'none',
+      streaming: 'none',
+      sites: [CENTRAL],
+      rounds: job.rounds,
+      seed: job.seed,
+      startedAt,
+      parameters,
+    });
+    const initial = await trainer.evaluate(model, signal);
+    if (initial) emit({ type: 'evaluation', round: 0, ...initial });
+    for (let round = 1; round <= job.rounds; round++) {
+      const startedMs = performance.now();
+      emit({ type: 'round-started', round });
+      const onStep = (step: { step: number; loss: number; learningRate: number; tokens: number }): void =>
+        emit({ type: 'step', site: CENTRAL, round, ...step });
+      const result = await trainer.train({ round, rounds: job.rounds, signal, onStep }, model);
+      await model.close?.();
+      await writeGlobalModel(run, round, result.model);
+      model = await openGlobalModel(run, round);
+      emit({ type: 'site-result', site: CENTRAL, round, trainLoss: result.trainLoss, samples: result.samples, steps: result.steps });
+      const evaluation = await trainer.evaluate(model, signal);
+      if (evaluation) emit({ type: 'evaluation', round, ...evaluation });
+      await appendJournal(run, { round, model: `global/round-${String(round).padStart(4, '0')}.safetensors`, evaluation });
+      await pruneGlobalModels(run, [round]);
+      emit({ type: 'round-finished', round, seconds: (performance.now() - startedMs) / 1000, bytesDown: 0, bytesUp: 0 });
+    }
+    await model.close?.();
+    await writeModelFolder(runPath, 'model', job.rounds);
+  } finally {
+    await trainer.close();
+    log.close();
+  }
+}

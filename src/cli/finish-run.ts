@@ -1,0 +1,35 @@
+// The end of a run on disk: summary.json and report.html from what was recorded, and the lines that a person sees.
+import { writeText } from '../core/storage-text.js';
+import { nodeFolder } from '../node/node-folder.js';
+import type { Job } from '../runtime/job.js';
+import { readRunRecord, SUMMARY_FILE } from '../runtime/run-record.js';
+import type { Summary } from '../runtime/summary-schema.js';
+import { formatBytes, formatLoss, formatSeconds, formatShare } from './report/format.js';
+import { renderReport } from './report/render.js';
+
+/** Writes both; returns the summary. */
+export async function finishRun(runPath: string, job: Job, command: string): Promise<Summary> {
+  const run = nodeFolder(runPath);
+  const { summary, series } = await readRunRecord(run);
+  await writeText(run, SUMMARY_FILE, `${JSON.stringify(summary, null, 2)}\n`);
+  await writeText(run, 'report.html', renderReport({ summary, series, job, command }));
+  return summary;
+}
+
+/** What a person wants to know first. */
+export function summaryLines(summary: Summary, runPath: string): string[] {
+  const { initial, final } = summary;
+  const lines: string[] = [];
+  if (initial && final) {
+    lines.push(`loss         ${formatLoss(initial.loss)} → ${formatLoss(final.loss)}`);
+    lines.push(`exact match  ${formatShare(initial.exactMatch)} → ${formatShare(final.exactMatch)}`);
+  }
+  const { total, fp32Total, ratio } = summary.bytes;
+  if (ratio !== null) lines.push(`bytes        ${formatBytes(total)}, ${formatShare(ratio)} of the ${formatBytes(fp32Total)} in fp32`);
+  const processes = Object.keys(summary.peakRssBytes).length;
+  lines.push(`memory       ${formatBytes(summary.peakRssBytesTotal)} at most, ${processes} process${processes === 1 ? '' : 'es'} together`);
+  lines.push(`time         ${formatSeconds(summary.wallSeconds)}`);
+  lines.push(`report       ${runPath}/report.html`);
+  lines.push(`model        ${runPath}/model`);
+  return lines;
+}

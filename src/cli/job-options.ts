@@ -1,0 +1,36 @@
+// Options that describe a job, shared by the commands that take one.
+import { type Command, Option } from 'commander';
+import { CODEC_NAMES } from '../codec/codec-name.js';
+import { STREAMING_MODES } from '../transfer/streaming-mode.js';
+import type { JobOverrides } from './job-file.js';
+import { positiveNumber, wholeNumber } from './options.js';
+
+export interface JobOptions extends JobOverrides {
+  readonly job?: string;
+  readonly out: string;
+  readonly name?: string;
+}
+
+/** What is given here wins over the job file. */
+export function addJobOptions(command: Command): Command {
+  return command
+    .option('--job <file>', 'job.json, or a TypeScript file that exports `job` (docs/job.md); without it, the default job')
+    .option('--data <file>', 'instruction data, JSON or JSONL, that is split among the sites')
+    .addOption(new Option('--split <how>', 'how the data is split').choices(['iid', 'category']))
+    .option('--alpha <number>', 'split by Dirichlet(alpha) instead: the smaller, the more the sites differ', positiveNumber)
+    .option('--model <folder>', 'start from a Hugging Face folder of a Llama model')
+    .option('--codec <name>', `message codec: ${Object.keys(CODEC_NAMES).join(', ')}`)
+    .addOption(new Option('--streaming <mode>', 'what is in memory while a model moves').choices([...STREAMING_MODES]))
+    .option('--rounds <count>', 'rounds', wholeNumber(1))
+    .option('--sites <count>', 'number of sites', wholeNumber(1))
+    .option('--seed <number>', 'seed of weights, data and order', wholeNumber(0))
+    .option('--local-steps <count>', 'optimizer steps of a site in a round', wholeNumber(1))
+    .option('--learning-rate <number>', 'highest learning rate', positiveNumber)
+    .addOption(
+      new Option('--optimizer-state <what>', 'keep the optimizer state from round to round, or reset it').choices(['keep', 'reset']),
+    )
+    .option('--delta', 'send results as updates against the received model')
+    .option('--no-delta', 'send results as full weights')
+    .option('--out <folder>', 'where run folders go', 'runs')
+    .option('--name <name>', 'name of the run folder; by default the time');
+}

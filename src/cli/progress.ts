@@ -1,0 +1,88 @@
+// Live progress of a run on standard error: bars on a terminal, a line a round elsewhere.
+import cliProgress from 'cli-progress';
+import type { RunEvent } from '../runtime/events.js';
+import { type Job, siteNames } from '../runtime/job.js';
+import { formatBytes, formatLoss, formatSeconds, formatShare } from './report/format.js';
+
+export interface EventReporter {
+  event(event: RunEvent): void;
+  /** Puts a line above the bars. */
+  line(text: string): void;
+  end(): void;
+}
+
+/** Reports the events of a run as they come. */
+export function eventReporter(job: Job, stream: NodeJS.WriteStream = process.stderr): EventReporter {
+  return new Reporter(job, stream);
+}
+
+class Reporter implements EventReporter {
+  readonly #job: Job;
+  readonly #stream: NodeJS.WriteStream;
+  readonly #bars: cliProgress.MultiBar | undefined;
+  readonly #bySite = new Map<string, cliProgress.SingleBar>();
+  readonly #losses = new Map<string, number>();
+  readonly #first = new Map<string, number>();
+
+  constructor(job: Job, stream: NodeJS.WriteStream) {
+    this.#job = job;
+    this.#stream = stream;
+    if (!stream.isTTY) return;
+    const format = '  {site} {bar} {percentage} %  step {value}/{total}  loss {loss}';
+    this.#bars = new cliProgress.MultiBar(
+      { format, stream, hideCursor: true, clearOnComplete: false, barsize: 24, linewrap: false },
+      cliProgress.Presets.rect,
+    );
+  }
+
+  readonly event = (event: RunEvent): void => {
+    switch (event.type) {
+      case 'step':
+        this.#step(event);
+        break;
+      case 'round-started':
+        this.#losses.clear();
+        this.#first.clear();
+        this.line(`round ${event.round}/${this.#job.rounds}`);
+        break;
+      case 'site-result':
+        this.line(`  ${event.site}  train loss ${formatLoss(event.trainLoss)}  ${event.samples} samples  ${event.steps} steps`);
+        break;
+      case 'round-finished':
+        this.line(`  ${formatSeconds(event.seconds)}  ${formatBytes(event.bytesDown)} down  ${formatBytes(event.bytesUp)} up`);
+        break;
+      case 'evaluation':
+        this.line(
+          `${event.round === 0 ? 'initial model' : `  global model`}  loss ${formatLoss(event.loss)}  exact match ${formatShare(event.exactMatch)}`,
+        );
+        break;
+      case 'warning':
+        this.line(`warning: ${event.message}`);
+        break;
+    }
+  };
+
+  line(text: string): void {
+    if (this.#bars) this.#bars.log(`${text}\n`);
+    else this.#stream.write(`${text}\n`);
+  }
+
+  end(): void {
+    this.#bars?.stop();
+  }
+
+  #step(event: Extract<RunEvent, { type: 'step' }>): void {
+    if (!this.#bars) return;
+    const total = this.#job.train.localSteps ?? event.step;
+    if (!this.#first.has(event.site)) this.#first.set(event.site, event.step - 1);
+    const done = event.step - (this.#first.get(event.site) as number);
+    let bar = this.#bySite.get(event.site);
+    const width = Math.max(...siteNames(this.#job).map((site) => site.length));
+    if (!bar) {
+      bar = this.#bars.create(total, 0, { site: event.site.padEnd(width), loss: '' });
+      this.#bySite.set(event.site, bar);
+    }
+    bar.setTotal(Math.max(total, done));
+    bar.update(done, { site: event.site.padEnd(width), loss: formatLoss(event.loss) });
+  }
+}

@@ -1,0 +1,109 @@
+// A server process: the rounds of a run over TCP, recorded in the run folder.
+import { join } from 'node:path';
+import type { FedStreamError } from '../core/errors.js';
+import { policyLabel } from '../filter/policy.js';
+import type { RunEvent } from '../runtime/events.js';
+import { openGlobalModel } from '../runtime/global-models.js';
+import { type Job, siteNames } from '../runtime/job.js';
+import { readJournal } from '../runtime/journal.js';
+import type { RoundsResult } from '../runtime/rounds.js';
+import { openRunRecord, type RunRecord } from '../runtime/run-record.js';
+import { runServer } from '../runtime/server.js';
+import { elementCount } from '../tensor/dtype.js';
+import type { Trainer } from '../trainer/trainer.js';
+import { nodeCodecs } from './codecs.js';
+import { readDataFile } from './data-files.js';
+import { fileLogger } from './log-file.js';
+import { makeTrainer } from './make-trainer.js';
+import { processMemory } from './memory.js';
+import { nodeFolder } from './node-folder.js';
+import { validationPath } from './prepare-run.js';
+import { readModelTexts, writeModelFolder } from './run-files.js';
+import { tcp } from './tcp.js';
+
+export interface RunServerOptions {
+  readonly runPath: string;
+  readonly job: Job;
+  readonly url: string;
+  readonly threads?: number;
+  readonly signal: AbortSignal;
+  onListening(url: string): void;
+  onEvent(event: RunEvent): void;
+}
+
+const MEMORY_MS = 1_000;
+
+/** Prepares nothing: `runPath` holds a prepared run, or one that was stopped. */
+export async function runServerProcess(options: RunServerOptions): Promise<RoundsResult> {
+  const { runPath, job, url, signal } = options;
+  const run = nodeFolder(runPath);
+  const record = await openRunRecord(run);
+  const log = fileLogger(join(runPath, 'logs', 'server.log'), { name: 'server' });
+  const emit = (event: RunEvent): void => {
+    record.emit(event);
+    options.onEvent(event);
+  };
+  const memory = setInterval(() => emit({ type: 'memory', process: 'server', ...processMemory() }), MEMORY_MS);
+  let evaluator: Trainer | undefined;
+  try {
+    await announce(options, record, emit);
+    const files = await readModelTexts(runPath);
+    const validation = (await run.sizeBytes('data/validation.jsonl')) === undefined ? [] : await readDataFile(validationPath(runPath));
+    if (validation.length > 0) evaluator = await makeTrainer({ job, files, training: [], validation, threads: options.threads, log });
+    const onListening = (at: string): void => {
+      log.info({ url: at }, 'listening');
+      options.onListening(at);
+    };
+    const result = await runServer({
+      job,
+      run,
+      files,
+      codecs: nodeCodecs(),
+      driver: tcp(),
+      url,
+      evaluator,
+      emit,
+      log,
+      signal,
+      onListening,
+    });
+    await writeModelFolder(runPath, 'model', result.lastRound);
+    if (result.bestRound !== result.lastRound) await writeModelFolder(runPath, 'best-model', result.bestRound);
+    emit({ type: 'memory', process: 'server', ...processMemory() });
+    emit({ type: 'run-finished', reason: result.reason });
+    return result;
+  } catch (error) {
+    const { code, message } = error as FedStreamError;
+    log.error({ code }, message);
+    emit({ type: 'warning', message: `the run stopped: ${message}` });
+    throw error;
+  } finally {
+    clearInterval(memory);
+    await evaluator?.close();
+    await record.flush();
+    await record.close();
+    log.close();
+  }
+}
+
+/** Only a run's first session says that it started; a later one goes on. */
+async function announce({ runPath, job }: RunServerOptions, record: RunRecord, emit: (event: RunEvent) => void): Promise<void> {
+  if (record.summary().startedAt !== null) return;
+  const run = nodeFolder(runPath);
+  const round = (await readJournal(run)).at(-1)?.round ?? 0;
+  const model = await openGlobalModel(run, round);
+  const parameters = model.manifest.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  await model.close?.();
+  emit({
+    type: 'run-started',
+    run: job.name ?? runPath.split('/').at(-1) ?? 'run',
+    codec: policyLabel(job.quantize),
+    streaming: job.streaming,
+    sites: siteNames(job),
+    rounds: job.rounds,
+    seed: job.seed,
+    startedAt: new Date().toISOString(),
+    selection: job.selection,
+    parameters,
+  });
+}
