@@ -33,7 +33,7 @@ test('other names and shapes are named', async () => {
 });
 
 test('a NaN shows', async () => {
-  const [row] = await compared([f32('x', 1, 2)], [f32('x', 1, Number.NaN)]);
+  const [row] = await compared([f32('x', 1, 2, 3)], [f32('x', 1, Number.NaN, 4)]);
   expect(row?.mse).toBeNaN();
   expect(row?.maxError).toBeNaN();
 });

@@ -93,7 +93,7 @@ function withErrors(sums: ErrorSums, a: ArrayLike<number>, b: ArrayLike<number>)
     const error = Math.abs((b[i] as number) - value);
     squaredError += error * error;
     squaredValue += value * value;
-    if (!(error <= maxError)) maxError = error;
+    if (error > maxError || Number.isNaN(error)) maxError = error; // a NaN stays
   }
   return { elements: sums.elements, squaredError, squaredValue, maxError };
 }

@@ -1,0 +1,101 @@
+// The codec pool: the same bytes from any number of threads, in order, and errors that name the tensor.
+import { expect, test } from 'vitest';
+import { CODEC_NAMES, parseCodecName } from '../../src/codec/codec-name.js';
+import type { CodecPool } from '../../src/codec/codec-pool.js';
+import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
+import { decodeModel, encodeModel } from '../../src/codec/quantize.js';
+import { nodeCodecPool } from '../../src/node/codec-pool.js';
+import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
+import type { ChunkRange, StateDict } from '../../src/tensor/state-dict.js';
+import { narrowInto } from '../../src/tensor/widen.js';
+
+const NAMES = Object.keys(CODEC_NAMES).filter((name) => name !== 'fp32');
+
+function model(length = 100_003): StateDict {
+  const weights = Float32Array.from({ length }, (_, i) => Math.sin(i * i) / 10);
+  return memoryStateDict(
+    [
+      { name: 'a', dtype: 'F32', shape: [length], data: weights },
+      { name: 'steps', dtype: 'I64', shape: [3], data: BigInt64Array.of(1n, 2n, 3n) },
+      { name: 'b', dtype: 'F16', shape: [20_000], data: narrowInto('F16', weights.subarray(0, 20_000), new Uint8Array(40_000)) },
+    ],
+    { chunkElements: 16_384 },
+  );
+}
+
+async function chunksOf(dict: StateDict, range?: ChunkRange): Promise<string[]> {
+  const chunks: string[] = [];
+  for await (const { tensor, index, bytes } of dict.chunks(range))
+    chunks.push(`${tensor.name} ${index} ${Buffer.from(bytes).toString('base64')}`);
+  return chunks;
+}
+
+async function withPool(threads: number, work: (pool: CodecPool) => Promise<void>): Promise<void> {
+  const pool = nodeCodecPool({ threads });
+  try {
+    await work(pool);
+  } finally {
+    await pool.close();
+  }
+}
+
+const encodingFor = (name: string) => (tensor: { dtype: string }) => (tensor.dtype === 'I64' ? { codec: 'raw' } : parseCodecName(name));
+
+test.each([1, 2, 3])('%i threads give the bytes of the reference, in order', async (threads) => {
+  await withPool(threads, async (pool) => {
+    for (const name of NAMES) {
+      const reference = encodeModel(model(), encodingFor(name), referenceCodecs);
+      const pooled = encodeModel(model(), encodingFor(name), pool.codecs, undefined, pool);
+      const expected = await chunksOf(reference);
+      expect(await chunksOf(pooled)).toEqual(expected);
+      expect(await chunksOf(pooled, { first: 2, end: 9 })).toEqual(expected.slice(2, 9));
+      expect(await chunksOf(decodeModel(pooled, pool.codecs, pool))).toEqual(await chunksOf(decodeModel(reference, referenceCodecs)));
+    }
+  });
+});
+
+test('sums are those of the reference', async () => {
+  await withPool(2, async (pool) => {
+    const codec = codecOf(referenceCodecs, parseCodecName('nf4'));
+    const from = Float32Array.from({ length: 5001 }, (_, i) => Math.cos(i));
+    const coded = pool.memory.borrow(codec.encodedBytes(5001));
+    codec.encode(from, coded);
+    const bytes = pool.memory.borrow(5001 * 4);
+    const sums = new Float32Array(bytes.buffer, bytes.byteOffset, 5001);
+    sums.set(from);
+    codec.accumulate(coded, 0.25, from);
+    await pool.accumulate(codec.encoding, coded, 0.25, sums);
+    expect(Buffer.from(bytes).equals(Buffer.from(from.buffer))).toBe(true);
+  });
+});
+
+test('a value that is no number is named, and the pool works on', async () => {
+  await withPool(2, async (pool) => {
+    const data = new Float32Array(90_000);
+    data[50_001] = Number.NaN;
+    const bad = memoryStateDict([{ name: 'w', dtype: 'F32', shape: [90_000], data }], { chunkElements: 16_384 });
+    const coded = encodeModel(bad, encodingFor('nf4'), pool.codecs, undefined, pool);
+    await expect(chunksOf(coded)).rejects.toThrow('tensor w has NaN at element 50001');
+    expect(await chunksOf(encodeModel(model(), encodingFor('nf4'), pool.codecs, undefined, pool))).toHaveLength(10);
+  });
+});
+
+test('a reader that stops early leaves no buffer lent', async () => {
+  await withPool(2, async (pool) => {
+    const before = pool.memory.borrow(1).byteOffset;
+    for await (const chunk of encodeModel(model(), encodingFor('bf16'), pool.codecs, undefined, pool).chunks()) {
+      expect(chunk.index).toBe(0);
+      break;
+    }
+    expect(pool.memory.borrow(1).byteOffset).toBe(before + 65_536);
+  });
+});
+
+test('a buffer from elsewhere, and work for a closed pool, are refused', async () => {
+  const pool = nodeCodecPool({ threads: 1 });
+  const outside = { dtype: 'F32' as const, bytes: new Uint8Array(64) };
+  await expect(pool.encode(parseCodecName('bf16'), outside, 16, pool.memory.borrow(32))).rejects.toThrow(/not borrowed/);
+  await pool.close();
+  const inside = { dtype: 'F32' as const, bytes: pool.memory.borrow(64) };
+  await expect(pool.encode(parseCodecName('bf16'), inside, 16, pool.memory.borrow(32))).rejects.toThrow(/closed/);
+});
