@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { FedStreamError } from '../../core/errors.js';
+import type { LogFields } from '../../core/log.js';
 import { nodeCodecs } from '../../node/codecs.js';
 import { readDataFile } from '../../node/data-files.js';
 import { fileLogger } from '../../node/log-file.js';
