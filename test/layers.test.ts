@@ -181,9 +181,7 @@ describe('TypeScript projects', () => {
   }
   const root = join(src, '..');
   const load = (path: string): Project => JSON.parse(readFileSync(path, 'utf8')) as Project;
-  const layers = readdirSync(src, { withFileTypes: true }).flatMap((entry) =>
-    entry.isDirectory() && entry.name !== 'testing' ? [entry.name] : [],
-  );
+  const layers = readdirSync(src, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
   const referencesOf = (folder: string): string[] => {
     const { references = [] } = load(join(folder, 'tsconfig.json'));
     return references.map(({ path }) => relative(root, join(folder, path)).replaceAll('\\', '/'));
