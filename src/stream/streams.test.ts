@@ -4,12 +4,10 @@ import { expect, test } from 'vitest';
 import { FedStreamError } from '../core/errors.js';
 import type { Connection } from '../driver/driver.js';
 import { connectionPair } from '../driver/memory.js';
-import { pack } from '../frame/pack.js';
 import { Session } from '../frame/session.js';
-import { createChecksum, createDigest } from './digest.js';
+import { createDigest } from './digest.js';
 import type { AcceptOptions, IncomingStream } from './incoming-stream.js';
 import { type ByteSource, memorySource } from './source.js';
-import { encodeDataHeader } from './stream-frames.js';
 import { Streams } from './streams.js';
 
 const MIB = 1024 * 1024;
@@ -371,108 +369,4 @@ test('control arrives among chunks, not behind them', async () => {
   expect(receivedAtControl - sentAtControl).toBeLessThanOrEqual(8);
   expect(received).toBe(40);
   await session.close();
-});
-
-/** A far side that breaks the rules by hand, and an honest receiver. */
-async function dishonest(): Promise<{ raw: Session; opened(): Promise<IncomingStream>; refusal: Promise<string>; alive(): Promise<void> }> {
-  const [near, farEnd] = connectionPair('memory://dishonest');
-  const raw = new Session(near, { name: 'liar' });
-  const honest = new Session(farEnd, { name: 'receiver' });
-  const refusal = new Promise<string>((resolve) => raw.handle('refuse', (frame) => resolve(Buffer.from(frame.header).toString('latin1'))));
-  for (const type of ['accept', 'credit', 'retry', 'done'] as const) raw.handle(type, () => {});
-  const ready: ((stream: IncomingStream) => void)[] = [];
-  new Streams(honest, (stream) => ready.shift()?.(stream));
-  await Promise.all([raw.start(), honest.start()]);
-  const opened = (): Promise<IncomingStream> => new Promise((resolve) => ready.push(resolve));
-  const alive = async (): Promise<void> => {
-    const stream = opened();
-    await raw.control('open', 99, pack({ meta: null, totalBytes: 0 }));
-    const reading = readAll(await stream);
-    await raw.control('end', 99, pack({ totalBytes: 0, digest: await digestOf(new Uint8Array(0)) }));
-    same(await reading, new Uint8Array(0));
-    await raw.close();
-  };
-  return { raw, opened, refusal, alive };
-}
-
-const chunk = async (offset: number, bytes: Uint8Array): Promise<[Uint8Array, Uint8Array]> => [
-  encodeDataHeader(offset, (await createChecksum()).of(bytes)),
-  bytes,
-];
-
-test('a sender beyond its credit is refused, and memory is not its to take', async () => {
-  const { raw, opened, refusal, alive } = await dishonest();
-  const next = opened();
-  await raw.control('open', 1, pack({ meta: null }));
-  const stream = await next;
-  const reader = stream.read({ windowBytes: 2 * MIB });
-  const first = reader.next();
-  await settled();
-  for (let i = 0; i < 4; i++) await raw.bulk('data', 1, ...(await chunk(i * MIB, someBytes(MIB))));
-  await expect(first.then(() => reader.next())).rejects.toMatchObject({
-    code: 'bad-frame',
-    message: expect.stringContaining('was granted'),
-  });
-  expect(await refusal).toContain('granted');
-  await alive();
-});
-
-test('chunks of a byte do not cost their receiver more than a window', async () => {
-  const { raw, opened, refusal, alive } = await dishonest();
-  const next = opened();
-  await raw.control('open', 1, pack({ meta: null }));
-  const reader = (await next).read();
-  const first = reader.next();
-  await settled();
-  const checksum = await createChecksum();
-  for (let i = 0; i < 5_000; i++) await raw.bulk('data', 1, encodeDataHeader(i, checksum.of(Uint8Array.of(i))), Uint8Array.of(i));
-  expect(await refusal).toContain('so small');
-  await first.catch(() => {});
-  await alive();
-});
-
-test('data before an accept, behind an end, or without a byte is refused', async () => {
-  const { raw, opened, refusal, alive } = await dishonest();
-  const next = opened();
-  await raw.control('open', 1, pack({ meta: null }));
-  await next;
-  await raw.bulk('data', 1, ...(await chunk(0, Uint8Array.of(1))));
-  expect(await refusal).toContain('before the stream was accepted');
-  await alive();
-  for (const payloads of [[new Uint8Array(0)], [Uint8Array.of(1)]]) {
-    const other = await dishonest();
-    const stream = other.opened();
-    await other.raw.control('open', 1, pack({ meta: null }));
-    const reading = (await stream)
-      .read()
-      .next()
-      .catch(() => {});
-    await settled();
-    if (payloads[0]?.length === 1) await other.raw.control('end', 1, pack({ totalBytes: 0, digest: '0'.repeat(32) }));
-    await other.raw.bulk('data', 1, ...(await chunk(0, payloads[0] as Uint8Array)));
-    await reading;
-    if (payloads[0]?.length === 0) expect(await other.refusal).toContain('without a byte');
-    await other.alive();
-  }
-});
-
-test.each([
-  ['a retry of what was never sent', 'retry', { offset: 1 }],
-  ['an end from the receiver', 'done', undefined],
-  ['a second accept', 'accept', { offset: 0, limit: 5 }],
-  ['an accept from beyond the end', 'accept', { offset: 50, limit: 60 }],
-  ['an accept from the middle of what has no digest', 'accept', { offset: 5, limit: 60 }],
-] as const)('%s ends the session of who broke the rule', async (what, type, header) => {
-  const [near, farEnd] = connectionPair('memory://rules');
-  const session = new Session(near, { name: 'sender' });
-  const raw = new Session(farEnd, { name: 'liar' });
-  const streams = new Streams(session, () => {});
-  raw.handle('open', (frame) => {
-    if (what === 'a second accept') void raw.control('accept', frame.stream, pack({ offset: 0, limit: 0 }));
-    void raw.control(type, frame.stream, header && pack(header));
-  });
-  for (const other of ['data', 'end', 'reset'] as const) raw.handle(other, () => {});
-  await Promise.all([session.start(), raw.start()]);
-  await expect(streams.send(null, memorySource(someBytes(20)))).rejects.toMatchObject({ code: 'bad-frame' });
-  await expect(session.closed).resolves.toMatchObject({ code: 'bad-frame' });
 });
