@@ -35,12 +35,15 @@ export const policySchema = z.union([
 
 export type Policy = z.output<typeof policySchema>;
 
+/**
+ * Tensors with fewer elements stay as they are where a job gives only a codec's name: norms and biases. They are a thousandth of a
+ * model's bytes, and values close to their block's largest, as norm weights are, come out of a 4-bit code far from what they were.
+ */
+export const SMALL_TENSOR_ELEMENTS = 1024;
+
 /** The encoding of each tensor; a dtype that no codec may quantize stays as it is. */
 export function encodingByPolicy(policy: Policy): (tensor: TensorEntry) => Encoding {
-  if (typeof policy === 'string') {
-    const encoding = parseCodecName(policy);
-    return (tensor) => (DTYPES[tensor.dtype].quantizable ? encoding : RAW);
-  }
+  if (typeof policy === 'string') return encodingByPolicy({ default: policy, names: {}, dtypes: {}, minElements: SMALL_TENSOR_ELEMENTS });
   const names = Object.entries(policy.names).map(([pattern, codec]) => ({
     test: picomatch(pattern, { dot: true }),
     encoding: parseCodecName(codec),

@@ -6,8 +6,8 @@ import { parseData } from '../trainer/data/parse-data.js';
 import type { Sample } from '../trainer/data/sample.js';
 import { ioError } from './io-error.js';
 
-/** A line of a JSONL file, or a whole array on one line. */
-const MAX_LINE_CHARACTERS = 256 * 1024 * 1024;
+/** A line of a JSONL file, or a whole array on one line: within what a string can hold. */
+const MAX_LINE_BYTES = 256 * 1024 * 1024;
 
 /** Reads a file of samples; `not-found`, or `bad-data` that names file and line. */
 export async function readDataFile(path: string): Promise<Sample[]> {
@@ -34,24 +34,45 @@ function checkFile(path: string): void {
   if (!found.isFile()) throw new FedStreamError('bad-data', `${path} is not a file`);
 }
 
+const LINE_FEED = 0x0a;
+
+/** Lines without their ends. Cut as bytes, so that a line that is not UTF-8 can be named, and a long one is put together once. */
 async function* readLines(path: string): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let rest = '';
-  let line = 1;
+  let pieces: Uint8Array[] = [];
+  let lengthBytes = 0;
+  let number = 1;
+  const take = (piece: Uint8Array): void => {
+    lengthBytes += piece.length;
+    if (lengthBytes > MAX_LINE_BYTES) throw new FedStreamError('limit', `${path} line ${number} is longer than ${MAX_LINE_BYTES} bytes`);
+    pieces.push(piece);
+  };
+  const line = (): string => {
+    const text = decodeLine(Buffer.concat(pieces), `${path} line ${number++}`);
+    pieces = [];
+    lengthBytes = 0;
+    return text;
+  };
   try {
-    for await (const bytes of createReadStream(path)) {
-      const lines = (rest + decoder.decode(bytes as Uint8Array, { stream: true })).split('\n');
-      rest = lines.pop() as string;
-      if (rest.length > MAX_LINE_CHARACTERS)
-        throw new FedStreamError('limit', `${path} line ${line + lines.length} is longer than ${MAX_LINE_CHARACTERS} characters`);
-      line += lines.length;
-      yield* lines;
+    for await (const bytes of createReadStream(path) as AsyncIterable<Uint8Array>) {
+      let from = 0;
+      for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, from)) {
+        take(bytes.subarray(from, end));
+        from = end + 1;
+        yield line();
+      }
+      take(bytes.subarray(from));
     }
-    rest += decoder.decode();
   } catch (cause) {
     if (cause instanceof FedStreamError) throw cause;
-    if (cause instanceof TypeError) throw new FedStreamError('bad-data', `${path} line ${line} is not UTF-8 text`, { cause });
     throw ioError(cause, 'read', path);
   }
-  if (rest !== '') yield rest;
+  if (lengthBytes > 0) yield line();
+}
+
+function decodeLine(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new FedStreamError('bad-data', `${where} is not UTF-8 text`, { cause });
+  }
 }

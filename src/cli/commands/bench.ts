@@ -13,11 +13,9 @@ import { byteProgress, watched } from '../byte-progress.js';
 import { wholeNumber } from '../options.js';
 
 export function benchCommand(): Command {
-  return new Command('bench')
-    .description('Measure this machine: kernels, sizes.')
-    .addCommand(codecsCommand())
-    .addCommand(sizesCommand())
-    .addCommand(makeModelCommand());
+  const bench = new Command('bench').description('Measure this machine: kernels, sizes.');
+  for (const command of [codecsCommand(), sizesCommand(), makeModelCommand()]) bench.addCommand(command.exitOverride());
+  return bench;
 }
 
 function codecsCommand(): Command {

@@ -8,11 +8,10 @@ import { nodeCodecs } from '../../node/codecs.js';
 import { nodeFolder } from '../../node/node-folder.js';
 import { readRunRecord } from '../../runtime/run-record.js';
 import { elementCount } from '../../tensor/dtype.js';
-import { openModel } from '../../tensor/model-folder.js';
-import { openSafetensors } from '../../tensor/safetensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 import { openSpool } from '../../transfer/spool.js';
 import { summaryLines } from '../finish-run.js';
+import { openModelPath } from '../model-path.js';
 import { formatCount } from '../report/format.js';
 
 const HELP = `
@@ -36,7 +35,7 @@ async function inspect(path: string, { json }: { json?: boolean }): Promise<void
   if (!found) throw new FedStreamError('not-found', `there is no file or folder ${path}`);
   const full = resolve(path);
   if (found.isDirectory() && existsSync(join(full, 'events.jsonl'))) return inspectRun(full, json);
-  const model = await open(full, found.isDirectory());
+  const model = await open(full);
   try {
     if (json) process.stdout.write(`${JSON.stringify(describe(model), null, 2)}\n`);
     else process.stdout.write(table(model));
@@ -51,11 +50,9 @@ async function inspectRun(path: string, json: boolean | undefined): Promise<void
   else process.stdout.write(`run ${summary.run}: ${summary.reason ?? 'not finished'}\n${summaryLines(summary, path).join('\n')}\n`);
 }
 
-function open(path: string, isFolder: boolean): Promise<StateDict> {
-  if (isFolder) return openModel(nodeFolder(path, { followLinks: true }));
-  const folder = nodeFolder(dirname(path), { followLinks: true });
-  if (path.endsWith('.spool')) return openSpool(folder, basename(path), nodeCodecs());
-  return openSafetensors(folder, basename(path));
+function open(path: string): Promise<StateDict> {
+  if (path.endsWith('.spool')) return openSpool(nodeFolder(dirname(path), { followLinks: true }), basename(path), nodeCodecs());
+  return openModelPath(path, nodeCodecs());
 }
 
 function describe({ manifest }: StateDict) {

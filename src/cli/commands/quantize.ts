@@ -1,8 +1,7 @@
 // `fedstream quantize` and `fedstream dequantize`: whole model files, coded and decoded as a stream.
-import { statSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { writeBitsandbytesModel } from '../../codec/bitsandbytes-file.js';
-import { CODEC_NAMES } from '../../codec/codec-name.js';
+import { CODEC_NAMES, parseCodecName } from '../../codec/codec-name.js';
 import { isCoded, writeCodedModel } from '../../codec/coded-file.js';
 import { decodeModel, encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
@@ -14,7 +13,8 @@ import { type Encoding, type Manifest, RAW, type TensorEntry } from '../../tenso
 import { MODEL_FILE, writeModel } from '../../tensor/model-folder.js';
 import { writeSafetensors } from '../../tensor/safetensors.js';
 import { byteProgress, watched } from '../byte-progress.js';
-import { modelTarget, openModelPath } from '../model-path.js';
+import { copyCompanions } from '../copy-companions.js';
+import { isFolder, modelTarget, openModelPath } from '../model-path.js';
 import { wholeNumber } from '../options.js';
 
 interface QuantizeOptions {
@@ -85,11 +85,26 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
       if (options.layout === 'bitsandbytes') await writeBitsandbytesModel(folder, name, coded);
       else await writeCodedModel(folder, name, coded, codecs);
     });
+    if (isFolder(from) && !to.endsWith('.safetensors')) copyCompanions(from, to, transformersConfig(options));
     if (saturated > 0) process.stderr.write(`${saturated} values beyond the range of fp16 were saturated\n`);
   } finally {
     await source.close?.();
     await pool.close();
   }
+}
+
+/** What transformers needs to know of a bitsandbytes model; our own layout says it in the file itself. */
+function transformersConfig({ codec, layout }: QuantizeOptions) {
+  if (layout !== 'bitsandbytes') return undefined;
+  const { codec: type, nested = false } = parseCodecName(codec);
+  return {
+    quant_method: 'bitsandbytes',
+    load_in_4bit: true,
+    bnb_4bit_quant_type: type,
+    bnb_4bit_use_double_quant: nested,
+    bnb_4bit_quant_storage: 'uint8',
+    bnb_4bit_compute_dtype: 'float32',
+  };
 }
 
 /** An empty tensor has nothing to code. transformers keeps embeddings, norms and the head as they are, and reads nothing else. */
@@ -100,7 +115,7 @@ function keepsItself({ name, shape }: TensorEntry, layout: QuantizeOptions['layo
 
 function policyOf({ codec, rule, minElements }: QuantizeOptions): Policy {
   const names = Object.fromEntries(rule.map(parseRule));
-  const parsed = policySchema.safeParse(rule.length === 0 && minElements === 0 ? codec : { default: codec, names, minElements });
+  const parsed = policySchema.safeParse({ default: codec, names, minElements });
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues.flatMap((one) => (one.code === 'invalid_union' ? one.errors.flat() : [one]));
   const custom = issue.find((one) => one.code === 'custom') ?? issue[0];
@@ -125,6 +140,7 @@ async function dequantizeFile(from: string, to: string, options: { json?: boolea
       if (name === MODEL_FILE && !to.endsWith('.safetensors')) await writeModel(folder, decoded);
       else await writeSafetensors(folder, name, decoded);
     });
+    if (isFolder(from) && !to.endsWith('.safetensors')) copyCompanions(from, to, undefined);
   } finally {
     await source.close?.();
     await pool.close();
@@ -148,14 +164,23 @@ async function reported(
     progress.stop();
   }
   const seconds = (performance.now() - start) / 1000;
-  const { folder, name } = modelTarget(to);
-  const outBytes = (await folder.sizeBytes(name)) ?? statSync(to).size;
+  const outBytes = await writtenBytes(to);
   const peakRssBytes = process.resourceUsage().maxRSS * 1024;
   if (json)
     process.stdout.write(
       `${JSON.stringify({ from, to, tensors: manifest.tensors.length, modelBytes, outBytes, seconds, peakRssBytes })}\n`,
     );
   else process.stdout.write(`${from} → ${to}: ${mb(modelBytes)} MB of weights, file of ${mb(outBytes)} MB, in ${seconds.toFixed(1)} s\n`);
+}
+
+/** Of the file, or of the shards. */
+async function writtenBytes(to: string): Promise<number> {
+  const { folder, name } = modelTarget(to);
+  const single = await folder.sizeBytes(name);
+  if (single !== undefined) return single;
+  let bytes = 0;
+  for (const shard of await folder.list()) if (shard.endsWith('.safetensors')) bytes += (await folder.sizeBytes(shard)) ?? 0;
+  return bytes;
 }
 
 function mb(bytes: number): string {

@@ -1,0 +1,92 @@
+// Runs the built command as a user does: a process, its output, its exit code.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Summary } from '../../src/runtime/summary-schema.js';
+
+const BIN = fileURLToPath(new URL('../../bin/fedstream.mjs', import.meta.url));
+
+export interface Ended {
+  readonly code: number | string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Started {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** Resolves once standard error holds the text; rejects where the process ends without it. */
+  until(text: string): Promise<void>;
+}
+
+/** Not awaited: for what is done to a command while it runs. */
+export function start(args: readonly string[], cwd: string): Started {
+  const child = spawn(process.execPath, [BIN, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  let changed: () => void = () => {};
+  child.stdout.on('data', (bytes) => {
+    stdout += bytes;
+  });
+  child.stderr.on('data', (bytes) => {
+    stderr += bytes;
+    changed();
+  });
+  const ended = new Promise<Ended>((resolve) => {
+    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 'unknown', stdout, stderr }));
+  });
+  const until = (text: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      changed = () => {
+        if (stderr.includes(text)) resolve();
+      };
+      changed();
+      void ended.then(({ stderr: all }) => reject(new Error(`it ended without "${text}":\n${all}`)));
+    });
+  return { child, ended, until };
+}
+
+export function run(args: readonly string[], cwd: string): Promise<Ended> {
+  return start(args, cwd).ended;
+}
+
+/** A folder of its own for one test. */
+export function workFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'fedstream-e2e-'));
+}
+
+/** A job that ends in seconds: a model of a few thousand parameters, two sites, two rounds. */
+export const SMALL_JOB = {
+  rounds: 2,
+  sites: 2,
+  idleMs: 3_000,
+  model: { hiddenSize: 32, layers: 1, heads: 2, kvHeads: 1, ffnSize: 48, vocabularySize: 300 },
+  data: { generated: 300 },
+  validationSamples: 30,
+  train: { localSteps: 4, batchSize: 8, maxTokens: 48, learningRate: 0.01, warmupSteps: 2 },
+};
+
+/** Writes a job file; what is given replaces the small job's fields. */
+export function jobFile(folder: string, fields: Record<string, unknown> = {}): string {
+  const path = join(folder, 'job.json');
+  writeFileSync(path, JSON.stringify({ ...SMALL_JOB, ...fields }));
+  return path;
+}
+
+export function summaryOf(folder: string, name: string): Summary {
+  return JSON.parse(readFileSync(join(folder, 'runs', name, 'summary.json'), 'utf8')) as Summary;
+}
+
+export function modelOf(folder: string, name: string): Buffer {
+  return readFileSync(join(folder, 'runs', name, 'model', 'model.safetensors'));
+}
+
+/** Losses by step, as they stand in metrics.jsonl, of one site or of all. */
+export function lossesOf(folder: string, name: string): number[] {
+  const lines = readFileSync(join(folder, 'runs', name, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n');
+  return lines.map((line) => (JSON.parse(line) as { loss: number }).loss);
+}
