@@ -1,5 +1,5 @@
 // Instruction data on disk: read line by line, written as JSON lines.
-import { createReadStream, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdirSync, type Stats, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FedStreamError } from '../core/errors.js';
 import { parseData } from '../trainer/data/parse-data.js';
@@ -29,9 +29,14 @@ export function writeDataFile(path: string, samples: readonly Sample[]): void {
 }
 
 function checkFile(path: string): void {
-  const found = statSync(path, { throwIfNoEntry: false });
+  let found: Stats | undefined;
+  try {
+    found = statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw ioError(cause, 'read', path);
+  }
   if (!found) throw new FedStreamError('not-found', `there is no data file ${path}; check --data or the job's data field`);
-  if (!found.isFile()) throw new FedStreamError('bad-data', `${path} is not a file`);
+  if (!found.isFile()) throw new FedStreamError('bad-data', `${path} is not a file; give a JSON or JSONL file`);
 }
 
 const LINE_FEED = 0x0a;
@@ -69,9 +74,11 @@ async function* readLines(path: string): AsyncGenerator<string> {
   if (lengthBytes > 0) yield line();
 }
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 function decodeLine(bytes: Uint8Array, where: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return UTF8.decode(bytes);
   } catch (cause) {
     throw new FedStreamError('bad-data', `${where} is not UTF-8 text`, { cause });
   }

@@ -11,12 +11,14 @@ export interface Sample {
 const text = z.string();
 const category = z.string().min(1).optional().nullable();
 const message = z.object({ role: z.string(), content: text });
+const messages = z
+  .array(message)
+  .min(2)
+  .refine((all) => all.some(({ role }) => role === 'assistant'), 'there is no message of the assistant, so no answer to learn');
 
 /** How each shape is told from the others: the field that only it has, and what it becomes. */
 const SHAPES: readonly { readonly field: string; parse(value: unknown): Sample | z.ZodError }[] = [
-  shape('messages', z.object({ messages: z.array(message).min(2), category }), ({ messages, category }) =>
-    fromMessages(messages, category),
-  ),
+  shape('messages', z.object({ messages, category }), ({ messages, category }) => fromMessages(messages, category)),
   shape('completion', z.object({ prompt: text, completion: text, category }), ({ prompt, completion, category }) =>
     sample([prompt], completion, category),
   ),
@@ -67,7 +69,7 @@ function shape<T>(field: string, schema: z.ZodType<T>, toSample: (value: T) => S
 /** The last answer of the assistant is what is learnt; all before it is the prompt. */
 function fromMessages(messages: readonly { role: string; content: string }[], category: string | null | undefined): Sample {
   const last = messages.findLastIndex(({ role }) => role === 'assistant');
-  const before = messages.slice(0, Math.max(last, 0));
+  const before = messages.slice(0, last);
   const prompt = before.length === 1 ? (before[0]?.content ?? '') : before.map(({ role, content }) => `${role}: ${content}`).join('\n');
   return sample([prompt], messages[last]?.content ?? '', category);
 }
