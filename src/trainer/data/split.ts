@@ -28,40 +28,57 @@ function byCategory(samples: readonly Sample[], sites: readonly string[], parts:
   if (groups.has(undefined))
     throw new FedStreamError('bad-data', 'the split by category needs a "category" in every sample; use "iid" or {"dirichlet": alpha}');
   const names = [...groups.keys()].sort();
-  for (const [index, name] of names.entries()) parts.get(sites[index % sites.length] as string)?.push(...(groups.get(name) ?? []));
+  for (const [index, name] of names.entries()) {
+    const part = parts.get(sites[index % sites.length] as string);
+    for (const sample of groups.get(name) ?? []) part?.push(sample);
+  }
 }
 
 /** Hsu et al. 2019: the shares of each category are drawn from Dirichlet(α); without categories, of each quarter by the answer's length. */
 function dirichlet(samples: readonly Sample[], sites: readonly string[], alpha: number, parts: Map<string, Sample[]>, seed: number): void {
-  const lengths = samples.map((sample) => sample.answer.length).sort((a, b) => a - b);
-  const quarter = (sample: Sample): string =>
-    `length ${Math.floor((4 * lengths.findIndex((length) => length >= sample.answer.length)) / lengths.length)}`;
-  const groups = grouped(samples, samples.every((sample) => sample.category) ? (sample) => sample.category : quarter);
+  const groups = grouped(samples, samples.every((sample) => sample.category) ? (sample) => sample.category : lengthQuarters(samples));
   for (const name of [...groups.keys()].sort()) {
     const random = randomStream(seed, 'dirichlet split', name as string);
     const group = shuffle([...(groups.get(name) ?? [])], random);
-    const weights = sites.map(() => gamma(alpha, random));
-    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const shares = dirichletShares(alpha, sites.length, random);
     let taken = 0;
     let reached = 0;
     for (const [index, site] of sites.entries()) {
-      reached += (weights[index] as number) / total;
+      reached += shares[index] as number;
       const end = index === sites.length - 1 ? group.length : Math.round(reached * group.length);
-      parts.get(site)?.push(...group.slice(taken, end));
-      taken = end;
+      const part = parts.get(site);
+      while (taken < end) part?.push(group[taken++] as Sample);
     }
   }
 }
 
-/** Gamma(α, 1) after Marsaglia and Tsang 2000; below 1 by the power of a uniform. */
-function gamma(alpha: number, random: Random): number {
-  if (alpha < 1) return gamma(alpha + 1, random) * Math.max(random.uniform(), 1e-300) ** (1 / alpha);
+/** Samples of one answer length stay together. */
+function lengthQuarters(samples: readonly Sample[]): (sample: Sample) => string {
+  const lengths = samples.map((sample) => sample.answer.length).sort((a, b) => a - b);
+  const quarters = new Map<number, number>();
+  for (const [index, length] of lengths.entries())
+    if (!quarters.has(length)) quarters.set(length, Math.floor((4 * index) / lengths.length));
+  return (sample) => `length ${quarters.get(sample.answer.length)}`;
+}
+
+/** From logarithms: the draws of a small α are too small for a number, and their shares are not. */
+function dirichletShares(alpha: number, count: number, random: Random): number[] {
+  const logs = Array.from({ length: count }, () => logGamma(alpha, random));
+  const largest = Math.max(...logs);
+  const weights = logs.map((log) => Math.exp(log - largest));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight) => weight / total);
+}
+
+/** The logarithm of a draw from Gamma(α, 1), after Marsaglia and Tsang 2000; below 1 by the power of a uniform. */
+function logGamma(alpha: number, random: Random): number {
+  if (alpha < 1) return logGamma(alpha + 1, random) + Math.log(1 - random.uniform()) / alpha;
   const d = alpha - 1 / 3;
   const c = 1 / Math.sqrt(9 * d);
   for (;;) {
     const x = random.normal();
     const v = (1 + c * x) ** 3;
-    if (v > 0 && Math.log(1 - random.uniform()) < 0.5 * x * x + d - d * v + d * Math.log(v)) return d * v;
+    if (v > 0 && Math.log(1 - random.uniform()) < 0.5 * x * x + d - d * v + d * Math.log(v)) return Math.log(d * v);
   }
 }
 

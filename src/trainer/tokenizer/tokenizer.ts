@@ -34,7 +34,7 @@ export function loadTokenizer(json: string, configJson: string | undefined, sour
   const user = named(SPECIAL_TOKENS.user);
   const assistant = named(SPECIAL_TOKENS.assistant);
   return {
-    vocabularySize: Math.max(...ids.values()) + 1,
+    vocabularySize: [...ids.values()].reduce((most, id) => Math.max(most, id), -1) + 1,
     endToken,
     padToken: named(config.pad_token) ?? named(SPECIAL_TOKENS.pad) ?? endToken,
     turns: user !== undefined && assistant !== undefined ? { user, assistant } : undefined,

@@ -6,7 +6,7 @@ import { BYTE_CHARACTERS, byteWord, WORD_PATTERN } from './byte-level.js';
 export const SPECIAL_TOKENS = { pad: '<|pad|>', end: '<|end|>', user: '<|user|>', assistant: '<|assistant|>' } as const;
 
 export interface TrainedBpe {
-  /** Token → id: special tokens, the 256 bytes, then one a merge. */
+  /** Token → id, without gaps: special tokens, the 256 bytes, then what the merges make. */
   readonly vocabulary: Readonly<Record<string, number>>;
   readonly merges: readonly (readonly [string, string])[];
 }
@@ -24,17 +24,18 @@ export function trainBpe(texts: Iterable<string>, vocabularySize: number): Train
       'bad-argument',
       `a vocabulary of ${vocabularySize} has no room for the ${base.length} bytes and special tokens`,
     );
-  const words = countWords(texts);
-  const pairs = new PairCounts(words);
+  const pairs = new PairCounts(countWords(texts));
   const merges: [string, string][] = [];
-  while (base.length < vocabularySize) {
+  // Two merges may lead to one token ("a" + "bc", "ab" + "c"): it keeps its first id, so that no id stands for nothing.
+  const tokens = new Set(base);
+  while (tokens.size < vocabularySize) {
     const best = pairs.best();
     if (!best) break;
     merges.push(best);
-    base.push(best[0] + best[1]);
+    tokens.add(best[0] + best[1]);
     pairs.merge(best);
   }
-  return { vocabulary: Object.fromEntries(base.map((token, id) => [token, id])), merges };
+  return { vocabulary: Object.fromEntries([...tokens].map((token, id) => [token, id])), merges };
 }
 
 function countWords(texts: Iterable<string>): Word[] {
