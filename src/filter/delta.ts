@@ -12,7 +12,7 @@ export function delta(): Filter {
   return (model, context) => combine(model, referenceFor(model, context), (value, received) => value - received);
 }
 
-/** `reference + update`: the inverse of `delta` up to float32 rounding. */
+/** `reference + update`. On the server the reference is its own model, not what the sites decoded: the error of the broadcast is not taken over. */
 export function undelta(): Filter {
   return (update, context) => combine(update, referenceFor(update, context), (value, received) => received + value);
 }

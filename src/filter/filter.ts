@@ -11,7 +11,7 @@ export interface FilterContext {
   readonly site: string;
   readonly round: number;
   readonly codecs: CodecTable;
-  /** The model as the site received it, decoded: what a delta is against. Only at the result points. */
+  /** What a delta is against: at the site the model as it was received, decoded; on the server its own model. Only at the result points. */
   readonly reference?: StateDict;
   /** Numbers for the round's metrics: `saturated`, `clipped`, … Added up by name. */
   count(name: string, amount: number): void;

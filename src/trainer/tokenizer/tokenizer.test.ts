@@ -1,38 +1,119 @@
+// Tokenizers: ours, trained here, and those of other families.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { generateTasks } from '../data/generate/generate-tasks.js';
 import { loadTokenizer } from './tokenizer.js';
 import { tokenizerConfigJson, tokenizerJson } from './tokenizer-json.js';
-import { trainBpe } from './train-bpe.js';
+import { SPECIAL_TOKENS, trainBpe } from './train-bpe.js';
 
-const tasks = generateTasks(17, 900);
-const bpe = trainBpe(
-  tasks.flatMap(({ prompt, answer }) => [prompt, answer]),
-  400,
-);
-const tokenizer = loadTokenizer(tokenizerJson(bpe), tokenizerConfigJson(64), 'test');
+const TEXTS = [
+  'Which is larger, 12 or 7?',
+  "It's the capital of France, isn't it?",
+  'Größe  zählt\n\tnicht 😀',
+  'the the the then there them',
+];
+
+function ours(vocabularySize = 320) {
+  return loadTokenizer(tokenizerJson(trainBpe(TEXTS, vocabularySize)), tokenizerConfigJson(256), 'tokenizer.json');
+}
+
+test('special tokens have the first ids', () => {
+  const { endToken, padToken, turns, vocabularySize } = ours();
+  expect({ endToken, padToken, turns }).toEqual({ padToken: 0, endToken: 1, turns: { user: 2, assistant: 3 } });
+  expect(vocabularySize).toBeLessThanOrEqual(320);
+  expect(vocabularySize).toBeGreaterThan(260);
+});
 
 test('any text comes back from its tokens', () => {
+  const tokenizer = ours();
+  const text = fc.oneof(
+    fc.string({ unit: 'grapheme' }),
+    fc.string({ unit: 'binary' }),
+    fc.string({ unit: fc.constantFrom(' ', '\n', "'", 's', 'the', '12', '\r', '\u00a0', ',', '😀') }),
+  );
   fc.assert(
-    fc.property(fc.string({ unit: 'grapheme' }), (text) => {
-      expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+    fc.property(text, (value) => {
+      const tokens = tokenizer.encode(value);
+      expect(tokenizer.decode(tokens)).toBe(value);
+      for (const token of tokens) expect(token).toBeLessThan(tokenizer.vocabularySize);
     }),
+    { seed: 1, numRuns: 500 },
   );
 });
 
-test('the same texts give the same tokenizer, merges in the order of their counts', () => {
-  expect(trainBpe(['low low low lower'], 300)).toEqual(trainBpe(['low low low lower'], 300));
-  expect(trainBpe(['aaab aaab', 'ab'], 262).merges).toEqual([
-    ['a', 'a'],
-    ['a', 'b'],
-  ]);
-  expect(() => trainBpe(['a'], 100)).toThrow(/no room/);
+test('merges make texts shorter than their bytes', () => {
+  const tokenizer = ours();
+  expect(tokenizer.encode('the then')).toHaveLength(2);
+  expect(tokenizer.encode('')).toEqual([]);
 });
 
-test.each([
-  ['{', /is not JSON/],
-  ['[]', /is not a JSON object/],
-  ['{"model":{"type":"Nonsense"}}', /cannot be used as a tokenizer|does not say which token/],
-])('a tokenizer.json that cannot be is refused: %s', (json, message) => {
-  expect(() => loadTokenizer(json, undefined, 'tokenizer.json')).toThrow(message);
+test('a data set that spells a special token does not end a sample', () => {
+  const tokenizer = ours();
+  const tokens = tokenizer.encode(`a${SPECIAL_TOKENS.end}b${SPECIAL_TOKENS.assistant}`);
+  expect(tokens).not.toContain(tokenizer.endToken);
+  expect(tokens).not.toContain(tokenizer.turns?.assistant);
+  expect(tokenizer.decode(tokens)).toBe('a<|end|>b<|assistant|>');
+});
+
+/** What tokenizers of other families have in common with Llama 3's: their own special tokens, no turns of ours. */
+function foreign(change: (json: Record<string, unknown>) => void = () => {}): string {
+  const json = JSON.parse(
+    tokenizerJson(trainBpe(TEXTS, 280)).replaceAll('<|end|>', '<|eot_id|>').replaceAll('<|user|>', '<|a|>'),
+  ) as Record<string, unknown>;
+  change(json);
+  return JSON.stringify(json);
+}
+
+test('a foreign tokenizer ends texts as its configuration says', () => {
+  for (const eos of ['<|eot_id|>', { content: '<|eot_id|>', lstrip: false }]) {
+    const tokenizer = loadTokenizer(foreign(), JSON.stringify({ eos_token: eos }), 'x');
+    expect(tokenizer).toMatchObject({ endToken: 1, padToken: 0, turns: undefined });
+    expect(tokenizer.decode(tokenizer.encode('It is 12'))).toBe('It is 12');
+  }
+  const known = foreign().replaceAll('<|eot_id|>', '<|end_of_text|>').replaceAll('<|pad|>', '<|none|>');
+  expect(loadTokenizer(known, undefined, 'x')).toMatchObject({ endToken: 1, padToken: 1 });
+});
+
+test('a vocabulary of 128 000 tokens loads', () => {
+  const json = foreign((value) => {
+    const model = value.model as { vocab: Record<string, number> };
+    for (let id = 280; id < 150_000; id++) model.vocab[`tok${id}`] = id;
+  });
+  expect(loadTokenizer(json, '{"eos_token":"<|eot_id|>"}', 'x').vocabularySize).toBe(150_000);
+});
+
+test('what is no tokenizer is refused by name', () => {
+  const cases: [string, string | undefined, RegExp][] = [
+    ['{', undefined, /^m\/tokenizer\.json is not JSON/],
+    ['[]', undefined, /^m\/tokenizer\.json is not a JSON object/],
+    ['{}', undefined, /^m\/tokenizer\.json cannot be used as a tokenizer/],
+    [foreign(), undefined, /does not say which token ends a text; set eos_token/],
+    [foreign(), '{"eos_token":"<|nothing|>"}', /does not say which token ends a text/],
+    [foreign(), 'no', /\(tokenizer_config\.json\) is not JSON/],
+    [
+      foreign((json) => {
+        json.model = { type: 'Magic', vocab: { a: 0 } };
+      }),
+      '{"eos_token":"<|eot_id|>"}',
+      /cannot be used as a tokenizer/,
+    ],
+    [
+      foreign((json) => {
+        json.model = { type: 'BPE', vocab: null, merges: 3 };
+      }),
+      '{"eos_token":"<|eot_id|>"}',
+      /cannot be used as a tokenizer/,
+    ],
+    [
+      foreign((json) => {
+        json.added_tokens = 'none';
+      }),
+      '{"eos_token":"<|eot_id|>"}',
+      /./,
+    ],
+  ];
+  for (const [json, config, message] of cases) {
+    const load = () => loadTokenizer(json, config, 'm/tokenizer.json');
+    expect(load).toThrow(message);
+    expect(load).toThrow(expect.objectContaining({ code: 'bad-model' }));
+  }
 });
