@@ -13,7 +13,6 @@ import type { TransferFigures } from '../transfer/figures.js';
 import { objectBytes } from '../transfer/object.js';
 import { type Received, receiveModel } from '../transfer/receive.js';
 import { type Prepared, prepareModel } from '../transfer/send.js';
-import { openSpool } from '../transfer/spool.js';
 import { checkFinite } from '../workflow/finite.js';
 import type { Job } from './job.js';
 

@@ -12,7 +12,7 @@ export interface Tokenizer {
   readonly padToken: number;
   /** The tokens of turns, where the tokenizer has them. */
   readonly turns?: { readonly user: number; readonly assistant: number };
-  /** Without special tokens of its own accord. */
+  /** Of text alone: no special token is added, and one that is spelt out in the text is text. */
   encode(text: string): number[];
   decode(tokens: readonly number[]): string;
 }
@@ -31,6 +31,8 @@ export function loadTokenizer(json: string, configJson: string | undefined, sour
   const endToken = named(config.eos_token) ?? KNOWN_ENDS.map(named).find((id) => id !== undefined);
   if (endToken === undefined)
     throw new FedStreamError('bad-model', `${source} does not say which token ends a text; set eos_token in tokenizer_config.json`);
+  const special = specialTokens(parsed);
+  encodePiece(tokenizer, 'a', source); // fails here rather than at the first sample
   const user = named(SPECIAL_TOKENS.user);
   const assistant = named(SPECIAL_TOKENS.assistant);
   return {
@@ -38,7 +40,7 @@ export function loadTokenizer(json: string, configJson: string | undefined, sour
     endToken,
     padToken: named(config.pad_token) ?? named(SPECIAL_TOKENS.pad) ?? endToken,
     turns: user !== undefined && assistant !== undefined ? { user, assistant } : undefined,
-    encode: (text) => (text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids),
+    encode: (text) => piecesWithout(special, text).flatMap((piece) => encodePiece(tokenizer, piece, source)),
     decode: (tokens) =>
       tokens.length === 0 ? '' : tokenizer.decode([...tokens], { skip_special_tokens: false, clean_up_tokenization_spaces: false }),
   };
@@ -60,6 +62,43 @@ function construct(json: Record<string, unknown>, config: Record<string, unknown
   } catch (cause) {
     throw new FedStreamError('bad-model', `${source} cannot be used as a tokenizer: ${(cause as Error).message}`, { cause });
   }
+}
+
+function encodePiece(tokenizer: HfTokenizer, piece: string, source: string): number[] {
+  let ids: number[] | undefined;
+  let cause: unknown;
+  try {
+    ids = tokenizer.encode(piece, { add_special_tokens: false }).ids;
+  } catch (thrown) {
+    cause = thrown;
+  }
+  if (ids?.every((id) => Number.isSafeInteger(id) && id >= 0)) return ids;
+  throw new FedStreamError(
+    'bad-model',
+    `${source} has no tokens for ${JSON.stringify(piece.slice(0, 40))}; its vocabulary is not complete`,
+    {
+      cause,
+    },
+  );
+}
+
+/** Cuts behind the first character of every special token in the text, so that none is whole in a piece. */
+function piecesWithout(special: RegExp | undefined, text: string): string[] {
+  const pieces: string[] = [];
+  let rest = text;
+  for (let found = special?.exec(rest); found; found = special?.exec(rest)) {
+    const cut = found.index + String.fromCodePoint(rest.codePointAt(found.index) as number).length;
+    pieces.push(rest.slice(0, cut));
+    rest = rest.slice(cut);
+  }
+  return rest === '' ? pieces : [...pieces, rest];
+}
+
+function specialTokens(json: Record<string, unknown>): RegExp | undefined {
+  const added: { content?: unknown; special?: unknown }[] = Array.isArray(json.added_tokens) ? json.added_tokens : [];
+  const contents = added.filter(({ content, special }) => special === true && typeof content === 'string' && content.length > 1);
+  if (contents.length === 0) return undefined;
+  return new RegExp(contents.map(({ content }) => String(content).replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|'), 'u');
 }
 
 /** Token → id, of the model's vocabulary and the added tokens. */
