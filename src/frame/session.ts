@@ -1,6 +1,7 @@
 // A session: two endpoints that know each other's name, hear each other's heart, and exchange frames (docs/spec/session.md).
 import { z } from 'zod';
 import { asFedStreamError, ERROR_CODES, FedStreamError } from '../core/errors.js';
+import { within } from '../core/within.js';
 import type { Connection } from '../driver/driver.js';
 import { decodeFrame, encodeFrame, type Frame, type FrameType } from './frame.js';
 import { FrameWriter } from './frame-writer.js';
@@ -22,6 +23,8 @@ export interface SessionOptions {
 /** Long enough for a stalled network to recover, short enough that a person does not wait in vain. */
 export const DEFAULT_IDLE_MS = 30_000;
 const MIN_IDLE_MS = 100;
+/** How long a goodbye may take to leave. */
+const BYE_MS = 500;
 /** The idle limit in ticks. */
 const SILENT_TICKS = 10;
 
@@ -106,7 +109,7 @@ export class Session {
       const flushed = this.control('bye', 0, pack({ code: reason?.code, message })).catch(() => {});
       this.#end(reason ?? new FedStreamError('closed', `the session with ${this.peer} was closed`));
       // A peer that does not read cannot keep us from closing.
-      await Promise.race([flushed, new Promise((resolve) => setTimeout(resolve, 500))]);
+      await within(flushed, BYE_MS);
     }
     await this.#connection.close();
   }

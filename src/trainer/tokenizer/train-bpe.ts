@@ -26,7 +26,7 @@ export function trainBpe(texts: Iterable<string>, vocabularySize: number): Train
     );
   const pairs = new PairCounts(countWords(texts));
   const merges: [string, string][] = [];
-  // Two merges may lead to one token ("a" + "bc", "ab" + "c"): it keeps its first id, so that no id stands for nothing.
+  // A set: should two merges lead to one token, it keeps its first id and no id stands for nothing.
   const tokens = new Set(base);
   while (tokens.size < vocabularySize) {
     const best = pairs.best();
