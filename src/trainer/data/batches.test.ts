@@ -1,50 +1,88 @@
+// Batches: which example stands where, and which tokens count.
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { Example } from '../example.js';
 import { IGNORED } from '../llama/batch.js';
-import { loadTokenizer } from '../tokenizer/tokenizer.js';
-import { tokenizerConfigJson, tokenizerJson } from '../tokenizer/tokenizer-json.js';
-import { trainBpe } from '../tokenizer/train-bpe.js';
-import { toBatch, trainingBatches } from './batches.js';
-import { encodeSamples } from './encode-sample.js';
-import { generateTasks } from './generate/generate-tasks.js';
+import { type BatchSettings, evaluationBatches, toBatch, trainingBatches } from './batches.js';
 
-const tasks = generateTasks(17, 900);
-const bpe = trainBpe(
-  tasks.flatMap(({ prompt, answer }) => [prompt, answer]),
-  400,
-);
-const tokenizer = loadTokenizer(tokenizerJson(bpe), tokenizerConfigJson(64), 'test');
+/** Example i: a prompt of two tokens and an answer that is i + 10, as often as i % 5 + 1 says. */
+const examples = (count: number): Example[] =>
+  Array.from({ length: count }, (_, i) => ({ tokens: Int32Array.from([2, 3, ...Array(1 + (i % 5)).fill(i + 10), 1]), promptTokens: 2 }));
+const settings: BatchSettings = { batchSize: 4, accumulate: 1, seed: 7, padToken: 0 };
 
-test('the loss is on the answer and its end alone', () => {
-  const { examples } = encodeSamples(tokenizer, [{ prompt: 'What is 1 plus 1?', answer: '2' }], 64);
-  const example = examples[0] as (typeof examples)[number];
-  const { tokens, targets, sequence } = toBatch(examples, tokenizer.padToken);
-  expect(sequence % 8).toBe(0);
-  const counted = [...targets].filter((target) => target !== IGNORED);
-  expect(counted).toEqual([...tokenizer.encode('2'), tokenizer.endToken]);
-  expect([...tokens.subarray(0, example.tokens.length - 1)]).toEqual([...example.tokens.subarray(0, -1)]);
+/** The examples of a step, by their number. */
+function seen(step: number, all: readonly Example[], changed: Partial<BatchSettings> = {}): number[] {
+  return trainingBatches(all, { ...settings, ...changed })
+    .at(step)
+    .flatMap(({ tokens, batch, sequence }) => Array.from({ length: batch }, (_, row) => (tokens[row * sequence + 2] as number) - 10));
+}
+
+test('every epoch sees every example once, in an order of its own, across the seams of epochs', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 40 }),
+      fc.integer({ min: 1, max: 9 }),
+      fc.integer({ min: 1, max: 3 }),
+      (count, batchSize, accumulate) => {
+        const all = examples(count);
+        const perStep = batchSize * accumulate;
+        const steps = Math.ceil((3 * count) / perStep);
+        const order = Array.from({ length: steps }, (_, i) => seen(i + 1, all, { batchSize, accumulate })).flat();
+        expect(order).toHaveLength(steps * perStep);
+        for (let epoch = 0; epoch < 3; epoch++)
+          expect(order.slice(epoch * count, (epoch + 1) * count).sort((a, b) => a - b)).toEqual([...Array(count).keys()]);
+        expect(trainingBatches(all, { ...settings, batchSize, accumulate }).stepsPerEpoch).toBe(Math.ceil(count / perStep));
+      },
+    ),
+    { seed: 1, numRuns: 50 },
+  );
+  const all = examples(40);
+  const epoch = (number: number) => Array.from({ length: 10 }, (_, i) => seen(number * 10 + i + 1, all)).flat();
+  expect(epoch(0)).not.toEqual(epoch(1));
 });
 
-test('too long prompts are skipped and too long answers cut, both counted', () => {
-  const long = 'word '.repeat(100);
-  expect(encodeSamples(tokenizer, [{ prompt: long, answer: 'a' }], 32)).toMatchObject({ examples: [], skipped: 1, truncated: 0 });
-  const cut = encodeSamples(tokenizer, [{ prompt: 'a', answer: long }], 32);
-  expect(cut).toMatchObject({ skipped: 0, truncated: 1 });
-  expect(cut.examples[0]?.tokens).toHaveLength(32);
+test('a step is a function of examples, seed and step: asked in any order, the same', () => {
+  const all = examples(30);
+  const batches = trainingBatches(all, settings);
+  const forwards = Array.from({ length: 40 }, (_, i) => batches.at(i + 1));
+  for (const step of [40, 1, 17, 8, 39, 9, 2]) {
+    expect(batches.at(step)).toEqual(forwards[step - 1]);
+    expect(trainingBatches(all, settings).at(step)).toEqual(forwards[step - 1]);
+  }
+  expect(seen(1, all, { seed: 8 })).not.toEqual(seen(1, all));
 });
 
-test('batches are a function of the step: every epoch sees every example once, and a run can begin anywhere', () => {
-  const examples = Array.from({ length: 10 }, (_, i) => ({ tokens: Int32Array.of(i, i, 1), promptTokens: 1 }));
-  const settings = { batchSize: 2, accumulate: 2, seed: 4, padToken: 0 };
-  const seen = (from: number, to: number) => {
-    const batches = trainingBatches(examples, settings);
-    return Array.from({ length: to - from }, (_, i) =>
-      batches.at(from + i).flatMap((batch) => [0, batch.sequence].map((at) => batch.tokens[at])),
-    ).flat();
-  };
-  expect(trainingBatches(examples, settings).stepsPerEpoch).toBe(3);
-  const straight = seen(1, 6);
-  expect([...straight.slice(0, 10)].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  expect([...straight.slice(10, 20)].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  expect(straight.slice(0, 10)).not.toEqual(straight.slice(10, 20));
-  expect(seen(4, 6)).toEqual(straight.slice(12, 20));
+test('micro-batches are the parts of one larger batch', () => {
+  const all = examples(30);
+  expect(seen(3, all, { batchSize: 2, accumulate: 4 })).toEqual(seen(3, all, { batchSize: 8, accumulate: 1 }));
+});
+
+test('the loss sees answers and ends alone; rows are padded at their ends', () => {
+  const batch = toBatch(
+    [
+      { tokens: Int32Array.from([2, 5, 3, 20, 21, 1]), promptTokens: 3 },
+      { tokens: Int32Array.from([2, 3, 30]), promptTokens: 2 },
+    ],
+    0,
+  );
+  const none = IGNORED;
+  expect({ batch: batch.batch, sequence: batch.sequence }).toEqual({ batch: 2, sequence: 8 });
+  expect([...batch.tokens]).toEqual([2, 5, 3, 20, 21, 0, 0, 0, 2, 3, 0, 0, 0, 0, 0, 0]);
+  expect([...batch.targets]).toEqual([none, none, 20, 21, 1, none, none, none, none, 30, none, none, none, none, none, none]);
+});
+
+test('a row of 9 tokens needs 8 positions, one of 10 needs 16', () => {
+  const of = (length: number) => toBatch([{ tokens: new Int32Array(length).fill(5), promptTokens: 1 }], 0).sequence;
+  expect([2, 9, 10, 17, 18].map(of)).toEqual([8, 8, 16, 16, 24]);
+});
+
+test('an evaluation sees every example once, the last batch may be short', () => {
+  const all = examples(23);
+  const batches = [...evaluationBatches(all, 5, 0)];
+  expect(batches.map(({ batch }) => batch)).toEqual([5, 5, 5, 5, 3]);
+  const found = batches.flatMap(({ tokens, batch, sequence }) =>
+    Array.from({ length: batch }, (_, row) => (tokens[row * sequence + 2] as number) - 10),
+  );
+  expect(found.sort((a, b) => a - b)).toEqual([...Array(23).keys()]);
+  expect([...evaluationBatches([], 5, 0)]).toEqual([]);
 });

@@ -14,13 +14,19 @@ export function splitSamples(samples: readonly Sample[], sites: readonly string[
     for (const [index, sample] of order.entries()) parts.get(sites[index % sites.length] as string)?.push(sample);
   } else if (how === 'category') byCategory(samples, sites, parts);
   else dirichlet(samples, sites, how.dirichlet, parts, seed);
-  const empty = sites.find((site) => parts.get(site)?.length === 0);
-  if (empty)
-    throw new FedStreamError(
-      'bad-data',
-      `${samples.length} samples split among ${sites.length} sites leave ${empty} without any; use fewer sites, more data or another split`,
-    );
+  checkNoneEmpty(parts);
   return parts;
+}
+
+/** `bad-data` where a site got nothing. */
+export function checkNoneEmpty(parts: ReadonlyMap<string, readonly Sample[]>): void {
+  const empty = [...parts].find(([, part]) => part.length === 0);
+  if (!empty) return;
+  const samples = [...parts.values()].reduce((sum, part) => sum + part.length, 0);
+  throw new FedStreamError(
+    'bad-data',
+    `${samples} samples split among ${parts.size} sites leave ${empty[0]} without any; use fewer sites, more data or another split`,
+  );
 }
 
 function byCategory(samples: readonly Sample[], sites: readonly string[], parts: Map<string, Sample[]>): void {

@@ -1,6 +1,7 @@
 // The instruction data of the default job: short questions whose answers can be checked, of families that sites differ in.
 import { randomStream, shuffle } from '../../../core/random.js';
 import type { Sample } from '../sample.js';
+import { checkNoneEmpty } from '../split.js';
 import { FAMILIES, OPENINGS } from './families.js';
 
 /** Draws that may find nothing new before a family counts as used up. */
@@ -31,7 +32,7 @@ export function generateTasks(seed: number, count: number): Sample[] {
   return shuffle(samples, randomStream(seed, 'tasks', 'order'));
 }
 
-/** Each site mostly with families of its own, and a tenth of the others': data as different sites have it. One site gets all, in order. */
+/** Each site mostly with families of its own, and a tenth of the others': data as different sites have it. One site gets all, in order; `bad-data` where a site gets nothing. */
 export function splitByFamily(samples: readonly Sample[], sites: readonly string[], seed: number): Map<string, Sample[]> {
   const parts = new Map<string, Sample[]>(sites.map((site) => [site, []]));
   const homes = new Map(FAMILIES.map((family, index) => [family.name, index]));
@@ -44,5 +45,6 @@ export function splitByFamily(samples: readonly Sample[], sites: readonly string
     const choice = abroad ? sites : hosts;
     parts.get(choice[random.integer(choice.length)] as string)?.push(sample);
   }
+  checkNoneEmpty(parts);
   return parts;
 }
