@@ -10,8 +10,8 @@ const STEPS = 8;
 
 const rows = batch * sequence;
 const parameters = llamaParameters(config).list.reduce((sum, { elements }) => sum + elements, 0);
-// 6 a parameter and token for the matrices (the embedding is the head's), and causal attention: 2 products of rows × sequence / 2 × heads × headDim, three times over.
-const flop = 6 * parameters * rows + 3 * 2 * 2 * rows * (sequence / 2) * config.heads * config.headDim * config.layers;
+// 6 a parameter and token for the matrices (the embedding is the head's), 12 a layer, position and head value for attention, as nanoGPT and PaLM (appendix B) count.
+const flop = 6 * parameters * rows + 12 * config.layers * config.heads * config.headDim * sequence * rows;
 
 const best = {};
 for (const threads of [1, 2]) {

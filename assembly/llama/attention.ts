@@ -1,4 +1,5 @@
 // The causal softmax of attention scores, and its gradient.
+import { largest } from './cross-entropy';
 import { exp4, sum4 } from './exp';
 
 /** s [rows, stride] in place, rows first..end: row i keeps columns 0..i scaled and normalized, columns up to `width` become 0. */
@@ -7,8 +8,7 @@ export function softmaxRows(s: usize, stride: i32, first: i32, end: i32, width: 
   for (let i = first; i < end; i++) {
     const row = s + (<usize>(i * stride) << 2);
     const count = i + 1;
-    let maximum: f32 = -Infinity;
-    for (let j = 0; j < count; j++) maximum = max(maximum, load<f32>(row + (<usize>j << 2)));
+    const maximum = largest(row, count);
     const shift = f32x4.splat(maximum);
     let sums = f32x4.splat(0);
     let sum: f32 = 0;

@@ -9,15 +9,9 @@ export function crossEntropy(logits: usize, targets: usize, figures: usize, firs
   for (let r = first; r < end; r++) {
     const row = logits + <usize>r * (<usize>vocabulary << 2);
     const target = load<i32>(targets + (<usize>r << 2));
-    let maximum: f32 = -Infinity;
+    const maximum = largest(row, vocabulary);
     let best = 0;
-    for (let j = 0; j < vocabulary; j++) {
-      const x = load<f32>(row + (<usize>j << 2));
-      if (x > maximum) {
-        maximum = x;
-        best = j;
-      }
-    }
+    while (load<f32>(row + (<usize>best << 2)) != maximum && best < vocabulary - 1) best++;
     const wanted = load<f32>(row + (<usize>target << 2));
     const to = figures + (<usize>r << 4);
     const sum = sumExp(row, vocabulary, maximum);
@@ -53,4 +47,17 @@ function gradient(row: usize, vocabulary: i32, maximum: f32, factor: f32, target
   }
   const at = row + (<usize>target << 2);
   store<f32>(at, load<f32>(at) - scale);
+}
+
+/** NaN in, NaN out. */
+export function largest(row: usize, count: i32): f32 {
+  let found: f32 = -Infinity;
+  let j = 0;
+  if (count >= 4) {
+    let lanes = v128.load(row);
+    for (j = 4; j + 4 <= count; j += 4) lanes = f32x4.max(lanes, v128.load(row + (<usize>j << 2)));
+    found = max(max(f32x4.extract_lane(lanes, 0), f32x4.extract_lane(lanes, 1)), max(f32x4.extract_lane(lanes, 2), f32x4.extract_lane(lanes, 3)));
+  }
+  for (; j < count; j++) found = max(found, load<f32>(row + (<usize>j << 2)));
+  return found;
 }
