@@ -1,4 +1,5 @@
 // Chunks coded or decoded on the codec pool: several at once, given on in their order.
+import { largestChunk } from '../tensor/chunks.js';
 import { dtypeBytes } from '../tensor/dtype.js';
 import type { Encoding, Manifest, TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
@@ -45,7 +46,7 @@ export async function* pooledChunks(model: StateDict, plan: PooledPlan, pool: Co
   const free: Slot[] = [];
   const slots: Slot[] = [];
   const takeSlot = (): Slot => {
-    const slot = free.pop() ?? newSlot(pool, plan.manifest.chunkElements);
+    const slot = free.pop() ?? newSlot(pool, largestChunk(plan.manifest));
     if (!slots.includes(slot)) slots.push(slot);
     return slot;
   };

@@ -1,7 +1,7 @@
 // A model coded, and a coded model decoded: lazy, chunk by chunk, in buffers that are reused.
 import { FedStreamError } from '../core/errors.js';
 import type { ChunkMemory } from '../tensor/chunk-memory.js';
-import { tensorRange } from '../tensor/chunks.js';
+import { largestChunk, tensorRange } from '../tensor/chunks.js';
 import { dtypeBytes } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
@@ -87,7 +87,8 @@ async function* encodedChunks(
 }
 
 /** Room for one chunk, lent by the codecs' own memory where they have one, and for its float32 values. Each is got when first needed. */
-function chunkBuffers({ chunkElements }: Manifest) {
+function chunkBuffers(manifest: Manifest) {
+  const chunkElements = largestChunk(manifest);
   let lent: Uint8Array | undefined;
   let lender: ChunkMemory | undefined;
   let values: Float32Array | undefined;

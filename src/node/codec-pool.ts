@@ -13,13 +13,13 @@ export function nodeCodecPool(options: { threads?: number; lentBytes?: number } 
 
 function startThread(setup: KernelSetup, events: ThreadEvents): KernelThread {
   const worker = new Worker(builtFile('node/codec-thread.js'), { workerData: setup });
-  worker.unref();
-  worker.on('message', (answer: KernelAnswer) => events.answer(answer));
-  worker.on('error', events.failed);
   let pending = 0;
-  worker.on('message', () => {
+  worker.on('message', (answer: KernelAnswer) => {
     if (--pending === 0) worker.unref();
+    events.answer(answer);
   });
+  worker.on('error', events.failed);
+  worker.unref(); // only now: listening for messages holds the process
   return {
     send(job) {
       if (pending++ === 0) worker.ref();

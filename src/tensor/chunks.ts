@@ -25,6 +25,12 @@ export function chunkCount(manifest: Manifest): number {
   return count;
 }
 
+/** Elements of the largest chunk that there is: room for it is room for any. */
+export function largestChunk({ tensors, chunkElements }: Manifest): number {
+  const most = tensors.reduce((elements, { shape }) => Math.max(elements, elementCount(shape)), 0);
+  return Math.min(most, chunkElements);
+}
+
 /** The chunks of a tensor as a range over the manifest. */
 export function tensorRange(manifest: Manifest, tensorIndex: number): ChunkRange {
   let first = 0;

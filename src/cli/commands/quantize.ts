@@ -63,8 +63,8 @@ function collect(value: string, before: string[]): string[] {
 async function quantizeFile(from: string, to: string, options: QuantizeOptions): Promise<void> {
   const codecs = nodeCodecs();
   const policy = policyOf(options);
-  const pool = nodeCodecPool();
   const source = await openModelPath(from, codecs, nodeCodecMemory());
+  const pool = nodeCodecPool();
   try {
     if (isCoded(source))
       throw new FedStreamError('bad-argument', `${from} is coded already; decode it first with \`fedstream dequantize\``);
@@ -130,8 +130,8 @@ function parseRule(rule: string): [string, string] {
 
 async function dequantizeFile(from: string, to: string, options: { json?: boolean }): Promise<void> {
   const codecs = nodeCodecs();
-  const pool = nodeCodecPool();
   const source = await openModelPath(from, codecs);
+  const pool = nodeCodecPool();
   try {
     if (!isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);
     const { folder, name } = modelTarget(to);
