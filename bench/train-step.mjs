@@ -3,7 +3,20 @@
 import { startLlamaEngine } from '../dist/node/llama-host.js';
 import { llamaParameters } from '../dist/trainer/llama/parameters.js';
 
-const config = { hiddenSize: 192, layers: 4, heads: 6, kvHeads: 2, headDim: 32, ffnSize: 512, vocabularySize: 1024, maxPositions: 128, tied: true, ropeTheta: 10_000, rmsEps: 1e-5, initializerRange: 0.02 };
+const config = {
+  hiddenSize: 192,
+  layers: 4,
+  heads: 6,
+  kvHeads: 2,
+  headDim: 32,
+  ffnSize: 512,
+  vocabularySize: 1024,
+  maxPositions: 128,
+  tied: true,
+  ropeTheta: 10_000,
+  rmsEps: 1e-5,
+  initializerRange: 0.02,
+};
 const optimizer = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.01, clipNorm: 1 };
 const [batch, sequence] = [8, 128];
 const STEPS = 8;
@@ -27,7 +40,11 @@ for (const threads of [1, 2]) {
     best[threads] = Math.min(best[threads], performance.now() - startedMs);
   }
   const rssMb = process.memoryUsage.rss() / 1e6;
-  console.log(`${threads} thread${threads > 1 ? 's' : ' '}  ${best[threads].toFixed(0)} ms a step  ${(flop / best[threads] / 1e6).toFixed(1)} GFLOP/s  engine ${(engine.memoryBytes / 1e6).toFixed(0)} MB  process ${rssMb.toFixed(0)} MB`);
+  console.log(
+    `${threads} thread${threads > 1 ? 's' : ' '}  ${best[threads].toFixed(0)} ms a step  ${(flop / best[threads] / 1e6).toFixed(1)} GFLOP/s  engine ${(engine.memoryBytes / 1e6).toFixed(0)} MB  process ${rssMb.toFixed(0)} MB`,
+  );
   await engine.close();
 }
-console.log(`${(parameters / 1e6).toFixed(2)} M parameters, ${(flop / 1e9).toFixed(1)} GFLOP a step; two threads are ${(best[1] / best[2]).toFixed(2)} times as fast as one`);
+console.log(
+  `${(parameters / 1e6).toFixed(2)} M parameters, ${(flop / 1e9).toFixed(1)} GFLOP a step; two threads are ${(best[1] / best[2]).toFixed(2)} times as fast as one`,
+);

@@ -38,8 +38,8 @@ interface Slot {
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
-/** Chunks that wait for their turn: one on each thread, and one behind it. */
-const CHUNKS_A_THREAD = 2;
+/** Chunks that wait for their turn: two on each thread, and two behind them. */
+const CHUNKS_A_THREAD = 4;
 
 export async function* pooledChunks(model: StateDict, plan: PooledPlan, pool: CodecPool, range?: ChunkRange): AsyncGenerator<Chunk> {
   const flight: InFlight[] = [];

@@ -14,16 +14,16 @@ export function nodeCodecPool(options: { threads?: number; lentBytes?: number } 
 function startThread(setup: KernelSetup, events: ThreadEvents): KernelThread {
   const worker = new Worker(builtFile('node/codec-thread.js'), { workerData: setup });
   let pending = 0;
-  worker.on('message', (answer: KernelAnswer) => {
+  worker.on('message', (answers: readonly KernelAnswer[]) => {
     if (--pending === 0) worker.unref();
-    events.answer(answer);
+    events.answer(answers);
   });
   worker.on('error', events.failed);
   worker.unref(); // only now: listening for messages holds the process
   return {
-    send(job) {
+    send(jobs) {
       if (pending++ === 0) worker.ref();
-      worker.postMessage(job);
+      worker.postMessage(jobs);
     },
     async close() {
       await worker.terminate();

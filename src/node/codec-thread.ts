@@ -3,4 +3,4 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { type KernelJob, type KernelSetup, kernelWorker } from '../codec/kernel-worker.js';
 
 const perform = kernelWorker(workerData as KernelSetup);
-parentPort?.on('message', (job: KernelJob) => parentPort?.postMessage(perform(job)));
+parentPort?.on('message', (jobs: readonly KernelJob[]) => parentPort?.postMessage(jobs.map(perform)));

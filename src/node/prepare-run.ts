@@ -123,6 +123,8 @@ async function newBase(
 const MAX_POSITIONS = 2048;
 const LONGEST_DEFAULT = 256;
 const TOKENS_A_BATCH = 2048;
+/** Long enough to learn something in a round, short enough that sites do not drift apart. */
+const DEFAULT_LOCAL_STEPS = 60;
 
 /** Fills in the longest sample and the batch, where the job leaves them to the data; `bad-data` where no sample fits. */
 function resolveTraining(job: Job, tokenizer: Tokenizer, training: readonly Sample[]): Job {
@@ -133,7 +135,8 @@ function resolveTraining(job: Job, tokenizer: Tokenizer, training: readonly Samp
   const most = lengths[Math.floor(lengths.length * 0.95)] as number;
   const maxTokens = job.train.maxTokens ?? Math.min(Math.ceil(most / 8) * 8, LONGEST_DEFAULT);
   const batchSize = job.train.batchSize ?? Math.max(1, Math.min(32, Math.floor(TOKENS_A_BATCH / maxTokens)));
-  return { ...job, train: { ...job.train, maxTokens, batchSize } };
+  const localSteps = job.train.localSteps ?? (job.train.localEpochs === undefined ? DEFAULT_LOCAL_STEPS : undefined);
+  return { ...job, train: { ...job.train, maxTokens, batchSize, localSteps } };
 }
 
 /** Round 0: seeded weights, or those of the folder, checked and widened to float32 by the engine itself. */

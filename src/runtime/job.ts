@@ -49,9 +49,9 @@ const dataSchema = z.union(
 );
 
 const trainSchema = z.strictObject({
-  /** Optimizer steps of a site in a round; `localEpochs` passes over its data where this is missing. */
+  /** Optimizer steps of a site in a round, or passes over its own data; where both are missing, 60 steps. */
   localSteps: count.optional(),
-  localEpochs: count.default(1),
+  localEpochs: count.optional(),
   /** By default as many as make some 2048 tokens, at most 32; a run's own job.json has the number. */
   batchSize: count.max(65_536).optional(),
   /** Micro-batches a step. */

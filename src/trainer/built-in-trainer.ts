@@ -10,8 +10,9 @@ import { learningRateAt, type ScheduleSettings } from './llama/schedule.js';
 import type { Metrics, Trainer, TrainResult, TrainTask } from './trainer.js';
 
 export interface TrainSettings extends ScheduleSettings {
+  /** Optimizer steps a round; without it, passes over the data. */
   readonly localSteps?: number;
-  readonly localEpochs: number;
+  readonly localEpochs?: number;
   readonly batchSize: number;
   readonly accumulate: number;
   readonly optimizerState: 'keep' | 'reset';
@@ -52,7 +53,7 @@ class BuiltInTrainer implements Trainer {
     if (!batches) throw new FedStreamError('bad-data', 'this trainer has no training data');
     await engine.load(model);
     await this.#prepareOptimizer(task.round);
-    const steps = settings.localSteps ?? batches.stepsPerEpoch * settings.localEpochs;
+    const steps = settings.localSteps ?? batches.stepsPerEpoch * (settings.localEpochs ?? 1);
     let lossSum = 0;
     for (let i = 1; i <= steps; i++) {
       task.signal.throwIfAborted();
