@@ -1,8 +1,8 @@
 // Kernels on worker threads over one shared memory. Each chunk is one thread's work, so results do not depend on how many there are.
 import { FedStreamError } from '../core/errors.js';
-import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import type { Encoding } from '../tensor/manifest.js';
-import type { CodecTable, EncodeReport, Prepared, RawValues } from './codec.js';
+import type { Codec, CodecPool, EncodeReport } from './codec.js';
+import { codecOf } from './codec-table.js';
 import type { KernelAnswer, KernelJob, KernelSetup, Span } from './kernel-worker.js';
 import { instantiateKernels, kernelMemory } from './kernels.js';
 import { NonFiniteValue } from './scaling.js';
@@ -23,20 +23,10 @@ export interface ThreadEvents {
 /** Starts a thread that runs `kernelWorker` on the setup and hands every answer on. */
 export type StartThread = (setup: KernelSetup, events: ThreadEvents) => KernelThread;
 
-/**
- * Every buffer that is given to it lies in `memory`; `bad-argument` otherwise. Nobody touches a buffer until the promise ends.
- */
-export interface CodecPool {
-  readonly threads: number;
-  readonly memory: ChunkMemory;
-  /** The same codecs on the calling thread, over the same memory. */
-  readonly codecs: CodecTable;
-  /** Rejects with `NonFiniteValue` as `Codec.encode` throws it. */
-  encode(encoding: Encoding, from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): Promise<EncodeReport>;
-  decode(encoding: Encoding, from: Uint8Array, elements: number, to: RawValues): Promise<void>;
-  accumulate(encoding: Encoding, from: Uint8Array, weight: number, into: Float32Array): Promise<void>;
-  close(): Promise<void>;
-}
+const NO_REPORT: EncodeReport = { saturated: 0 };
+
+/** Two chunks on each thread, and two behind them. */
+const CHUNKS_A_THREAD = 4;
 
 interface Waiting {
   resolve(report: EncodeReport): void;
@@ -58,6 +48,7 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
   const memory = kernelMemory({ arenas, shared: true, ...(lentBytes === undefined ? {} : { lentBytes }) });
   const kernels = instantiateKernels(module, memory, 0, arenas);
   const { bytes, memory: lent } = kernels;
+  const codecs = wasmCodecs(kernels);
   const waiting = new Map<number, Waiting>();
   const busy = new Array<number>(threads).fill(0);
   let nextId = 0;
@@ -87,11 +78,16 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
   });
   const workers = Array.from({ length: threads }, (_, index) => start({ module, memory, arena: index + 1, arenas }, events(index)));
 
-  const span = (part: Uint8Array): Span => {
-    if (part.buffer !== bytes.buffer)
-      throw new FedStreamError('bad-argument', 'a buffer for the codec pool was not borrowed from its memory');
-    return { at: part.byteOffset, length: part.length };
+  const span = ({ byteOffset: at, length }: Uint8Array): Span => ({ at, length });
+  const reachable = (...parts: readonly Uint8Array[]): boolean => parts.every((part) => part.buffer === bytes.buffer);
+  const here = new Map<string, Codec>();
+  const codecHere = (encoding: Encoding): Codec => {
+    const key = JSON.stringify(encoding);
+    const codec = here.get(key) ?? codecOf(codecs, encoding);
+    here.set(key, codec);
+    return codec;
   };
+  let active = 0;
   const outbox: KernelJob[][] = workers.map(() => []);
   const post = (job: KernelJob, thread: number): void => {
     const jobs = outbox[thread] as KernelJob[];
@@ -113,15 +109,32 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
   return {
     threads,
     memory: lent,
-    codecs: wasmCodecs(kernels),
-    encode: async (encoding, { dtype, bytes: from }, elements, to, prepared) =>
-      run({ work: 'encode', encoding, elements, dtype, values: span(from), coded: span(to), prepared }),
-    decode: async (encoding, from, elements, { dtype, bytes: to }) => {
-      await run({ work: 'decode', encoding, elements, dtype, values: span(to), coded: span(from) });
+    codecs,
+    async encode(encoding, from, elements, to, prepared) {
+      if (!reachable(from.bytes, to)) return codecHere(encoding).encodeRaw?.(from, elements, to, prepared) ?? NO_REPORT;
+      const { dtype, bytes: values } = from;
+      return run({ work: 'encode', encoding, elements, dtype, values: span(values), coded: span(to), prepared });
     },
-    accumulate: async (encoding, from, weight, into) => {
+    async decode(encoding, from, elements, to) {
+      const { dtype, bytes: values } = to;
+      if (!reachable(from, values)) codecHere(encoding).decodeRaw?.(from, elements, to);
+      else await run({ work: 'decode', encoding, elements, dtype, values: span(values), coded: span(from) });
+    },
+    async accumulate(encoding, from, weight, into) {
       const sums = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
-      await run({ work: 'accumulate', encoding, elements: into.length, dtype: 'F32', values: span(sums), coded: span(from), weight });
+      if (!reachable(from, sums)) codecHere(encoding).accumulate(from, weight, into);
+      else await run({ work: 'accumulate', encoding, elements: into.length, dtype: 'F32', values: span(sums), coded: span(from), weight });
+    },
+    enter() {
+      active++;
+      let inside = true;
+      return () => {
+        if (inside) active--;
+        inside = false;
+      };
+    },
+    get share() {
+      return Math.max(1, Math.floor((threads * CHUNKS_A_THREAD) / Math.max(1, active)));
     },
     async close() {
       closed = true;

@@ -52,5 +52,26 @@ export interface RawValues {
   readonly bytes: Uint8Array;
 }
 
+/** Kernels on threads of their own. Nobody touches a buffer until the promise ends. */
+export interface CodecPool {
+  readonly threads: number;
+  /** Buffers that the threads can reach; work on others is done on the calling thread. */
+  readonly memory: ChunkMemory;
+  /** The same codecs on the calling thread, over the same memory. */
+  readonly codecs: CodecTable;
+  /** Rejects with `NonFiniteValue` as `Codec.encode` throws it. */
+  encode(encoding: Encoding, from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): Promise<EncodeReport>;
+  decode(encoding: Encoding, from: Uint8Array, elements: number, to: RawValues): Promise<void>;
+  accumulate(encoding: Encoding, from: Uint8Array, weight: number, into: Float32Array): Promise<void>;
+  /** A model begins to stream through the pool; the function returned says that it has ended. */
+  enter(): () => void;
+  /** Chunks that each model that streams may have on the pool at once: what keeps the threads busy, shared fairly, and at least one. */
+  readonly share: number;
+  close(): Promise<void>;
+}
+
+/** The key under which a table offers its threads for models that are large enough. */
+export const CODEC_POOL: unique symbol = Symbol('codec pool');
+
 /** The codecs a program has, by name; given to whoever needs them, never registered in a global. */
-export type CodecTable = Readonly<Record<string, (encoding: Encoding) => Codec>>;
+export type CodecTable = Readonly<Record<string, (encoding: Encoding) => Codec>> & { readonly [CODEC_POOL]?: () => CodecPool };

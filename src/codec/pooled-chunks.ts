@@ -3,8 +3,7 @@ import { largestChunk } from '../tensor/chunks.js';
 import { dtypeBytes } from '../tensor/dtype.js';
 import type { Encoding, Manifest, TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
-import type { EncodeReport, Prepared } from './codec.js';
-import type { CodecPool } from './codec-pool.js';
+import type { CodecPool, EncodeReport, Prepared } from './codec.js';
 
 /** What is to be done with a chunk; undefined passes it on as it is. */
 export interface PooledWork {
@@ -38,10 +37,8 @@ interface Slot {
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
-/** Chunks that wait for their turn: two on each thread, and two behind them. */
-const CHUNKS_A_THREAD = 4;
-
 export async function* pooledChunks(model: StateDict, plan: PooledPlan, pool: CodecPool, range?: ChunkRange): AsyncGenerator<Chunk> {
+  const leave = pool.enter();
   const flight: InFlight[] = [];
   const free: Slot[] = [];
   const slots: Slot[] = [];
@@ -68,10 +65,11 @@ export async function* pooledChunks(model: StateDict, plan: PooledPlan, pool: Co
       const launched = launch(pool, takeSlot(), chunk, tensor, work);
       launched.done.catch(() => {}); // met when its turn comes, or of no interest after another error
       flight.push(launched);
-      if (flight.length >= pool.threads * CHUNKS_A_THREAD) yield await land();
+      while (flight.length >= pool.share) yield await land();
     }
     while (flight.length > 0) yield await land();
   } finally {
+    leave();
     await Promise.allSettled(flight.map(({ done }) => done));
     for (const slot of slots) for (const buffer of [slot.values, slot.coded]) pool.memory.giveBack(buffer);
   }

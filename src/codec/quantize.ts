@@ -2,12 +2,11 @@
 import { FedStreamError } from '../core/errors.js';
 import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import { largestChunk, tensorRange } from '../tensor/chunks.js';
-import { dtypeBytes } from '../tensor/dtype.js';
+import { dtypeBytes, elementCount } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { narrowInto, widenInto } from '../tensor/widen.js';
-import type { Codec, CodecTable, EncodeReport, Prepared } from './codec.js';
-import type { CodecPool } from './codec-pool.js';
+import { CODEC_POOL, type Codec, type CodecPool, type CodecTable, type EncodeReport, type Prepared } from './codec.js';
 import { layoutOf, tensorCodec } from './layout.js';
 import { type PooledPlan, pooledChunks } from './pooled-chunks.js';
 import { NonFiniteValue } from './scaling.js';
@@ -16,14 +15,15 @@ export type OnReport = (tensor: TensorEntry, report: EncodeReport) => void;
 
 /**
  * Codes each raw tensor as `encodingFor` says; tensors that are coded already stay as they are. Nested scales read a tensor twice.
- * A non-finite value is an error that names the tensor and the index of the element in it. Where a `pool` is given, its threads do the work.
+ * A non-finite value is an error that names the tensor and the index of the element in it. A model of
+ * 32 MiB and more is coded on the threads that `codecs` offers.
  */
 export function encodeModel(
   model: StateDict,
   encodingFor: (tensor: TensorEntry) => Encoding,
   codecs: CodecTable,
   onReport: OnReport = () => {},
-  pool?: CodecPool,
+  pool: CodecPool | undefined = poolFor(model, codecs),
 ): StateDict {
   const tensors = model.manifest.tensors.map((tensor) =>
     tensor.encoding.codec === 'raw' ? { ...tensor, encoding: encodingFor(tensor) } : tensor,
@@ -37,14 +37,23 @@ export function encodeModel(
   return { manifest, chunks, close: () => model.close?.() };
 }
 
-/** Decodes every coded tensor to its own dtype; on `pool` where one is given. */
-export function decodeModel(model: StateDict, codecs: CodecTable, pool?: CodecPool): StateDict {
+/** Decodes every coded tensor to its own dtype, on threads as `encodeModel` does. */
+export function decodeModel(model: StateDict, codecs: CodecTable, pool: CodecPool | undefined = poolFor(model, codecs)): StateDict {
   const tensors = model.manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW }));
   const manifest: Manifest = { ...model.manifest, tensors };
   layoutOf(model.manifest, codecs);
   const chunks = (range?: ChunkRange): AsyncGenerator<Chunk> =>
     pool ? pooledChunks(model, decodingPlan(model.manifest, manifest, codecs), pool, range) : decodedChunks(model, manifest, codecs, range);
   return { manifest, chunks, close: () => model.close?.() };
+}
+
+/** Below this, starting threads takes longer than they save, and costs some 10 MB a thread. */
+const LEAST_POOLED_ELEMENTS = 2 ** 23;
+
+/** The threads of a table, for a model that is worth them. */
+function poolFor({ manifest }: StateDict, codecs: CodecTable): CodecPool | undefined {
+  const elements = manifest.tensors.reduce((total, { shape }) => total + elementCount(shape), 0);
+  return elements >= LEAST_POOLED_ELEMENTS ? codecs[CODEC_POOL]?.() : undefined;
 }
 
 async function* encodedChunks(

@@ -1,7 +1,8 @@
 // The codec pool on Node's worker threads.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { type CodecPool, codecPool, type KernelThread, type ThreadEvents } from '../codec/codec-pool.js';
+import type { CodecPool } from '../codec/codec.js';
+import { codecPool, type KernelThread, type ThreadEvents } from '../codec/codec-pool.js';
 import type { KernelAnswer, KernelSetup } from '../codec/kernel-worker.js';
 import { builtFile, kernelModule } from './kernel-file.js';
 

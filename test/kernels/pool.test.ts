@@ -1,7 +1,7 @@
 // The codec pool: the same bytes from any number of threads, in order, and errors that name the tensor.
 import { expect, test } from 'vitest';
+import type { CodecPool } from '../../src/codec/codec.js';
 import { CODEC_NAMES, parseCodecName } from '../../src/codec/codec-name.js';
-import type { CodecPool } from '../../src/codec/codec-pool.js';
 import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
 import { decodeModel, encodeModel } from '../../src/codec/quantize.js';
 import { nodeCodecPool } from '../../src/node/codec-pool.js';
@@ -91,11 +91,30 @@ test('a reader that stops early leaves no buffer lent', async () => {
   });
 });
 
-test('a buffer from elsewhere, and work for a closed pool, are refused', async () => {
+test('work on buffers from elsewhere is done on the calling thread; a closed pool refuses its own', async () => {
   const pool = nodeCodecPool({ threads: 1 });
-  const outside = { dtype: 'F32' as const, bytes: new Uint8Array(64) };
-  await expect(pool.encode(parseCodecName('bf16'), outside, 16, pool.memory.borrow(32))).rejects.toThrow(/not borrowed/);
+  const values = Float32Array.from({ length: 16 }, (_, i) => i);
+  const outside = { dtype: 'F32' as const, bytes: new Uint8Array(values.buffer) };
+  const coded = new Uint8Array(32);
+  await pool.encode(parseCodecName('bf16'), outside, 16, coded);
+  const back = new Float32Array(16);
+  await pool.decode(parseCodecName('bf16'), coded, 16, { dtype: 'F32', bytes: new Uint8Array(back.buffer) });
+  await pool.accumulate(parseCodecName('bf16'), coded, 2, back);
+  expect([...back]).toEqual([...values].map((value) => 3 * value));
   await pool.close();
   const inside = { dtype: 'F32' as const, bytes: pool.memory.borrow(64) };
   await expect(pool.encode(parseCodecName('bf16'), inside, 16, pool.memory.borrow(32))).rejects.toThrow(/closed/);
+});
+
+test('models that stream at once share the pool', async () => {
+  await withPool(2, async (pool) => {
+    expect(pool.share).toBe(8);
+    const leaves = Array.from({ length: 100 }, () => pool.enter());
+    expect(pool.share).toBe(1);
+    const many = Array.from({ length: 5 }, () => chunksOf(encodeModel(model(), encodingFor('nf4'), pool.codecs, undefined, pool)));
+    const expected = await chunksOf(encodeModel(model(), encodingFor('nf4'), referenceCodecs));
+    for (const chunks of await Promise.all(many)) expect(chunks).toEqual(expected);
+    for (const leave of [...leaves, ...leaves]) leave();
+    expect(pool.share).toBe(8);
+  });
 });

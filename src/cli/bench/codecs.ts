@@ -1,7 +1,6 @@
 // GB/s of float32 through every kernel, beside a memory copy and the reference kernels measured in the same run.
-import type { Codec, Prepared } from '../../codec/codec.js';
+import type { Codec, CodecPool, Prepared } from '../../codec/codec.js';
 import { parseCodecName } from '../../codec/codec-name.js';
-import type { CodecPool } from '../../codec/codec-pool.js';
 import { codecOf, referenceCodecs } from '../../codec/codec-table.js';
 import { nodeCodecPool } from '../../node/codec-pool.js';
 import { CHUNK_ELEMENTS } from '../../tensor/manifest.js';

@@ -6,7 +6,6 @@ import { isCoded, writeCodedModel } from '../../codec/coded-file.js';
 import { decodeModel, encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import { encodingByPolicy, type Policy, policySchema } from '../../filter/policy.js';
-import { nodeCodecPool } from '../../node/codec-pool.js';
 import { nodeCodecMemory, nodeCodecs } from '../../node/codecs.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../../tensor/manifest.js';
@@ -64,7 +63,6 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
   const codecs = nodeCodecs();
   const policy = policyOf(options);
   const source = await openModelPath(from, codecs, nodeCodecMemory());
-  const pool = nodeCodecPool();
   try {
     if (isCoded(source))
       throw new FedStreamError('bad-argument', `${from} is coded already; decode it first with \`fedstream dequantize\``);
@@ -73,15 +71,9 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
     const { folder, name } = modelTarget(to);
     let saturated = 0;
     await reported(from, to, source.manifest, options.json, async (onBytes) => {
-      const coded = encodeModel(
-        watched(source, onBytes),
-        encodingFor,
-        codecs,
-        (_tensor, report) => {
-          saturated += report.saturated;
-        },
-        pool,
-      );
+      const coded = encodeModel(watched(source, onBytes), encodingFor, codecs, (_tensor, report) => {
+        saturated += report.saturated;
+      });
       if (options.layout === 'bitsandbytes') await writeBitsandbytesModel(folder, name, coded);
       else await writeCodedModel(folder, name, coded, codecs);
     });
@@ -89,7 +81,6 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
     if (saturated > 0) process.stderr.write(`${saturated} values beyond the range of fp16 were saturated\n`);
   } finally {
     await source.close?.();
-    await pool.close();
   }
 }
 
@@ -131,19 +122,17 @@ function parseRule(rule: string): [string, string] {
 async function dequantizeFile(from: string, to: string, options: { json?: boolean }): Promise<void> {
   const codecs = nodeCodecs();
   const source = await openModelPath(from, codecs);
-  const pool = nodeCodecPool();
   try {
     if (!isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);
     const { folder, name } = modelTarget(to);
     await reported(from, to, source.manifest, options.json, async (onBytes) => {
-      const decoded = decodeModel(watched(source, onBytes), codecs, pool);
+      const decoded = decodeModel(watched(source, onBytes), codecs);
       if (name === MODEL_FILE && !to.endsWith('.safetensors')) await writeModel(folder, decoded);
       else await writeSafetensors(folder, name, decoded);
     });
     if (isFolder(from) && !to.endsWith('.safetensors')) copyCompanions(from, to, undefined);
   } finally {
     await source.close?.();
-    await pool.close();
   }
 }
 
