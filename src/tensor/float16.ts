@@ -5,12 +5,12 @@ const float = new Float32Array(word.buffer);
 
 /** The float32 of a half's bits; every half is exact. */
 export function widenF16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 0x1f;
   const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  if (exponent === 0) return (bits & 0x8000 ? -fraction : fraction) * 2 ** -24;
+  if (exponent === 31 && fraction !== 0) return Number.NaN;
+  word[0] = ((bits & 0x8000) << 16) | ((exponent === 31 ? 255 : exponent + 112) << 23) | (fraction << 13);
+  return float[0] as number;
 }
 
 /** The half nearest to a float32, ties to even; beyond 65504 + half a step it is infinite. */
