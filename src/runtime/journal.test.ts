@@ -1,26 +1,18 @@
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../core/memory-folder.js';
 import { readText, writeText } from '../core/storage-text.js';
-import { appendJournal, JOURNAL_FILE, readJournal } from './journal.js';
+import { JOURNAL_FILE, readJournal, writeJournal } from './journal.js';
 
 const entry = (round: number) => ({ round, model: `global/round-${round}.safetensors` });
 
 test('rounds are read back in order; a line that a crash cut short does not count', async () => {
   const folder = memoryFolder();
-  await appendJournal(folder, entry(0));
-  await appendJournal(folder, entry(1));
+  expect(await readJournal(folder)).toEqual([]);
+  const entries = [entry(0), { ...entry(1), evaluation: { loss: 1, exactMatch: 0, samples: 3 } }];
+  await writeJournal(folder, entries);
   const text = (await readText(folder, JOURNAL_FILE)) as string;
   await writeText(folder, JOURNAL_FILE, `${text}{"round":2,"mod`);
-  expect(await readJournal(folder)).toEqual([entry(0), entry(1)]);
-  await appendJournal(folder, entry(2));
-  expect(await readJournal(folder)).toEqual([entry(0), entry(1), entry(2)]);
-});
-
-test('a round that is written again replaces the old line', async () => {
-  const folder = memoryFolder();
-  await appendJournal(folder, entry(0));
-  await appendJournal(folder, { ...entry(0), evaluation: { loss: 1, exactMatch: 0, samples: 3 } });
-  expect(await readJournal(folder)).toHaveLength(1);
+  expect(await readJournal(folder)).toEqual(entries);
 });
 
 test('a damaged line names the file and the line', async () => {

@@ -24,10 +24,9 @@ export async function readJournal(folder: Folder): Promise<JournalEntry[]> {
   return lines.map((line, index) => parseEntry(line, `${folder.label}/${JOURNAL_FILE} line ${index + 1}`));
 }
 
-/** Adds a round, or replaces the line of that round; returns once it is durable. The file is small: it is written beside and renamed. */
-export async function appendJournal(folder: Folder, entry: JournalEntry): Promise<void> {
-  const kept = (await readJournal(folder)).filter((old) => old.round < entry.round);
-  await writeText(folder, JOURNAL_FILE, [...kept, entry].map((line) => `${JSON.stringify(line)}\n`).join(''));
+/** Writes the whole journal, beside and renamed; returns once it is durable. It has a line a round: it stays small. */
+export async function writeJournal(folder: Folder, entries: readonly JournalEntry[]): Promise<void> {
+  await writeText(folder, JOURNAL_FILE, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
 }
 
 function parseEntry(line: string, where: string): JournalEntry {

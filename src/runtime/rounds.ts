@@ -12,7 +12,7 @@ import type { Outcome, TaskBoard } from '../workflow/task-board.js';
 import type { EmitEvent } from './events.js';
 import { globalModelPath, openGlobalModel, pruneGlobalModels, writeGlobalModel } from './global-models.js';
 import { type Job, quorumOf, siteNames } from './job.js';
-import { appendJournal, type JournalEntry, readJournal } from './journal.js';
+import { type JournalEntry, readJournal, writeJournal } from './journal.js';
 import type { RoundExchange } from './round-exchange.js';
 
 export interface RoundsOptions {
@@ -72,10 +72,7 @@ async function runRound(round: number, history: JournalEntry[], options: RoundsO
   const reduceSeconds = (performance.now() - reduceMs) / 1000;
   await previous.close?.();
   if (options.evaluator) await finishRound(options, history, await evaluateHere(options, round));
-  else {
-    await finishRound(options, history, { round: round - 1, evaluation: siteMean(outcomes) });
-    await finishRound(options, history, { round });
-  }
+  else await finishRound(options, history, { round: round - 1, evaluation: siteMean(outcomes) }, { round });
   await exchange.release();
   emit({ type: 'round-finished', round, seconds: (performance.now() - startedMs) / 1000, reduceSeconds, ...exchange.traffic });
 }
@@ -96,19 +93,26 @@ async function gather(round: number, task: Omit<Task, 'id'>, options: RoundsOpti
 }
 
 /** The journal line is what makes a round finished; models that no line needs are removed after it. */
-async function finishRound(options: RoundsOptions, history: JournalEntry[], found: { round: number; evaluation?: Metrics }): Promise<void> {
+async function finishRound(options: RoundsOptions, history: JournalEntry[], ...found: readonly Figures[]): Promise<void> {
   const { run, job, emit } = options;
-  const entry: JournalEntry = { round: found.round, model: globalModelPath(found.round), evaluation: found.evaluation };
-  await appendJournal(run, entry);
-  const known = history.findIndex((old) => old.round === entry.round);
-  history.splice(known < 0 ? history.length : known, 1, entry);
-  if (found.evaluation) emit({ type: 'evaluation', round: found.round, ...found.evaluation });
+  for (const { round, evaluation } of found) {
+    const known = history.findIndex((old) => old.round === round);
+    history.splice(known < 0 ? history.length : known, 1, { round, model: globalModelPath(round), evaluation });
+  }
+  await writeJournal(run, history);
+  for (const { round, evaluation } of found) if (evaluation) emit({ type: 'evaluation', round, ...evaluation });
   const best = bestRound(evaluated(history), job)?.round;
   const last = (history.at(-1) as JournalEntry).round;
   await pruneGlobalModels(run, best === undefined ? [last] : [last, best]);
 }
 
-async function evaluateHere({ evaluator, run, signal }: RoundsOptions, round: number): Promise<{ round: number; evaluation?: Metrics }> {
+/** A round, and what was found of its model. */
+interface Figures {
+  readonly round: number;
+  readonly evaluation?: Metrics;
+}
+
+async function evaluateHere({ evaluator, run, signal }: RoundsOptions, round: number): Promise<Figures> {
   if (!evaluator) return { round };
   const model = await openGlobalModel(run, round);
   try {

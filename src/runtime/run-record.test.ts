@@ -3,7 +3,7 @@ import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
 import type { RunEvent } from './events.js';
-import { appendJournal } from './journal.js';
+import { writeJournal } from './journal.js';
 import { EVENTS_FILE, METRICS_FILE, openRunRecord, readRunRecord, SUMMARY_FILE } from './run-record.js';
 
 const started: RunEvent = {
@@ -57,7 +57,7 @@ test('a run that goes on drops the steps of the round it does again, and keeps w
   ] as const)
     first.emit(step('a', round, number));
   await first.close();
-  await appendJournal(folder, { round: 1, model: 'global/round-0001.safetensors' });
+  await writeJournal(folder, [{ round: 1, model: 'global/round-0001.safetensors' }]);
   await writeText(folder, METRICS_FILE, `${await readText(folder, METRICS_FILE)}{"site":"a","rou`);
 
   const second = await openRunRecord(folder, () => 1000);

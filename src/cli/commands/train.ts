@@ -10,9 +10,9 @@ import { readModelTexts, writeModelFolder } from '../../node/run-files.js';
 import { createRunFolder } from '../../node/run-folder.js';
 import { stopSignal } from '../../node/stop-signal.js';
 import type { RunEvent } from '../../runtime/events.js';
-import { openGlobalModel, pruneGlobalModels, writeGlobalModel } from '../../runtime/global-models.js';
+import { globalModelPath, openGlobalModel, pruneGlobalModels, writeGlobalModel } from '../../runtime/global-models.js';
 import { type Job, siteNames } from '../../runtime/job.js';
-import { appendJournal } from '../../runtime/journal.js';
+import { type JournalEntry, writeJournal } from '../../runtime/journal.js';
 import { openRunRecord } from '../../runtime/run-record.js';
 import { elementCount } from '../../tensor/dtype.js';
 import { finishRun, summaryLines } from '../finish-run.js';
@@ -107,6 +107,7 @@ async function trainRounds(job: Job, runPath: string, data: RunData, { emit, sig
       parameters,
     });
     const initial = await trainer.evaluate(model, signal);
+    const history: JournalEntry[] = [{ round: 0, model: globalModelPath(0), evaluation: initial }];
     if (initial) emit({ type: 'evaluation', round: 0, ...initial });
     for (let round = 1; round <= job.rounds; round++) {
       const startedMs = performance.now();
@@ -120,7 +121,8 @@ async function trainRounds(job: Job, runPath: string, data: RunData, { emit, sig
       emit({ type: 'site-result', site: CENTRAL, round, trainLoss: result.trainLoss, samples: result.samples, steps: result.steps });
       const evaluation = await trainer.evaluate(model, signal);
       if (evaluation) emit({ type: 'evaluation', round, ...evaluation });
-      await appendJournal(run, { round, model: `global/round-${String(round).padStart(4, '0')}.safetensors`, evaluation });
+      history.push({ round, model: globalModelPath(round), evaluation });
+      await writeJournal(run, history);
       await pruneGlobalModels(run, [round]);
       emit({ type: 'round-finished', round, seconds: (performance.now() - startedMs) / 1000, bytesDown: 0, bytesUp: 0 });
     }

@@ -41,8 +41,8 @@ function neighbours(name: string, circle: readonly string[], unit: string): Fami
       return {
         phrasings: [
           `Which ${unit} comes ${word} ${circle[at]}?`,
-          `What ${unit} is right ${word} ${circle[at]}?`,
           `Name the ${unit} ${word} ${circle[at]}.`,
+          `What is ${word} ${circle[at]}?`,
         ],
         answer,
       };
@@ -50,13 +50,15 @@ function neighbours(name: string, circle: readonly string[], unit: string): Fami
   };
 }
 
+const LARGEST = 20;
+
 const larger: Family = {
   name: 'larger number',
   draw(random) {
-    const a = 1 + random.integer(99);
-    const b = 1 + ((a + random.integer(98)) % 99);
+    const a = 1 + random.integer(LARGEST);
+    const b = 1 + ((a + random.integer(LARGEST - 1)) % LARGEST); // any but a
     return {
-      phrasings: [`Which is larger, ${a} or ${b}?`, `Of ${a} and ${b}, name the larger number.`, `Give the greater of ${a} and ${b}.`],
+      phrasings: [`Which is larger, ${a} or ${b}?`, `Name the larger of ${a} and ${b}.`, `What is more, ${a} or ${b}?`],
       answer: String(Math.max(a, b)),
     };
   },
@@ -79,11 +81,7 @@ const words: Family = {
     const which = first ? 'first' : 'last';
     const text = list.join(' ');
     return {
-      phrasings: [
-        `Give the ${which} word: ${text}`,
-        `What is the ${which} word of "${text}"?`,
-        `Repeat only the ${which} word of: ${text}`,
-      ],
+      phrasings: [`Give the ${which} word: ${text}`, `The ${which} word of: ${text}`, `Only the ${which} of: ${text}`],
       answer: (first ? list[0] : list[2]) as string,
     };
   },
@@ -93,42 +91,39 @@ const counting: Family = {
   name: 'counting',
   draw(random) {
     const count = 1 + random.integer(5);
-    const list = Array.from({ length: count }, () => pick(WORDS, random)).join(', ');
+    const list = Array.from({ length: count }, () => pick(WORDS, random)).join(' ');
     return {
-      phrasings: [`How many words are here: ${list}?`, `Count the words: ${list}`, `How long is the list ${list}?`],
+      phrasings: [`How many words: ${list}`, `Count the words: ${list}`, `How many here: ${list}`],
       answer: NUMBER_NAMES[count] as string,
     };
   },
 };
 
-/** Ten families; at three sites each has three or four of its own. */
+/** With its article. */
+function one(thing: string): string {
+  return `${/^[aeiou]/.test(thing) ? 'an' : 'a'} ${thing}`;
+}
+
+/** Eleven families; at three sites each has three or four of its own. Questions are short, so that a step takes little time. */
 export const FAMILIES: readonly Family[] = [
   lookUp('capitals', CAPITALS, (key) => [
     `What is the capital of ${key}?`,
     `Name the capital of ${key}.`,
     `Which city is the capital of ${key}?`,
   ]),
-  lookUp('opposites', OPPOSITES, (key) => [
-    `What is the opposite of ${key}?`,
-    `Give the opposite of ${key}.`,
-    `Name a word that means the reverse of ${key}.`,
-  ]),
+  lookUp('opposites', OPPOSITES, (key) => [`What is the opposite of ${key}?`, `Give the opposite of ${key}.`, `What is not ${key}?`]),
   larger,
   lookUp('young animals', YOUNG, (key) => [
-    `What is a young ${key} called?`,
-    `Name the young of a ${key}.`,
-    `What do we call the baby of a ${key}?`,
+    `What is a young ${key}?`,
+    `Name the young of ${one(key)}.`,
+    `What is the baby of ${one(key)}?`,
   ]),
   neighbours('days', DAYS, 'day'),
   words,
-  lookUp('colours', COLOURS, (key) => [`What colour is ${key}?`, `Name the colour of ${key}.`, `Which colour does ${key} have?`]),
+  lookUp('colours', COLOURS, (key) => [`What colour is ${key}?`, `Name the colour of ${key}.`, `Which colour has ${key}?`]),
   neighbours('months', MONTHS, 'month'),
   counting,
-  lookUp('kinds', KINDS, (key) => [
-    `What kind of thing is a ${key}?`,
-    `Which group does a ${key} belong to?`,
-    `A ${key} is a kind of what?`,
-  ]),
+  lookUp('kinds', KINDS, (key) => [`What kind of thing is ${one(key)}?`, `Which group has ${one(key)}?`, `What is ${one(key)}?`]),
   sums,
 ];
 
@@ -139,12 +134,12 @@ export const OPENINGS: readonly string[] = [
   'Please answer: ',
   'Tell me: ',
   'Quick: ',
-  'A riddle for you. ',
-  'Answer in one word. ',
-  'Now this one. ',
+  'A riddle: ',
+  'One word: ',
+  'Now this: ',
 ];
 
 /** Whether an answer is right: it is the one that the family gives, blanks at the ends aside. */
 export function isRight(sample: Sample, answer: string): boolean {
-  return answer.trim() === sample.answer;
+  return answer.trim() === sample.answer.trim();
 }

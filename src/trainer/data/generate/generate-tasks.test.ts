@@ -19,18 +19,18 @@ test('a prompt has one right answer', () => {
   for (const family of FAMILIES) expect(of(family.name).length).toBeGreaterThan(0);
   for (const { prompt, answer } of of('larger number')) {
     const [a, b] = prompt.match(/\d+/g) as [string, string];
-    expect(answer).toBe(String(Math.max(Number(a), Number(b))));
+    expect(answer).toBe(` ${Math.max(Number(a), Number(b))}`);
     expect(a).not.toBe(b);
   }
   for (const { prompt, answer } of of('small sums')) {
     const [a, b] = prompt.match(/\d+/g) as [string, string];
-    expect(answer).toBe(String(Number(a) + Number(b)));
+    expect(answer).toBe(` ${Number(a) + Number(b)}`);
   }
 });
 
 test('an answer is right with blanks at its ends, and not otherwise', () => {
-  const sample = { prompt: 'p', answer: 'Paris' };
-  expect(isRight(sample, ' Paris\n')).toBe(true);
+  const sample = { prompt: 'p', answer: ' Paris' };
+  expect(isRight(sample, 'Paris\n')).toBe(true);
   expect(isRight(sample, 'paris')).toBe(false);
   expect(isRight(sample, 'Paris, France')).toBe(false);
 });

@@ -22,7 +22,8 @@ export function generateTasks(seed: number, count: number): Sample[] {
       const prompt = `${OPENINGS[random.integer(OPENINGS.length)]}${phrasings[random.integer(phrasings.length)]}`;
       if (found.has(prompt)) misses++;
       else {
-        found.set(prompt, { prompt, answer, category: family.name });
+        // The blank in front makes an answer the very token that it is within a sentence: a vocabulary holds each word once.
+        found.set(prompt, { prompt, answer: ` ${answer}`, category: family.name });
         misses = 0;
       }
     }
