@@ -67,8 +67,9 @@ test('the bitsandbytes layout keeps what transformers keeps, and says so in conf
 
 test.each([
   [['quantize', 'model', 'x.safetensors', '--codec', 'int3'], /no codec "int3"; the codecs are fp32, fp16/],
-  [['quantize', 'model', 'x.safetensors', '--rule', 'norm'], /rule "norm" is not a pattern and a codec/],
+  [['quantize', 'model', 'x.safetensors', '--rule', 'norm'], /rule "norm" is not a pattern or a dtype and a codec/],
   [['quantize', 'model', 'x.safetensors', '--rule', '*=int3'], /no codec "int3"/],
+  [['quantize', 'model', 'x.safetensors', '--dtype', 'F99=nf4'], /"F99" is no dtype/],
   [['quantize', 'model', 'x.safetensors', '--codec', 'blockwise8', '--layout', 'bitsandbytes'], /holds fp4 and nf4/],
   [['quantize', 'nothing', 'x.safetensors'], /no model at nothing/],
   [['quantize', 'small', 'x.safetensors'], /coded already/],
@@ -85,6 +86,11 @@ test.each([
   expect(stdout).toBe('');
   expect(existsSync(join(at, 'x.safetensors'))).toBe(false);
   expect(existsSync(join(at, 'x.safetensors.part'))).toBe(false);
+});
+
+test('a dtype has a codec of its own', () => {
+  const { outBytes } = json('quantize', 'model', 'own.safetensors', '--codec', 'nf4', '--dtype', 'F32=bf16');
+  expect(outBytes).toBeGreaterThan(2 * 646_464);
 });
 
 test('a NaN is named, and nothing is written', async () => {

@@ -1,5 +1,6 @@
 // `fedstream quantize` and `fedstream dequantize`: whole model files, coded and decoded as a stream.
 import { Command, Option } from 'commander';
+import type { z } from 'zod';
 import { writeBitsandbytesModel } from '../../codec/bitsandbytes-file.js';
 import { CODEC_NAMES, parseCodecName } from '../../codec/codec-name.js';
 import { isCoded, writeCodedModel } from '../../codec/coded-file.js';
@@ -19,6 +20,7 @@ import { wholeNumber } from '../options.js';
 interface QuantizeOptions {
   readonly codec: string;
   readonly rule: readonly string[];
+  readonly dtype: readonly string[];
   readonly minElements: number;
   readonly layout: 'fedstream' | 'bitsandbytes';
   readonly json?: boolean;
@@ -31,6 +33,7 @@ export function quantizeCommand(): Command {
     .argument('<out>', 'file that ends in .safetensors, or folder')
     .option('--codec <name>', `one of ${Object.keys(CODEC_NAMES).join(', ')}; blockwise8:256 is one with another block size`, 'nf4')
     .option('--rule <pattern=codec>', 'another codec for the tensors whose name matches, first match wins', collect, [])
+    .option('--dtype <dtype=codec>', 'another codec for the tensors of a dtype that no rule names, as in BF16=fp32', collect, [])
     .option('--min-elements <count>', 'tensors with fewer elements stay as they are', wholeNumber(0), 0)
     .addOption(new Option('--layout <name>', 'how the file is laid out').choices(['fedstream', 'bitsandbytes']).default('fedstream'))
     .option('--json', 'print what was done as JSON on standard output')
@@ -104,19 +107,25 @@ function keepsItself({ name, shape }: TensorEntry, layout: QuantizeOptions['layo
   return layout === 'bitsandbytes' && (shape.length !== 2 || /embed|lm_head/.test(name));
 }
 
-function policyOf({ codec, rule, minElements }: QuantizeOptions): Policy {
+function policyOf({ codec, rule, dtype, minElements }: QuantizeOptions): Policy {
   const names = Object.fromEntries(rule.map(parseRule));
-  const parsed = policySchema.safeParse({ default: codec, names, minElements });
+  const dtypes = Object.fromEntries(dtype.map(parseRule));
+  const parsed = policySchema.safeParse({ default: codec, names, dtypes, minElements });
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues.flatMap((one) => (one.code === 'invalid_union' ? one.errors.flat() : [one]));
-  const custom = issue.find((one) => one.code === 'custom') ?? issue[0];
+  const issues = parsed.error.issues.flatMap(innermost);
+  const custom = issues.find((one) => one.code === 'custom') ?? issues[0];
   throw new FedStreamError('bad-argument', custom?.message ?? 'the codec or a rule cannot be read');
+}
+
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code === 'invalid_union') return issue.errors.flat().flatMap(innermost);
+  return issue.code === 'invalid_key' ? issue.issues.flatMap(innermost) : [issue];
 }
 
 function parseRule(rule: string): [string, string] {
   const at = rule.lastIndexOf('=');
   if (at > 0 && at < rule.length - 1) return [rule.slice(0, at), rule.slice(at + 1)];
-  throw new FedStreamError('bad-argument', `the rule ${JSON.stringify(rule)} is not a pattern and a codec, as in "*norm*=fp32"`);
+  throw new FedStreamError('bad-argument', `the rule ${JSON.stringify(rule)} is not a pattern or a dtype and a codec, as in "*norm*=fp32"`);
 }
 
 async function dequantizeFile(from: string, to: string, options: { json?: boolean }): Promise<void> {
