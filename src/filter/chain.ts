@@ -25,7 +25,7 @@ export const filterSpecsSchema = z.partialRecord(z.enum(FILTER_POINTS), z.array(
 export interface FilterSettings {
   /** Short for quantize and dequantize, mirrored, at all four points. */
   readonly quantize: Policy;
-  /** Results travel as updates; by default where quantizing loses anything, since an update's error is far smaller than a model's. */
+  /** Messages are updates, both ways; by default where quantizing loses anything, since an update's error is far smaller than a model's. */
   readonly delta?: boolean;
   /** Further filters: before the short ones where a message leaves, after them where it is accepted. */
   readonly filters?: Partial<Record<FilterPoint, readonly FilterSpec[]>>;
@@ -39,11 +39,20 @@ export function filterPlan(settings: FilterSettings): Record<FilterPoint, readon
   const decoded: FilterSpec[] = lossy ? [{ type: 'dequantize' }] : [];
   const sendsDelta = settings.delta ?? lossy;
   return {
-    'task-out': [...own('task-out'), ...coded],
-    'task-in': [...decoded, ...own('task-in')],
+    'task-out': [...own('task-out'), ...(broadcastsDelta(settings) ? [{ type: 'delta' } as const] : []), ...coded],
+    'task-in': [...decoded, ...(broadcastsDelta(settings) ? [{ type: 'undelta' } as const] : []), ...own('task-in')],
     'result-out': [...own('result-out'), ...(sendsDelta ? [{ type: 'delta' } as const] : []), ...coded],
     'result-in': [...decoded, ...(sendsDelta ? [{ type: 'undelta' } as const] : []), ...own('result-in')],
   };
+}
+
+/**
+ * Whether broadcasts are differences to what the sites hold, from the second on: their error is that of an update, not that of a model, and
+ * it is part of the next difference. Filters of the job's own on the way to the sites keep broadcasts whole.
+ */
+export function broadcastsDelta({ quantize, delta, filters }: FilterSettings): boolean {
+  const own = [...(filters?.['task-out'] ?? []), ...(filters?.['task-in'] ?? [])];
+  return isLossy(quantize) && delta !== false && own.length === 0;
 }
 
 /** The filters of a chain. */

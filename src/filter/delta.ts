@@ -9,16 +9,18 @@ import type { Filter, FilterContext } from './filter.js';
 
 /** `model − reference`, tensor by tensor in float32; tensors that no codec may quantize (counters, masks) pass as they are. */
 export function delta(): Filter {
-  return (model, context) => combine(model, referenceFor(model, context), (value, received) => value - received);
+  return (model, context) => combine(model, referenceFor(model, context), (value, held) => value - held);
 }
 
 /** `reference + update`. On the server the reference is its own model, not what the sites decoded: the error of the broadcast is not taken over. */
 export function undelta(): Filter {
-  return (update, context) => combine(update, referenceFor(update, context), (value, received) => received + value);
+  return (update, context) => combine(update, referenceFor(update, context), (value, held) => held + value);
 }
 
 /** The received model, of the tensors that `model` has (a filter before this one may have left some out). */
-function referenceFor(model: StateDict, context: FilterContext): StateDict {
+function referenceFor(model: StateDict, context: FilterContext): StateDict | undefined {
+  // The first broadcast is whole, and so is one to a site that holds nothing yet.
+  if (!context.reference && (context.point === 'task-out' || context.point === 'task-in')) return undefined;
   if (!context.reference)
     throw new FedStreamError('internal', `a delta filter stands at "${context.point}", where there is no received model`);
   const names = new Set(model.manifest.tensors.map((tensor) => tensor.name));
@@ -27,7 +29,8 @@ function referenceFor(model: StateDict, context: FilterContext): StateDict {
   return reference;
 }
 
-function combine(model: StateDict, reference: StateDict, operation: (value: number, received: number) => number): StateDict {
+function combine(model: StateDict, reference: StateDict | undefined, operation: (value: number, received: number) => number): StateDict {
+  if (!reference) return model;
   return { manifest: model.manifest, chunks: (range) => combined(model, reference, operation, range), close: () => model.close?.() };
 }
 

@@ -11,7 +11,10 @@ export interface FilterContext {
   readonly site: string;
   readonly round: number;
   readonly codecs: CodecTable;
-  /** What a delta is against: at the site the model as it was received, decoded; on the server its own model. Only at the result points. */
+  /**
+   * What a delta is against. At the task points: what the sites hold since the last broadcast; missing where a model travels whole. At the result
+   * points: at the site the model as it was received, decoded; on the server its own model.
+   */
   readonly reference?: StateDict;
   /** Numbers for the round's metrics: `saturated`, `clipped`, … Added up by name. */
   count(name: string, amount: number): void;

@@ -110,7 +110,8 @@ async function newBase(
     headDim: model.hiddenSize / model.heads,
     vocabularySize: tokenizer.vocabularySize,
     maxPositions: Math.max(MAX_POSITIONS, job.train.maxTokens ?? 0),
-    initializerRange: 0.02,
+    // 0.02, as large models have it, is so little at these sizes that training stands still for hundreds of steps.
+    initializerRange: 1 / Math.sqrt(model.hiddenSize),
   };
   checkLlamaConfig(config, 'model');
   await writeText(run, `${BASE_FOLDER}/config.json`, llamaConfigJson(config, { end: tokenizer.endToken, pad: tokenizer.padToken }));

@@ -3,6 +3,7 @@
 import type { CodecTable } from '../codec/codec.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
+import type { Folder } from '../core/storage.js';
 import { filterChain, filterPlan } from '../filter/chain.js';
 import type { StepReport, Trainer } from '../trainer/trainer.js';
 import { execute } from '../workflow/executor.js';
@@ -10,12 +11,15 @@ import type { Task } from '../workflow/task.js';
 import type { Job } from './job.js';
 import { type Memory, STEPS_A_REPORT } from './protocol.js';
 import type { Joined, ServerLink } from './server-link.js';
+import { receiveTaskModel } from './task-model.js';
 
 export interface ClientOptions {
   readonly site: string;
   readonly link: ServerLink;
   readonly codecs: CodecTable;
   readonly log: Logger;
+  /** The site's own folder: what it holds of the global model stays there from round to round. */
+  readonly folder: Folder;
   readonly signal: AbortSignal;
   memory(): Memory;
   /** The site's own trainer for a job: the server sends data, never code. */
@@ -57,11 +61,9 @@ async function runTask(task: Task, job: Job, trainer: Trainer, options: ClientOp
 
 async function trainAndSend(task: Task, job: Job, trainer: Trainer, options: ClientOptions, reports: StepReports): Promise<void> {
   const { link, log, signal, site, codecs } = options;
-  const plan = filterPlan(job);
-  const received = await link.fetchModel(task.object);
+  const received = await receiveTaskModel(task, job, options);
   try {
-    log.info({ round: task.round, ...received.figures }, 'received the global model');
-    const executor = { site, trainer, codecs, taskIn: filterChain(plan['task-in']), resultOut: filterChain(plan['result-out']) };
+    const executor = { site, trainer, codecs, resultOut: filterChain(filterPlan(job)['result-out']) };
     const { figures, model } = await execute(task, received.model, executor, signal, (report) => reports.add(report));
     await reports.flush();
     const sent = await link.sendResult({ ...figures, peakRssBytes: options.memory().peakRssBytes }, model);

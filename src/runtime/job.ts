@@ -23,7 +23,7 @@ const modelSchema = z.union(
       kvHeads: count.max(256).default(2),
       ffnSize: count.max(65_536).default(352),
       /** Size of the byte-level BPE that is trained on the job's own data. */
-      vocabularySize: z.int().min(264).max(200_000).default(512),
+      vocabularySize: z.int().min(264).max(200_000).default(1024),
       tied: z.boolean().default(true),
       ropeTheta: positive.default(10_000),
       rmsEps: positive.default(1e-5),
@@ -58,7 +58,7 @@ const trainSchema = z.strictObject({
   accumulate: count.max(4096).default(1),
   /** Longest sample; by default what 95 of 100 samples fit in, at most 256. A run's own job.json has the number. */
   maxTokens: z.int().min(8).max(131_072).optional(),
-  learningRate: positive.default(3e-3),
+  learningRate: positive.default(2e-3),
   schedule: z.enum(['constant', 'cosine']).default('cosine'),
   warmupSteps: z.int().min(0).default(20),
   weightDecay: z.number().min(0).default(0.01),

@@ -38,5 +38,10 @@ export const failSchema = z.strictObject({ task: z.string().max(128), code: z.st
 
 export const objectRequestSchema = z.strictObject({ name: z.string().min(1).max(256) });
 
+/** The name of the uncoded model that a broadcast decodes to, for sites that do not hold what it is a difference to. */
+export function wholeObject(object: string): string {
+  return `${object}-whole`;
+}
+
 /** The meta of a stream that carries a result. */
 export const resultStreamSchema = z.strictObject({ kind: z.literal('result'), figures: resultSchema });

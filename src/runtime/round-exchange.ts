@@ -3,27 +3,35 @@ import type { CodecTable } from '../codec/codec.js';
 import { FedStreamError } from '../core/errors.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
-import { filterChain, filterPlan } from '../filter/chain.js';
+import { broadcastsDelta, filterChain, filterPlan } from '../filter/chain.js';
 import { applyFilters, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { TransferFigures } from '../transfer/figures.js';
-import { objectBytes } from '../transfer/object.js';
+import { objectBytes, objectSource } from '../transfer/object.js';
 import { type Received, receiveModel } from '../transfer/receive.js';
 import { type Prepared, prepareModel } from '../transfer/send.js';
+import { openSpool } from '../transfer/spool.js';
 import { checkFinite } from '../workflow/finite.js';
+import { HeldModels } from './held-models.js';
 import type { Job } from './job.js';
+import { wholeObject } from './protocol.js';
 
 const FOLDER = 'rounds';
 
 /** What one round has on offer and has received. */
 interface RoundModels {
   readonly round: number;
+  readonly reportedRound: number;
   readonly object: string;
   readonly folder: Folder;
   readonly prepared: Prepared;
+  /** What sites hold once they have decoded the broadcast; only where broadcasts are differences. */
+  readonly held: StateDict | undefined;
+  /** What the broadcast is a difference to. */
+  readonly before: StateDict | undefined;
   /**
    * The server's own model, which deltas are added to. A site's delta is against what it decoded: its training starts from the error of the
    * broadcast, and the server does not take that error over. (Measured on the default job: added to the decoded broadcast instead, nf4 ended
@@ -53,12 +61,14 @@ export interface ExchangeOptions {
 export class RoundExchange {
   readonly #options: ExchangeOptions;
   readonly #chains: Record<FilterPoint, Filter[]>;
+  readonly #held: HeldModels;
   #current: RoundModels | undefined;
   /** Bytes of this round over the connections. */
   readonly traffic = { bytesDown: 0, bytesUp: 0 };
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
+    this.#held = new HeldModels(options.run.folder('held'));
     const plan = filterPlan(options.job);
     this.#chains = {
       'task-out': filterChain(plan['task-out']),
@@ -73,47 +83,78 @@ export class RoundExchange {
     await this.#options.run.remove(FOLDER);
   }
 
-  /** Prepares the global model for all sites at once; returns the name that a task gives them. */
-  async offer(round: number, model: StateDict): Promise<string> {
+  /**
+   * Prepares the global model for all sites at once; returns what a task says of it. `reportedRound` is what its transfers count for: that of an
+   * evaluation after the last round counts for the last round.
+   */
+  async offer(round: number, model: StateDict, reportedRound = round): Promise<{ object: string; base: number | undefined }> {
     const { job, codecs, run } = this.#options;
+    const before = broadcastsDelta(job) ? await this.#held.open(round - 1) : undefined;
     const path = `${FOLDER}/round-${String(round).padStart(4, '0')}`;
     const folder = job.streaming === 'regular' ? memoryFolder(path) : run.folder(path);
-    const coded = await applyFilters(model, this.#chains['task-out'], this.#context('task-out', round, 'every site'));
+    const coded = await applyFilters(model, this.#chains['task-out'], {
+      ...this.#context('task-out', round, 'every site'),
+      reference: before,
+    });
     const prepared = await prepareModel(coded, codecs, job.streaming, folder, 'global.spool');
     // Filters are lazy: what a site will hold, and send back, is known from their manifests without a byte being read.
-    const received = await applyFilters(coded, this.#chains['task-in'], this.#context('task-in', round, 'every site'));
+    const held = broadcastsDelta(job) ? await this.#keep(round, folder, coded, before) : undefined;
+    const received = held ?? (await this.#decoded(coded, round, before));
     const expected = (await this.#accepted(await this.#sentBack(received, round), model, round, 'a site')).manifest;
     this.traffic.bytesDown = 0;
     this.traffic.bytesUp = 0;
     const object = `global-${round}`;
     this.#current = {
       round,
+      reportedRound,
       object,
       folder,
       prepared,
+      held,
+      before,
       base: model,
       received: received.manifest,
       expected,
       results: new Map(),
       arriving: new Map(),
     };
-    return object;
+    return { object, base: before && round - 1 };
   }
 
-  /** The round under way. */
+  /** Decodes the broadcast as a site does, from the spool where there is one. */
+  async #keep(round: number, folder: Folder, coded: StateDict, before: StateDict | undefined): Promise<StateDict> {
+    const { job, codecs } = this.#options;
+    if (job.streaming === 'container') return this.#held.keep(round, await this.#decoded(coded, round, before));
+    const sent = await openSpool(folder, 'global.spool', codecs);
+    try {
+      return await this.#held.keep(round, await this.#decoded(sent, round, before));
+    } finally {
+      await sent.close?.();
+    }
+  }
+
+  #decoded(coded: StateDict, round: number, before: StateDict | undefined): Promise<StateDict> {
+    return applyFilters(coded, this.#chains['task-in'], { ...this.#context('task-in', round, 'every site'), reference: before });
+  }
+
+  /** The round that transfers count for now. */
   get round(): number {
-    return this.#current?.round ?? 0;
+    return this.#current?.reportedRound ?? 0;
   }
 
   /** What a model on offer consists of. */
   offered(name: string): Manifest {
-    if (this.#current?.object !== name) throw new FedStreamError('internal', `${name} is not on offer any more`);
+    if (!this.object(name) || !this.#current) throw new FedStreamError('internal', `${name} is not on offer any more`);
     return this.#current.received;
   }
 
   /** What is sent under a name; undefined once its round is over. */
   object(name: string): Prepared | undefined {
-    return this.#current?.object === name ? this.#current.prepared : undefined;
+    const current = this.#current;
+    if (current?.object === name) return current.prepared;
+    if (current?.held && wholeObject(current.object) === name)
+      return { source: objectSource(current.held, this.#options.codecs), release: async () => {} };
+    return undefined;
   }
 
   /** Spools a site's result and confirms it once every value was looked at; whatever is wrong refuses the transfer and is thrown. */
@@ -169,6 +210,8 @@ export class RoundExchange {
     this.#current = undefined;
     if (!current) return;
     for (const model of current.results.values()) await model.close?.();
+    await current.held?.close?.();
+    await current.before?.close?.();
     await current.prepared.release();
     await this.clear();
   }

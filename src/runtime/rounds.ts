@@ -60,8 +60,8 @@ async function runRound(round: number, history: JournalEntry[], options: RoundsO
   const startedMs = performance.now();
   emit({ type: 'round-started', round });
   const previous = await openGlobalModel(run, round - 1);
-  const object = await exchange.offer(round, previous);
-  const task = { kind: 'train', round, rounds: job.rounds, object, evaluate: !options.evaluator } as const;
+  const offer = await exchange.offer(round, previous);
+  const task = { kind: 'train', round, rounds: job.rounds, ...offer, evaluate: !options.evaluator } as const;
   const outcomes = await gather(round, task, options);
   const done = outcomes.filter((outcome) => outcome.status === 'done');
   const contributions: Contribution[] = [];
@@ -128,8 +128,8 @@ async function evaluateAtSites(history: JournalEntry[], options: RoundsOptions):
   const last = history.at(-1) as JournalEntry;
   if (last.evaluation || last.round === 0) return;
   const model = await openGlobalModel(run, last.round);
-  const object = await exchange.offer(last.round, model);
-  const task = { kind: 'evaluate', round: last.round, rounds: job.rounds, object, evaluate: true } as const;
+  const offer = await exchange.offer(last.round + 1, model, last.round);
+  const task = { kind: 'evaluate', round: last.round, rounds: job.rounds, ...offer, evaluate: true } as const;
   const outcomes = await gather(last.round, task, options);
   await finishRound(options, history, { round: last.round, evaluation: siteMean(outcomes) });
   await exchange.release();

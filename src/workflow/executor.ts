@@ -10,7 +10,6 @@ export interface ExecutorOptions {
   readonly site: string;
   readonly trainer: Trainer;
   readonly codecs: CodecTable;
-  readonly taskIn: readonly Filter[];
   readonly resultOut: readonly Filter[];
 }
 
@@ -21,10 +20,10 @@ export interface Execution {
   readonly model?: StateDict;
 }
 
-/** Runs one task on a received model (as it was received: still encoded). */
+/** Runs one task on a received model, after the filters of `task-in`; it is read again for the delta. */
 export async function execute(
   task: Task,
-  received: StateDict,
+  model: StateDict,
   options: ExecutorOptions,
   signal: AbortSignal,
   onStep: (report: StepReport) => void,
@@ -33,13 +32,19 @@ export async function execute(
   const count = (name: string, amount: number): void => {
     counts[name] = (counts[name] ?? 0) + amount;
   };
-  const context: FilterContext = { point: 'task-in', site: options.site, round: task.round, codecs: options.codecs, count };
-  const model = await applyFilters(received, options.taskIn, context);
+  const context: FilterContext = {
+    point: 'result-out',
+    site: options.site,
+    round: task.round,
+    codecs: options.codecs,
+    reference: model,
+    count,
+  };
   const evaluation = task.evaluate || task.kind === 'evaluate' ? await options.trainer.evaluate(model, signal) : undefined;
   if (task.kind === 'evaluate')
     return { figures: { task: task.id, samples: evaluation?.samples ?? 1, steps: 0, trainLoss: 0, evaluation, counts } };
   const result = await options.trainer.train({ round: task.round, rounds: task.rounds, signal, onStep }, model);
-  const update = await applyFilters(result.model, options.resultOut, { ...context, point: 'result-out', reference: model });
+  const update = await applyFilters(result.model, options.resultOut, context);
   const figures: ResultFigures = {
     task: task.id,
     samples: result.samples,

@@ -12,6 +12,8 @@ export const taskSchema = z.strictObject({
   rounds: z.int().min(1),
   /** The name under which the server offers the model. */
   object: z.string().min(1).max(256),
+  /** The round whose model the object is a difference to; missing where it is whole. A site that does not hold that model asks for the whole one. */
+  base: count.optional(),
   /** Whether the site evaluates the model on its own held-out data before it trains. */
   evaluate: z.boolean(),
 });

@@ -63,11 +63,13 @@ async function federate(input: JobInput, sites: Record<string, Site>, run: Folde
   const clients: Promise<string>[] = [];
   const onListening = (): void => {
     for (const [site, { learn, samples = 1, evaluate }] of Object.entries(sites)) {
-      const link = siteLink({ ...common, site, folder: memoryFolder(site), retryMs: 500 });
+      const folder = memoryFolder(site);
+      const link = siteLink({ ...common, site, folder, retryMs: 500 });
       const client = {
         ...common,
         site,
         link,
+        folder,
         memory: () => ({ rssBytes: 1, peakRssBytes: 2 }),
         makeTrainer: async () => trainerOf(learn, samples, evaluate),
       };

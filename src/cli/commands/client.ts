@@ -81,7 +81,16 @@ async function serveSite(options: ClientOptions): Promise<void> {
     return makeTrainer({ job: joined.job, files: joined.files, training, validation, threads, stateFolder: folder, log });
   };
   try {
-    const reason = await runClient({ site, link, codecs: nodeCodecs(), log, signal, memory: processMemory, makeTrainer: trainerOf });
+    const reason = await runClient({
+      site,
+      link,
+      folder,
+      codecs: nodeCodecs(),
+      log,
+      signal,
+      memory: processMemory,
+      makeTrainer: trainerOf,
+    });
     if (!supervised) say(`done: ${reason}`);
   } catch (error) {
     log.error({ code: (error as FedStreamError).code }, (error as Error).message);
