@@ -29,8 +29,8 @@ export function addJobOptions(command: Command): Command {
     .addOption(
       new Option('--optimizer-state <what>', 'keep the optimizer state from round to round, or reset it').choices(['keep', 'reset']),
     )
-    .option('--delta', 'send results as updates against the received model')
-    .option('--no-delta', 'send results as full weights')
+    .option('--delta', 'send updates instead of weights, both ways')
+    .option('--no-delta', 'send full weights both ways')
     .option('--out <folder>', 'where run folders go', 'runs')
     .option('--name <name>', 'name of the run folder; by default the time');
 }
