@@ -12,11 +12,14 @@ const OLDEST_NODE = [20, 19];
 export function setup() {
   checkNode();
   if (installNeeded()) {
-    process.stderr.write('fedstream: installing packages (npm ci)\n');
+    process.stderr.write('fedstream: installing packages (npm install)\n');
     const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-    const done = spawnSync(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2] });
+    const done = spawnSync(npm, ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+    });
     if (done.status !== 0)
-      fail('npm ci failed; its own lines above say why. Check the network and the npm registry, then run the command again.');
+      fail('npm install failed; its own lines above say why. Check the network and the npm registry, then run the command again.');
   }
   build();
 }
@@ -27,7 +30,11 @@ function checkNode() {
   fail(`Node ${process.versions.node} is too old; install Node ${OLDEST_NODE.join('.')} or newer.`);
 }
 
-/** npm writes node_modules/.package-lock.json last: an older one than the lock file means an install that is missing or cut short. */
+/**
+ * `npm install --no-save` takes the versions of the lock file and leaves it as it is; `npm ci` refuses a lock file without the optional packages of
+ * other platforms, which not every registry has.
+ * npm writes node_modules/.package-lock.json last: an older one than the lock file means an install that is missing or cut short.
+ */
 function installNeeded() {
   const installed = `${root}/node_modules/.package-lock.json`;
   return !existsSync(installed) || statSync(installed).mtimeMs < statSync(`${root}/package-lock.json`).mtimeMs;

@@ -11,6 +11,8 @@ export interface Question {
 
 export interface Family {
   readonly name: string;
+  /** How many samples it gets beside the others; 1 where this is missing. What cannot be learnt by heart takes more. */
+  readonly share?: number;
   /** Draws a question; the same may come again. */
   draw(random: Random): Question;
 }
@@ -54,6 +56,7 @@ const LARGEST = 20;
 
 const larger: Family = {
   name: 'larger number',
+  share: 2,
   draw(random) {
     const a = 1 + random.integer(LARGEST);
     const b = 1 + ((a + random.integer(LARGEST - 1)) % LARGEST); // any but a
@@ -75,6 +78,7 @@ const sums: Family = {
 
 const words: Family = {
   name: 'word in a list',
+  share: 3,
   draw(random) {
     const list = Array.from({ length: 3 }, () => pick(WORDS, random));
     const first = random.integer(2) === 0;

@@ -2,20 +2,23 @@
 import { randomStream, shuffle } from '../../../core/random.js';
 import type { Sample } from '../sample.js';
 import { checkNoneEmpty } from '../split.js';
-import { FAMILIES, OPENINGS } from './families.js';
+import { FAMILIES, type Family, OPENINGS } from './families.js';
 
 /** Draws that may find nothing new before a family counts as used up. */
 const PATIENCE = 200;
 /** The share of a family's samples that goes to the sites that it is not at home at. */
 const ABROAD = 0.1;
 
-/** At most `count` samples, as many of each family as there are different prompts; no prompt comes twice. */
+/** At most `count` samples, of each family its share or as many as it has different prompts; no prompt comes twice. */
 export function generateTasks(seed: number, count: number): Sample[] {
   const samples: Sample[] = [];
+  const shareOf = ({ share = 1 }: Family): number => share;
   let left = count;
-  for (const [index, family] of FAMILIES.entries()) {
+  let shares = FAMILIES.reduce((sum, family) => sum + shareOf(family), 0);
+  for (const family of FAMILIES) {
     const random = randomStream(seed, 'tasks', family.name);
-    const wanted = Math.ceil(left / (FAMILIES.length - index));
+    const wanted = Math.ceil((left * shareOf(family)) / shares);
+    shares -= shareOf(family);
     const found = new Map<string, Sample>();
     for (let misses = 0; found.size < wanted && misses < PATIENCE; ) {
       const { phrasings, answer } = family.draw(random);
