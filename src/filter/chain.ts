@@ -55,6 +55,17 @@ export function broadcastsDelta({ quantize, delta, filters }: FilterSettings): b
   return isLossy(quantize) && delta !== false && own.length === 0;
 }
 
+/** A chain up to its first filter that codes, and from there on. */
+export function splitAtLoss(specs: readonly FilterSpec[]): { beforeLoss: readonly FilterSpec[]; lossy: readonly FilterSpec[] } {
+  const first = specs.findIndex(({ type }) => type === 'quantize');
+  return first < 0 ? { beforeLoss: specs, lossy: [] } : { beforeLoss: specs.slice(0, first), lossy: specs.slice(first) };
+}
+
+/** Whether a site adds what the coding of its last update lost to the next (error feedback): where it sends updates that are coded. */
+export function feedsBack({ quantize, delta }: FilterSettings): boolean {
+  return isLossy(quantize) && delta !== false;
+}
+
 /** The filters of a chain. */
 export function filterChain(specs: readonly FilterSpec[]): Filter[] {
   return specs.map(toFilter);

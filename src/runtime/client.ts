@@ -4,10 +4,11 @@ import type { CodecTable } from '../codec/codec.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
-import { filterChain, filterPlan } from '../filter/chain.js';
+import { feedsBack, filterChain, filterPlan, splitAtLoss } from '../filter/chain.js';
 import type { StepReport, Trainer } from '../trainer/trainer.js';
 import { execute } from '../workflow/executor.js';
 import type { Task } from '../workflow/task.js';
+import { HeldModels } from './held-models.js';
 import type { Job } from './job.js';
 import { type Memory, STEPS_A_REPORT } from './protocol.js';
 import type { Joined, ServerLink } from './server-link.js';
@@ -63,11 +64,17 @@ async function trainAndSend(task: Task, job: Job, trainer: Trainer, options: Cli
   const { link, log, signal, site, codecs } = options;
   const received = await receiveTaskModel(task, job, options);
   try {
-    const executor = { site, trainer, codecs, resultOut: filterChain(filterPlan(job)['result-out']) };
-    const { figures, model } = await execute(task, received.model, executor, signal, (report) => reports.add(report));
+    const residuals = new HeldModels(options.folder.folder('residual'));
+    const { beforeLoss, lossy } = splitAtLoss(filterPlan(job)['result-out']);
+    const residual = feedsBack(job) ? await residuals.open(task.round - 1) : undefined;
+    const executor = { site, trainer, codecs, beforeLoss: filterChain(beforeLoss), lossy: filterChain(lossy), residual };
+    const execution = await execute(task, received.model, executor, signal, (report) => reports.add(report));
+    const { figures, model } = execution;
     await reports.flush();
     const sent = await link.sendResult({ ...figures, peakRssBytes: options.memory().peakRssBytes }, model);
     log.info({ round: task.round, trainLoss: figures.trainLoss, ...sent }, 'the server has the result');
+    if (feedsBack(job) && execution.residual) await (await residuals.keep(task.round, execution.residual)).close?.();
+    await residual?.close?.();
   } finally {
     await received.release();
   }
