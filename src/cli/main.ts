@@ -44,6 +44,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const command of commands) program.addCommand(command());
   for (const command of [program, ...program.commands])
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
+  // Whoever reads our output may stop reading (`| head`): that is no failure of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   try {
     await program.parseAsync([...argv]);
     return EXIT.ok;
