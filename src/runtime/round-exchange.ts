@@ -33,9 +33,8 @@ interface RoundModels {
   /** What the broadcast is a difference to. */
   readonly before: StateDict | undefined;
   /**
-   * The server's own model, which deltas are added to. A site's delta is against what it decoded: its training starts from the error of the
-   * broadcast, and the server does not take that error over. (Measured on the default job: added to the decoded broadcast instead, nf4 ended
-   * 7 % above the loss of fp32; added to this one, level with it.)
+   * What deltas are added to. Where broadcasts are differences it is what the sites hold and trained from: server and sites hold the same bits, and
+   * the error of a difference is small. Where broadcasts are whole it is the server's own model, so that the error of a coded model is not taken over.
    */
   readonly base: StateDict;
   /** What a site holds once it has decoded the broadcast. */
@@ -100,7 +99,7 @@ export class RoundExchange {
     // Filters are lazy: what a site will hold, and send back, is known from their manifests without a byte being read.
     const held = broadcastsDelta(job) ? await this.#keep(round, folder, coded, before) : undefined;
     const received = held ?? (await this.#decoded(coded, round, before));
-    const expected = (await this.#accepted(await this.#sentBack(received, round), model, round, 'a site')).manifest;
+    const expected = (await this.#accepted(await this.#sentBack(received, round), held ?? model, round, 'a site')).manifest;
     this.traffic.bytesDown = 0;
     this.traffic.bytesUp = 0;
     const object = `global-${round}`;
@@ -112,7 +111,7 @@ export class RoundExchange {
       prepared,
       held,
       before,
-      base: model,
+      base: held ?? model,
       received: received.manifest,
       expected,
       results: new Map(),
