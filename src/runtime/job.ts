@@ -88,7 +88,7 @@ export const jobSchema = z.strictObject({
   /** Held out from training and used to evaluate the global model. */
   validationFraction: z.number().min(0).max(0.5).default(0.1),
   /** At most so many held-out samples are used. */
-  validationSamples: count.default(400),
+  validationSamples: count.default(600),
   train: trainSchema.prefault({}),
   quantize: policySchema.default('nf4'),
   delta: z.boolean().optional(),
