@@ -3,10 +3,48 @@ import { FedStreamError } from './errors.js';
 import type { Folder, ReadableFile, WritableFile } from './storage.js';
 import { checkName } from './storage-name.js';
 
-interface Blob {
-  bytes: Uint8Array;
-  sizeBytes: number;
+/** A file: never moved as it grows, and of any size, where one buffer would end at 4 GiB. */
+class Blob {
+  sizeBytes = 0;
+  /** Each but the last is full size; the first grows up to it, since most files are small. */
+  readonly #segments: Uint8Array[] = [];
+
+  write(bytes: Uint8Array, position: number): void {
+    const end = position + bytes.length;
+    this.#reserve(end);
+    this.#each(position, end, (segment, from) => segment.set(bytes.subarray(from, from + segment.length)));
+    this.sizeBytes = Math.max(this.sizeBytes, end);
+  }
+
+  read(into: Uint8Array, position: number): void {
+    this.#each(position, position + into.length, (segment, from) => into.set(segment, from));
+  }
+
+  /** The parts of segments between two positions, and how far each is from the first. */
+  #each(position: number, end: number, action: (part: Uint8Array, from: number) => void): void {
+    for (let at = position; at < end; ) {
+      const start = at % SEGMENT_BYTES;
+      const segment = this.#segments[Math.floor(at / SEGMENT_BYTES)] as Uint8Array;
+      const part = segment.subarray(start, Math.min(SEGMENT_BYTES, start + end - at));
+      action(part, at - position);
+      at += part.length;
+    }
+  }
+
+  #reserve(end: number): void {
+    const first = this.#segments[0];
+    const wanted = Math.min(end, SEGMENT_BYTES);
+    if (!first || first.length < wanted) {
+      const grown = new Uint8Array(Math.min(SEGMENT_BYTES, Math.max(FIRST_BYTES, wanted, 2 * (first?.length ?? 0))));
+      if (first) grown.set(first);
+      this.#segments[0] = grown;
+    }
+    while (this.#segments.length * SEGMENT_BYTES < end) this.#segments.push(new Uint8Array(SEGMENT_BYTES));
+  }
 }
+
+const SEGMENT_BYTES = 2 ** 20;
+const FIRST_BYTES = 1024;
 
 /** A new, empty folder that lives as long as the object does. */
 export function memoryFolder(label = 'memory'): Folder {
@@ -33,7 +71,7 @@ class MemoryFolder implements Folder {
   async create(name: string, options?: { keep?: boolean }): Promise<WritableFile> {
     const key = this.#key(name);
     const old = options?.keep ? this.#blobs.get(key) : undefined;
-    const blob = old ?? { bytes: new Uint8Array(1024), sizeBytes: 0 };
+    const blob = old ?? new Blob();
     this.#blobs.set(key, blob);
     return new MemoryWritable(blob);
   }
@@ -92,7 +130,7 @@ class MemoryReadable implements ReadableFile {
     if (position < 0 || end > this.#blob.sizeBytes) {
       throw new FedStreamError('io', `${this.#label} ends at ${this.#blob.sizeBytes}, bytes up to ${end} were asked for`);
     }
-    into.set(this.#blob.bytes.subarray(position, end));
+    this.#blob.read(into, position);
   }
 
   close(): void {}
@@ -106,14 +144,7 @@ class MemoryWritable implements WritableFile {
   }
 
   write(bytes: Uint8Array, position: number): void {
-    const end = position + bytes.length;
-    if (end > this.#blob.bytes.length) {
-      const grown = new Uint8Array(Math.max(end, this.#blob.bytes.length * 2));
-      grown.set(this.#blob.bytes.subarray(0, this.#blob.sizeBytes));
-      this.#blob.bytes = grown;
-    }
-    this.#blob.bytes.set(bytes, position);
-    this.#blob.sizeBytes = Math.max(this.#blob.sizeBytes, end);
+    this.#blob.write(bytes, position);
   }
 
   sync(): void {}

@@ -23,6 +23,8 @@ export interface Connection extends AsyncIterable<Uint8Array> {
    * without a byte (`bad-argument`) or above the limit (`limit`) is refused and harms nothing.
    */
   send(...parts: readonly Uint8Array[]): Promise<void>;
+  /** Gives a frame's memory back for a later frame: first touch of memory is dearer than all else here. Missing where frames are not pooled; never owed. */
+  release?(frame: Uint8Array): void;
   /** Ends the connection: what was sent is flushed unless `reason` is an error; what comes in is dropped. Idempotent. */
   close(reason?: Error): Promise<void>;
   /** Resolves once both directions have ended, with the error that ended them, if one did. Never rejects. */

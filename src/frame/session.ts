@@ -149,7 +149,7 @@ export class Session {
 
   #decode(bytes: Uint8Array): Frame {
     try {
-      return decodeFrame(bytes);
+      return decodeFrame(bytes, () => this.#connection.release?.(bytes));
     } catch (cause) {
       throw new FedStreamError('bad-frame', `${this.peer}: ${(cause as Error).message}`, { cause });
     }

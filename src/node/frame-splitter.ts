@@ -1,93 +1,100 @@
 // Cuts a byte stream into frames, each behind its length as a little-endian u32.
 import { FedStreamError } from '../core/errors.js';
+import { FrameMemory } from './frame-memory.js';
 
 const LENGTH_BYTES = 4;
-/** Pieces below this are gathered: kept alone, each byte of a peer that sends them singly would cost hundreds. */
-const SMALL_BYTES = 4 * 1024;
-const GATHER_BYTES = 64 * 1024;
+/** Lengths and small frames are gathered here; it grows with what a peer really sends. */
+const FIRST_ROOM_BYTES = 4 * 1024;
+const ROOM_BYTES = 64 * 1024;
 
-/** Keeps the pieces of a frame as they come and joins them once; memory grows with what has arrived, never with what was declared. */
+/**
+ * Says where the next bytes belong (`room`), so that a socket reads large frames to where they stay, without a copy. Memory grows with what has
+ * arrived, never with what was declared: a large frame gets a buffer of its own once 64 KiB of it are here.
+ */
 export class FrameSplitter {
   readonly #maxFrameBytes: number;
-  #pieces: Uint8Array[] = [];
-  #pendingBytes = 0;
-  /** The last piece lies at the front of this buffer, where it is ours to append to. */
-  #gather: Uint8Array | undefined;
+  readonly #memory: FrameMemory;
+  #gather = new Uint8Array(0);
+  #gathered = 0;
+  #large: Uint8Array | undefined;
+  #largeFilled = 0;
 
-  constructor(maxFrameBytes: number) {
+  constructor(maxFrameBytes: number, memory = new FrameMemory()) {
     this.#maxFrameBytes = maxFrameBytes;
+    this.#memory = memory;
   }
 
   /** Bytes that wait for the rest of their frame. */
   get pendingBytes(): number {
-    return this.#pendingBytes;
+    return this.#large ? this.#largeFilled : this.#gathered;
   }
 
-  /** Throws `limit` as soon as a length above the limit is seen. The frames may be views of `bytes`. */
+  /** Where the next bytes go: at least one. */
+  room(): Uint8Array {
+    if (this.#large) return this.#large.subarray(this.#largeFilled);
+    if (this.#gathered === this.#gather.length) this.#growGather();
+    return this.#gather.subarray(this.#gathered);
+  }
+
+  /** So many bytes were put into `room()`. Returns the frames that are whole now; throws `limit` as soon as a length above the limit is seen. */
+  filled(bytes: number): Uint8Array[] {
+    if (this.#large) {
+      this.#largeFilled += bytes;
+      if (this.#largeFilled < this.#large.length) return [];
+      const frame = this.#large;
+      this.#large = undefined;
+      return [frame];
+    }
+    this.#gathered += bytes;
+    return this.#cut();
+  }
+
+  /** Copies bytes to where they belong. */
   push(bytes: Uint8Array): Uint8Array[] {
     const frames: Uint8Array[] = [];
-    this.#append(bytes);
-    for (;;) {
-      if (this.#pendingBytes < LENGTH_BYTES) return frames;
-      const length = this.#peekLength();
-      if (length === 0 || length > this.#maxFrameBytes) {
-        throw new FedStreamError(
-          'limit',
-          `a frame of ${length} bytes was announced; at most ${this.#maxFrameBytes} are taken (is the other side FedStream?)`,
-        );
+    for (let at = 0; at < bytes.length; ) {
+      const room = this.room();
+      const part = bytes.subarray(at, at + room.length);
+      room.set(part);
+      at += part.length;
+      frames.push(...this.filled(part.length));
+    }
+    return frames;
+  }
+
+  #cut(): Uint8Array[] {
+    const frames: Uint8Array[] = [];
+    let at = 0;
+    while (this.#gathered - at >= LENGTH_BYTES) {
+      const length = this.#lengthAt(at);
+      const start = at + LENGTH_BYTES;
+      const here = Math.min(this.#gathered - start, length);
+      if (here === length) frames.push(this.#gather.slice(start, start + length));
+      else if (at > 0 || this.#gathered < ROOM_BYTES) break;
+      else {
+        this.#large = this.#memory.take(length);
+        this.#large.set(this.#gather.subarray(start, start + here));
+        this.#largeFilled = here;
       }
-      if (this.#pendingBytes < LENGTH_BYTES + length) return frames;
-      frames.push(this.#take(LENGTH_BYTES + length).subarray(LENGTH_BYTES));
+      at = start + here;
     }
+    this.#gather.copyWithin(0, at, this.#gathered);
+    this.#gathered -= at;
+    return frames;
   }
 
-  #append(bytes: Uint8Array): void {
-    const pending = this.#pendingBytes;
-    this.#pendingBytes += bytes.length;
-    const last = this.#pieces.at(-1);
-    if (pending === 0 || bytes.length >= SMALL_BYTES || !last) {
-      this.#gather = undefined;
-      this.#pieces.push(bytes);
-    } else if (this.#gather && last.length + bytes.length <= this.#gather.length) {
-      this.#gather.set(bytes, last.length);
-      this.#pieces[this.#pieces.length - 1] = this.#gather.subarray(0, last.length + bytes.length);
-    } else {
-      this.#gather = new Uint8Array(GATHER_BYTES);
-      this.#gather.set(bytes);
-      this.#pieces.push(this.#gather.subarray(0, bytes.length));
-    }
+  #lengthAt(at: number): number {
+    const length = new DataView(this.#gather.buffer, this.#gather.byteOffset + at, LENGTH_BYTES).getUint32(0, true);
+    if (length > 0 && length <= this.#maxFrameBytes) return length;
+    throw new FedStreamError(
+      'limit',
+      `a frame of ${length} bytes was announced; at most ${this.#maxFrameBytes} are taken (is the other side FedStream?)`,
+    );
   }
 
-  #peekLength(): number {
-    let first = this.#pieces[0] as Uint8Array;
-    if (first.length < LENGTH_BYTES) {
-      first = join(this.#pieces, this.#pendingBytes);
-      this.#pieces = [first];
-      this.#gather = undefined;
-    }
-    return new DataView(first.buffer, first.byteOffset, LENGTH_BYTES).getUint32(0, true);
+  #growGather(): void {
+    const grown = new Uint8Array(Math.max(FIRST_ROOM_BYTES, 2 * this.#gather.length));
+    grown.set(this.#gather);
+    this.#gather = grown;
   }
-
-  #take(length: number): Uint8Array {
-    const first = this.#pieces[0] as Uint8Array;
-    this.#pendingBytes -= length;
-    this.#gather = undefined;
-    if (first.length > length) {
-      this.#pieces[0] = first.subarray(length);
-      return first.subarray(0, length);
-    }
-    const whole = this.#pieces.length === 1 ? first : join(this.#pieces, length + this.#pendingBytes);
-    this.#pieces = whole.length > length ? [whole.subarray(length)] : [];
-    return whole.subarray(0, length);
-  }
-}
-
-function join(pieces: readonly Uint8Array[], length: number): Uint8Array {
-  const joined = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    joined.set(piece, at);
-    at += piece.length;
-  }
-  return joined;
 }

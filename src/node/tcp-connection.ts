@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { Queue } from '../core/queue.js';
 import { type Connection, checkFrameBytes, DEFAULT_MAX_FRAME_BYTES } from '../driver/driver.js';
+import { FrameMemory } from './frame-memory.js';
 import { FrameSplitter } from './frame-splitter.js';
 
 /** Frames that were read and not taken before the socket is paused. */
@@ -10,22 +11,43 @@ const QUEUED_FRAMES = 4;
 /** After `close`, a peer that takes nothing for so long, or does not end its own side, is cut off. */
 const LINGER_MS = 2_000;
 
+/** Tells a socket that is still to be made where to read to; the connection over it is made once it is connected. */
+export class DirectReads {
+  readonly splitter: FrameSplitter;
+  readonly memory = new FrameMemory();
+  /** Set by the connection. Returns whether it welcomes more. */
+  onRead: (bytes: number) => boolean = () => true;
+  readonly onread = {
+    buffer: (): Uint8Array => this.splitter.room(),
+    callback: (bytes: number): boolean => this.onRead(bytes),
+  };
+
+  constructor(maxFrameBytes = DEFAULT_MAX_FRAME_BYTES) {
+    this.splitter = new FrameSplitter(maxFrameBytes, this.memory);
+  }
+}
+
 export class TcpConnection implements Connection {
   readonly peer: string;
   readonly closed: Promise<Error | undefined>;
   readonly #socket: Socket;
   readonly #incoming = new Queue<Uint8Array>();
   readonly #maxFrameBytes: number;
+  readonly #memory: FrameMemory;
   #closing = false;
   #error: Error | undefined;
 
-  constructor(socket: Socket, maxFrameBytes = DEFAULT_MAX_FRAME_BYTES) {
+  /** A connecting socket can read straight into frames (`direct`); for an accepted one Node has no such way, and bytes are copied. */
+  constructor(socket: Socket, maxFrameBytes = DEFAULT_MAX_FRAME_BYTES, direct?: DirectReads) {
     this.#socket = socket;
     this.#maxFrameBytes = maxFrameBytes;
     this.peer = `${socket.remoteAddress}:${socket.remotePort}`;
-    const splitter = new FrameSplitter(maxFrameBytes);
-    // Frames are plain arrays: the slice() of a Buffer would not copy.
-    socket.on('data', (bytes: Buffer) => this.#received(splitter, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)));
+    this.#memory = direct?.memory ?? new FrameMemory();
+    const splitter = direct?.splitter ?? new FrameSplitter(maxFrameBytes, this.#memory);
+    if (direct) {
+      direct.onRead = (bytes) => this.#received(() => splitter.filled(bytes));
+      socket.resume(); // for its end
+    } else socket.on('data', (bytes: Buffer) => this.#received(() => splitter.push(bytes)));
     socket.on('error', (cause) =>
       this.#fail(new FedStreamError('closed', `the connection to ${this.peer} broke: ${cause.message}`, { cause })),
     );
@@ -60,6 +82,10 @@ export class TcpConnection implements Connection {
     });
   }
 
+  release(frame: Uint8Array): void {
+    this.#memory.giveBack(frame);
+  }
+
   async close(reason?: Error): Promise<void> {
     if (reason) {
       this.#incoming.clear();
@@ -90,15 +116,18 @@ export class TcpConnection implements Connection {
     clearInterval(timer);
   }
 
-  #received(splitter: FrameSplitter, bytes: Uint8Array): void {
-    if (this.#closing) return;
+  /** Whether more is welcome. */
+  #received(cut: () => Uint8Array[]): boolean {
+    if (this.#closing) return true;
     try {
-      for (const frame of splitter.push(bytes)) this.#incoming.push(frame);
+      for (const frame of cut()) this.#incoming.push(frame);
     } catch (error) {
       this.#fail(asFedStreamError(error, 'bad-frame', this.peer));
-      return;
+      return false;
     }
-    if (this.#incoming.size >= QUEUED_FRAMES) this.#socket.pause();
+    if (this.#incoming.size < QUEUED_FRAMES) return true;
+    this.#socket.pause();
+    return false;
   }
 
   /** At once: what waits to be sent is dropped; what has come whole can still be read. */

@@ -2,7 +2,7 @@
 import { connect as connectSocket, createServer, type Server } from 'node:net';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Connection, Driver, DriverOptions, Listener } from '../driver/driver.js';
-import { TcpConnection } from './tcp-connection.js';
+import { DirectReads, TcpConnection } from './tcp-connection.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -16,7 +16,8 @@ async function connect(url: string, options: DriverOptions = {}): Promise<Connec
   const aborted = (): FedStreamError => asFedStreamError(options.signal?.reason, 'aborted', `connecting to ${url}`);
   if (options.signal?.aborted) throw aborted();
   return new Promise((resolve, reject) => {
-    const socket = connectSocket({ host, port, noDelay: true });
+    const direct = new DirectReads(options.maxFrameBytes);
+    const socket = connectSocket({ host, port, noDelay: true, onread: direct.onread });
     const fail = (error: Error): void => {
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', abort);
@@ -32,7 +33,7 @@ async function connect(url: string, options: DriverOptions = {}): Promise<Connec
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', abort);
       socket.removeAllListeners('error');
-      resolve(new TcpConnection(socket, options.maxFrameBytes));
+      resolve(new TcpConnection(socket, options.maxFrameBytes, direct));
     });
   });
 }

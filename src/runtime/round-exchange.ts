@@ -181,11 +181,10 @@ export class RoundExchange {
     verify: (model: StateDict) => Promise<void>,
     onProgress: () => void,
   ): Promise<Received> {
-    const { job, codecs } = this.#options;
+    const { codecs } = this.#options;
     if (current !== this.#current || current.results.has(site))
       throw new FedStreamError('refused', `the result of ${site} in round ${current.round} is here already, or too late`);
     return receiveModel(stream, {
-      mode: job.streaming,
       codecs,
       folder: current.folder,
       name: `${site}.spool`,

@@ -87,11 +87,11 @@ class SiteLink implements ServerLink {
   }
 
   fetchModel(object: string): Promise<ReceivedModel> {
-    const { mode, folder } = this.#spooling();
+    const { folder } = this.#spooling();
     const name = `received-${object}.spool`;
     return this.#retrying(async (live) => {
       const stream = await this.#ask(live, 'object', object);
-      const { model, figures } = await receiveModel(stream, { mode, codecs: this.#options.codecs, folder, name });
+      const { model, figures } = await receiveModel(stream, { codecs: this.#options.codecs, folder, name });
       const release = async (): Promise<void> => {
         await model.close?.();
         await folder.remove(name);

@@ -3,8 +3,9 @@ import { expect, test } from 'vitest';
 import { connectionPair } from '../driver/memory.js';
 import { pack } from '../frame/pack.js';
 import { Session } from '../frame/session.js';
-import { createChecksum, createDigest } from './digest.js';
+import { createChecksum } from './digest.js';
 import type { IncomingStream } from './incoming-stream.js';
+import { digestOf } from './leaf-sums.js';
 import { memorySource } from './source.js';
 import { encodeDataHeader } from './stream-frames.js';
 import { Streams } from './streams.js';
@@ -28,7 +29,7 @@ async function dishonest(): Promise<{ raw: Session; opened(): Promise<IncomingSt
     await raw.control('open', 99, pack({ meta: null, totalBytes: 0 }));
     const honest = await stream;
     const reading = honest.read().next();
-    await raw.control('end', 99, pack({ totalBytes: 0, digest: (await createDigest()).finish() }));
+    await raw.control('end', 99, pack({ totalBytes: 0, digest: await digestOf(new Uint8Array(0)) }));
     expect((await reading).done).toBe(true);
     await honest.confirm();
     await raw.close();
@@ -58,17 +59,41 @@ test('a sender beyond its credit is refused, and memory is not its to take', asy
   await alive();
 });
 
-test('chunks of a byte do not cost their receiver more than a window', async () => {
+test.each([
+  [
+    'a second leaf behind a short one',
+    [
+      [0, 5],
+      [5, 5],
+    ],
+  ],
+  [
+    'a leaf that begins within another',
+    [
+      [0, MIB],
+      [MIB - 1, 5],
+    ],
+  ],
+  [
+    'a leaf beyond the next',
+    [
+      [0, MIB],
+      [2 * MIB, 5],
+    ],
+  ],
+  ['more than a leaf', [[0, MIB + 1]]],
+])('%s is refused', async (_, leaves) => {
   const { raw, opened, refusal, alive } = await dishonest();
   const next = opened();
   await raw.control('open', 1, pack({ meta: null }));
   const reader = (await next).read();
-  const first = reader.next();
+  const reading = (async () => {
+    for await (const _ of reader);
+  })();
   await settled();
-  const checksum = await createChecksum();
-  for (let i = 0; i < 5_000; i++) await raw.bulk('data', 1, encodeDataHeader(i, checksum.of(Uint8Array.of(i))), Uint8Array.of(i));
-  expect(await refusal).toContain('so small');
-  await first.catch(() => {});
+  for (const [offset, length] of leaves as [number, number][]) await raw.bulk('data', 1, ...(await chunk(offset, new Uint8Array(length))));
+  await expect(reading).rejects.toMatchObject({ code: 'bad-frame' });
+  expect(await refusal).toContain('was expected');
   await alive();
 });
 
@@ -102,7 +127,9 @@ test.each([
   ['an end from the receiver', 'done', undefined],
   ['a second accept', 'accept', { offset: 0, limit: 5 }],
   ['an accept from beyond the end', 'accept', { offset: 50, limit: 60 }],
-  ['an accept from the middle of what has no digest', 'accept', { offset: 5, limit: 60 }],
+  ['an accept from within a leaf', 'accept', { offset: 5, limit: 60 }],
+  ['a retry from within a leaf', 'retry', { offset: 5 }],
+  ['an accept from the end of what has neither digest nor name', 'accept', { offset: 20, limit: 60 }],
 ] as const)('%s ends the session of who broke the rule', async (what, type, header) => {
   const [near, farEnd] = connectionPair('memory://rules');
   const session = new Session(near, { name: 'sender' });

@@ -5,23 +5,41 @@ import { Queue } from '../core/queue.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
-import { type Checksum, createChecksum, createDigest, type Digest } from './digest.js';
-import { decodeDataHeader, endSchema, MAX_CHUNK_BYTES, resetSchema } from './stream-frames.js';
+import { type Checksum, createChecksum } from './digest.js';
+import { LEAF_BYTES, LeafSums, leafCount, sameBytes } from './leaf-sums.js';
+import { decodeDataHeader, endSchema, resetSchema } from './stream-frames.js';
 
 /** Bytes that may be on their way or wait here: the memory that a stream can cost. */
 export const DEFAULT_WINDOW_BYTES = 8 * 1024 * 1024;
-/** Less than two chunks would stop a sender for good. */
-const MIN_WINDOW_BYTES = 2 * MAX_CHUNK_BYTES;
-/** Chunks that may wait here: senders gather small ones, so that a window is a few hundred at most. */
-const MAX_WAITING_CHUNKS = 4096;
+/** Less than two leaves would stop a sender for good. */
+const MIN_WINDOW_BYTES = 2 * LEAF_BYTES;
 /** A link that corrupts this many chunks of one stream is broken. */
 const MAX_RETRIES = 1000;
 
 export interface AcceptOptions {
-  /** Bytes that this side has verified already, and can give again for the digest. */
-  readonly resume?: { readonly offset: number; prefix(): AsyncIterable<Uint8Array> };
+  /** What this side has verified already: whole leaves, or the whole object, and their checksums. */
+  readonly resume?: Resume;
   /** At least 2 MiB. */
   readonly windowBytes?: number;
+}
+
+/** What an open frame says. */
+export interface OpenedStream {
+  readonly meta: Json;
+  readonly id?: string | undefined;
+  readonly totalBytes?: number | undefined;
+  readonly digest?: string | undefined;
+}
+
+export interface Resume {
+  readonly offset: number;
+  readonly sums: LeafSums;
+}
+
+/** A leaf that was verified; its memory is used again once it is released. */
+interface Arrived {
+  readonly bytes: Uint8Array;
+  release(): void;
 }
 
 /** A stream that the other side has opened: `read` it to its end and `confirm` it, or `reject` it, at any time. */
@@ -31,15 +49,18 @@ export class IncomingStream {
   /** What the sender claims; nothing is allocated from it. */
   readonly totalBytes: number | undefined;
   readonly digest: string | undefined;
-  /** Chunks that arrived corrupt and were asked for again. */
+  /** Names exactly these bytes, also in a later try; undefined where they cannot be gone on with. */
+  readonly objectId: string | undefined;
+  /** Checksums of the leaves that were verified. */
+  sums = new LeafSums();
+  /** Leaves that arrived corrupt and were asked for again. */
   retries = 0;
   /** Digest of all the bytes, once `read` has ended. */
   foundDigest = '';
   readonly #session: Session;
   readonly #close: () => void;
-  readonly #arrived = new Queue<Uint8Array>();
+  readonly #arrived = new Queue<Arrived>();
   #checksum: Checksum | undefined;
-  #running: Digest | undefined;
   #expected = 0;
   #consumed = 0;
   #granted = 0;
@@ -48,41 +69,48 @@ export class IncomingStream {
   #end: { totalBytes: number; digest: string } | undefined;
   #ended = false;
 
-  constructor(session: Session, id: number, opened: { meta: Json; totalBytes?: number; digest?: string }, close: () => void) {
+  constructor(session: Session, id: number, opened: OpenedStream, close: () => void) {
     this.#session = session;
     this.id = id;
     this.meta = opened.meta;
     this.totalBytes = opened.totalBytes;
     this.digest = opened.digest;
+    this.objectId = opened.id ?? opened.digest;
     this.#close = close;
   }
 
-  /** The verified bytes in order, from the resumed offset on. Ends once size and digest of the whole were checked; throws `digest`, `closed`, … */
+  /**
+   * The verified bytes in order, from the resumed offset on. A piece is valid until the next is asked for. Ends once size and digest of the whole
+   * were checked; throws `digest`, `closed`, …
+   */
   async *read(options: AcceptOptions = {}): AsyncGenerator<Uint8Array> {
-    const offset = options.resume?.offset ?? 0;
+    const { offset, sums } = options.resume ?? { offset: 0, sums: new LeafSums() };
+    if (sums.count !== leafCount(offset)) throw new FedStreamError('internal', `${sums.count} checksums are no prefix of ${offset} bytes`);
     this.#windowBytes = Math.max(options.windowBytes ?? DEFAULT_WINDOW_BYTES, MIN_WINDOW_BYTES);
     this.#checksum = await createChecksum();
-    this.#running = await createDigest();
-    if (options.resume && offset > 0) for await (const bytes of options.resume.prefix()) this.#running.update(bytes);
+    this.sums = sums;
     this.#expected = offset;
     this.#consumed = offset;
     this.#granted = offset + this.#windowBytes;
     await this.#session.control('accept', this.id, pack({ offset, limit: this.#granted }));
-    for await (const bytes of this.#arrived) {
-      this.#running.update(bytes);
+    for await (const { bytes, release } of this.#arrived) {
       yield bytes;
       this.#consumed += bytes.length;
+      release();
       this.#grant();
     }
-    const found = this.#running.finish();
+    await this.#checkDigest();
+  }
+
+  async #checkDigest(): Promise<void> {
+    const found = await this.sums.digest();
     this.foundDigest = found;
     const claimed = this.#end as { totalBytes: number; digest: string };
-    if (found !== claimed.digest || (this.digest !== undefined && this.digest !== found)) {
-      throw new FedStreamError(
-        'digest',
-        `the digest of a transfer from ${this.#session.peer} is ${found}, not ${this.digest ?? claimed.digest}`,
-      );
-    }
+    if (found === claimed.digest && (this.digest ?? found) === found) return;
+    throw new FedStreamError(
+      'digest',
+      `the digest of a transfer from ${this.#session.peer} is ${found}, not ${this.digest ?? claimed.digest}`,
+    );
   }
 
   /** The consumer has everything verified and safe. */
@@ -118,21 +146,26 @@ export class IncomingStream {
     const { offset, checksum } = decodeDataHeader(frame.header);
     const { length } = frame.payload;
     if (!this.#checksum) throw new FedStreamError('bad-frame', 'data came before the stream was accepted');
-    if (this.#end || length === 0) throw new FedStreamError('bad-frame', 'data came behind the end of a stream, or a chunk without a byte');
-    // Chunks that were on their way when a retry was asked for come again.
-    if (this.#awaitsRetry && offset !== this.#expected) return;
-    if (offset !== this.#expected) throw new FedStreamError('bad-frame', `data at ${offset} came where ${this.#expected} was expected`);
+    if (this.#end || length === 0) throw new FedStreamError('bad-frame', 'data came behind the end of a stream, or a leaf without a byte');
+    // Leaves that were on their way when a retry was asked for come again.
+    if (this.#awaitsRetry && offset !== this.#expected) {
+      frame.release();
+      return;
+    }
+    if (offset !== this.#expected || offset % LEAF_BYTES !== 0 || length > LEAF_BYTES)
+      throw new FedStreamError('bad-frame', `${length} bytes at ${offset} came where the leaf at ${this.#expected} was expected`);
     if (offset + length > this.#granted)
       throw new FedStreamError('bad-frame', `data up to ${offset + length} came, ${this.#granted} was granted`);
-    if (!sameBytes(this.#checksum.of(frame.payload), checksum)) {
+    const sum = this.#checksum.of(frame.payload);
+    if (!sameBytes(sum, checksum)) {
+      frame.release();
       this.#askAgain();
       return;
     }
-    if (this.#arrived.size >= MAX_WAITING_CHUNKS)
-      throw new FedStreamError('limit', `${this.#session.peer} sends chunks so small that ${MAX_WAITING_CHUNKS} of them wait`);
+    this.sums.push(sum);
     this.#awaitsRetry = false;
     this.#expected += length;
-    this.#arrived.push(frame.payload);
+    this.#arrived.push({ bytes: frame.payload, release: frame.release });
   }
 
   #askAgain(): void {
@@ -171,8 +204,4 @@ export class IncomingStream {
     this.#arrived.end(error ? asFedStreamError(error) : undefined);
     this.#close();
   }
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

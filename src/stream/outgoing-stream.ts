@@ -4,13 +4,12 @@ import type { Json } from '../core/json.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
-import { type Checksum, createChecksum, createDigest, type Digest } from './digest.js';
+import { type Checksum, createChecksum } from './digest.js';
+import { LEAF_BYTES, LeafSums } from './leaf-sums.js';
+import { leavesOf } from './leaves.js';
 import type { ByteSource } from './source.js';
-import { acceptSchema, creditSchema, encodeDataHeader, FRAMING_BYTES, MAX_CHUNK_BYTES, resetSchema, retrySchema } from './stream-frames.js';
+import { acceptSchema, creditSchema, encodeDataHeader, FRAMING_BYTES, resetSchema, retrySchema } from './stream-frames.js';
 
-/** Pieces below this (small tensors) go out together: a frame costs 40 µs, and the receiver as much memory as its books need. */
-const SMALL_PIECE_BYTES = 32 * 1024;
-const GATHER_BYTES = 128 * 1024;
 /** A link that corrupts this many chunks of one stream is broken. */
 const MAX_RETRIES = 1000;
 
@@ -41,7 +40,8 @@ export class OutgoingStream {
   #restart: number | undefined;
   #retries = 0;
   #wireBytes = 0;
-  /** The furthest byte that was sent, and hashed where the digest is not known. */
+  readonly #sums: LeafSums;
+  /** The furthest byte that was sent. */
   #reached = 0;
   #startOffset = 0;
   #offset = 0;
@@ -56,6 +56,7 @@ export class OutgoingStream {
     this.id = id;
     this.#session = session;
     this.#source = source;
+    this.#sums = source.sums ?? new LeafSums();
     this.#options = options;
   }
 
@@ -83,8 +84,8 @@ export class OutgoingStream {
     this.#options.signal?.addEventListener('abort', abort, { once: true });
     if (this.#options.signal?.aborted) abort();
     try {
-      const { totalBytes, digest } = this.#source;
-      await this.#session.control('open', this.id, pack({ meta, totalBytes, digest }));
+      const { id, totalBytes, digest } = this.#source;
+      await this.#session.control('open', this.id, pack({ meta, id, totalBytes, digest }));
       await this.#until(() => this.#limit >= 0);
       return await this.#transmit();
     } catch (error) {
@@ -100,8 +101,9 @@ export class OutgoingStream {
   #accepted(frame: Frame): void {
     const { offset, limit } = unpack(frame.header, acceptSchema, 'an accept frame');
     if (this.#limit >= 0) throw new FedStreamError('bad-frame', 'a stream was accepted twice');
-    const known = this.#source.totalBytes ?? Number.MAX_SAFE_INTEGER;
-    if (offset > known || (offset > 0 && this.#source.digest === undefined))
+    const { id, digest, totalBytes } = this.#source;
+    const wrong = offset % LEAF_BYTES !== 0 && offset !== totalBytes;
+    if (wrong || offset > (totalBytes ?? Number.MAX_SAFE_INTEGER) || (offset > 0 && (id ?? digest) === undefined))
       throw new FedStreamError('bad-frame', `a stream was accepted from ${offset}, which it does not have`);
     this.#startOffset = offset;
     this.#reached = offset;
@@ -115,7 +117,7 @@ export class OutgoingStream {
 
   #retry(frame: Frame): void {
     const { offset } = unpack(frame.header, retrySchema, 'a retry frame');
-    if (offset < this.#startOffset || offset > this.#reached)
+    if (offset < this.#startOffset || offset > this.#reached || offset % LEAF_BYTES !== 0)
       throw new FedStreamError('bad-frame', `a chunk at ${offset} was asked for again, which was never sent`);
     if (++this.#retries > MAX_RETRIES)
       throw new FedStreamError('checksum', `more than ${MAX_RETRIES} chunks of one stream were corrupt; check the link`);
@@ -124,22 +126,30 @@ export class OutgoingStream {
 
   async #transmit(): Promise<SentStream> {
     const checksum = await createChecksum();
-    const digest = this.#source.digest === undefined ? await createDigest() : undefined;
-    let known = this.#source.digest;
     this.#offset = this.#startOffset;
     for (;;) {
-      if (await this.#transmitRest(checksum, digest)) {
+      if (await this.#transmitRest(checksum)) {
         const totalBytes = this.#offset;
-        known ??= digest?.finish() as string;
+        const digest = await this.#digest(totalBytes);
         this.#ending = true;
-        await this.#session.control('end', this.id, pack({ totalBytes, digest: known }));
+        await this.#session.control('end', this.id, pack({ totalBytes, digest }));
         await this.#until(() => this.#done || this.#restarts());
-        if (this.#done)
-          return { totalBytes, digest: known, resumedBytes: this.#startOffset, retries: this.#retries, wireBytes: this.#wireBytes };
+        if (this.#done) return { totalBytes, digest, resumedBytes: this.#startOffset, retries: this.#retries, wireBytes: this.#wireBytes };
       }
       this.#offset = this.#restart ?? this.#offset;
       this.#restart = undefined;
     }
+  }
+
+  /** Of what was sent; `digest` where the source had announced another one, or another size. */
+  async #digest(sentBytes: number): Promise<string> {
+    const { digest, totalBytes } = this.#source;
+    const found = await this.#sums.digest();
+    if ((digest ?? found) !== found || (totalBytes ?? sentBytes) !== sentBytes) {
+      const announced = `${totalBytes ?? sentBytes} bytes with digest ${digest ?? found}`;
+      throw new FedStreamError('digest', `what was sent has ${sentBytes} bytes with digest ${found}; announced were ${announced}`);
+    }
+    return found;
   }
 
   #restarts(): boolean {
@@ -147,53 +157,50 @@ export class OutgoingStream {
   }
 
   /** Sends from the offset to the end; false where a retry asked for another offset before that. */
-  async #transmitRest(checksum: Checksum, digest: Digest | undefined): Promise<boolean> {
-    let gather: Uint8Array | undefined;
-    let gathered = 0;
-    const send = (piece: Uint8Array): Promise<boolean> => this.#sendPiece(piece, checksum, digest);
-    const sendGathered = async (): Promise<boolean> => {
-      const piece = gather?.subarray(0, gathered);
-      gathered = 0;
-      return piece === undefined || (await send(piece));
-    };
+  async #transmitRest(checksum: Checksum): Promise<boolean> {
+    // What the receiver has and this side has not seen is read, for the digest, and not sent.
+    let position = Math.min(Math.floor(this.#offset / LEAF_BYTES), this.#sums.count) * LEAF_BYTES;
     try {
-      for await (const piece of this.#source.read(this.#offset)) {
-        if (piece.length >= SMALL_PIECE_BYTES) {
-          if (!((await sendGathered()) && (await send(piece)))) return false;
-          continue;
-        }
-        await this.#flushed; // the piece before, and what was gathered before
-        gather ??= new Uint8Array(GATHER_BYTES);
-        gather.set(piece, gathered);
-        gathered += piece.length;
-        if (gathered + SMALL_PIECE_BYTES > GATHER_BYTES && !(await sendGathered())) return false;
+      for await (const leaf of leavesOf(this.#source, position)) {
+        const sum = checksum.of(leaf);
+        this.#remember(position, sum);
+        if (position >= this.#offset && !(await this.#sendLeaf(leaf, sum))) return false;
+        position += leaf.length;
       }
-      return (await sendGathered()) && !this.#restarts();
+      if (position < this.#offset) throw this.#changed(position);
+      return !this.#restarts();
     } finally {
       await this.#flushed;
     }
   }
 
-  /** In chunks, each once the receiver has room for it; false where a retry came. One chunk at most is not flushed when it returns. */
-  async #sendPiece(piece: Uint8Array, checksum: Checksum, digest: Digest | undefined): Promise<boolean> {
-    for (let at = 0; at < piece.length; at += MAX_CHUNK_BYTES) {
-      const chunk = piece.subarray(at, at + MAX_CHUNK_BYTES);
-      const end = this.#offset + chunk.length;
-      await this.#until(() => end <= this.#limit || this.#restarts());
-      if (this.#restarts()) return false;
-      // What goes out again was hashed before; chunks may be cut elsewhere now.
-      if (end > this.#reached) digest?.update(chunk.subarray(this.#reached - this.#offset));
-      this.#reached = Math.max(this.#reached, end);
-      const header = encodeDataHeader(this.#offset, checksum.of(chunk));
-      const sent = this.#session.bulk('data', this.id, header, chunk);
-      sent.catch(() => {}); // awaited one chunk later
-      this.#wireBytes += chunk.length + FRAMING_BYTES;
-      this.#offset = end;
-      this.#options.onProgress?.(end);
-      const before = this.#flushed;
-      this.#flushed = sent;
-      await before;
-    }
+  #remember(position: number, sum: Uint8Array): void {
+    const index = position / LEAF_BYTES;
+    if (index === this.#sums.count) this.#sums.push(sum);
+    else if (!this.#sums.matches(index, sum)) throw this.#changed(position);
+  }
+
+  #changed(position: number): FedStreamError {
+    return new FedStreamError(
+      'digest',
+      `what is sent is not what it was any more at byte ${position}: it was changed meanwhile; send it anew`,
+    );
+  }
+
+  /** Once the receiver has room for it; false where a retry came. One leaf at most is not flushed when it returns. */
+  async #sendLeaf(leaf: Uint8Array, sum: Uint8Array): Promise<boolean> {
+    const end = this.#offset + leaf.length;
+    await this.#until(() => end <= this.#limit || this.#restarts());
+    if (this.#restarts()) return false;
+    this.#reached = Math.max(this.#reached, end);
+    const sent = this.#session.bulk('data', this.id, encodeDataHeader(this.#offset, sum), leaf);
+    sent.catch(() => {}); // awaited one leaf later
+    this.#wireBytes += leaf.length + FRAMING_BYTES;
+    this.#offset = end;
+    this.#options.onProgress?.(end);
+    const before = this.#flushed;
+    this.#flushed = sent;
+    await before;
     return true;
   }
 

@@ -7,11 +7,12 @@ import { CHECKSUM_BYTES } from './digest.js';
 
 const bytes = z.int().min(0);
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
+const id = z.string().min(1).max(256);
 
 const json: z.ZodType<Json> = z.json() as z.ZodType<Json>;
 
 /** The opener says what it has; what is not known before it is sent is missing. */
-export const openSchema = z.strictObject({ meta: json, totalBytes: bytes.optional(), digest: digest.optional() });
+export const openSchema = z.strictObject({ meta: json, id: id.optional(), totalBytes: bytes.optional(), digest: digest.optional() });
 /** The receiver says from where, and how far the sender may go for now. */
 export const acceptSchema = z.strictObject({ offset: bytes, limit: bytes });
 export const creditSchema = z.strictObject({ limit: bytes });
@@ -19,12 +20,9 @@ export const endSchema = z.strictObject({ totalBytes: bytes, digest });
 export const retrySchema = z.strictObject({ offset: bytes });
 export const resetSchema = z.strictObject({ code: z.enum(ERROR_CODES), message: z.string().max(8192) });
 
-/** 1 MiB is the fastest size on the reference machine; larger pieces of a source are cut. */
-export const MAX_CHUNK_BYTES = 1024 * 1024;
-
 /** Header of a data frame: where its payload belongs (u64), and the payload's checksum. Fixed, since it is on the hot path. */
 const DATA_HEADER_BYTES = 8 + CHECKSUM_BYTES;
-/** What a chunk costs beside its bytes: the length that TCP needs, the frame's prefix, the header. */
+/** What a leaf costs beside its bytes: the length that TCP needs, the frame's prefix, the header. */
 export const FRAMING_BYTES = 4 + PREFIX_BYTES + DATA_HEADER_BYTES;
 
 export function encodeDataHeader(offset: number, checksum: Uint8Array): Uint8Array {

@@ -5,8 +5,8 @@ import { FedStreamError } from '../core/errors.js';
 import type { Connection } from '../driver/driver.js';
 import { connectionPair } from '../driver/memory.js';
 import { Session } from '../frame/session.js';
-import { createDigest } from './digest.js';
 import type { AcceptOptions, IncomingStream } from './incoming-stream.js';
+import { digestOf, LeafHasher, type LeafSums } from './leaf-sums.js';
 import { type ByteSource, memorySource } from './source.js';
 import { Streams } from './streams.js';
 
@@ -20,10 +20,10 @@ function someBytes(length: number, seed = 1): Uint8Array {
   });
 }
 
-async function digestOf(bytes: Uint8Array): Promise<string> {
-  const digest = await createDigest();
-  digest.update(bytes);
-  return digest.finish();
+async function sumsOf(bytes: Uint8Array): Promise<LeafSums> {
+  const hasher = await LeafHasher.create();
+  hasher.update(bytes);
+  return hasher.finish();
 }
 
 interface Joined {
@@ -86,6 +86,7 @@ function spoilingSource(bytes: Uint8Array, sizes: readonly number[]): ByteSource
   };
 }
 
+const wireBytes = (payload: number): number => payload + Math.ceil(payload / MIB) * 44;
 const same = (a: Uint8Array, b: Uint8Array): void => expect(Buffer.compare(a, b)).toBe(0);
 const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
@@ -98,7 +99,7 @@ test.each([0, 1, 1000, MIB - 1, MIB, MIB + 1, 5 * MIB + 17])('%i bytes arrive as
   same(await readAll(stream), bytes);
   const sent = await sending;
   expect(sent).toMatchObject({ totalBytes: size, digest: await digestOf(bytes), resumedBytes: 0, retries: 0 });
-  expect(sent.wireBytes).toBe(size + Math.ceil(size / MIB) * 44);
+  expect(sent.wireBytes).toBe(wireBytes(size));
   await session.close();
 });
 
@@ -317,18 +318,39 @@ test('a transfer goes on from what the receiver has, and is verified as a whole'
   const { sender, opened, session } = await joined();
   const bytes = someBytes(3 * MIB + 5);
   const digest = await digestOf(bytes);
-  for (const offset of [0, 1, MIB + 3, bytes.length]) {
-    const sending = sender.send(null, { ...memorySource(bytes), digest });
-    const stream = await opened();
-    expect(stream.digest).toBe(digest);
-    const rest = await readAll(stream, { resume: { offset, prefix: () => memorySource(bytes.subarray(0, offset)).read(0) } });
-    same(rest, bytes.subarray(offset));
-    expect(await sending).toMatchObject({ resumedBytes: offset, totalBytes: bytes.length, digest });
+  const known = { ...memorySource(bytes), digest };
+  const named = { read: known.read, id: 'what is told apart by its name alone' };
+  const sources: ByteSource[] = [known, named, { ...named, totalBytes: bytes.length, sums: await sumsOf(bytes) }];
+  for (const source of sources) {
+    for (const offset of [0, MIB, 3 * MIB, bytes.length]) {
+      if (offset === bytes.length && source.totalBytes === undefined) continue;
+      const sending = sender.send(null, source);
+      const stream = await opened();
+      expect(stream.objectId).toBe(source.id ?? digest);
+      const rest = await readAll(stream, { resume: { offset, sums: await sumsOf(bytes.subarray(0, offset)) } });
+      same(rest, bytes.subarray(offset));
+      expect(await sending).toMatchObject({ resumedBytes: offset, totalBytes: bytes.length, digest, wireBytes: wireBytes(rest.length) });
+    }
   }
-  const spoilt = expect(sender.send(null, { ...memorySource(bytes), digest })).rejects.toMatchObject({ code: 'digest' });
-  const other = { offset: MIB, prefix: () => memorySource(new Uint8Array(MIB)).read(0) };
+  const spoilt = expect(sender.send(null, known)).rejects.toMatchObject({ code: 'digest' });
+  const other = { offset: MIB, sums: await sumsOf(new Uint8Array(MIB)) };
   await expect(readAll(await opened(), { resume: other })).rejects.toMatchObject({ code: 'digest' });
   await spoilt;
+  await session.close();
+});
+
+test('a source that gives other bytes than before is found out where it does', async () => {
+  const { sender, opened, session } = await joined();
+  const bytes = someBytes(3 * MIB);
+  const sums = await sumsOf(bytes);
+  const changed = Uint8Array.from(bytes);
+  changed[2 * MIB + 7] = (changed[2 * MIB + 7] as number) ^ 1;
+  const failed = expect(sender.send(null, { ...memorySource(changed), digest: await sums.digest(), sums })).rejects.toMatchObject({
+    code: 'digest',
+    message: expect.stringContaining(`byte ${2 * MIB}`),
+  });
+  await expect(readAll(await opened())).rejects.toMatchObject({ code: 'digest' });
+  await failed;
   await session.close();
 });
 

@@ -2,6 +2,7 @@
 import type { CodecTable } from '../codec/codec.js';
 import { type Layout, layoutOf } from '../codec/layout.js';
 import { FedStreamError } from '../core/errors.js';
+import { LeafSums } from '../stream/leaf-sums.js';
 import type { ByteSource } from '../stream/source.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { encodeManifest, parseManifest } from '../tensor/manifest-json.js';
@@ -52,11 +53,20 @@ export function objectBytes(manifest: Manifest, codecs: CodecTable): number {
   return encodeObjectHead(manifest).length + layoutOf(manifest, codecs).totalBytes;
 }
 
-/** The object of a model, coded while it is read, from any offset. */
-export function objectSource(model: StateDict, codecs: CodecTable): ByteSource & { readonly totalBytes: number } {
+/**
+ * The object of a model, coded while it is read, from any offset. With an `id`, which promises that the model gives the same bytes each time, a
+ * transfer that broke off can go on.
+ */
+export function objectSource(model: StateDict, codecs: CodecTable, id?: string): ByteSource & { readonly totalBytes: number } {
   const head = encodeObjectHead(model.manifest);
   const layout = layoutOf(model.manifest, codecs);
-  return { totalBytes: head.length + layout.totalBytes, read: (offset) => readObject(model, head, layout, offset) };
+  const totalBytes = head.length + layout.totalBytes;
+  return {
+    totalBytes,
+    ...(id === undefined ? {} : { id }),
+    sums: new LeafSums(),
+    read: (offset) => readObject(model, head, layout, offset),
+  };
 }
 
 async function* readObject(model: StateDict, head: Uint8Array, layout: Layout, offset: number): AsyncGenerator<Uint8Array> {
@@ -71,8 +81,7 @@ async function* readObject(model: StateDict, head: Uint8Array, layout: Layout, o
     break;
   }
   for await (const chunk of model.chunks({ first, end: layout.chunks })) {
-    // A chunk is borrowed until the next is asked for; the stream still holds it then.
-    yield chunk.bytes.slice(skip);
+    yield chunk.bytes.subarray(skip);
     skip = 0;
   }
 }

@@ -17,15 +17,19 @@ export interface Prepared {
   release(): Promise<void>;
 }
 
-/** `regular` and `file` code the model once, into `folder` (in memory for `regular`); `container` codes it each time it is sent. */
+/**
+ * `regular` and `file` code the model once, into `folder` (in memory for `regular`); `container` codes it each time it is sent, and can go on after a
+ * cut where `id` promises that the model gives the same bytes again.
+ */
 export async function prepareModel(
   model: StateDict,
   codecs: CodecTable,
   mode: StreamingMode,
   folder: Folder,
   name: string,
+  id?: string,
 ): Promise<Prepared> {
-  if (mode === 'container') return { source: objectSource(model, codecs), release: async () => {} };
+  if (mode === 'container') return { source: objectSource(model, codecs, id), release: async () => {} };
   const info = await writeSpool(model, codecs, folder, name);
   return { source: spoolSource(folder, name, info), release: () => folder.remove(name) };
 }

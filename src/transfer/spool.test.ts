@@ -6,11 +6,11 @@ import { encodeModel } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
-import { createDigest } from '../stream/digest.js';
+import { digestOf, LeafHasher } from '../stream/leaf-sums.js';
 import { memoryStateDict } from '../tensor/memory-state-dict.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { objectBytes, objectSource } from './object.js';
-import { openSpool, spoolSource, writeSpool } from './spool.js';
+import { openSpool, spoolInfo, spoolSource, writeSpool } from './spool.js';
 import { TensorGrouper } from './tensor-grouper.js';
 
 const codecs = referenceCodecs;
@@ -68,9 +68,11 @@ test('a spool gives its model back, whole and by range', async () => {
   const model = larger();
   const info = await writeSpool(model, codecs, folder, 'x');
   const whole = await bytesOf(model);
-  const digest = await createDigest();
-  digest.update(whole);
-  expect(info).toEqual({ totalBytes: whole.length, digest: digest.finish() });
+  const hasher = await LeafHasher.create();
+  hasher.update(whole);
+  expect(info).toMatchObject({ totalBytes: whole.length, digest: await digestOf(whole) });
+  expect(info.sums.bytes).toEqual(hasher.finish().bytes);
+  expect(await spoolInfo(folder, 'x')).toEqual(info);
   expect(await folder.list()).toEqual(['x']);
   const spooled = await openSpool(folder, 'x', codecs);
   expect(spooled.manifest).toEqual(model.manifest);
@@ -154,10 +156,10 @@ test('the grouper gives prefix, manifest and tensors, however the bytes come', a
       const parts: Uint8Array[] = [];
       for (let at = 0, i = 0; at < whole.length; i++) {
         const size = cuts[i % cuts.length] as number;
-        parts.push(...grouper.push(whole.subarray(at, at + Math.max(size, 50))));
+        for (const part of grouper.push(whole.subarray(at, at + Math.max(size, 50)))) parts.push(part.bytes.slice());
         at += Math.max(size, 50);
       }
-      parts.push(...grouper.finish());
+      grouper.finish();
       expect(parts.length).toBe(2 + model.manifest.tensors.length);
       expect(Buffer.compare(Buffer.concat(parts), whole)).toBe(0);
     }),
@@ -166,7 +168,7 @@ test('the grouper gives prefix, manifest and tensors, however the bytes come', a
   for (let size = 0; size < whole.length; size += 97) {
     const grouper = new TensorGrouper(codecs, whole.length);
     expect(() => {
-      grouper.push(whole.subarray(0, size));
+      for (const _ of grouper.push(whole.subarray(0, size)));
       grouper.finish();
     }).toThrow(expect.objectContaining({ code: 'bad-manifest' }));
   }

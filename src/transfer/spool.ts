@@ -3,7 +3,7 @@ import type { CodecTable } from '../codec/codec.js';
 import type { Layout, PlacedChunk } from '../codec/layout.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Folder, ReadableFile } from '../core/storage.js';
-import { createDigest } from '../stream/digest.js';
+import { LEAF_BYTES, LeafHasher, type LeafSums } from '../stream/leaf-sums.js';
 import type { ByteSource } from '../stream/source.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { OBJECT_PREFIX_BYTES, objectSource, parseObjectManifest, parseObjectPrefix } from './object.js';
@@ -11,19 +11,18 @@ import { OBJECT_PREFIX_BYTES, objectSource, parseObjectManifest, parseObjectPref
 export interface SpoolInfo {
   readonly totalBytes: number;
   readonly digest: string;
+  readonly sums: LeafSums;
 }
-
-const PIECE_BYTES = 1024 * 1024;
 
 /** Codes a model into a spool, beside and renamed: it is there whole or not at all. */
 export async function writeSpool(model: StateDict, codecs: CodecTable, folder: Folder, name: string): Promise<SpoolInfo> {
-  const digest = await createDigest();
+  const hasher = await LeafHasher.create();
   const beside = `${name}.part`;
   const file = await folder.create(beside);
   let position = 0;
   try {
     for await (const bytes of objectSource(model, codecs).read(0)) {
-      digest.update(bytes);
+      hasher.update(bytes);
       await file.write(bytes, position);
       position += bytes.length;
     }
@@ -35,7 +34,17 @@ export async function writeSpool(model: StateDict, codecs: CodecTable, folder: F
   }
   await file.close();
   await folder.rename(beside, name);
-  return { totalBytes: position, digest: digest.finish() };
+  const sums = hasher.finish();
+  return { totalBytes: position, digest: await sums.digest(), sums };
+}
+
+/** What a spool is now, by reading it. */
+export async function spoolInfo(folder: Folder, name: string): Promise<SpoolInfo> {
+  const totalBytes = (await folder.sizeBytes(name)) ?? 0;
+  const hasher = await LeafHasher.create();
+  for await (const bytes of readPieces(folder, name, totalBytes)) hasher.update(bytes);
+  const sums = hasher.finish();
+  return { totalBytes, digest: await sums.digest(), sums };
 }
 
 /** The model of a spool, lazy; `bad-manifest` where prefix, manifest or size lie. Close it to let the file go. */
@@ -77,19 +86,19 @@ async function* spoolChunks(file: ReadableFile, layout: Layout, dataStart: numbe
   }
 }
 
-/** A spool's bytes as they are, for a stream; two buffers are used in turn. Each call of `read` opens the file of its own. */
+/** A spool's bytes as they are, for a stream. Each call of `read` opens the file of its own. */
 export function spoolSource(folder: Folder, name: string, info: SpoolInfo): ByteSource {
-  return { ...info, read: (offset) => readPieces(folder, name, info.totalBytes, offset) };
+  return { ...info, holds: true, read: (offset) => readPieces(folder, name, info.totalBytes, offset) };
 }
 
-/** The bytes of a file from an offset to `end`. A piece is valid until the next but one is asked for. */
+/** The bytes of a file from an offset to `end`, a leaf at a time. A piece is valid until the next but one is asked for. */
 export async function* readPieces(folder: Folder, name: string, end: number, offset = 0): AsyncGenerator<Uint8Array> {
   const file = await folder.open(name);
-  const size = Math.min(PIECE_BYTES, Math.max(end - offset, 0));
+  const size = Math.min(LEAF_BYTES, Math.max(end - offset, 0));
   const buffers = [new Uint8Array(size), new Uint8Array(size), new Uint8Array(size)];
   try {
-    for (let at = offset, turn = 0; at < end; at += PIECE_BYTES, turn = (turn + 1) % buffers.length) {
-      const piece = (buffers[turn] as Uint8Array).subarray(0, Math.min(PIECE_BYTES, end - at));
+    for (let at = offset, turn = 0; at < end; at += LEAF_BYTES, turn = (turn + 1) % buffers.length) {
+      const piece = (buffers[turn] as Uint8Array).subarray(0, Math.min(LEAF_BYTES, end - at));
       await file.read(piece, at);
       yield piece;
     }

@@ -6,7 +6,8 @@ import { encodeFrame, FRAME_TYPES, MAX_FRAME_HEADER_BYTES, PREFIX_BYTES } from '
 import { DEFAULT_IDLE_MS, PROTOCOL_VERSION } from '../../src/frame/session.js';
 import { CHECKSUM_BYTES, createChecksum } from '../../src/stream/digest.js';
 import { DEFAULT_WINDOW_BYTES } from '../../src/stream/incoming-stream.js';
-import { encodeDataHeader, FRAMING_BYTES, MAX_CHUNK_BYTES } from '../../src/stream/stream-frames.js';
+import { LEAF_BYTES } from '../../src/stream/leaf-sums.js';
+import { encodeDataHeader, FRAMING_BYTES } from '../../src/stream/stream-frames.js';
 import { STREAMING_MODES } from '../../src/transfer/streaming-mode.js';
 
 const spec = (name: string): string => readFileSync(new URL(`../../docs/spec/${name}.md`, import.meta.url), 'utf8');
@@ -28,9 +29,9 @@ test('limits and defaults are those of the code', () => {
   expect(spec('frame')).toContain('4 MiB + 4 KiB');
   expect(spec('session')).toContain(`version of the protocol: ${PROTOCOL_VERSION}.`);
   expect(spec('session')).toContain(`(${DEFAULT_IDLE_MS / 1000} s by default)`);
-  expect(spec('stream')).toContain(`1 byte to ${MAX_CHUNK_BYTES / 2 ** 20} MiB`);
+  expect(spec('stream')).toContain(`leaves of ${LEAF_BYTES / 2 ** 20} MiB`);
   expect(spec('stream')).toContain(`(${DEFAULT_WINDOW_BYTES / 2 ** 20} MiB by default`);
-  expect(spec('transfer')).toContain(`${FRAMING_BYTES} bytes of framing a chunk`);
+  expect(spec('transfer')).toContain(`${FRAMING_BYTES} bytes of framing a leaf`);
 });
 
 test('the header of data and its checksum are as described', async () => {

@@ -1,0 +1,113 @@
+// The checksums of an object's leaves, and the digest that is made of them (docs/spec/stream.md).
+import { CHECKSUM_BYTES, type Checksum, createChecksum, xxh128 } from './digest.js';
+
+/**
+ * An object is cut into leaves of 1 MiB, the last one short: what a chunk on the wire carries, what is verified, and where a transfer can go
+ * on. 1 MiB is the fastest size on the reference machine.
+ */
+export const LEAF_BYTES = 1024 * 1024;
+
+export function leafCount(totalBytes: number): number {
+  return Math.ceil(totalBytes / LEAF_BYTES);
+}
+
+/** Checksums of the first leaves of an object, in order: 8 bytes a MiB. */
+export class LeafSums {
+  #bytes: Uint8Array;
+  #count: number;
+
+  /** From the bytes of another's; what is behind the last whole checksum is ignored. */
+  constructor(bytes: Uint8Array = new Uint8Array(0)) {
+    this.#count = Math.floor(bytes.length / CHECKSUM_BYTES);
+    this.#bytes = bytes.slice(0, this.#count * CHECKSUM_BYTES);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#count * CHECKSUM_BYTES);
+  }
+
+  at(leaf: number): Uint8Array {
+    return this.#bytes.subarray(leaf * CHECKSUM_BYTES, (leaf + 1) * CHECKSUM_BYTES);
+  }
+
+  matches(leaf: number, sum: Uint8Array): boolean {
+    return leaf < this.#count && sameBytes(this.at(leaf), sum);
+  }
+
+  push(sum: Uint8Array): void {
+    const at = this.#count * CHECKSUM_BYTES;
+    if (at === this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(16 * CHECKSUM_BYTES, 2 * at));
+      grown.set(this.#bytes);
+      this.#bytes = grown;
+    }
+    this.#bytes.set(sum, at);
+    this.#count++;
+  }
+
+  /** Forgets all but the first. */
+  keep(count: number): void {
+    this.#count = Math.min(this.#count, count);
+  }
+
+  /** The digest of the object whose leaves these are: XXH3-128 of their checksums, one behind the other. */
+  digest(): Promise<string> {
+    return xxh128(this.bytes);
+  }
+}
+
+/** Checksums of an object that comes in pieces of any size. */
+export class LeafHasher {
+  readonly sums = new LeafSums();
+  readonly #checksum: Checksum;
+  #inLeaf = 0;
+
+  private constructor(checksum: Checksum) {
+    this.#checksum = checksum;
+  }
+
+  static async create(): Promise<LeafHasher> {
+    return new LeafHasher(await createChecksum());
+  }
+
+  update(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const part = bytes.subarray(at, at + LEAF_BYTES - this.#inLeaf);
+      if (part.length === LEAF_BYTES) this.sums.push(this.#checksum.of(part));
+      else {
+        this.#checksum.update(part);
+        this.#inLeaf += part.length;
+        if (this.#inLeaf === LEAF_BYTES) this.#endLeaf();
+      }
+      at += part.length;
+    }
+  }
+
+  /** The checksums of all that came. */
+  finish(): LeafSums {
+    if (this.#inLeaf > 0) this.#endLeaf();
+    return this.sums;
+  }
+
+  #endLeaf(): void {
+    this.sums.push(this.#checksum.take());
+    this.#inLeaf = 0;
+  }
+}
+
+/** The digest of bytes in memory. */
+export async function digestOf(bytes: Uint8Array): Promise<string> {
+  const hasher = await LeafHasher.create();
+  hasher.update(bytes);
+  return hasher.finish().digest();
+}
+
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

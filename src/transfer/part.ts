@@ -1,0 +1,151 @@
+// An object that has not come whole yet: its bytes in a part, the checksums of its leaves beside, and of which object it is.
+import { FedStreamError } from '../core/errors.js';
+import type { Folder, WritableFile } from '../core/storage.js';
+import { readText, writeText } from '../core/storage-text.js';
+import { CHECKSUM_BYTES, createChecksum } from '../stream/digest.js';
+import type { IncomingStream, Resume } from '../stream/incoming-stream.js';
+import { LEAF_BYTES, LeafSums } from '../stream/leaf-sums.js';
+import { readPieces } from './spool.js';
+
+/** Of a TiB: more is not read back. */
+const MAX_SUMS_BYTES = 8 * 2 ** 20;
+
+/** `<name>.part`, `<name>.part.sums` and `<name>.part.json` in a folder (docs/spec/spool.md). */
+export class Part {
+  readonly #folder: Folder;
+  readonly #name: string;
+
+  constructor(folder: Folder, name: string) {
+    this.#folder = folder;
+    this.#name = name;
+  }
+
+  get file(): string {
+    return `${this.#name}.part`;
+  }
+
+  /**
+   * What an earlier try at the very same object left: leaf by leaf, each compared with the checksum that it arrived with, up to the first that does
+   * not match. Undefined where there is nothing to go on from.
+   */
+  async resume({ objectId, totalBytes }: IncomingStream): Promise<Resume | undefined> {
+    if (objectId === undefined || (await readText(this.#folder, this.#of)) !== identity(objectId)) return undefined;
+    // A process that ended between the last byte and its confirmation left the object under its name.
+    const whole = await this.#folder.sizeBytes(this.#name);
+    if (whole !== undefined) await this.#folder.rename(this.#name, this.file);
+    const size = whole ?? (await this.#folder.sizeBytes(this.file)) ?? 0;
+    const sums = await this.#verified(size);
+    const offset = sums.count * LEAF_BYTES;
+    if (offset <= size) return offset === 0 ? undefined : { offset, sums };
+    // The last leaf is short: it is the last only where the object ends with it.
+    if (size === totalBytes) return { offset: size, sums };
+    sums.keep(sums.count - 1);
+    return sums.count === 0 ? undefined : { offset: sums.count * LEAF_BYTES, sums };
+  }
+
+  async #verified(size: number): Promise<LeafSums> {
+    const known = await this.#knownSums();
+    const verified = new LeafSums();
+    const checksum = await createChecksum();
+    const end = Math.min(size, known.count * LEAF_BYTES);
+    for await (const leaf of readPieces(this.#folder, this.file, end)) {
+      const sum = checksum.of(leaf);
+      if (!known.matches(verified.count, sum)) break;
+      verified.push(sum);
+    }
+    return verified;
+  }
+
+  async #knownSums(): Promise<LeafSums> {
+    const size = (await this.#folder.sizeBytes(this.#sums)) ?? 0;
+    if (size === 0 || size > MAX_SUMS_BYTES) return new LeafSums();
+    const bytes = new Uint8Array(size);
+    const file = await this.#folder.open(this.#sums);
+    try {
+      await file.read(bytes, 0);
+    } finally {
+      await file.close();
+    }
+    return new LeafSums(bytes);
+  }
+
+  /** Opens the part to be written from there on; without `resume` it is begun anew. */
+  async write(objectId: string | undefined, resume: Resume | undefined): Promise<PartWriter> {
+    if (!resume) await this.remove();
+    const file = await this.#folder.create(this.file, { keep: resume !== undefined });
+    if (objectId === undefined) return new PartWriter(file, undefined, 0);
+    const sums = await this.#folder.create(this.#sums, { keep: resume !== undefined });
+    if (!resume) await writeText(this.#folder, this.#of, identity(objectId));
+    return new PartWriter(file, sums, resume?.offset ?? 0);
+  }
+
+  /** The object is whole: it gets its name. What says of which object it is stays, until `settle`. */
+  async finish(): Promise<void> {
+    await this.#folder.rename(this.file, this.#name);
+  }
+
+  /** Everybody who has to know knows that it is whole. */
+  async settle(): Promise<void> {
+    await this.#folder.remove(this.#of);
+    await this.#folder.remove(this.#sums);
+  }
+
+  /** Nothing of it can be used. */
+  async remove(): Promise<void> {
+    await this.#folder.remove(this.file);
+    await this.settle();
+  }
+
+  get #sums(): string {
+    return `${this.file}.sums`;
+  }
+
+  get #of(): string {
+    return `${this.file}.json`;
+  }
+}
+
+/** Appends to a part and to its checksums. */
+export class PartWriter {
+  readonly #file: WritableFile;
+  readonly #sums: WritableFile | undefined;
+  #position: number;
+  #noted: number;
+
+  constructor(file: WritableFile, sums: WritableFile | undefined, position: number) {
+    this.#file = file;
+    this.#sums = sums;
+    this.#position = position;
+    this.#noted = Math.floor(position / LEAF_BYTES);
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Bytes that were verified, and the checksums of the leaves so far, which may be ahead of them: whoever goes on compares both. */
+  async append(bytes: Uint8Array, sums: LeafSums): Promise<void> {
+    await this.#file.write(bytes, this.#position);
+    this.#position += bytes.length;
+    if (!this.#sums) return;
+    for (; this.#noted < sums.count; this.#noted++) await this.#sums.write(sums.at(this.#noted), this.#noted * CHECKSUM_BYTES);
+  }
+
+  async sync(): Promise<void> {
+    await this.#file.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+    await this.#sums?.close();
+  }
+}
+
+function identity(objectId: string): string {
+  return JSON.stringify({ id: objectId });
+}
+
+/** Throws where an object is larger than its receiver takes. */
+export function checkObjectSize(bytes: number, maxBytes = Number.POSITIVE_INFINITY): void {
+  if (bytes > maxBytes) throw new FedStreamError('limit', `an object of ${bytes} bytes or more was sent; at most ${maxBytes} are taken`);
+}
