@@ -43,7 +43,8 @@ class Blob {
   }
 }
 
-const SEGMENT_BYTES = 2 ** 20;
+/** Few enough for a model of gigabytes that the collector need not look at them often. */
+const SEGMENT_BYTES = 2 ** 25;
 const FIRST_BYTES = 1024;
 
 /** A new, empty folder that lives as long as the object does. */

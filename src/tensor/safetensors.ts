@@ -7,7 +7,7 @@ import { dtypeBytes } from './dtype.js';
 import { CHUNK_ELEMENTS, type Manifest, type TensorEntry } from './manifest.js';
 import type { PlacedTensor } from './safetensors-header.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
-import { openTensorFile, type TensorFile, writeTensorFile } from './tensor-file.js';
+import { openTensorFile, type TensorFile, type WriteOptions, writeTensorFile } from './tensor-file.js';
 
 export interface OpenOptions {
   readonly chunkElements?: number;
@@ -25,7 +25,7 @@ export function tensorFileModel(file: TensorFile, { chunkElements = CHUNK_ELEMEN
   const tensors = file.tensors.map(({ name, dtype, shape, encoding }) => ({ name, dtype, shape, encoding }));
   const { tied, rest } = splitTied(file.metadata, tensors);
   const manifest: Manifest = { tensors, chunkElements, tied, metadata: rest };
-  return { manifest, chunks: (range) => fileChunks(manifest, file, memory, range), close: () => file.close() };
+  return { manifest, stored: true, chunks: (range) => fileChunks(manifest, file, memory, range), close: () => file.close() };
 }
 
 /** Names that `__metadata__` ties to a tensor of the file, as `safetensors.torch.save_model` notes them; the rest is free text. */
@@ -59,8 +59,8 @@ async function* fileChunks(manifest: Manifest, file: TensorFile, memory: ChunkMe
   }
 }
 
-/** Writes all tensors of a raw state dict; the file appears under its name whole and durable, or not at all. Returns its size in bytes. */
-export async function writeSafetensors(folder: Folder, name: string, model: StateDict): Promise<number> {
+/** Writes all tensors of a raw state dict; the file appears under its name whole, or not at all. Returns its size in bytes. */
+export async function writeSafetensors(folder: Folder, name: string, model: StateDict, options: WriteOptions = {}): Promise<number> {
   const { tensors, tied, metadata } = model.manifest;
   const coded = tensors.find((tensor) => tensor.encoding.codec !== 'raw');
   if (coded)
@@ -68,13 +68,20 @@ export async function writeSafetensors(folder: Folder, name: string, model: Stat
       'bad-argument',
       `tensor ${coded.name} is coded as ${coded.encoding.codec}; decode the model before it is written as safetensors`,
     );
-  return writeTensorFile(folder, name, tensors, { format: 'pt', ...metadata, ...tied }, async (writer) => {
-    let position = 0;
-    for await (const chunk of model.chunks()) {
-      await writer.write(chunk.bytes, position);
-      position += chunk.bytes.length;
-    }
-    const end = writer.starts.at(-1) as number;
-    if (position !== end) throw new FedStreamError('internal', `${name}: ${position} bytes were given for tensors of ${end}`);
-  });
+  return writeTensorFile(
+    folder,
+    name,
+    tensors,
+    { format: 'pt', ...metadata, ...tied },
+    async (writer) => {
+      let position = 0;
+      for await (const chunk of model.chunks()) {
+        await writer.write(chunk.bytes, position);
+        position += chunk.bytes.length;
+      }
+      const end = writer.starts.at(-1) as number;
+      if (position !== end) throw new FedStreamError('internal', `${name}: ${position} bytes were given for tensors of ${end}`);
+    },
+    options,
+  );
 }

@@ -28,6 +28,8 @@ export interface Chunk {
 export interface StateDict {
   readonly manifest: Manifest;
   chunks(range?: ChunkRange): AsyncIterable<Chunk>;
+  /** Set where the bytes lie as they are in a file that nobody changes: reading them again costs no work, and gives the same. */
+  readonly stored?: boolean;
   /** Lets files go; a state dict over memory has none. */
   close?(): void | Promise<void>;
 }

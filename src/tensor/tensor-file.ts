@@ -47,13 +47,19 @@ export interface TensorFileWriter {
   write(bytes: Uint8Array, position: number): void | Promise<void>;
 }
 
-/** Lets `fill` write the tensors; the file appears under its name whole and durable, or not at all. Returns its size in bytes. */
+export interface WriteOptions {
+  /** Whether the file survives a crash of the machine from then on, and not only one of this process. True by default. */
+  readonly durable?: boolean;
+}
+
+/** Lets `fill` write the tensors; the file appears under its name whole, or not at all. Returns its size in bytes. */
 export async function writeTensorFile(
   folder: Folder,
   name: string,
   tensors: readonly Omit<TensorEntry, 'encoding'>[],
   metadata: Readonly<Record<string, string>>,
   fill: (writer: TensorFileWriter) => Promise<void>,
+  { durable = true }: WriteOptions = {},
 ): Promise<number> {
   const beside = `${name}.part`;
   const { bytes: header, starts } = encodeHeader(tensors, metadata);
@@ -61,7 +67,7 @@ export async function writeTensorFile(
   try {
     await file.write(header, 0);
     await fill({ starts, write: (bytes, position) => file.write(bytes, header.length + position) });
-    await file.sync();
+    if (durable) await file.sync();
     await file.close();
     await folder.rename(beside, name);
     return header.length + (starts.at(-1) as number);

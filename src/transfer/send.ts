@@ -19,7 +19,7 @@ export interface Prepared {
 
 /**
  * `regular` and `file` code the model once, into `folder` (in memory for `regular`); `container` codes it each time it is sent, and can go on after a
- * cut where `id` promises that the model gives the same bytes again.
+ * cut where `id` promises that the model gives the same bytes again. A model that is stored as it is to be sent is served from where it lies.
  */
 export async function prepareModel(
   model: StateDict,
@@ -29,7 +29,8 @@ export async function prepareModel(
   name: string,
   id?: string,
 ): Promise<Prepared> {
-  if (mode === 'container') return { source: objectSource(model, codecs, id), release: async () => {} };
+  const asItLies = mode === 'file' && model.stored === true;
+  if (mode === 'container' || asItLies) return { source: objectSource(model, codecs, id), release: async () => {} };
   const info = await writeSpool(model, codecs, folder, name);
   return { source: spoolSource(folder, name, info), release: () => folder.remove(name) };
 }

@@ -69,7 +69,12 @@ export async function openSpool(folder: Folder, name: string, codecs: CodecTable
         `${source} has ${file.sizeBytes} bytes; its manifest makes ${dataStart + layout.totalBytes}`,
       );
     }
-    return { manifest: layout.manifest, chunks: (range) => spoolChunks(file, layout, dataStart, range), close: () => file.close() };
+    return {
+      manifest: layout.manifest,
+      stored: true,
+      chunks: (range) => spoolChunks(file, layout, dataStart, range),
+      close: () => file.close(),
+    };
   } catch (error) {
     await file.close();
     throw error;

@@ -1,20 +1,25 @@
 // `fedstream bench`: figures of this machine beside those of its memory, and the size table of the paper.
-import { Command } from 'commander';
-import { FedStreamError } from '../../core/errors.js';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
 import { nodeCodecs } from '../../node/codecs.js';
 import { nodeFolder } from '../../node/node-folder.js';
-import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
+import { stopSignal } from '../../node/stop-signal.js';
 import { writeModel } from '../../tensor/model-folder.js';
+import { STREAMING_MODES, type StreamingMode } from '../../transfer/streaming-mode.js';
 import { benchCodecs } from '../bench/codecs.js';
 import { SHAPES } from '../bench/llama-shapes.js';
+import { modelBytes, modelShape } from '../bench/model-shape.js';
 import { normalModel } from '../bench/normal-model.js';
 import { benchSizes, type SizeRow } from '../bench/sizes.js';
+import { benchTransfer, type TransferBench } from '../bench/transfer.js';
 import { byteProgress, watched } from '../byte-progress.js';
-import { wholeNumber } from '../options.js';
+import { positiveNumber, wholeNumber } from '../options.js';
 
 export function benchCommand(): Command {
   const bench = new Command('bench').description('Measure this machine: kernels, sizes.');
-  for (const command of [codecsCommand(), sizesCommand(), makeModelCommand()]) bench.addCommand(command.exitOverride());
+  for (const command of [codecsCommand(), sizesCommand(), transferCommand(), makeModelCommand()]) bench.addCommand(command.exitOverride());
   return bench;
 }
 
@@ -58,20 +63,73 @@ function sizeLine({ codec, ...cells }: { [K in keyof SizeRow]: SizeRow[K] | stri
   return `${codec.padEnd(15)}${[cells.modelMB, cells.metaMB, cells.percentOfFp32, cells.sentMB].map(text).join('')}\n`;
 }
 
+function transferCommand(): Command {
+  return new Command('transfer')
+    .description('Move a model from one process to another over loopback, beside a copy of its file; seconds, bytes, peak memory of each.')
+    .option('--model <shape>', `one of ${Object.keys(SHAPES).join(', ')}`, 'llama-3.2-1b')
+    .option('--scale <number>', 'part of the model, or a multiple: 0.25 is a quarter of its rows', positiveNumber, 1)
+    .addOption(new Option('--mode <mode>', 'what is in memory').choices(STREAMING_MODES).default('file'))
+    .option('--codec <name>', 'what the model is coded as on its way', 'fp32')
+    .option('--dir <folder>', 'on the disk that is to be used; a temporary folder in it is made and removed', tmpdir())
+    .option('--sync', 'the receiver waits until the disk has what it wrote, as a server does', false)
+    .option('--json', 'print the figures as JSON on standard output')
+    .addHelpText('after', TRANSFER_HELP)
+    .action(async ({ dir, json, ...options }: TransferArguments) => {
+      const folder = mkdtempSync(join(dir, 'fedstream-bench-'));
+      const onStep = (what: string): void => void (json || process.stderr.write(`${what}\n`));
+      try {
+        const figures = await benchTransfer({ ...options, folder, onStep, signal: stopSignal({ supervised: false }) });
+        process.stdout.write(json ? `${JSON.stringify(figures)}\n` : transferTable(figures));
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+}
+
+interface TransferArguments {
+  readonly model: string;
+  readonly scale: number;
+  readonly mode: StreamingMode;
+  readonly codec: string;
+  readonly dir: string;
+  readonly sync: boolean;
+  readonly json?: boolean;
+}
+
+const TRANSFER_HELP = `
+Examples:
+  $ fedstream bench transfer --scale 0.25                  a quarter of Llama-3.2-1B, file to file
+  $ fedstream bench transfer --mode container --codec nf4
+  $ fedstream bench transfer --json > transfer.json
+
+The whole model takes 6 GB of disk twice. A copy with cp is timed in the same run: compare figures of one run.
+`;
+
+function transferTable(figures: TransferBench): string {
+  const mb = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MB`;
+  const both = figures.sender.peakRssBytes + figures.receiver.peakRssBytes;
+  const rows: [string, string][] = [
+    ['mode, codec, driver', `${figures.mode}, ${figures.codec}, ${figures.driver}`],
+    ['model', mb(figures.modelBytes)],
+    ['seconds', figures.seconds.toFixed(2)],
+    ['cp, seconds', `${figures.cpSeconds.toFixed(2)} (${(figures.seconds / figures.cpSeconds).toFixed(2)} ×)`],
+    ['on the wire', mb(figures.wireBytes)],
+    ['digest', figures.digestOk ? 'right' : 'WRONG'],
+    ['peak memory', `${mb(both)} (sender ${mb(figures.sender.peakRssBytes)}, receiver ${mb(figures.receiver.peakRssBytes)})`],
+  ];
+  return rows.map(([what, value]) => `${what.padEnd(22)}${value}\n`).join('');
+}
+
 function makeModelCommand(): Command {
   return new Command('make-model')
     .description('Write a model of seeded normal weights with the exact tensor names and shapes of a known one.')
     .argument('<shape>', `one of ${Object.keys(SHAPES).join(', ')}`)
     .argument('<folder>', 'where the safetensors files go')
     .option('--seed <number>', 'another seed, other weights', wholeNumber(0), 1)
-    .action(async (shape: string, path: string, options: { seed: number }) => {
-      const manifest = Object.hasOwn(SHAPES, shape) ? SHAPES[shape]?.() : undefined;
-      if (!manifest)
-        throw new FedStreamError(
-          'bad-argument',
-          `there is no shape ${JSON.stringify(shape)}; the shapes are ${Object.keys(SHAPES).join(', ')}`,
-        );
-      const total = manifest.tensors.reduce((bytes, tensor) => bytes + dtypeBytes(tensor.dtype, elementCount(tensor.shape)), 0);
+    .option('--scale <number>', 'part of the model, or a multiple', positiveNumber, 1)
+    .action(async (shape: string, path: string, options: { seed: number; scale: number }) => {
+      const manifest = modelShape(shape, options.scale);
+      const total = modelBytes(manifest);
       const progress = byteProgress(path, total);
       try {
         await writeModel(nodeFolder(path), watched(normalModel(manifest, options.seed), progress.add));

@@ -1,0 +1,15 @@
+// One coded tensor in memory as a state dict of its own, so that filters and decoding work on it as on a model.
+import type { CodecTable } from '../codec/codec.js';
+import { layoutOf } from '../codec/layout.js';
+import type { Manifest, TensorEntry } from '../tensor/manifest.js';
+import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
+
+/** `coded` is the tensor as it travels: its chunks one behind the other, of the size that `of` (its model's manifest) has. */
+export function tensorModel(tensor: TensorEntry, coded: Uint8Array, of: Manifest, codecs: CodecTable): StateDict {
+  const manifest: Manifest = { tensors: [tensor], chunkElements: of.chunkElements, tied: {}, metadata: {} };
+  const layout = layoutOf(manifest, codecs);
+  async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
+    for (const { offset, bytes, ...place } of layout.places(range)) yield { ...place, bytes: coded.subarray(offset, offset + bytes) };
+  }
+  return { manifest, chunks };
+}
