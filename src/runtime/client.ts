@@ -10,6 +10,7 @@ import { execute } from '../workflow/executor.js';
 import type { Task } from '../workflow/task.js';
 import { HeldModels } from './held-models.js';
 import type { Job } from './job.js';
+import { isLost } from './lost.js';
 import { type Memory, STEPS_A_REPORT } from './protocol.js';
 import type { Joined, ServerLink } from './server-link.js';
 import { receiveTaskModel } from './task-model.js';
@@ -52,7 +53,7 @@ async function runTask(task: Task, job: Job, trainer: Trainer, options: ClientOp
     await trainAndSend(task, job, trainer, options, reports);
   } catch (error) {
     const failure = asFedStreamError(error);
-    if (signal.aborted || failure.code === 'closed' || failure.code === 'timeout') throw failure;
+    if (isLost(failure, signal)) throw failure;
     log.error({ task: task.id, code: failure.code }, failure.message);
     await link.fail(task.id, failure.code, failure.message);
   } finally {
@@ -62,6 +63,11 @@ async function runTask(task: Task, job: Job, trainer: Trainer, options: ClientOp
 
 async function trainAndSend(task: Task, job: Job, trainer: Trainer, options: ClientOptions, reports: StepReports): Promise<void> {
   const { link, log, signal, site, codecs } = options;
+  const kept = await link.sendKept(task);
+  if (kept) {
+    log.info({ round: task.round, ...kept }, 'the server has the result');
+    return;
+  }
   const received = await receiveTaskModel(task, job, options);
   try {
     const residuals = new HeldModels(options.folder.folder('residual'));
@@ -71,10 +77,16 @@ async function trainAndSend(task: Task, job: Job, trainer: Trainer, options: Cli
     const execution = await execute(task, received.model, executor, signal, (report) => reports.add(report));
     const { figures, model } = execution;
     await reports.flush();
-    const sent = await link.sendResult({ ...figures, peakRssBytes: options.memory().peakRssBytes }, model);
-    log.info({ round: task.round, trainLoss: figures.trainLoss, ...sent }, 'the server has the result');
+    // Before the result can reach the server: a process that is started again after it was sent has no other way to it.
     if (feedsBack(job) && execution.residual) await (await residuals.keep(task.round, execution.residual)).close?.();
     await residual?.close?.();
+    try {
+      const sent = await link.sendResult(task, { ...figures, peakRssBytes: options.memory().peakRssBytes }, model);
+      log.info({ round: task.round, trainLoss: figures.trainLoss, ...sent }, 'the server has the result');
+    } catch (error) {
+      if (!isLost(error, signal)) await residuals.drop(task.round); // what a refused result lost is nobody's loss
+      throw error;
+    }
   } finally {
     await received.release();
   }

@@ -23,6 +23,11 @@ export class HeldModels {
     await this.#folder.remove(fileOf(round - 2));
     return openSafetensors(this.#folder, fileOf(round));
   }
+
+  /** Forgets a round's model. */
+  async drop(round: number): Promise<void> {
+    await this.#folder.remove(fileOf(round));
+  }
 }
 
 function fileOf(round: number): string {

@@ -13,13 +13,23 @@ import type { TransferFigures } from '../transfer/figures.js';
 import { objectBytes, objectSource } from '../transfer/object.js';
 import { type Received, receiveModel } from '../transfer/receive.js';
 import { type Prepared, prepareModel } from '../transfer/send.js';
-import { openSpool } from '../transfer/spool.js';
+import { openSpool, spoolInfo, spoolSource } from '../transfer/spool.js';
 import { checkFinite } from '../workflow/finite.js';
+import type { ResultFigures } from '../workflow/task.js';
 import { HeldModels } from './held-models.js';
-import type { Job } from './job.js';
+import { type Job, siteNames } from './job.js';
 import { wholeObject } from './protocol.js';
+import { type ResultState, type RoundState, readResultState, readRoundState, writeResultState, writeRoundState } from './round-state.js';
 
 const FOLDER = 'rounds';
+const BROADCAST = 'global.spool';
+
+/** What a task says of the model that is on offer, and the results that are here already. */
+export interface Offer {
+  readonly object: string;
+  readonly base: number | undefined;
+  readonly results: ReadonlyMap<string, ResultFigures>;
+}
 
 /** What one round has on offer and has received. */
 interface RoundModels {
@@ -42,6 +52,8 @@ interface RoundModels {
   /** What a result must consist of, after its filters. */
   readonly expected: Manifest;
   readonly results: Map<string, StateDict>;
+  /** Of each result that is here, what the journal has. */
+  readonly states: Map<string, ResultState>;
   /** Transfers under way: one a site at a time, since they share a spool. */
   readonly arriving: Map<string, Promise<unknown>>;
 }
@@ -77,33 +89,32 @@ export class RoundExchange {
     };
   }
 
-  /** Removes what a run that was stopped left behind. */
-  async clear(): Promise<void> {
-    await this.#options.run.remove(FOLDER);
-  }
-
   /**
-   * Prepares the global model for all sites at once; returns what a task says of it. `reportedRound` is what its transfers count for: that of an
-   * evaluation after the last round counts for the last round.
+   * Prepares the global model for all sites at once; returns what a task says of it, and the results that are here already because an earlier
+   * process was stopped in the middle of the round. `reportedRound` is what its transfers count for: that of an evaluation after the last round
+   * counts for the last round.
    */
-  async offer(round: number, model: StateDict, reportedRound = round): Promise<{ object: string; base: number | undefined }> {
-    const { job, codecs, run } = this.#options;
+  async offer(round: number, model: StateDict, reportedRound = round): Promise<Offer> {
+    const { job, run } = this.#options;
     const before = broadcastsDelta(job) ? await this.#held.open(round - 1) : undefined;
-    const path = `${FOLDER}/round-${String(round).padStart(4, '0')}`;
-    const folder = job.streaming === 'regular' ? memoryFolder(path) : run.folder(path);
+    const own = `round-${String(round).padStart(4, '0')}`;
+    for (const other of await run.list(FOLDER)) if (other !== own) await run.remove(`${FOLDER}/${other}`);
+    const folder = job.streaming === 'regular' ? memoryFolder(own) : run.folder(`${FOLDER}/${own}`);
+    const known = await readRoundState(folder);
     const coded = await applyFilters(model, this.#chains['task-out'], {
       ...this.#context('task-out', round, 'every site'),
       reference: before,
     });
-    const prepared = await prepareModel(coded, codecs, job.streaming, folder, 'global.spool');
+    const object = known?.object ?? `global-${round}-${crypto.randomUUID().slice(0, 13)}`;
+    const prepared = await this.#prepare(coded, folder, object, known);
+    await writeRoundState(folder, { round, object, digest: prepared.source.digest });
     // Filters are lazy: what a site will hold, and send back, is known from their manifests without a byte being read.
-    const held = broadcastsDelta(job) ? await this.#keep(round, folder, coded, before) : undefined;
+    const held = broadcastsDelta(job) ? await this.#keep(round, folder, coded, before, known) : undefined;
     const received = held ?? (await this.#decoded(coded, round, before));
     const expected = (await this.#accepted(await this.#sentBack(received, round), held ?? model, round, 'a site')).manifest;
     this.traffic.bytesDown = 0;
     this.traffic.bytesUp = 0;
-    const object = `global-${round}`;
-    this.#current = {
+    const current: RoundModels = {
       round,
       reportedRound,
       object,
@@ -115,16 +126,46 @@ export class RoundExchange {
       received: received.manifest,
       expected,
       results: new Map(),
+      states: new Map(),
       arriving: new Map(),
     };
-    return { object, base: before && round - 1 };
+    for (const site of siteNames(job)) await this.#restore(current, site);
+    this.#current = current;
+    const results = new Map([...current.states].map(([site, { figures }]) => [site, figures]));
+    return { object, base: before && round - 1, results };
+  }
+
+  /** What an earlier process had prepared is used where it is still what it was. */
+  async #prepare(coded: StateDict, folder: Folder, object: string, known: RoundState | undefined): Promise<Prepared> {
+    const { job, codecs } = this.#options;
+    if (known?.digest !== undefined && (await folder.sizeBytes(BROADCAST)) !== undefined) {
+      const info = await spoolInfo(folder, BROADCAST);
+      if (info.digest === known.digest) return { source: spoolSource(folder, BROADCAST, info), release: () => folder.remove(BROADCAST) };
+    }
+    return prepareModel(coded, codecs, job.streaming, folder, BROADCAST, object);
+  }
+
+  /** A result that an earlier process had verified. */
+  async #restore({ folder, results, states }: RoundModels, site: string): Promise<void> {
+    const state = await readResultState(folder, site);
+    if (!state || (await spoolInfo(folder, spoolOf(site))).digest !== state.digest) return;
+    results.set(site, await openSpool(folder, spoolOf(site), this.#options.codecs));
+    states.set(site, state);
   }
 
   /** Decodes the broadcast as a site does, from the spool where there is one. */
-  async #keep(round: number, folder: Folder, coded: StateDict, before: StateDict | undefined): Promise<StateDict> {
-    const { job, codecs } = this.#options;
-    if (job.streaming === 'container') return this.#held.keep(round, await this.#decoded(coded, round, before));
-    const sent = await openSpool(folder, 'global.spool', codecs);
+  async #keep(
+    round: number,
+    folder: Folder,
+    coded: StateDict,
+    before: StateDict | undefined,
+    known: RoundState | undefined,
+  ): Promise<StateDict> {
+    const { codecs } = this.#options;
+    const kept = known && (await this.#held.open(round));
+    if (kept) return kept;
+    if ((await folder.sizeBytes(BROADCAST)) === undefined) return this.#held.keep(round, await this.#decoded(coded, round, before));
+    const sent = await openSpool(folder, BROADCAST, codecs);
     try {
       return await this.#held.keep(round, await this.#decoded(sent, round, before));
     } finally {
@@ -157,13 +198,21 @@ export class RoundExchange {
   }
 
   /** Spools a site's result and confirms it once every value was looked at; whatever is wrong refuses the transfer and is thrown. */
-  async accept(site: string, stream: IncomingStream, onProgress: () => void): Promise<{ figures: TransferFigures; manifest: Manifest }> {
+  async accept(
+    site: string,
+    stream: IncomingStream,
+    figures: ResultFigures,
+    onProgress: () => void,
+  ): Promise<{ figures: TransferFigures; manifest: Manifest }> {
     const current = this.#current;
     if (!current) throw new FedStreamError('refused', `no round is under way that ${site} could have a result of`);
     const verify = async (model: StateDict): Promise<void> => {
       const accepted = await this.#accepted(model, current.base, current.round, site);
       sameTensors(current.expected, accepted.manifest, `the result of ${site}`);
       await checkFinite(accepted, `the result of ${site}`);
+      const state = { figures, objectId: stream.objectId, digest: stream.foundDigest };
+      await writeResultState(current.folder, site, state);
+      current.states.set(site, state);
     };
     const receive = (): Promise<Received> => this.#receive(current, site, stream, verify, onProgress);
     // One after the other: a site that connects again may be quicker than the end of its old connection.
@@ -172,6 +221,18 @@ export class RoundExchange {
     const received = await arriving;
     current.results.set(site, received.model);
     return { figures: received.figures, manifest: received.model.manifest };
+  }
+
+  /** A site that did not hear that its result is here sends it again: it is told, and nothing is. False where this is another result. */
+  async confirmAgain(site: string, stream: IncomingStream, taskId: string): Promise<boolean> {
+    const current = this.#current;
+    const state = current?.states.get(site);
+    if (!current?.results.has(site) || !state || state.figures.task !== taskId || state.objectId === undefined) return false;
+    if (state.objectId !== stream.objectId) return false;
+    const { totalBytes: offset, sums } = await spoolInfo(current.folder, spoolOf(site));
+    for await (const _ of stream.read({ resume: { offset, sums } }));
+    await stream.confirm();
+    return true;
   }
 
   #receive(
@@ -187,7 +248,7 @@ export class RoundExchange {
     return receiveModel(stream, {
       codecs,
       folder: current.folder,
-      name: `${site}.spool`,
+      name: spoolOf(site),
       maxBytes: MOST_OF_MODEL * objectBytes(current.received, codecs) + SLACK_BYTES,
       verify,
       onProgress,
@@ -211,7 +272,7 @@ export class RoundExchange {
     await current.held?.close?.();
     await current.before?.close?.();
     await current.prepared.release();
-    await this.clear();
+    await this.#options.run.remove(FOLDER);
   }
 
   #sentBack(received: StateDict, round: number): Promise<StateDict> {
@@ -225,4 +286,8 @@ export class RoundExchange {
   #context(point: FilterPoint, round: number, site: string): FilterContext {
     return { point, round, site, codecs: this.#options.codecs, count: () => {} };
   }
+}
+
+function spoolOf(site: string): string {
+  return `${site}.spool`;
 }

@@ -7,7 +7,7 @@ import type { Manifest } from '../tensor/manifest.js';
 import type { Metrics, Trainer } from '../trainer/trainer.js';
 import type { Aggregator, Contribution } from '../workflow/aggregator.js';
 import { bestRound, type Evaluated, shouldStop } from '../workflow/selection.js';
-import type { Task } from '../workflow/task.js';
+import type { ResultFigures, Task } from '../workflow/task.js';
 import type { Outcome, TaskBoard } from '../workflow/task-board.js';
 import type { EmitEvent } from './events.js';
 import { globalModelPath, openGlobalModel, pruneGlobalModels, writeGlobalModel } from './global-models.js';
@@ -60,9 +60,9 @@ async function runRound(round: number, history: JournalEntry[], options: RoundsO
   const startedMs = performance.now();
   emit({ type: 'round-started', round });
   const previous = await openGlobalModel(run, round - 1);
-  const offer = await exchange.offer(round, previous);
+  const { results, ...offer } = await exchange.offer(round, previous);
   const task = { kind: 'train', round, rounds: job.rounds, ...offer, evaluate: !options.evaluator } as const;
-  const outcomes = await gather(round, task, options);
+  const outcomes = await gather(round, task, options, results);
   const done = outcomes.filter((outcome) => outcome.status === 'done');
   const contributions: Contribution[] = [];
   for (const { site, result } of done) contributions.push({ site, samples: result.samples, model: await exchange.result(round, site) });
@@ -78,10 +78,19 @@ async function runRound(round: number, history: JournalEntry[], options: RoundsO
 }
 
 /** Posts the task to every site and waits for the quorum; sites that fell out are told to the log and the events. */
-async function gather(round: number, task: Omit<Task, 'id'>, options: RoundsOptions): Promise<Outcome[]> {
+async function gather(
+  round: number,
+  task: Omit<Task, 'id'>,
+  options: RoundsOptions,
+  known: ReadonlyMap<string, ResultFigures>,
+): Promise<Outcome[]> {
   const { job, board, emit, log, signal } = options;
   const sites = siteNames(job);
-  for (const site of sites) board.post(site, { ...task, id: `${task.kind}-${round}-${site}` });
+  for (const site of sites) {
+    const result = known.get(site);
+    if (result) log.info({ round, site }, 'its result is here already');
+    board.post(site, { ...task, id: `${task.kind}-${round}-${site}` }, result);
+  }
   const outcomes = await board.gather(sites, { quorum: quorumOf(job), stragglerMs: job.stragglerMs, reconnectMs: job.idleMs, signal });
   for (const outcome of outcomes) {
     if (outcome.status === 'done') continue;
@@ -128,9 +137,9 @@ async function evaluateAtSites(history: JournalEntry[], options: RoundsOptions):
   const last = history.at(-1) as JournalEntry;
   if (last.evaluation || last.round === 0) return;
   const model = await openGlobalModel(run, last.round);
-  const offer = await exchange.offer(last.round + 1, model, last.round);
+  const { results, ...offer } = await exchange.offer(last.round + 1, model, last.round);
   const task = { kind: 'evaluate', round: last.round, rounds: job.rounds, ...offer, evaluate: true } as const;
-  const outcomes = await gather(last.round, task, options);
+  const outcomes = await gather(last.round, task, options, results);
   await finishRound(options, history, { round: last.round, evaluation: siteMean(outcomes) });
   await exchange.release();
   await model.close?.();

@@ -46,7 +46,7 @@ test('a step is a line of metrics.jsonl, everything else one of events.jsonl', a
   expect(await readRunRecord(folder)).toEqual({ summary: record.summary(), series: record.series() });
 });
 
-test('a run that goes on drops the steps of the round it does again, and keeps what is done', async () => {
+test('a run that goes on keeps the steps of the round that was cut short, and takes each once', async () => {
   const folder = memoryFolder();
   const first = await openRunRecord(folder, () => 4000);
   first.emit(started);
@@ -61,7 +61,7 @@ test('a run that goes on drops the steps of the round it does again, and keeps w
   await writeText(folder, METRICS_FILE, `${await readText(folder, METRICS_FILE)}{"site":"a","rou`);
 
   const second = await openRunRecord(folder, () => 1000);
-  expect(second.summary()).toMatchObject({ run: 'demo', steps: 2 });
+  expect(second.summary()).toMatchObject({ run: 'demo', steps: 3 });
   second.emit(step('a', 2, 3));
   second.emit(step('a', 2, 4));
   second.emit({ type: 'run-finished', reason: 'done' });

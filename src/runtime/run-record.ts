@@ -2,7 +2,6 @@
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
 import { type EmitEvent, eventLine, parseEventLine, parseMetricsLine, type RunEvent, type StepEvent } from './events.js';
-import { readJournal } from './journal.js';
 import { appendLines, filterLines, type LineAppender, readLines } from './line-file.js';
 import { type RunSeries, RunSeriesBuilder } from './run-series.js';
 import { SummaryBuilder } from './summary.js';
@@ -25,14 +24,13 @@ export async function readRunRecord(folder: Folder): Promise<{ summary: Summary;
 }
 
 /**
- * Opens the record of a run, a new one or one that goes on: what is there is read again, and steps of rounds that the journal
- * does not know as finished are dropped, since they will be done again.
+ * Opens the record of a run, a new one or one that goes on: what is there is read again. Steps of the round that was cut short are kept: sites that
+ * have given their result do not do them again, and of the others each is taken once.
  * `elapsedMs` is the time since this process began to work on the run; by default, since it was started.
  */
 export async function openRunRecord(folder: Folder, elapsedMs: () => number = () => performance.now()): Promise<RunRecord> {
-  const finished = (await readJournal(folder)).at(-1)?.round ?? 0;
-  await filterLines(folder, METRICS_FILE, (line) => parseMetricsLine(line, `${folder.label}/${METRICS_FILE}`).round <= finished);
-  await filterLines(folder, EVENTS_FILE, () => true);
+  // A line that a crash cut short goes.
+  for (const file of [METRICS_FILE, EVENTS_FILE]) await filterLines(folder, file, () => true);
   const figures = new Figures();
   await replay(folder, (event) => figures.add(event));
   const events = await appendLines(folder, EVENTS_FILE);
@@ -45,9 +43,12 @@ class Figures {
   readonly summary = new SummaryBuilder();
   readonly series = new RunSeriesBuilder();
   lastMs = 0;
+  /** By site. */
+  readonly lastStep = new Map<string, StepEvent>();
 
   add(event: RunEvent): void {
     this.lastMs = Math.max(this.lastMs, event.atMs ?? 0);
+    if (event.type === 'step') this.lastStep.set(event.site, event);
     this.summary.add(event);
     this.series.add(event);
   }
@@ -65,7 +66,6 @@ export class RunRecord {
   readonly #parts: RecordParts;
   /** Time that earlier processes worked on the run. */
   readonly #earlierMs: number;
-  readonly #lastStep = new Map<string, StepEvent>();
   readonly #lastMemory = new Map<string, { rssBytes: number; peakRssBytes: number; atMs: number }>();
 
   constructor(parts: RecordParts) {
@@ -113,10 +113,8 @@ export class RunRecord {
 
   /** A site that was cut off sends again what it does not know to have arrived: the same round, a step that is known. */
   #repeats(event: StepEvent): boolean {
-    const last = this.#lastStep.get(event.site);
-    if (last && last.round === event.round && event.step <= last.step) return true;
-    this.#lastStep.set(event.site, event);
-    return false;
+    const last = this.#parts.figures.lastStep.get(event.site);
+    return last !== undefined && last.round === event.round && event.step <= last.step;
   }
 
   #worthALine({

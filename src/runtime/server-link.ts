@@ -3,7 +3,7 @@
 import type { StateDict } from '../tensor/state-dict.js';
 import type { StepReport } from '../trainer/trainer.js';
 import type { TransferFigures } from '../transfer/figures.js';
-import type { ResultFigures } from '../workflow/task.js';
+import type { ResultFigures, Task } from '../workflow/task.js';
 import type { NextTask } from '../workflow/task-board.js';
 import type { Job } from './job.js';
 import type { Memory } from './protocol.js';
@@ -29,8 +29,10 @@ export interface ServerLink {
   next(): Promise<NextTask>;
   progress(report: { task: string; steps: readonly StepReport[]; memory: Memory }): Promise<void>;
   fetchModel(object: string): Promise<ReceivedModel>;
-  /** Resolves once the server has verified the result and has it safe. */
-  sendResult(figures: ResultFigures, model: StateDict | undefined): Promise<TransferFigures | undefined>;
+  /** Resolves once the server has verified the result and has it safe. It is kept until then, so that it survives this process. */
+  sendResult(task: Task, figures: ResultFigures, model: StateDict | undefined): Promise<TransferFigures | undefined>;
+  /** Sends the result of this task that an earlier process kept; undefined where there is none. */
+  sendKept(task: Task): Promise<TransferFigures | undefined>;
   fail(task: string, code: string, message: string): Promise<void>;
   close(): Promise<void>;
 }

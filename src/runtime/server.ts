@@ -41,7 +41,6 @@ export async function runServer(options: ServerOptions): Promise<RoundsResult> {
   const { job, run, codecs, log, emit, signal, files } = options;
   const board = new TaskBoard(siteNames(job));
   const exchange = new RoundExchange({ job, run, codecs });
-  await exchange.clear();
   const sessions = new Map<string, Session>();
   const admit = (site: string, session: Session): void => {
     board.sign(site); // refuses a name that is not in the job

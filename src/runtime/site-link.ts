@@ -14,10 +14,13 @@ import type { StateDict } from '../tensor/state-dict.js';
 import type { StepReport } from '../trainer/trainer.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import { receiveModel } from '../transfer/receive.js';
-import { prepareModel, sendPrepared } from '../transfer/send.js';
-import type { ResultFigures } from '../workflow/task.js';
+import { type Prepared, prepareModel, sendPrepared } from '../transfer/send.js';
+import { spoolSource } from '../transfer/spool.js';
+import type { ResultFigures, Task } from '../workflow/task.js';
 import type { NextTask } from '../workflow/task-board.js';
 import { type Job, parseJob } from './job.js';
+import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
+import { isLost } from './lost.js';
 import { joinReplySchema, type Memory, nextReplySchema } from './protocol.js';
 import type { Joined, ReceivedModel, ServerLink } from './server-link.js';
 
@@ -40,6 +43,8 @@ const LONGEST_PAUSE_MS = 5_000;
 /** tokenizer.json of the largest vocabularies has some 20 MB. */
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const nothing = z.object({});
+/** Broadcasts of other rounds that begin so are left over from a process that was killed. */
+const RECEIVED = 'received-';
 
 /** What is alive of a connection. */
 interface Live {
@@ -59,7 +64,6 @@ class SiteLink implements ServerLink {
   readonly #options: SiteLinkOptions;
   #live: Promise<Live> | undefined;
   #job: Job | undefined;
-  #spools = 0;
 
   constructor(options: SiteLinkOptions) {
     this.#options = options;
@@ -86,9 +90,10 @@ class SiteLink implements ServerLink {
     await this.#retrying(({ messages }) => messages.request('fail', { task, code, message: message.slice(0, 4000) }, nothing));
   }
 
-  fetchModel(object: string): Promise<ReceivedModel> {
+  async fetchModel(object: string): Promise<ReceivedModel> {
     const { folder } = this.#spooling();
-    const name = `received-${object}.spool`;
+    const name = `${RECEIVED}${object}.spool`;
+    for (const other of await folder.list()) if (other.startsWith(RECEIVED) && !other.startsWith(name)) await folder.remove(other);
     return this.#retrying(async (live) => {
       const stream = await this.#ask(live, 'object', object);
       const { model, figures } = await receiveModel(stream, { codecs: this.#options.codecs, folder, name });
@@ -100,19 +105,43 @@ class SiteLink implements ServerLink {
     });
   }
 
-  async sendResult(figures: ResultFigures, model: StateDict | undefined): Promise<TransferFigures | undefined> {
+  async sendResult(task: Task, figures: ResultFigures, model: StateDict | undefined): Promise<TransferFigures | undefined> {
     if (!model) {
       await this.#retrying(({ messages }) => messages.request('evaluated', figures, nothing));
       return undefined;
     }
     const { mode, folder } = this.#spooling();
-    const { codecs, signal } = this.#options;
-    // Coded once, sent as often as it takes.
-    const prepared = await prepareModel(model, codecs, mode, folder, `result-${this.#spools++}.spool`);
-    try {
-      return await this.#retrying(({ streams }) => sendPrepared(streams, { kind: 'result', figures }, prepared, { signal }));
-    } finally {
+    await dropResult(folder);
+    // Coded once, sent as often as it takes; coded while it is sent, it is told apart from every other result by its name.
+    const id = `${task.id}-${crypto.randomUUID()}`;
+    const prepared = await prepareModel(model, this.#options.codecs, mode, folder, RESULT_SPOOL, id);
+    if (prepared.source.digest !== undefined) await keepResult(folder, task, figures, prepared.source.digest);
+    return this.#sendPrepared(figures, prepared);
+  }
+
+  async sendKept(task: Task): Promise<TransferFigures | undefined> {
+    const { folder } = this.#spooling();
+    const kept = await keptResult(folder, task);
+    if (!kept) return undefined;
+    this.#options.log.info({ task: task.id }, 'sending the result that was made before this process began');
+    return this.#sendPrepared(kept.figures, { source: spoolSource(folder, RESULT_SPOOL, kept.info), release: async () => {} });
+  }
+
+  /** The result is let go once the server has it, or has said that it does not take it; not where this process is to end. */
+  async #sendPrepared(figures: ResultFigures, prepared: Prepared): Promise<TransferFigures> {
+    const { signal } = this.#options;
+    const { folder } = this.#spooling();
+    const drop = async (): Promise<void> => {
       await prepared.release();
+      await dropResult(folder);
+    };
+    try {
+      const sent = await this.#retrying(({ streams }) => sendPrepared(streams, { kind: 'result', figures }, prepared, { signal }));
+      await drop();
+      return sent;
+    } catch (error) {
+      if (!isLost(error, signal)) await drop();
+      throw error;
     }
   }
 

@@ -137,9 +137,11 @@ class SiteSession {
       const meta = resultStreamSchema.safeParse(stream.meta);
       if (!meta.success) throw new FedStreamError('bad-frame', 'a stream that is no result was opened');
       figures = meta.data.figures;
-      if (!board.open(this.#site, figures.task))
+      if (!board.open(this.#site, figures.task)) {
+        if (await exchange.confirmAgain(this.#site, stream, figures.task)) return;
         throw new FedStreamError('refused', `task ${figures.task} is not open for ${this.#site} any more`);
-      const accepted = await exchange.accept(this.#site, stream, () => board.sign(this.#site));
+      }
+      const accepted = await exchange.accept(this.#site, stream, figures, () => board.sign(this.#site));
       this.#transferred('up', accepted.figures, accepted.manifest);
       this.#done(figures);
     } catch (error) {

@@ -59,11 +59,13 @@ export class TaskBoard {
     return task?.id === taskId && !outcome ? task : undefined;
   }
 
-  post(site: string, task: Task): void {
+  /** `result` where the site has answered already, before this process began. */
+  post(site: string, task: Task, result?: ResultFigures): void {
     const desk = this.#desk(site);
     desk.task = task;
-    desk.outcome = undefined;
+    desk.outcome = result && { site, status: 'done', result };
     desk.lastSignMs = this.#now();
+    if (result) return;
     for (const resolve of desk.asking.splice(0)) resolve({ task });
   }
 

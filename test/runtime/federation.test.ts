@@ -1,6 +1,7 @@
 // A federation inside one process: the memory driver, folders in memory, and trainers that are told what to send.
 import { expect, test } from 'vitest';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
+import { FedStreamError } from '../../src/core/errors.js';
 import { silentLogger } from '../../src/core/log.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import type { Folder } from '../../src/core/storage.js';
@@ -52,18 +53,26 @@ interface Site {
   readonly evaluate?: (values: Float32Array) => Metrics;
 }
 
-async function federate(input: JobInput, sites: Record<string, Site>, run: Folder = memoryFolder('run'), evaluator?: Trainer) {
+interface Setting {
+  readonly run?: Folder;
+  /** The sites' own folders, kept where a run goes on. */
+  readonly folders?: Record<string, Folder>;
+  readonly stop?: AbortController;
+}
+
+async function federate(input: JobInput, sites: Record<string, Site>, setting: Setting = {}) {
+  const { run = memoryFolder('run'), folders = {}, stop = new AbortController() } = setting;
   const job = parseJob({ quantize: 'fp32', rounds: 1, sites: Object.keys(sites), ...input }, 'test');
   if ((await run.list('global')).length === 0)
     await writeGlobalModel(run, 0, toModel(Float32Array.from({ length: 3001 }, (_, i) => Math.sin(i))));
   const driver = memory();
   const events: RunEvent[] = [];
-  const stop = new AbortController();
   const common = { codecs: referenceCodecs, log: silentLogger, driver, url: URL, signal: stop.signal };
   const clients: Promise<string>[] = [];
   const onListening = (): void => {
     for (const [site, { learn, samples = 1, evaluate }] of Object.entries(sites)) {
-      const folder = memoryFolder(site);
+      folders[site] ??= memoryFolder(site);
+      const folder = folders[site];
       const link = siteLink({ ...common, site, folder, retryMs: 500 });
       const client = {
         ...common,
@@ -78,7 +87,7 @@ async function federate(input: JobInput, sites: Record<string, Site>, run: Folde
       clients.push(ended);
     }
   };
-  const result = await runServer({ ...common, job, run, files: {}, evaluator, emit: (event) => void events.push(event), onListening });
+  const result = await runServer({ ...common, job, run, files: {}, emit: (event) => void events.push(event), onListening });
   const reasons = await Promise.allSettled(clients);
   return { result, events, reasons, values: (round: number) => openGlobalModel(run, round).then(valuesOf), run };
 }
@@ -150,12 +159,47 @@ test('without a quorum the run stops with the reason, and goes on from its last 
     return w.map((value) => value + 1);
   };
   const job = { rounds: 3, quorum: 2 };
-  await expect(federate(job, { a: { learn: add(1) }, b: { learn: fails } }, run)).rejects.toThrow(/needs 2 results.*b out of memory/);
+  await expect(federate(job, { a: { learn: add(1) }, b: { learn: fails } }, { run })).rejects.toThrow(/needs 2 results.*b out of memory/);
   expect((await readJournal(run)).map(({ round }) => round)).toEqual([0, 1]);
-  const { values, result } = await federate(job, { a: { learn: add(1) }, b: { learn: add(1) } }, run);
+  const { values, result } = await federate(job, { a: { learn: add(1) }, b: { learn: add(1) } }, { run });
   expect(result.lastRound).toBe(3);
   expect((await values(3))[0]).toBe(3);
 });
+
+test.each(['fp32', 'nf4'])(
+  '%s: a server that is stopped in the middle of a round goes on in it: who has answered is not asked again',
+  async (quantize) => {
+    const work: string[] = [];
+    const learns = (name: string, learn: Learn): Learn => {
+      return (weights, round) => {
+        work.push(`${name}${round}`);
+        return learn(weights, round);
+      };
+    };
+    const sites = { a: { learn: learns('a', add(0.1)) }, b: { learn: learns('b', (w) => w.map((value, i) => value * Math.cos(i))) } };
+    const whole = await federate({ quantize, rounds: 3 }, { ...sites, c: { learn: learns('c', add(-0.3)) } });
+    work.length = 0;
+    const run = memoryFolder('run');
+    const stop = new AbortController();
+    const folders: Record<string, Folder> = {};
+    const waits: Learn = async (weights, round) => {
+      if (round === 2) {
+        while ((await run.list('rounds/round-0002')).filter((name) => name.endsWith('.result.json')).length < 2)
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        stop.abort(new FedStreamError('aborted', 'killed'));
+      }
+      return add(-0.3)(weights, round);
+    };
+    const options = { run, folders, stop };
+    await expect(federate({ quantize, rounds: 3 }, { ...sites, c: { learn: waits } }, options)).rejects.toMatchObject({ code: 'aborted' });
+    expect(work).toEqual(expect.arrayContaining(['a1', 'b1', 'a2', 'b2']));
+    work.length = 0;
+    const { values } = await federate({ quantize, rounds: 3 }, { ...sites, c: { learn: learns('c', add(-0.3)) } }, { run, folders });
+    expect([...work].sort()).toEqual(['a3', 'b3', 'c2', 'c3']);
+    expect(new Uint32Array((await values(3)).buffer)).toEqual(new Uint32Array((await whole.values(3)).buffer));
+    expect(await run.list('rounds')).toEqual([]);
+  },
+);
 
 test('the sites evaluate where the server has no data; the best round is kept and the run stops early', async () => {
   const evaluate = (values: Float32Array): Metrics => ({ loss: Math.abs((values[0] as number) - 2), exactMatch: 0.5, samples: 4 });

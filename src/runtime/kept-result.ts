@@ -1,0 +1,40 @@
+// A site's result from when it is coded until the server has it: a site that was killed in between sends it without training again.
+import { z } from 'zod';
+import type { Folder } from '../core/storage.js';
+import { readText, writeText } from '../core/storage-text.js';
+import { type SpoolInfo, spoolInfo } from '../transfer/spool.js';
+import { type ResultFigures, resultSchema, type Task } from '../workflow/task.js';
+
+/** One at a time: a site has one task. */
+export const RESULT_SPOOL = 'result.spool';
+const RESULT_FILE = 'result.json';
+
+const keptSchema = z.strictObject({ task: z.string(), object: z.string(), figures: resultSchema, digest: z.string() });
+
+/** Says of which task the spool is the result. Returns once it is durable. */
+export async function keepResult(folder: Folder, task: Task, figures: ResultFigures, digest: string): Promise<void> {
+  await writeText(folder, RESULT_FILE, JSON.stringify({ task: task.id, object: task.object, figures, digest }));
+}
+
+/** The result of exactly this task, where it is here whole. */
+export async function keptResult(folder: Folder, task: Task): Promise<{ figures: ResultFigures; info: SpoolInfo } | undefined> {
+  const text = await readText(folder, RESULT_FILE);
+  if (text === undefined) return undefined;
+  const kept = keptSchema.safeParse(parseJson(text));
+  if (!kept.success || kept.data.task !== task.id || kept.data.object !== task.object) return undefined;
+  const info = await spoolInfo(folder, RESULT_SPOOL);
+  return info.digest === kept.data.digest ? { figures: kept.data.figures, info } : undefined;
+}
+
+export async function dropResult(folder: Folder): Promise<void> {
+  await folder.remove(RESULT_FILE);
+  await folder.remove(RESULT_SPOOL);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
