@@ -6,7 +6,7 @@ import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
 import { feedsBack, filterChain, filterPlan, splitAtLoss } from '../filter/chain.js';
 import type { StepReport, Trainer } from '../trainer/trainer.js';
-import { execute } from '../workflow/executor.js';
+import { type Execution, execute } from '../workflow/executor.js';
 import type { Task } from '../workflow/task.js';
 import { HeldModels } from './held-models.js';
 import type { Job } from './job.js';
@@ -62,33 +62,37 @@ async function runTask(task: Task, job: Job, trainer: Trainer, options: ClientOp
 }
 
 async function trainAndSend(task: Task, job: Job, trainer: Trainer, options: ClientOptions, reports: StepReports): Promise<void> {
-  const { link, log, signal, site, codecs } = options;
+  const { link, log, site, codecs, signal } = options;
   const kept = await link.sendKept(task);
   if (kept) {
     log.info({ round: task.round, ...kept }, 'the server has the result');
     return;
   }
   const received = await receiveTaskModel(task, job, options);
+  const residuals = new HeldModels(options.folder.folder('residual'));
+  const residual = feedsBack(job) ? await residuals.open(task.round - 1) : undefined;
   try {
-    const residuals = new HeldModels(options.folder.folder('residual'));
     const { beforeLoss, lossy } = splitAtLoss(filterPlan(job)['result-out']);
-    const residual = feedsBack(job) ? await residuals.open(task.round - 1) : undefined;
     const executor = { site, trainer, codecs, beforeLoss: filterChain(beforeLoss), lossy: filterChain(lossy), residual };
     const execution = await execute(task, received.model, executor, signal, (report) => reports.add(report));
-    const { figures, model } = execution;
     await reports.flush();
     // Before the result can reach the server: a process that is started again after it was sent has no other way to it.
     if (feedsBack(job) && execution.residual) await (await residuals.keep(task.round, execution.residual)).close?.();
-    await residual?.close?.();
-    try {
-      const sent = await link.sendResult(task, { ...figures, peakRssBytes: options.memory().peakRssBytes }, model);
-      log.info({ round: task.round, trainLoss: figures.trainLoss, ...sent }, 'the server has the result');
-    } catch (error) {
-      if (!isLost(error, signal)) await residuals.drop(task.round); // what a refused result lost is nobody's loss
-      throw error;
-    }
+    await send(task, execution, residuals, options);
   } finally {
+    await residual?.close?.();
     await received.release();
+  }
+}
+
+async function send(task: Task, { figures, model }: Execution, residuals: HeldModels, options: ClientOptions): Promise<void> {
+  const { link, log, signal } = options;
+  try {
+    const sent = await link.sendResult(task, { ...figures, peakRssBytes: options.memory().peakRssBytes }, model);
+    log.info({ round: task.round, trainLoss: figures.trainLoss, ...sent }, 'the server has the result');
+  } catch (error) {
+    if (!isLost(error, signal)) await residuals.drop(task.round); // what a refused result lost is nobody's loss
+    throw error;
   }
 }
 
