@@ -9,8 +9,9 @@ const TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-export function crc16(bytes: Uint8Array): number {
-  let crc = 0;
+/** `before` is that of the bytes in front of these. */
+export function crc16(bytes: Uint8Array, before = 0): number {
+  let crc = before;
   for (const byte of bytes) crc = ((crc << 8) ^ (TABLE[(crc >>> 8) ^ byte] as number)) & 0xffff;
   return crc;
 }

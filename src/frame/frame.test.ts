@@ -28,6 +28,18 @@ test('the bytes are those of docs/spec/frame.md', () => {
   expect(Buffer.from(bytes).toString('hex')).toBe('46534d31090008e90700000002000000' + '0300000000000000' + 'aabb' + '010203');
 });
 
+test('a bit that was turned anywhere but in the payload of data is found', () => {
+  for (const type of ['request', 'reply', 'credit', 'data'] as const) {
+    const whole = joined(encodeFrame(type, 3, Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5, 6, 7)));
+    const end = type === 'data' ? whole.length - 4 : whole.length;
+    for (let bit = 0; bit < 8 * end; bit++) {
+      const bytes = whole.slice();
+      bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+      expect(() => decodeFrame(bytes), `${type} ${bit}`).toThrow(badFrame);
+    }
+  }
+});
+
 test('the payload is neither copied out nor copied in', () => {
   const payload = new Uint8Array(10);
   const parts = encodeFrame('data', 1, new Uint8Array(16), payload);

@@ -57,16 +57,20 @@ export function encodeFrame(type: FrameType, stream: number, header: Uint8Array 
   view.setUint32(12, header.length, true);
   view.setBigUint64(16, BigInt(payload.length), true);
   front.set(header, PREFIX_BYTES);
-  view.setUint16(6, crc16(front), true);
+  view.setUint16(6, checkOf(front, type, payload), true);
   return payload.length > 0 ? [front, payload] : [front];
 }
 
-/** Of prefix and header, as if the check itself were zero: a frame that was damaged there would go to the wrong place, or to none. */
-function checkOf(front: Uint8Array): number {
+/**
+ * Of prefix and header, as if the check itself were zero: a frame that was damaged there would go to the wrong place, or to none. And of the
+ * payload, but for `data`, which has a checksum of its own and is asked for again alone.
+ */
+function checkOf(front: Uint8Array, type: FrameType, payload: Uint8Array): number {
   const copy = new Uint8Array(front); // of a Buffer, slice() would be a view
   copy[6] = 0;
   copy[7] = 0;
-  return crc16(copy);
+  const check = crc16(copy);
+  return type === 'data' ? check : crc16(payload, check);
 }
 
 /** Views into the bytes, not copies; `bad-frame` unless every length fits exactly. */
@@ -85,7 +89,7 @@ export function decodeFrame(bytes: Uint8Array, release: () => void = () => {}): 
     );
   }
   const payloadStart = PREFIX_BYTES + headerBytes;
-  if (checkOf(bytes.subarray(0, payloadStart)) !== view.getUint16(6, true))
+  if (checkOf(bytes.subarray(0, payloadStart), type, bytes.subarray(payloadStart)) !== view.getUint16(6, true))
     throw new FedStreamError('bad-frame', `a ${type} frame was damaged on its way`);
   return {
     type,

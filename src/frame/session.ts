@@ -61,6 +61,11 @@ export class Session {
     });
   }
 
+  /** Whether it is over: what failed since says nothing of what was sent. */
+  get ended(): boolean {
+    return this.#error !== undefined;
+  }
+
   get peer(): string {
     return this.peerName ? `${this.peerName} (${this.#connection.peer})` : this.#connection.peer;
   }

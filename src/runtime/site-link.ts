@@ -20,7 +20,7 @@ import type { ResultFigures, Task } from '../workflow/task.js';
 import type { NextTask } from '../workflow/task-board.js';
 import { type Job, parseJob } from './job.js';
 import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
-import { isLost } from './lost.js';
+import { isLost, isWorthARetry } from './lost.js';
 import { joinReplySchema, type Memory, nextReplySchema } from './protocol.js';
 import type { Joined, ReceivedModel, ServerLink } from './server-link.js';
 
@@ -190,18 +190,23 @@ class SiteLink implements ServerLink {
     const { signal, log, retryMs = DEFAULT_RETRY_MS } = this.#options;
     let pauseMs = FIRST_PAUSE_MS;
     let lostMs: number | undefined;
+    let damaged = 0;
     for (;;) {
       signal.throwIfAborted();
       let connected = false;
+      let mine: Promise<Live> | undefined;
       try {
         this.#live ??= this.#connect();
-        const live = await this.#live;
+        mine = this.#live;
+        const live = await mine;
         connected = true;
         return await work(live);
       } catch (error) {
         const failure = asFedStreamError(signal.aborted ? signal.reason : error);
-        if (signal.aborted || (failure.code !== 'closed' && failure.code !== 'timeout')) throw failure;
-        this.#live = undefined;
+        const ended = (await mine?.catch(() => undefined))?.session.ended ?? true;
+        if (signal.aborted || !isWorthARetry(failure, damaged, ended)) throw failure;
+        if (failure.code !== 'closed' && failure.code !== 'timeout') damaged++;
+        await this.#letGo(mine);
         if (connected || lostMs === undefined) lostMs = performance.now();
         if (performance.now() - lostMs > retryMs) throw failure;
         log.warn(
@@ -212,6 +217,13 @@ class SiteLink implements ServerLink {
         pauseMs = connected ? FIRST_PAUSE_MS : Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
       }
     }
+  }
+
+  /** A connection that damages what it carries is closed; one that is gone is forgotten. */
+  async #letGo(mine: Promise<Live> | undefined): Promise<void> {
+    if (this.#live === mine) this.#live = undefined; // another call may have made the next one
+    const live = await mine?.catch(() => undefined);
+    await live?.session.close();
   }
 
   async #connect(): Promise<Live> {

@@ -29,8 +29,8 @@ export interface SiteSessionOptions {
   admit(site: string, session: Session): void;
 }
 
-/** Errors that say that the transfer broke, not that the result is bad: the site will try again. */
-const BROKEN: ReadonlySet<string> = new Set(['closed', 'timeout', 'aborted', 'io']);
+/** Errors that say that the transfer broke, not that the result is bad: the site will try again. So it is with whatever ended the session. */
+const BROKEN: ReadonlySet<string> = new Set(['closed', 'timeout', 'aborted', 'io', 'checksum', 'digest']);
 
 /** Serves a connection until it ends. Never throws: what a peer does wrong ends its own session with a line in the log. */
 export async function serveSite(connection: Connection, options: SiteSessionOptions): Promise<void> {
@@ -80,9 +80,10 @@ class SiteSession {
     return this.#session.peerName;
   }
 
-  #progress(body: Uint8Array): Record<string, never> {
+  async #progress(body: Uint8Array): Promise<Record<string, never>> {
     const { board, emit } = this.#options;
     const { task, steps, memory } = unpack(body, progressSchema, 'a progress report');
+    await board.posted(this.#site);
     const open = board.open(this.#site, task);
     if (!open) return {};
     if (steps.length > 0) board.sign(this.#site);
@@ -91,16 +92,18 @@ class SiteSession {
     return {};
   }
 
-  #failed(body: Uint8Array): Record<string, never> {
+  async #failed(body: Uint8Array): Promise<Record<string, never>> {
     const { board, log } = this.#options;
     const { task, code, message } = unpack(body, failSchema, 'a failure report');
     log.error({ site: this.#site, code }, message);
+    await board.posted(this.#site);
     if (board.open(this.#site, task)) board.fail(this.#site, message);
     return {};
   }
 
-  #evaluated(body: Uint8Array): Record<string, never> {
+  async #evaluated(body: Uint8Array): Promise<Record<string, never>> {
     const figures = unpack(body, resultSchema, 'an evaluation');
+    await this.#options.board.posted(this.#site);
     if (this.#options.board.open(this.#site, figures.task)?.kind === 'evaluate') this.#options.board.done(this.#site, figures);
     return {};
   }
@@ -114,8 +117,9 @@ class SiteSession {
     return {};
   }
 
-  #object(name: string): Record<string, never> {
+  async #object(name: string): Promise<Record<string, never>> {
     const { exchange, board } = this.#options;
+    await board.posted(this.#site);
     const prepared = exchange.object(name);
     if (!prepared) throw new FedStreamError('not-found', `the server offers no model ${JSON.stringify(name)} now`);
     const onProgress = (): void => board.sign(this.#site);
@@ -137,6 +141,7 @@ class SiteSession {
       const meta = resultStreamSchema.safeParse(stream.meta);
       if (!meta.success) throw new FedStreamError('bad-frame', 'a stream that is no result was opened');
       figures = meta.data.figures;
+      await board.posted(this.#site);
       if (!board.open(this.#site, figures.task)) {
         if (await exchange.confirmAgain(this.#site, stream, figures.task)) return;
         throw new FedStreamError('refused', `task ${figures.task} is not open for ${this.#site} any more`);
@@ -148,7 +153,8 @@ class SiteSession {
       const failure = asFedStreamError(error);
       await stream.reject(failure);
       log.warn({ site: this.#site, code: failure.code }, `a result of ${this.#site} was not taken: ${failure.message}`);
-      if (figures && !BROKEN.has(failure.code) && failure.code !== 'refused') board.fail(this.#site, failure.message);
+      if (figures && !this.#session.ended && !BROKEN.has(failure.code) && failure.code !== 'refused')
+        board.fail(this.#site, failure.message);
     }
   }
 

@@ -27,6 +27,7 @@ interface Desk {
   lastSignMs: number;
   connected: boolean;
   asking: ((next: NextTask) => void)[];
+  waiting: (() => void)[];
 }
 
 /** Knows nothing of connections or models: only who was asked what, who answered, and since when a site has been silent. */
@@ -38,7 +39,7 @@ export class TaskBoard {
 
   constructor(sites: readonly string[], now: () => number = () => performance.now()) {
     this.#now = now;
-    for (const site of sites) this.#desks.set(site, { lastSignMs: now(), connected: false, asking: [] });
+    for (const site of sites) this.#desks.set(site, { lastSignMs: now(), connected: false, asking: [], waiting: [] });
   }
 
   /** Resolves with the site's open task, with the next one that is posted, or with the order to stop. */
@@ -59,12 +60,20 @@ export class TaskBoard {
     return task?.id === taskId && !outcome ? task : undefined;
   }
 
+  /** Resolves once the site has been given a task in this process, or all are told to stop: before, nobody knows what its results belong to. */
+  async posted(site: string): Promise<void> {
+    const desk = this.#desk(site);
+    if (desk.task || this.#stop !== undefined) return;
+    await new Promise<void>((resolve) => desk.waiting.push(resolve));
+  }
+
   /** `result` where the site has answered already, before this process began. */
   post(site: string, task: Task, result?: ResultFigures): void {
     const desk = this.#desk(site);
     desk.task = task;
     desk.outcome = result && { site, status: 'done', result };
     desk.lastSignMs = this.#now();
+    for (const resolve of desk.waiting.splice(0)) resolve();
     if (result) return;
     for (const resolve of desk.asking.splice(0)) resolve({ task });
   }
@@ -98,7 +107,10 @@ export class TaskBoard {
   /** Every site that asks, now or later, is told to stop. */
   stop(reason: string): void {
     this.#stop = reason;
-    for (const desk of this.#desks.values()) for (const resolve of desk.asking.splice(0)) resolve({ stop: reason });
+    for (const desk of this.#desks.values()) {
+      for (const resolve of desk.asking.splice(0)) resolve({ stop: reason });
+      for (const resolve of desk.waiting.splice(0)) resolve();
+    }
     this.#changed();
   }
 

@@ -1,0 +1,130 @@
+// A whole federation in bad luck: server and sites are killed (SIGKILL) at any instant and started again, or the network between them is bad.
+// It ends with the bits of a run in which nothing happened.
+import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { randomStream } from '../../src/core/random.js';
+import { jobFile, lossesOf, modelOf, run, SMALL_JOB, type Started, start, workFolder } from '../e2e/command.js';
+import { seeds } from './cases.js';
+import { badWeather, type Weather } from './proxy.js';
+
+const folder = workFolder();
+const SITES = ['site-1', 'site-2'];
+/** A delta both ways, error feedback and optimizer state: all that has to be gone on with. */
+const JOB = { ...SMALL_JOB, rounds: 4, quantize: 'nf4', train: { ...SMALL_JOB.train, optimizerState: 'keep', localSteps: 30 } };
+
+beforeAll(async () => {
+  jobFile(folder, JOB);
+  const quiet = await run(['simulate', '--job', 'job.json', '--name', 'quiet'], folder);
+  expect(quiet.code, quiet.stderr).toBe(0);
+}, 60_000);
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = (server.address() as { port: number }).port;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** A command that is started again whenever it is killed; `again` may be another command. */
+class Role {
+  readonly #first: readonly string[];
+  readonly #again: readonly string[];
+  #running: Started | undefined;
+  kills = 0;
+  ended = false;
+
+  constructor(first: readonly string[], again = first) {
+    this.#first = first;
+    this.#again = again;
+  }
+
+  async run(): Promise<{ code: number | string; stderr: string }> {
+    for (let first = true; ; first = false) {
+      this.#running = start(first ? this.#first : this.#again, folder);
+      const end = await this.#running.ended;
+      if (end.code === 'SIGKILL') continue;
+      this.ended = true;
+      return end;
+    }
+  }
+
+  until(text: string): Promise<void> {
+    return (this.#running as Started).until(text);
+  }
+
+  kill(): void {
+    this.kills++;
+    this.#running?.child.kill('SIGKILL');
+  }
+}
+
+function roles(name: string, port: number, connectTo = port): { server: Role; sites: Role[] } {
+  const listen = ['--listen', `tcp://127.0.0.1:${port}`];
+  const server = new Role(
+    ['server', '--job', 'job.json', ...listen, '--name', name],
+    ['server', '--resume', join('runs', name), ...listen],
+  );
+  mkdirSync(join(folder, name));
+  const sites = SITES.map(
+    (site) =>
+      new Role([
+        ...['client', '--connect', `tcp://127.0.0.1:${connectTo}`, '--site', site, '--threads', '1'],
+        ...['--data', `runs/quiet/data/${site}.jsonl`, '--work', join(name, site)],
+      ]),
+  );
+  return { server, sites };
+}
+
+async function expectQuietEnd(name: string, ends: Promise<{ code: number | string; stderr: string }>[]): Promise<void> {
+  for (const { code, stderr } of await Promise.all(ends)) expect(code, stderr).toBe(0);
+  expect(modelOf(folder, name).equals(modelOf(folder, 'quiet'))).toBe(true);
+}
+
+const met = { server: 0, sites: 0 };
+
+test.each(seeds(8))('kills %i', { timeout: 180_000 }, async (seed) => {
+  const random = randomStream(seed, 'federation');
+  const name = `killed-${seed}`;
+  const { server, sites } = roles(name, await freePort());
+  const ends = [server.run()];
+  await server.until('listening on');
+  ends.push(...sites.map((site) => site.run()));
+  const all = [server, ...sites];
+  for (let kills = 2 + random.integer(3); kills > 0; kills--) {
+    await new Promise((resolve) => setTimeout(resolve, 100 + random.integer(900)));
+    const role = all[random.integer(all.length)] as Role;
+    if (all.some(({ ended }) => ended)) break;
+    role.kill();
+  }
+  await expectQuietEnd(name, ends);
+  met.server += server.kills;
+  for (const { kills } of sites) met.sites += kills;
+});
+
+test('servers and sites were killed', () => {
+  expect(met.server).toBeGreaterThan(2);
+  expect(met.sites).toBeGreaterThan(2);
+});
+
+const CLIMATES: Omit<Weather, 'seed'>[] = [
+  { cuts: { connections: 6, withinBytes: 60_000 } },
+  { flips: { oneIn: 60_000, most: 8 } },
+  { delayMs: 5, cuts: { connections: 4, withinBytes: 100_000 }, flips: { oneIn: 100_000, most: 4 } },
+];
+
+test.each(seeds(3))('weather %i', { timeout: 180_000 }, async (seed) => {
+  const name = `weather-${seed}`;
+  const port = await freePort();
+  const proxy = await badWeather(() => port, { seed, ...(CLIMATES[seed % CLIMATES.length] as (typeof CLIMATES)[number]) });
+  const { server, sites } = roles(name, port, proxy.port);
+  const ends = [server.run()];
+  await server.until('listening on');
+  ends.push(...sites.map((site) => site.run()));
+  await expectQuietEnd(name, ends);
+  expect(proxy.cut() + proxy.flipped()).toBeGreaterThan(0);
+  expect(lossesOf(folder, name).length).toBe(lossesOf(folder, 'quiet').length);
+  await proxy.close();
+});

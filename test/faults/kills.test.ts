@@ -1,0 +1,146 @@
+// Processes that are killed (SIGKILL) at any instant of a transfer and started again: it goes on where it was, and ends whole.
+import { type ChildProcess, fork } from 'node:child_process';
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { referenceCodecs } from '../../src/codec/codec-table.js';
+import { encodeModel } from '../../src/codec/quantize.js';
+import { memoryFolder } from '../../src/core/memory-folder.js';
+import { randomStream } from '../../src/core/random.js';
+import { nodeFolder } from '../../src/node/node-folder.js';
+import { LEAF_BYTES } from '../../src/stream/leaf-sums.js';
+import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
+import { openSafetensors, writeSafetensors } from '../../src/tensor/safetensors.js';
+import type { TransferFigures } from '../../src/transfer/figures.js';
+import { spoolInfo, writeSpool } from '../../src/transfer/spool.js';
+import { someFloats } from '../wire/models.js';
+import { seeds } from './cases.js';
+import { badWeather } from './proxy.js';
+
+const parent = mkdtempSync(join(tmpdir(), 'fedstream-kills-'));
+afterAll(() => rmSync(parent, { recursive: true, force: true }));
+
+const digests: Record<string, string> = {};
+
+beforeAll(async () => {
+  const model = memoryStateDict([
+    { name: 'w', dtype: 'F32', shape: [1200, 1000], data: someFloats(1_200_000, 3) },
+    { name: 'v', dtype: 'F32', shape: [700_001], data: someFloats(700_001, 4) },
+  ]);
+  await writeSafetensors(nodeFolder(parent), 'model.safetensors', model);
+  const stored = await openSafetensors(nodeFolder(parent), 'model.safetensors');
+  for (const codec of ['raw', 'fp16']) {
+    const coded = codec === 'raw' ? stored : encodeModel(stored, () => ({ codec }), referenceCodecs);
+    digests[codec] = (await writeSpool(coded, referenceCodecs, memoryFolder(), 'x')).digest;
+  }
+});
+
+/** A side that is started again whenever it is killed. */
+class Side {
+  readonly #script: string;
+  readonly #settings: object;
+  #child: ChildProcess | undefined;
+  figures: TransferFigures | undefined;
+  kills = 0;
+  began = false;
+
+  constructor(script: string, settings: object) {
+    this.#script = fileURLToPath(new URL(script, import.meta.url));
+    this.#settings = settings;
+  }
+
+  /** Resolves with the exit code once it ends by itself. */
+  async run(): Promise<number | null> {
+    for (;;) {
+      const child = fork(this.#script, [JSON.stringify(this.#settings)], { stdio: 'inherit' });
+      this.#child = child;
+      child.on('message', (message: { figures?: TransferFigures; began?: boolean }) => {
+        this.figures ??= message.figures;
+        this.began ||= message.began ?? false;
+      });
+      const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => child.on('exit', (...end) => resolve(end)));
+      if (signal !== 'SIGKILL') return code;
+    }
+  }
+
+  kill(): void {
+    this.kills++;
+    this.#child?.kill('SIGKILL');
+  }
+
+  /** For good. */
+  end(): void {
+    this.#child?.kill('SIGTERM');
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = (server.address() as { port: number }).port;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+const size = (path: string): number => {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
+  }
+};
+
+/** Leaves that the killed receiver has left, whole and noted. */
+function verifiedLeaves(folder: string): number {
+  const noted = Math.floor(size(join(folder, 'a.part.sums')) / 8);
+  return Math.min(Math.floor(Math.max(size(join(folder, 'a.part')), size(join(folder, 'a'))) / LEAF_BYTES), noted);
+}
+
+const met = { kills: 0, resumed: 0 };
+
+test.each(seeds(30))('kills %i', { timeout: 120_000 }, async (seed) => {
+  const random = randomStream(seed, 'kills');
+  const codec = seed % 2 === 0 ? 'raw' : 'fp16';
+  const mode = seed % 3 === 0 ? 'container' : 'file';
+  const [mine, theirs] = [join(parent, `${seed}-sent`), join(parent, `${seed}-received`)];
+  for (const folder of [mine, theirs]) mkdirSync(folder);
+  linkSync(join(parent, 'model.safetensors'), join(mine, 'model.safetensors'));
+  const port = await freePort();
+  // Slow enough that most kills meet a transfer under way.
+  const proxy = await badWeather(() => port, { seed, bytesPerSecond: 1.5e7 });
+  const sender = new Side('./send-side.mjs', { port, folder: mine, mode, codec });
+  const receiver = new Side('./receive-side.mjs', { port: proxy.port, folder: theirs });
+  const serving = sender.run();
+  const received = receiver.run();
+  let floor = 0;
+  for (let kills = 1 + random.integer(4); kills > 0 && !receiver.figures; kills--) {
+    while (!receiver.began && !receiver.figures) await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, random.integer(500)));
+    if (receiver.figures) break;
+    if (random.uniform() < 0.5) sender.kill();
+    else {
+      receiver.began = false;
+      receiver.kill();
+    }
+    floor = Math.max(floor, verifiedLeaves(theirs));
+  }
+  expect(await received).toBe(0);
+  const figures = receiver.figures as TransferFigures;
+  expect(figures.digest).toBe(digests[codec]);
+  expect((await spoolInfo(nodeFolder(theirs), 'a')).digest).toBe(digests[codec]);
+  expect(figures.resumedBytes).toBeGreaterThanOrEqual(floor * LEAF_BYTES);
+  expect(readFileSync(join(theirs, 'a')).length).toBe(figures.objectBytes);
+  met.kills += sender.kills + receiver.kills;
+  met.resumed += figures.resumedBytes;
+  await proxy.close();
+  sender.end();
+  await serving;
+});
+
+test('processes were killed, and transfers gone on with', () => {
+  expect(met.kills).toBeGreaterThan(20);
+  expect(met.resumed).toBeGreaterThan(10 * LEAF_BYTES);
+});
