@@ -22,7 +22,8 @@ export function summaryLines(summary: Summary, runPath: string): string[] {
   const lines: string[] = [];
   if (initial && final) {
     lines.push(`loss         ${formatLoss(initial.loss)} → ${formatLoss(final.loss)}`);
-    lines.push(`exact match  ${formatShare(initial.exactMatch)} → ${formatShare(final.exactMatch)}`);
+    if (initial.exactMatch !== null && final.exactMatch !== null)
+      lines.push(`exact match  ${formatShare(initial.exactMatch)} → ${formatShare(final.exactMatch)}`);
   }
   const { total, fp32Total, ratio } = summary.bytes;
   if (ratio !== null) lines.push(`bytes        ${formatBytes(total)}, ${formatShare(ratio)} of the ${formatBytes(fp32Total)} in fp32`);

@@ -20,6 +20,7 @@ export interface JobOverrides {
   readonly localSteps?: number;
   readonly learningRate?: number;
   readonly optimizerState?: string;
+  readonly trainer?: string;
 }
 
 /** The validated job; without a file, the default job. */
@@ -67,6 +68,7 @@ function merge(base: Record<string, unknown>, over: JobOverrides): Record<string
     sites: over.sites,
     seed: over.seed,
     delta: over.delta,
+    trainer: over.trainer === undefined ? undefined : { name: over.trainer },
     model: over.model === undefined ? undefined : { path: over.model },
     data: dataField(base.data, over),
   });

@@ -53,7 +53,7 @@ class Reporter implements EventReporter {
         break;
       case 'evaluation':
         this.line(
-          `${event.round === 0 ? 'initial model' : `  global model`}  loss ${formatLoss(event.loss)}  exact match ${formatShare(event.exactMatch)}`,
+          `${event.round === 0 ? 'initial model' : `  global model`}  loss ${formatLoss(event.loss)}${event.exactMatch === undefined ? '' : `  exact match ${formatShare(event.exactMatch)}`}`,
         );
         break;
       case 'warning':

@@ -21,6 +21,7 @@ export const ERROR_CODES = [
   'quorum', // too few sites finished a round
   'refused', // the other side said no
   'timeout', // silence for longer than the idle limit
+  'trainer', // a site's own training program that crashed, hung or gave a result that does not fit
   'unsupported', // known, but not here
 ] as const;
 

@@ -2,9 +2,10 @@
 import { join } from 'node:path';
 import { FedStreamError } from '../core/errors.js';
 import { readText, writeText } from '../core/storage-text.js';
-import { writeGlobalModel } from '../runtime/global-models.js';
+import { BASE_FOLDER, writeGlobalModel } from '../runtime/global-models.js';
 import { type Job, siteNames } from '../runtime/job.js';
 import { openModel } from '../tensor/model-folder.js';
+import { OFFERED_FILES } from '../trainer/bridge/messages.js';
 import { encodeSamples } from '../trainer/data/encode-sample.js';
 import { generateTasks, splitByFamily } from '../trainer/data/generate/generate-tasks.js';
 import type { Sample } from '../trainer/data/sample.js';
@@ -18,8 +19,16 @@ import { startLlamaEngine } from './llama-host.js';
 import { nodeFolder } from './node-folder.js';
 
 /** Texts of the model folder beside its weights. */
-export const MODEL_TEXTS = ['config.json', 'tokenizer.json', 'tokenizer_config.json'] as const;
-export const BASE_FOLDER = 'base';
+export const MODEL_TEXTS = [
+  'config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  ...OFFERED_FILES.filter((name) => name !== 'config.json'),
+] as const;
+/** Those that the built-in trainer cannot do without. */
+const NEEDED_TEXTS: readonly string[] = ['config.json', 'tokenizer.json'];
 
 /** The data that a run begins with. */
 export interface RunData {
@@ -60,13 +69,32 @@ export function validationPath(runPath: string): string {
 export async function prepareRun(job: Job, runPath: string, data: RunData): Promise<Job> {
   const run = nodeFolder(runPath);
   const training = [...data.bySite.values()].flat();
+  if (job.trainer || job.model === 'offered') return prepareTrainerRun(job, runPath, data);
   const base = 'path' in job.model ? await copyBase(job.model.path, runPath) : await newBase(job, job.model, training, runPath);
   const resolved = resolveTraining(job, base.tokenizer, training);
-  for (const [site, samples] of data.bySite) writeDataFile(siteDataPath(runPath, site), samples);
-  if (data.validation.length > 0) writeDataFile(validationPath(runPath), data.validation);
+  writeRunData(runPath, data);
   await writeInitialModel(resolved, base.config, runPath);
   await writeText(run, 'job.json', `${JSON.stringify(resolved, null, 2)}\n`);
   return resolved;
+}
+
+/** For a trainer of the sites' own: nothing is read into the model but names and shapes; without a folder, a site will offer it. */
+async function prepareTrainerRun(job: Job, runPath: string, data: RunData): Promise<Job> {
+  const run = nodeFolder(runPath);
+  writeRunData(runPath, data);
+  if (job.model !== 'offered' && 'path' in job.model) {
+    await copyTexts(job.model.path, runPath);
+    const model = await openModel(nodeFolder(job.model.path, { followLinks: true }));
+    await writeGlobalModel(run, 0, model);
+    await model.close?.();
+  }
+  await writeText(run, 'job.json', `${JSON.stringify(job, null, 2)}\n`);
+  return job;
+}
+
+function writeRunData(runPath: string, { bySite, validation }: RunData): void {
+  for (const [site, samples] of bySite) writeDataFile(siteDataPath(runPath, site), samples);
+  if (validation.length > 0) writeDataFile(validationPath(runPath), validation);
 }
 
 interface Base {
@@ -76,21 +104,27 @@ interface Base {
 
 /** Takes over a Hugging Face folder. */
 async function copyBase(path: string, runPath: string): Promise<Base> {
+  const texts = await copyTexts(path, runPath);
+  const missing = NEEDED_TEXTS.find((name) => texts[name] === undefined);
+  if (missing !== undefined)
+    throw new FedStreamError(
+      'bad-model',
+      `${path} has no ${missing}; a Hugging Face folder has config.json, model.safetensors and tokenizer.json`,
+    );
+  const config = parseLlamaConfig(texts['config.json'] as string, `${path}/config.json`);
+  return { config, tokenizer: loadTokenizer(texts['tokenizer.json'] as string, texts['tokenizer_config.json'], `${path}/tokenizer.json`) };
+}
+
+async function copyTexts(path: string, runPath: string): Promise<Partial<Record<string, string>>> {
   const source = nodeFolder(path, { followLinks: true });
   const run = nodeFolder(runPath);
   const texts: Partial<Record<string, string>> = {};
   for (const name of MODEL_TEXTS) {
     const text = await readText(source, name);
-    if (text === undefined && name !== 'tokenizer_config.json')
-      throw new FedStreamError(
-        'bad-model',
-        `${path} has no ${name}; a Hugging Face folder has config.json, model.safetensors and tokenizer.json`,
-      );
     if (text !== undefined) await writeText(run, `${BASE_FOLDER}/${name}`, text);
     texts[name] = text;
   }
-  const config = parseLlamaConfig(texts['config.json'] as string, `${path}/config.json`);
-  return { config, tokenizer: loadTokenizer(texts['tokenizer.json'] as string, texts['tokenizer_config.json'], `${path}/tokenizer.json`) };
+  return texts;
 }
 
 /** A model from a configuration, with a tokenizer that is trained on the job's own training data. */
@@ -149,7 +183,7 @@ async function writeInitialModel(job: Job, config: LlamaConfig, runPath: string)
     optimizer: { ...job.train, weightDecay: 0 },
   });
   try {
-    if ('path' in job.model) {
+    if (job.model !== 'offered' && 'path' in job.model) {
       const model = await openModel(nodeFolder(job.model.path, { followLinks: true }));
       await engine.load(model);
       await model.close?.();

@@ -1,11 +1,12 @@
 // What is read from and written to a run folder around the rounds: the job, the model's texts, the final Hugging Face folder.
 import { FedStreamError } from '../core/errors.js';
 import { readText, writeText } from '../core/storage-text.js';
-import { openGlobalModel } from '../runtime/global-models.js';
+import { BASE_FOLDER, openGlobalModel } from '../runtime/global-models.js';
 import { type Job, parseJob } from '../runtime/job.js';
-import { writeModel } from '../tensor/model-folder.js';
+import { ADAPTER_FILE, writeModel } from '../tensor/model-folder.js';
+import { writeSafetensors } from '../tensor/safetensors.js';
 import { nodeFolder } from './node-folder.js';
-import { BASE_FOLDER, MODEL_TEXTS } from './prepare-run.js';
+import { MODEL_TEXTS } from './prepare-run.js';
 
 /** The job that a run was started with. */
 export async function readRunJob(runPath: string): Promise<Job> {
@@ -25,12 +26,14 @@ export async function readModelTexts(runPath: string): Promise<Record<string, st
   return files;
 }
 
-/** Writes a round's global model as a Hugging Face folder below the run. */
+/** Writes a round's global model as a Hugging Face folder below the run; one with an `adapter_config.json` as a PEFT adapter. */
 export async function writeModelFolder(runPath: string, name: string, round: number): Promise<void> {
   const run = nodeFolder(runPath);
   const folder = run.folder(name);
   const model = await openGlobalModel(run, round);
-  await writeModel(folder, model);
+  const texts = await readModelTexts(runPath);
+  if (texts['adapter_config.json'] === undefined) await writeModel(folder, model);
+  else await writeSafetensors(folder, ADAPTER_FILE, model);
   await model.close?.();
-  for (const [file, text] of Object.entries(await readModelTexts(runPath))) await writeText(folder, file, text);
+  for (const [file, text] of Object.entries(texts)) await writeText(folder, file, text);
 }

@@ -1,9 +1,10 @@
 // A server process: the rounds of a run over TCP, recorded in the run folder.
 import { join } from 'node:path';
 import type { FedStreamError } from '../core/errors.js';
+import type { Folder } from '../core/storage.js';
 import { policyLabel } from '../filter/policy.js';
 import type { RunEvent } from '../runtime/events.js';
-import { openGlobalModel } from '../runtime/global-models.js';
+import { hasGlobalModel, openGlobalModel } from '../runtime/global-models.js';
 import { type Job, siteNames } from '../runtime/job.js';
 import { readJournal } from '../runtime/journal.js';
 import type { RoundsResult } from '../runtime/rounds.js';
@@ -48,7 +49,10 @@ export async function runServerProcess(options: RunServerOptions): Promise<Round
   try {
     await announce(options, record, emit);
     const files = await readModelTexts(runPath);
-    const validation = (await run.sizeBytes('data/validation.jsonl')) === undefined ? [] : await readDataFile(validationPath(runPath));
+    // A trainer of the sites' own is on their machines only: they evaluate.
+    const own = job.trainer !== undefined;
+    const validation =
+      own || (await run.sizeBytes('data/validation.jsonl')) === undefined ? [] : await readDataFile(validationPath(runPath));
     if (validation.length > 0) evaluator = await makeTrainer({ job, files, training: [], validation, threads: options.threads, log });
     const onListening = (at: string): void => {
       log.info({ url: at }, 'listening');
@@ -57,7 +61,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<Round
     const result = await runServer({
       job,
       run,
-      files,
+      files: own ? {} : files,
       codecs: nodeCodecs(),
       driver: tcp(),
       url,
@@ -91,9 +95,6 @@ async function announce({ runPath, job }: RunServerOptions, record: RunRecord, e
   if (record.summary().startedAt !== null) return;
   const run = nodeFolder(runPath);
   const round = (await readJournal(run)).at(-1)?.round ?? 0;
-  const model = await openGlobalModel(run, round);
-  const parameters = model.manifest.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  await model.close?.();
   emit({
     type: 'run-started',
     run: job.name ?? runPath.split('/').at(-1) ?? 'run',
@@ -104,6 +105,12 @@ async function announce({ runPath, job }: RunServerOptions, record: RunRecord, e
     seed: job.seed,
     startedAt: new Date().toISOString(),
     selection: job.selection,
-    parameters,
+    ...((await hasGlobalModel(run, round)) && { parameters: await parameterCount(run, round) }),
   });
+}
+
+async function parameterCount(run: Folder, round: number): Promise<number> {
+  const model = await openGlobalModel(run, round);
+  await model.close?.();
+  return model.manifest.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }

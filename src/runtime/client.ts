@@ -6,7 +6,7 @@ import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
 import { feedsBack, filterChain, filterPlan, splitAtLoss } from '../filter/chain.js';
 import type { StepReport, Trainer } from '../trainer/trainer.js';
-import { type Execution, execute } from '../workflow/executor.js';
+import { type Execution, type ExecutionListener, execute } from '../workflow/executor.js';
 import type { Task } from '../workflow/task.js';
 import { HeldModels } from './held-models.js';
 import type { Job } from './job.js';
@@ -50,7 +50,8 @@ async function runTask(task: Task, job: Job, trainer: Trainer, options: ClientOp
   const { link, log, signal } = options;
   const reports = new StepReports(task, options);
   try {
-    await trainAndSend(task, job, trainer, options, reports);
+    if (task.kind === 'offer') await offerAndSend(task, trainer, options);
+    else await trainAndSend(task, job, trainer, options, reports);
   } catch (error) {
     const failure = asFedStreamError(error);
     if (isLost(failure, signal)) throw failure;
@@ -74,11 +75,12 @@ async function trainAndSend(task: Task, job: Job, trainer: Trainer, options: Cli
   try {
     const { beforeLoss, lossy } = splitAtLoss(filterPlan(job)['result-out']);
     const executor = { site, trainer, codecs, beforeLoss: filterChain(beforeLoss), lossy: filterChain(lossy), residual };
-    const execution = await execute(task, received.model, executor, signal, (report) => reports.add(report));
+    const execution = await execute(task, received.model, executor, signal, reports);
     await reports.flush();
     // Before the result can reach the server: a process that is started again after it was sent has no other way to it.
     if (feedsBack(job) && execution.residual) await (await residuals.keep(task.round, execution.residual)).close?.();
     await send(task, execution, residuals, options);
+    await execution.close?.();
   } finally {
     await residual?.close?.();
     await received.release();
@@ -96,8 +98,25 @@ async function send(task: Task, { figures, model }: Execution, residuals: HeldMo
   }
 }
 
+/** The trainer's own initial model, uncoded: it is what all sites begin with. */
+async function offerAndSend(task: Task, trainer: Trainer, { link, log, signal, memory }: ClientOptions): Promise<void> {
+  if (!trainer.offer)
+    throw new FedStreamError(
+      'unsupported',
+      'the job begins with a model of a site’s own, and the trainer here has none; give the job a model',
+    );
+  const { model, files } = await trainer.offer(signal);
+  try {
+    const figures = { task: task.id, samples: 1, steps: 0, trainLoss: 0, counts: {}, files: { ...files } };
+    const sent = await link.sendResult(task, { ...figures, peakRssBytes: memory().peakRssBytes }, model);
+    log.info({ tensors: model.manifest.tensors.length, ...sent }, 'the server has the initial model');
+  } finally {
+    await model.close?.();
+  }
+}
+
 /** Sends the steps of a task to the server in the background, in order, each once it is acknowledged. */
-class StepReports {
+class StepReports implements ExecutionListener {
   readonly #task: Task;
   readonly #options: ClientOptions;
   readonly #waiting: StepReport[] = [];
@@ -105,6 +124,7 @@ class StepReports {
   #sending: Promise<void> = Promise.resolve();
   #failure: FedStreamError | undefined;
   #queued = false;
+  #alive = false;
 
   constructor(task: Task, options: ClientOptions) {
     this.#task = task;
@@ -113,7 +133,11 @@ class StepReports {
     this.#heartbeat = setInterval(() => this.#send(), 2_000);
   }
 
-  add(report: StepReport): void {
+  readonly onSign = (): void => {
+    this.#alive = true;
+  };
+
+  readonly onStep = (report: StepReport): void => {
     if (!Number.isFinite(report.loss)) {
       throw new FedStreamError(
         'non-finite',
@@ -122,7 +146,7 @@ class StepReports {
     }
     this.#waiting.push(report);
     if (!this.#queued) this.#send();
-  }
+  };
 
   /** Resolves once the server has every step; rejects with what kept it from that. */
   async flush(): Promise<void> {
@@ -141,7 +165,9 @@ class StepReports {
       this.#queued = false;
       do {
         const steps = this.#waiting.slice(0, STEPS_A_REPORT);
-        await this.#options.link.progress({ task: this.#task.id, steps, memory: this.#options.memory() });
+        const alive = this.#alive;
+        this.#alive = false;
+        await this.#options.link.progress({ task: this.#task.id, steps, memory: this.#options.memory(), alive });
         this.#waiting.splice(0, steps.length);
       } while (this.#waiting.length > 0);
     });

@@ -67,6 +67,8 @@ export const eventSchema = z.discriminatedUnion('type', [
     steps: z.int().min(0),
     /** Numbers from the filters: `saturated`, … */
     counts: z.record(z.string(), z.number()).optional(),
+    /** Further numbers of the site's trainer. */
+    metrics: z.record(z.string(), z.number()).optional(),
     atMs,
   }),
   /** Figures of the global model after `round`; 0 is the initial model. */
@@ -74,7 +76,7 @@ export const eventSchema = z.discriminatedUnion('type', [
     type: z.literal('evaluation'),
     round,
     loss: z.number(),
-    exactMatch,
+    exactMatch: exactMatch.optional(),
     samples: z.int().min(0),
     byCategory: z.record(z.string(), categorySchema).optional(),
     atMs,

@@ -4,6 +4,8 @@ import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 
 const FOLDER = 'global';
+/** Texts of the model folder that a run begins with. */
+export const BASE_FOLDER = 'base';
 
 /** The path of a round's model in the run folder; round 0 is the initial model. */
 export function globalModelPath(round: number): string {
@@ -12,6 +14,10 @@ export function globalModelPath(round: number): string {
 
 export function openGlobalModel(run: Folder, round: number): Promise<StateDict> {
   return openSafetensors(run, globalModelPath(round));
+}
+
+export async function hasGlobalModel(run: Folder, round: number): Promise<boolean> {
+  return (await run.sizeBytes(globalModelPath(round))) !== undefined;
 }
 
 export async function writeGlobalModel(run: Folder, round: number, model: StateDict): Promise<void> {

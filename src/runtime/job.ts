@@ -15,6 +15,7 @@ const count = z.int().min(1);
 
 const modelSchema = z.union(
   [
+    z.literal('offered'),
     z.strictObject({ path: z.string().min(1) }),
     z.strictObject({
       hiddenSize: count.max(16_384).default(128),
@@ -31,7 +32,7 @@ const modelSchema = z.union(
   ],
   {
     error:
-      'must be {"path": "a Hugging Face folder"}, or a configuration of hiddenSize, layers, heads, kvHeads, ffnSize, vocabularySize, tied, ropeTheta, rmsEps',
+      'must be {"path": "a Hugging Face folder"}, "offered" (with a trainer), or a configuration of hiddenSize, layers, heads, kvHeads, ffnSize, vocabularySize, tied, ropeTheta, rmsEps',
   },
 );
 
@@ -83,6 +84,9 @@ export const jobSchema = z.strictObject({
   stragglerMs: z.int().min(100).default(120_000),
   /** A connection that is silent for this long is dead. */
   idleMs: z.int().min(1_000).default(30_000),
+  /** Who trains: a program that each site has registered under this name; without it, the built-in trainer. */
+  trainer: z.strictObject({ name }).optional(),
+  /** What it begins with; by default the small configuration, and with a trainer of the sites' own what the first site offers. */
   model: modelSchema.prefault({}),
   data: dataSchema.default({ generated: 6000 }),
   /** Held out from training and used to evaluate the global model. */
@@ -108,7 +112,7 @@ export function defineJob(job: JobInput): JobInput {
 
 /** The job with its defaults; `bad-job` names every field that is wrong, in one line. */
 export function parseJob(value: unknown, source: string): Job {
-  const parsed = jobSchema.safeParse(value);
+  const parsed = jobSchema.safeParse(withModel(value));
   if (!parsed.success) throw new FedStreamError('bad-job', `${source}: ${describeIssues(parsed.error.issues)}`);
   const job = parsed.data;
   const sites = siteNames(job);
@@ -116,13 +120,29 @@ export function parseJob(value: unknown, source: string): Job {
   if (job.quorum !== undefined && job.quorum > sites.length) {
     throw new FedStreamError('bad-job', `${source}: quorum: ${job.quorum} results are asked of ${sites.length} sites`);
   }
-  if ('hiddenSize' in job.model && job.model.heads % job.model.kvHeads !== 0) {
-    throw new FedStreamError('bad-job', `${source}: model.kvHeads: ${job.model.heads} heads cannot share ${job.model.kvHeads}`);
-  }
-  if ('hiddenSize' in job.model && (job.model.hiddenSize / job.model.heads) % 2 !== 0) {
-    throw new FedStreamError('bad-job', `${source}: model.heads: hiddenSize / heads must be an even number, for the rotary embedding`);
-  }
+  checkModel(job, source);
   return job;
+}
+
+/** A trainer of the sites' own brings its own architecture: its model is a folder, or what a site offers. */
+function checkModel({ model, trainer }: Job, source: string): void {
+  if (model === 'offered' && !trainer)
+    throw new FedStreamError('bad-job', `${source}: model: the built-in trainer has none to offer; give a folder, or name a trainer`);
+  if (model === 'offered' || 'path' in model) return;
+  if (trainer)
+    throw new FedStreamError(
+      'bad-job',
+      `${source}: model: a configuration is for the built-in trainer; for ${trainer.name} give a folder, or "offered"`,
+    );
+  if (model.heads % model.kvHeads !== 0)
+    throw new FedStreamError('bad-job', `${source}: model.kvHeads: ${model.heads} heads cannot share ${model.kvHeads}`);
+  if ((model.hiddenSize / model.heads) % 2 !== 0)
+    throw new FedStreamError('bad-job', `${source}: model.heads: hiddenSize / heads must be an even number, for the rotary embedding`);
+}
+
+function withModel(value: unknown): unknown {
+  if (value === null || typeof value !== 'object' || !('trainer' in value) || value.trainer === undefined || 'model' in value) return value;
+  return { ...value, model: 'offered' };
 }
 
 /** The names of the job's sites, in order. */

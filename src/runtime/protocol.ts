@@ -32,6 +32,8 @@ export const progressSchema = z.strictObject({
   task: z.string().max(128),
   steps: z.array(stepSchema).max(STEPS_A_REPORT),
   memory: memorySchema,
+  /** Whether the trainer gave a sign of life since the last report, besides steps. */
+  alive: z.boolean().default(false),
 });
 
 export const failSchema = z.strictObject({ task: z.string().max(128), code: z.string().max(64), message: z.string().max(4096) });

@@ -3,12 +3,14 @@ import type { CodecTable } from '../codec/codec.js';
 import { FedStreamError } from '../core/errors.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
+import { writeText } from '../core/storage-text.js';
 import { broadcastsDelta, filterChain, filterPlan } from '../filter/chain.js';
 import { applyFilters, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import type { StateDict } from '../tensor/state-dict.js';
+import { OFFERED_FILES } from '../trainer/bridge/messages.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import { objectBytes, objectSource } from '../transfer/object.js';
 import { type Received, receiveModel } from '../transfer/receive.js';
@@ -16,12 +18,15 @@ import { type Prepared, prepareModel } from '../transfer/send.js';
 import { openSpool, spoolInfo, spoolSource } from '../transfer/spool.js';
 import { checkFinite } from '../workflow/finite.js';
 import type { ResultFigures } from '../workflow/task.js';
+import { BASE_FOLDER, writeGlobalModel } from './global-models.js';
 import { HeldModels } from './held-models.js';
 import { type Job, siteNames } from './job.js';
 import { wholeObject } from './protocol.js';
 import { type ResultState, type RoundState, readResultState, readRoundState, writeResultState, writeRoundState } from './round-state.js';
 
 const FOLDER = 'rounds';
+/** Where an initial model arrives; gone once there is one. */
+export const OFFER_FOLDER = 'offer';
 const BROADCAST = 'global.spool';
 
 /** What a task says of the model that is on offer, and the results that are here already. */
@@ -61,6 +66,8 @@ interface RoundModels {
 /** No coding of a model is larger than this many times the model. */
 const MOST_OF_MODEL = 2;
 const SLACK_BYTES = 1024 * 1024;
+/** Nothing is known of an offered model before it is there; only the disk bounds it, and a peer that fills it is cut off here: 140 billion parameters in bfloat16. */
+const MAX_OFFER_BYTES = 280e9;
 
 export interface ExchangeOptions {
   readonly job: Job;
@@ -233,6 +240,21 @@ export class RoundExchange {
     for await (const _ of stream.read({ resume: { offset, sums } }));
     await stream.confirm();
     return true;
+  }
+
+  /** Spools an initial model that a site offers, looks at every value, makes it the model of round 0, and only then confirms it: the site's next question finds it done. */
+  async acceptOffer(site: string, stream: IncomingStream, files: Readonly<Record<string, string>>, onProgress: () => void): Promise<void> {
+    const { codecs, run } = this.#options;
+    const folder = run.folder(OFFER_FOLDER);
+    const verify = async (model: StateDict): Promise<void> => {
+      const coded = model.manifest.tensors.find(({ encoding }) => encoding.codec !== 'raw');
+      if (coded) throw new FedStreamError('bad-model', `the initial model of ${site} has ${coded.name} coded as ${coded.encoding.codec}`);
+      await checkFinite(model, `the initial model of ${site}`);
+      for (const name of OFFERED_FILES) if (files[name] !== undefined) await writeText(run, `${BASE_FOLDER}/${name}`, files[name]);
+      await writeGlobalModel(run, 0, model);
+    };
+    const { model } = await receiveModel(stream, { codecs, folder, name: `${site}.spool`, maxBytes: MAX_OFFER_BYTES, verify, onProgress });
+    await model.close?.();
   }
 
   #receive(

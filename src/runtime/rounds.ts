@@ -149,15 +149,19 @@ async function evaluateAtSites(history: JournalEntry[], options: RoundsOptions):
 function siteMean(outcomes: readonly Outcome[]): Metrics | undefined {
   let samples = 0;
   let loss = 0;
-  let exactMatch = 0;
+  let exactMatch: number | undefined = 0;
   for (const outcome of outcomes) {
     const figures = outcome.status === 'done' ? outcome.result.evaluation : undefined;
     if (!figures) continue;
     samples += figures.samples;
     loss += figures.loss * figures.samples;
-    exactMatch += figures.exactMatch * figures.samples;
+    // Known of all sites, or of none.
+    exactMatch =
+      figures.exactMatch === undefined || exactMatch === undefined ? undefined : exactMatch + figures.exactMatch * figures.samples;
   }
-  return samples === 0 ? undefined : { loss: loss / samples, exactMatch: exactMatch / samples, samples };
+  return samples === 0
+    ? undefined
+    : { loss: loss / samples, exactMatch: exactMatch === undefined ? undefined : exactMatch / samples, samples };
 }
 
 function evaluated(history: readonly JournalEntry[]): Evaluated[] {

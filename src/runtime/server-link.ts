@@ -27,7 +27,7 @@ export interface ReceivedModel {
 export interface ServerLink {
   join(): Promise<Joined>;
   next(): Promise<NextTask>;
-  progress(report: { task: string; steps: readonly StepReport[]; memory: Memory }): Promise<void>;
+  progress(report: { task: string; steps: readonly StepReport[]; memory: Memory; alive: boolean }): Promise<void>;
   fetchModel(object: string): Promise<ReceivedModel>;
   /** Resolves once the server has verified the result and has it safe. It is kept until then, so that it survives this process. */
   sendResult(task: Task, figures: ResultFigures, model: StateDict | undefined): Promise<TransferFigures | undefined>;

@@ -10,6 +10,7 @@ import type { Trainer } from '../trainer/trainer.js';
 import { fedAvg } from '../workflow/fed-avg.js';
 import { TaskBoard } from '../workflow/task-board.js';
 import type { EmitEvent } from './events.js';
+import { takeInitialModel } from './initial-model.js';
 import { type Job, quorumOf, siteNames } from './job.js';
 import { RoundExchange } from './round-exchange.js';
 import { type RoundsResult, runRounds } from './rounds.js';
@@ -60,6 +61,7 @@ export async function runServer(options: ServerOptions): Promise<RoundsResult> {
   try {
     options.onListening(listener.url);
     await waitForSites(board, job, log, signal);
+    await takeInitialModel({ job, run, board, log, signal });
     const result = await runRounds({ ...options, board, exchange, aggregator: fedAvg() });
     board.stop(result.reason);
     await farewell(sessions);

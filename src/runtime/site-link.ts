@@ -82,7 +82,7 @@ class SiteLink implements ServerLink {
     return this.#retrying(({ messages }) => messages.request('next', {}, nextReplySchema));
   }
 
-  async progress(report: { task: string; steps: readonly StepReport[]; memory: Memory }): Promise<void> {
+  async progress(report: { task: string; steps: readonly StepReport[]; memory: Memory; alive: boolean }): Promise<void> {
     await this.#retrying(({ messages }) => messages.request('progress', report, nothing));
   }
 

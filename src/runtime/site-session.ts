@@ -82,11 +82,11 @@ class SiteSession {
 
   async #progress(body: Uint8Array): Promise<Record<string, never>> {
     const { board, emit } = this.#options;
-    const { task, steps, memory } = unpack(body, progressSchema, 'a progress report');
+    const { task, steps, memory, alive } = unpack(body, progressSchema, 'a progress report');
     await board.posted(this.#site);
     const open = board.open(this.#site, task);
     if (!open) return {};
-    if (steps.length > 0) board.sign(this.#site);
+    if (steps.length > 0 || alive) board.sign(this.#site);
     for (const step of steps) emit({ type: 'step', site: this.#site, round: open.round, ...step });
     emit({ type: 'memory', process: this.#site, ...memory });
     return {};
@@ -142,11 +142,18 @@ class SiteSession {
       if (!meta.success) throw new FedStreamError('bad-frame', 'a stream that is no result was opened');
       figures = meta.data.figures;
       await board.posted(this.#site);
-      if (!board.open(this.#site, figures.task)) {
+      const task = board.open(this.#site, figures.task);
+      if (!task) {
         if (await exchange.confirmAgain(this.#site, stream, figures.task)) return;
         throw new FedStreamError('refused', `task ${figures.task} is not open for ${this.#site} any more`);
       }
-      const accepted = await exchange.accept(this.#site, stream, figures, () => board.sign(this.#site));
+      const onProgress = (): void => board.sign(this.#site);
+      if (task.kind === 'offer') {
+        await exchange.acceptOffer(this.#site, stream, figures.files ?? {}, onProgress);
+        board.done(this.#site, figures);
+        return;
+      }
+      const accepted = await exchange.accept(this.#site, stream, figures, onProgress);
       this.#transferred('up', accepted.figures, accepted.manifest);
       this.#done(figures);
     } catch (error) {
@@ -162,8 +169,8 @@ class SiteSession {
     const { board, emit } = this.#options;
     const task = board.open(this.#site, figures.task);
     if (!task) return;
-    const { trainLoss, samples, steps, counts } = figures;
-    emit({ type: 'site-result', site: this.#site, round: task.round, trainLoss, samples, steps, counts });
+    const { trainLoss, samples, steps, counts, metrics } = figures;
+    emit({ type: 'site-result', site: this.#site, round: task.round, trainLoss, samples, steps, counts, metrics });
     board.done(this.#site, figures);
   }
 

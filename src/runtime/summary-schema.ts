@@ -17,6 +17,8 @@ const siteRoundSchema = z.object({
   retries: count,
   /** Numbers from the filters: `saturated`, … */
   counts: z.record(z.string(), z.number()).optional(),
+  /** Further numbers of the site's trainer. */
+  metrics: z.record(z.string(), z.number()).optional(),
 });
 
 const roundSchema = z.object({
@@ -32,8 +34,8 @@ const evaluationSchema = z.object({
   round: count,
   /** Nats a target token. */
   loss: z.number(),
-  /** Share of held-out samples whose answer is right to the letter, 0 to 1. */
-  exactMatch: z.number(),
+  /** Share of held-out samples whose answer is right to the letter, 0 to 1; null where the trainer does not know it. */
+  exactMatch: z.number().nullable(),
   samples: count,
   byCategory: z.record(z.string(), z.object({ loss: z.number().optional(), exactMatch: z.number(), samples: count })).optional(),
 });

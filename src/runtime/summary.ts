@@ -83,7 +83,10 @@ export class SummaryBuilder {
   summary(): Summary {
     const evaluations = [...this.#evaluations.values()].sort((a, b) => a.round - b.round);
     const last = evaluations.at(-1);
-    const candidates = evaluations.map((evaluation) => ({ round: evaluation.round, metrics: evaluation }));
+    const candidates = evaluations.map((evaluation) => ({
+      round: evaluation.round,
+      metrics: { ...evaluation, exactMatch: evaluation.exactMatch ?? undefined },
+    }));
     const best = bestRound(candidates, { selection: this.#started?.selection ?? 'loss' });
     const peaks = [...this.#peaks].sort(([a], [b]) => compareNames(a, b));
     return {
@@ -132,12 +135,18 @@ export class SummaryBuilder {
   }
 
   /** A round that was begun again has new results in place of the old. */
-  #addResult({ site, round, trainLoss, samples, steps, counts }: EventOf<'site-result'>): void {
-    Object.assign(this.#siteRound(round, site), { trainLoss, samples, steps, ...(counts && { counts }) });
+  #addResult({ site, round, trainLoss, samples, steps, counts, metrics }: EventOf<'site-result'>): void {
+    Object.assign(this.#siteRound(round, site), {
+      trainLoss,
+      samples,
+      steps,
+      ...(counts && { counts }),
+      ...(metrics && Object.keys(metrics).length > 0 && { metrics }),
+    });
   }
 
   #addEvaluation({ round, loss, exactMatch, samples, byCategory }: EventOf<'evaluation'>): void {
-    this.#evaluations.set(round, { round, loss, exactMatch, samples, ...(byCategory && { byCategory }) });
+    this.#evaluations.set(round, { round, loss, exactMatch: exactMatch ?? null, samples, ...(byCategory && { byCategory }) });
   }
 
   #round(round: number): Round {

@@ -13,13 +13,16 @@ import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 
 export const MODEL_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
+/** The weights of a PEFT adapter, beside its `adapter_config.json`. */
+export const ADAPTER_FILE = 'adapter_model.safetensors';
 
 const indexSchema = z.object({ weight_map: z.record(z.string().min(1), z.string().min(1)) });
 
-/** Opens the weights of a folder, single file or shards; `bad-model` where there are none or a tensor is missing. */
+/** Opens the weights of a folder, single file, shards or an adapter; `bad-model` where there are none or a tensor is missing. */
 export async function openModel(folder: Folder, options: OpenOptions = {}): Promise<StateDict> {
   if ((await folder.sizeBytes(MODEL_FILE)) !== undefined) return openSafetensors(folder, MODEL_FILE, options);
   const text = await readText(folder, INDEX_FILE);
+  if (text === undefined && (await folder.sizeBytes(ADAPTER_FILE)) !== undefined) return openSafetensors(folder, ADAPTER_FILE, options);
   if (text === undefined) throw new FedStreamError('bad-model', `${folder.label} has neither ${MODEL_FILE} nor ${INDEX_FILE}`);
   const weightMap = parseIndex(text, `${folder.label}/${INDEX_FILE}`);
   const names = [...new Set(Object.values(weightMap))].sort();

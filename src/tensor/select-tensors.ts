@@ -1,4 +1,4 @@
-// A state dict of some of another's tensors, without reading a byte of the others.
+// A state dict of some of another's tensors, or of all in another order, without reading a byte of the others.
 import { chunkPlaces, tensorRange } from './chunks.js';
 import type { Manifest, TensorEntry } from './manifest.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
@@ -12,6 +12,15 @@ export function selectTensors(model: StateDict, keep: (tensor: TensorEntry) => b
   const tied = Object.fromEntries(Object.entries(model.manifest.tied).filter(([, name]) => names.has(name)));
   const manifest: Manifest = { ...model.manifest, tensors, tied };
   return { manifest, chunks: (range) => selectedChunks(model, manifest, kept, range), close: () => model.close?.() };
+}
+
+/** The tensors of `model` that `like` has, in its order and with its ties; each must be there, raw, with its dtype and shape (`sameTensors` tells). */
+export function arrangeTensors(model: StateDict, like: Manifest): StateDict {
+  const places = new Map(model.manifest.tensors.map((tensor, index) => [tensor.name, index]));
+  const kept = like.tensors.map(({ name }) => places.get(name) as number);
+  const tensors = kept.map((index) => model.manifest.tensors[index] as TensorEntry);
+  const manifest: Manifest = { ...model.manifest, tensors, tied: like.tied, metadata: like.metadata };
+  return { manifest, stored: model.stored, chunks: (range) => selectedChunks(model, manifest, kept, range), close: () => model.close?.() };
 }
 
 async function* selectedChunks(model: StateDict, manifest: Manifest, kept: readonly number[], range?: ChunkRange): AsyncGenerator<Chunk> {

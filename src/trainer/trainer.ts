@@ -10,18 +10,24 @@ export interface StepReport {
   readonly tokens: number;
 }
 
-export interface TrainTask {
+/** Where the job stands, and who hears that the trainer is at work. */
+export interface TaskProgress {
   /** From 1. */
   readonly round: number;
   readonly rounds: number;
+  /** Called at every sign of life that is no step, as often as there are any. */
+  onSign?(): void;
+}
+
+export interface TrainTask extends TaskProgress {
   readonly signal: AbortSignal;
   onStep(report: StepReport): void;
 }
 
-/** Figures of an evaluation; `loss` is in nats a target token, `exactMatch` in 0..1. */
+/** Figures of an evaluation; `loss` is in nats a target token, `exactMatch` in 0..1 where the trainer knows it. */
 export interface Metrics {
   readonly loss: number;
-  readonly exactMatch: number;
+  readonly exactMatch?: number;
   readonly samples: number;
 }
 
@@ -33,12 +39,28 @@ export interface TrainResult {
   readonly steps: number;
   /** Mean loss over the round's steps. */
   readonly trainLoss: number;
+  /** Of the model as it was received, from a trainer that `evaluatesInTraining`. */
+  readonly evaluation?: Metrics;
+  /** Further numbers by name, for the log and the summary. */
+  readonly metrics?: Readonly<Record<string, number>>;
+}
+
+/** What a trainer would begin with. */
+export interface Offer {
+  /** Closed by the caller. */
+  readonly model: StateDict;
+  /** Texts of the model folder: `config.json`, `adapter_config.json`, … */
+  readonly files: Readonly<Record<string, string>>;
 }
 
 /** What a site runs. It knows nothing of filters, codecs or streams. */
 export interface Trainer {
   train(task: TrainTask, model: StateDict): Promise<TrainResult>;
   /** Figures of `model` on the trainer's own validation data; undefined where it has none. */
-  evaluate(model: StateDict, signal: AbortSignal): Promise<Metrics | undefined>;
+  evaluate(model: StateDict, signal: AbortSignal, progress?: TaskProgress): Promise<Metrics | undefined>;
+  /** Set where `train` evaluates the model that it is given, so that it need not be handed over twice. */
+  readonly evaluatesInTraining?: boolean;
+  /** Its own initial model, for a server that has none; missing where it has none either. */
+  offer?(signal: AbortSignal): Promise<Offer>;
   close(): Promise<void>;
 }

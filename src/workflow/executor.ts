@@ -26,6 +26,15 @@ export interface Execution {
   readonly model?: StateDict;
   /** What the coding loses now; to be kept once the result has been taken. Missing where nothing is lost. */
   readonly residual?: StateDict;
+  /** Lets the trained model go, once it has been sent and its residual kept. */
+  close?(): Promise<void>;
+}
+
+/** Hears how a task goes on. */
+export interface ExecutionListener {
+  onStep(report: StepReport): void;
+  /** A sign of life that is no step. */
+  onSign(): void;
 }
 
 /** Runs one task on a received model, after the filters of `task-in`; it is read again for the delta. */
@@ -34,7 +43,7 @@ export async function execute(
   model: StateDict,
   options: ExecutorOptions,
   signal: AbortSignal,
-  onStep: (report: StepReport) => void,
+  listener: ExecutionListener,
 ): Promise<Execution> {
   const counts: Record<string, number> = {};
   const count = (name: string, amount: number): void => {
@@ -48,10 +57,13 @@ export async function execute(
     reference: model,
     count,
   };
-  const evaluation = task.evaluate || task.kind === 'evaluate' ? await options.trainer.evaluate(model, signal) : undefined;
+  const { trainer } = options;
+  const progress = { round: task.round, rounds: task.rounds, onSign: listener.onSign };
+  const first = task.kind === 'evaluate' || (task.evaluate && !trainer.evaluatesInTraining);
+  const evaluation = first ? await trainer.evaluate(model, signal, progress) : undefined;
   if (task.kind === 'evaluate')
     return { figures: { task: task.id, samples: evaluation?.samples ?? 1, steps: 0, trainLoss: 0, evaluation, counts } };
-  const result = await options.trainer.train({ round: task.round, rounds: task.rounds, signal, onStep }, model);
+  const result = await trainer.train({ ...progress, signal, onStep: listener.onStep }, model);
   const exact = await applyFilters(result.model, options.beforeLoss, context);
   const wanted = options.residual ? combine(exact, options.residual, (value, lost) => value + lost) : exact;
   const update = await applyFilters(wanted, options.lossy, context);
@@ -60,10 +72,12 @@ export async function execute(
     samples: result.samples,
     steps: result.steps,
     trainLoss: result.trainLoss,
-    evaluation,
+    evaluation: result.evaluation ?? evaluation,
     counts,
+    metrics: result.metrics && { ...result.metrics },
   };
-  if (options.lossy.length === 0) return { figures, model: update };
+  const close = async (): Promise<void> => result.model.close?.();
+  if (options.lossy.length === 0) return { figures, model: update, close };
   const sent = decodeModel(update, options.codecs);
-  return { figures, model: update, residual: combine(wanted, sent, (value, arrived) => value - arrived) };
+  return { figures, model: update, residual: combine(wanted, sent, (value, arrived) => value - arrived), close };
 }

@@ -28,5 +28,5 @@ export function shouldStop(evaluated: readonly Evaluated[], settings: SelectionS
 }
 
 function gain(candidate: Metrics, other: Metrics, selection: SelectionSettings['selection']): number {
-  return selection === 'loss' ? other.loss - candidate.loss : candidate.exactMatch - other.exactMatch;
+  return selection === 'loss' ? other.loss - candidate.loss : (candidate.exactMatch ?? 0) - (other.exactMatch ?? 0);
 }

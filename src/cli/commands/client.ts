@@ -2,14 +2,16 @@
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { FedStreamError } from '../../core/errors.js';
+import { FedStreamError } from '../../core/errors.js';
 import type { LogFields } from '../../core/log.js';
 import { nodeCodecs } from '../../node/codecs.js';
 import { readDataFile } from '../../node/data-files.js';
 import { fileLogger } from '../../node/log-file.js';
+import { makeProcessTrainer } from '../../node/make-site-trainer.js';
 import { makeTrainer } from '../../node/make-trainer.js';
 import { processMemory } from '../../node/memory.js';
 import { nodeFolder } from '../../node/node-folder.js';
+import { readSiteConfig } from '../../node/site-config.js';
 import { stopSignal } from '../../node/stop-signal.js';
 import { tcp } from '../../node/tcp.js';
 import { runClient } from '../../runtime/client.js';
@@ -22,7 +24,9 @@ import { wholeNumber } from '../options.js';
 interface ClientOptions {
   readonly connect: string;
   readonly site: string;
-  readonly data: string;
+  readonly data?: string;
+  readonly validation?: string;
+  readonly siteConfig?: string;
   readonly work?: string;
   readonly threads?: number;
   readonly holdOut?: number;
@@ -34,6 +38,7 @@ const HELP = `
 Examples:
   $ fedstream client --connect tcp://server:9000 --site hospital-a --data patients-qa.jsonl
   $ fedstream client --connect tcp://10.0.0.5:9000 --site lab --data lab.json --work /data/fedstream --threads 8
+  $ fedstream client --connect tcp://server:9000 --site lab --site-config site.json --data lab.json
 `;
 
 export function clientCommand(): Command {
@@ -41,7 +46,9 @@ export function clientCommand(): Command {
     .description('Run one site: it trains on its own data, and only model updates leave it.')
     .requiredOption('--connect <url>', 'the server, tcp://host:port')
     .requiredOption('--site <name>', "this site's name, as the job has it", siteName)
-    .requiredOption('--data <file>', 'instruction data, JSON or JSONL')
+    .option('--data <file>', 'instruction data, JSON or JSONL; what a trainer of your own reads, it decides itself')
+    .option('--validation <file>', 'data that only evaluates; the built-in trainer takes --hold-out instead')
+    .option('--site-config <file>', 'the trainers of this site (docs/site.md), for jobs that name one')
     .option('--work <folder>', 'where spools and optimizer state are kept; by default fedstream-<site>')
     .option('--threads <count>', 'training threads; by default one a core, at most 4', wholeNumber(1))
     .option('--hold-out <percent>', 'share of the data that only evaluates, in percent', wholeNumber(0), 0)
@@ -60,7 +67,9 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const { site } = options;
   const supervised = options.supervised ?? false;
   const say = (line: string): void => void process.stderr.write(`${site}: ${line}\n`);
-  const samples = await readDataFile(options.data);
+  const config = options.siteConfig === undefined ? undefined : readSiteConfig(options.siteConfig);
+  // Read before the server is asked: a wrong file is told at once.
+  const samples = options.data === undefined || config ? undefined : await readDataFile(options.data);
   const work = resolve(options.work ?? `fedstream-${site}`);
   const folder = nodeFolder(work);
   const log = fileLogger(options.log ?? join(work, 'client.log'), { name: site });
@@ -74,11 +83,18 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const signal = stopSignal({ supervised, onStop });
   const told = supervised ? log : { ...log, warn: warnAloud };
   const link = siteLink({ site, driver: tcp(), url: options.connect, codecs: nodeCodecs(), folder, log: told, signal });
-  const trainerOf = (joined: Joined) => {
-    if (!supervised) say(`joined: ${joined.job.rounds} rounds; log ${options.log ?? join(work, 'client.log')}`);
-    const { training, validation } = holdOut(samples, (options.holdOut ?? 0) / 100, joined.job.validationSamples, joined.job.seed);
+  const trainerOf = async ({ job, files }: Joined) => {
+    if (!supervised) say(`joined: ${job.rounds} rounds; log ${options.log ?? join(work, 'client.log')}`);
+    const data = absolute(options.data);
+    if (job.trainer) {
+      const own = { site, job, config, data, validation: absolute(options.validation), work, log };
+      return makeProcessTrainer(job.trainer.name, own);
+    }
+    if (data === undefined) throw new FedStreamError('bad-argument', 'the job trains with the built-in trainer: give it data with --data');
+    const read = samples ?? (await readDataFile(data));
+    const { training, validation } = holdOut(read, (options.holdOut ?? 0) / 100, job.validationSamples, job.seed);
     const threads = options.threads ?? Math.min(availableParallelism(), 4);
-    return makeTrainer({ job: joined.job, files: joined.files, training, validation, threads, stateFolder: folder, log });
+    return makeTrainer({ job, files, training, validation, threads, stateFolder: folder, log });
   };
   try {
     const reason = await runClient({
@@ -99,4 +115,8 @@ async function serveSite(options: ClientOptions): Promise<void> {
     await link.close();
     log.close();
   }
+}
+
+function absolute(path: string | undefined): string | undefined {
+  return path === undefined ? undefined : resolve(path);
 }

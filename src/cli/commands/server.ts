@@ -82,12 +82,13 @@ async function findOrPrepare(options: ServerOptions): Promise<{ runPath: string;
     return { runPath, job: await readRunJob(runPath) };
   }
   const job = await loadJob(options.job, options);
-  if ('files' in job.data)
+  if (!job.trainer && 'files' in job.data)
     throw new FedStreamError(
       'bad-job',
       'data.files are the sites’ own; give the server data of its own for tokenizer and evaluation: --data FILE',
     );
-  const data = await loadRunData(job);
+  // With a trainer of their own, all data is the sites'.
+  const data = job.trainer ? { bySite: new Map(), validation: [] } : await loadRunData(job);
   const runPath = createRunFolder(options.out, options.name, 'server');
   return { runPath, job: await prepareRun(job, runPath, data) };
 }

@@ -1,4 +1,5 @@
 // `fedstream simulate`: a whole federation on this machine, one process a site, over TCP.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -6,9 +7,10 @@ import { FedStreamError } from '../../core/errors.js';
 import { type Supervised, supervise } from '../../node/child-process.js';
 import { processMemory } from '../../node/memory.js';
 import { nodeFolder } from '../../node/node-folder.js';
-import { loadRunData, prepareRun, siteDataPath } from '../../node/prepare-run.js';
+import { loadRunData, prepareRun, siteDataPath, validationPath } from '../../node/prepare-run.js';
 import { readRunJob } from '../../node/run-files.js';
 import { createRunFolder, findRunFolder } from '../../node/run-folder.js';
+import { readSiteConfig, registeredTrainer } from '../../node/site-config.js';
 import { stopSignal } from '../../node/stop-signal.js';
 import { parseEventLine } from '../../runtime/events.js';
 import { type Job, siteNames } from '../../runtime/job.js';
@@ -24,6 +26,7 @@ interface SimulateOptions extends JobOptions {
   readonly resume?: string;
   readonly json?: boolean;
   readonly listen: string;
+  readonly siteConfig?: string;
 }
 
 const HELP = `
@@ -32,6 +35,7 @@ Examples:
   $ fedstream simulate --codec fp32 --rounds 3 --name baseline
   $ fedstream simulate --data instructions.jsonl --alpha 0.3 --sites 4
   $ fedstream simulate --job job.json --model ./llama-folder
+  $ fedstream simulate --job job.json --site-config site.json  train with a program of your own
   $ fedstream simulate --resume runs/latest
 `;
 
@@ -44,6 +48,7 @@ export function simulateCommand(): Command {
     new Command('simulate').description('Run a federation on this machine: a server process and a process for each site, over TCP.'),
   )
     .option('--listen <url>', 'where the server listens', 'tcp://127.0.0.1:0')
+    .option('--site-config <file>', 'the trainers of every site (docs/site.md), for a job that names one')
     .option('--resume <folder>', 'go on with a run that was stopped, from its last finished round')
     .option('--json', 'print the summary as JSON on standard output')
     .addHelpText('after', HELP)
@@ -63,7 +68,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
     onStop: () => reporter.line('stopping; what is finished is kept (Ctrl-C again: at once)'),
   });
   try {
-    await new Federation(runPath, job, options.listen, reporter, signal).run();
+    await new Federation({ runPath, job, listen: options.listen, siteConfig: options.siteConfig, reporter, signal }).run();
   } catch (error) {
     reporter.end();
     await conclude(runPath, job);
@@ -79,12 +84,20 @@ async function simulate(options: SimulateOptions): Promise<void> {
 async function findOrPrepare(options: SimulateOptions): Promise<{ runPath: string; job: Job }> {
   if (options.resume !== undefined) {
     const runPath = findRunFolder(options.resume);
-    return { runPath, job: await readRunJob(runPath) };
+    const job = await readRunJob(runPath);
+    checkTrainer(job, options);
+    return { runPath, job };
   }
   const job = await loadJob(options.job, options);
+  checkTrainer(job, options);
   const data = await loadRunData(job);
   const runPath = createRunFolder(options.out, options.name, 'simulate');
   return { runPath, job: await prepareRun(job, runPath, data) };
+}
+
+/** Told before anything is started: every site of a simulation has the same configuration. */
+function checkTrainer({ trainer }: Job, { siteConfig }: SimulateOptions): void {
+  if (trainer) registeredTrainer(siteConfig === undefined ? undefined : readSiteConfig(siteConfig), trainer.name);
 }
 
 /** Adds this process's own memory, then summary and report. */
@@ -96,27 +109,29 @@ async function conclude(runPath: string, job: Job) {
   return finishRun(runPath, job, 'fedstream simulate');
 }
 
+interface FederationOptions {
+  readonly runPath: string;
+  readonly job: Job;
+  readonly listen: string;
+  readonly siteConfig: string | undefined;
+  readonly reporter: EventReporter;
+  readonly signal: AbortSignal;
+}
+
 /** The children of one simulation. */
 class Federation {
-  readonly #runPath: string;
-  readonly #job: Job;
-  readonly #listen: string;
-  readonly #reporter: EventReporter;
-  readonly #signal: AbortSignal;
+  readonly #options: FederationOptions;
   readonly #children: Supervised[] = [];
   #running = false;
   #over = false;
   #fatal: FedStreamError | undefined;
 
-  constructor(runPath: string, job: Job, listen: string, reporter: EventReporter, signal: AbortSignal) {
-    this.#runPath = runPath;
-    this.#job = job;
-    this.#listen = listen;
-    this.#reporter = reporter;
-    this.#signal = signal;
+  constructor(options: FederationOptions) {
+    this.#options = options;
   }
 
   async run(): Promise<void> {
+    const { signal, runPath } = this.#options;
     const server = this.#server();
     const stop = (): void => {
       for (const child of this.#children) child.stop();
@@ -124,36 +139,39 @@ class Federation {
         for (const child of this.#children) child.kill();
       }, STOP_MS).unref();
     };
-    this.#signal.addEventListener('abort', stop, { once: true });
-    if (this.#signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
     const code = await server.exited;
     this.#over = true;
     if (code !== EXIT.ok) stop();
     await Promise.all(this.#children.map((child) => child.exited));
     if (this.#fatal) throw this.#fatal;
-    if (code !== EXIT.ok && !this.#signal.aborted)
-      throw new FedStreamError('closed', `the server ended (${code}): ${lastLine(server) || `see ${this.#runPath}/logs/server.log`}`);
-    this.#signal.throwIfAborted();
+    if (code !== EXIT.ok && !signal.aborted)
+      throw new FedStreamError('closed', `the server ended (${code}): ${lastLine(server) || `see ${runPath}/logs/server.log`}`);
+    signal.throwIfAborted();
   }
 
   #server(): Supervised {
-    const command = [process.execPath, BIN, 'server', '--run', this.#runPath, '--listen', this.#listen, '--supervised'];
+    const command = [process.execPath, BIN, 'server', '--run', this.#options.runPath, '--listen', this.#options.listen, '--supervised'];
     return this.#start('server', command, (line) => {
       const parsed = JSON.parse(line) as { listening?: string };
       if (parsed.listening !== undefined) this.#sites(parsed.listening);
       else {
         const event = parseEventLine(line, 'the server');
         if (event.type === 'round-started') this.#running = true;
-        this.#reporter.event(event);
+        this.#options.reporter.event(event);
       }
     });
   }
 
   #sites(url: string): void {
-    for (const site of siteNames(this.#job)) {
-      const work = join(this.#runPath, 'sites', site);
-      const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteDataPath(this.#runPath, site)];
-      command.push('--work', work, '--log', join(this.#runPath, 'logs', `${site}.log`), '--threads', '1', '--supervised');
+    const { runPath, job, siteConfig } = this.#options;
+    for (const site of siteNames(job)) {
+      const work = join(runPath, 'sites', site);
+      const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteDataPath(runPath, site)];
+      command.push('--work', work, '--log', join(runPath, 'logs', `${site}.log`), '--threads', '1', '--supervised');
+      if (siteConfig !== undefined) command.push('--site-config', siteConfig);
+      if (existsSync(validationPath(runPath))) command.push('--validation', validationPath(runPath));
       const child = this.#start(site, command);
       void child.exited.then((code) => this.#siteEnded(child, code));
     }
@@ -161,16 +179,16 @@ class Federation {
 
   /** Within a round the server decides on what a lost site means; before the first one nothing can begin without it. */
   #siteEnded(child: Supervised, code: number | string): void {
-    if (this.#over || this.#signal.aborted || code === EXIT.ok) return;
-    const what = `${child.name} ended (${code}): ${lastLine(child) || `see ${this.#runPath}/logs/${child.name}.log`}`;
-    this.#reporter.line(`warning: ${what}`);
+    if (this.#over || this.#options.signal.aborted || code === EXIT.ok) return;
+    const what = `${child.name} ended (${code}): ${lastLine(child) || `see ${this.#options.runPath}/logs/${child.name}.log`}`;
+    this.#options.reporter.line(`warning: ${what}`);
     if (this.#running || this.#fatal) return;
     this.#fatal = new FedStreamError('closed', what);
     for (const other of this.#children) other.stop();
   }
 
   #start(name: string, command: readonly string[], onLine?: (line: string) => void): Supervised {
-    const child = supervise({ name, command, logFile: join(this.#runPath, 'logs', `${name}.stderr.log`), onLine });
+    const child = supervise({ name, command, logFile: join(this.#options.runPath, 'logs', `${name}.stderr.log`), onLine });
     this.#children.push(child);
     return child;
   }

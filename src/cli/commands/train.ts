@@ -1,6 +1,7 @@
 // `fedstream train`: the same training on all the data in one place, without any federation.
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { FedStreamError } from '../../core/errors.js';
 import { fileLogger } from '../../node/log-file.js';
 import { makeTrainer } from '../../node/make-trainer.js';
 import { processMemory } from '../../node/memory.js';
@@ -48,6 +49,11 @@ export function trainCommand(): Command {
 
 async function train(options: TrainOptions): Promise<void> {
   const asked = await loadJob(options.job, options);
+  if (asked.trainer)
+    throw new FedStreamError(
+      'unsupported',
+      `fedstream train has the built-in trainer only; run the program of ${asked.trainer.name} by itself`,
+    );
   const data = pooled(await loadRunData(asked), asked);
   const runPath = createRunFolder(options.out, options.name, 'train');
   const job = await prepareRun(asked, runPath, data);

@@ -40,7 +40,10 @@ function lossCard({ initial, final }: Summary): Markup {
 function matchCard({ initial, final, best }: Summary): Markup {
   const last = final ?? initial;
   if (!last) return card('Exact match', '–', 'nothing was evaluated');
-  const note = [initial && final ? `from ${formatShare(initial.exactMatch)}` : `of ${formatCount(last.samples)} samples`];
+  if (last.exactMatch === null) return card('Exact match', '–', 'the sites’ trainer does not tell it');
+  const note = [
+    initial && initial.exactMatch !== null && final ? `from ${formatShare(initial.exactMatch)}` : `of ${formatCount(last.samples)} samples`,
+  ];
   if (best && best.round !== last.round) note.push(`best model: round ${best.round}`);
   return card('Exact match', formatShare(last.exactMatch), note.join(', '));
 }

@@ -19,7 +19,9 @@ export function pagePlots(summary: Summary, series: RunSeries): PageData {
       lossByStep(summary, series),
       lossByRound(summary),
       evaluation(summary, 'plot-evaluation-loss', 'loss, nats a token', false, (found) => found.loss),
-      evaluation(summary, 'plot-exact-match', 'exact match, %', true, (found) => found.exactMatch * 100),
+      evaluation(summary, 'plot-exact-match', 'exact match, %', true, ({ exactMatch }) =>
+        exactMatch === null ? undefined : exactMatch * 100,
+      ),
       memoryOverTime(summary, series),
     ],
   };
@@ -54,8 +56,18 @@ function lossByRound({ rounds, sites }: Summary): Plot {
 
 type Evaluation = Summary['evaluations'][number];
 
-function evaluation({ evaluations }: Summary, id: string, yLabel: string, fromZero: boolean, figure: (found: Evaluation) => number): Plot {
-  const line = { name: 'global model', x: evaluations.map(({ round }) => round), y: evaluations.map((found) => short(figure(found))) };
+function evaluation(
+  { evaluations }: Summary,
+  id: string,
+  yLabel: string,
+  fromZero: boolean,
+  figure: (found: Evaluation) => number | undefined,
+): Plot {
+  const known = evaluations.flatMap((found) => {
+    const y = figure(found);
+    return y === undefined ? [] : [{ x: found.round, y: short(y) }];
+  });
+  const line = { name: 'global model', x: known.map(({ x }) => x), y: known.map(({ y }) => y) };
   return roundPlot(id, yLabel, fromZero, [{ ...line, colour: 0, points: true }], evaluations.at(-1)?.round ?? 0);
 }
 

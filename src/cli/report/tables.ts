@@ -30,7 +30,8 @@ ${Object.entries(sites).map(([site, figures]) => siteRow(site, figures))}</tbody
 }
 
 function evaluationNote({ loss, exactMatch, samples }: EvaluationSummary): Markup {
-  return html` · evaluation loss <b>${formatLoss(loss)}</b> · exact match <b>${formatShare(exactMatch)}</b> of ${formatCount(samples)}`;
+  const match = exactMatch !== null && html` · exact match <b>${formatShare(exactMatch)}</b>`;
+  return html` · evaluation loss <b>${formatLoss(loss)}</b>${match} of ${formatCount(samples)}`;
 }
 
 function siteRow(site: string, figures: SiteRoundSummary): Markup {

@@ -1,0 +1,155 @@
+// The site's side of one connection of the trainer bridge: greets, hands out one task at a time, takes its result.
+import { asFedStreamError, FedStreamError } from '../../core/errors.js';
+import type { Logger } from '../../core/log.js';
+import type { StepReport } from '../trainer.js';
+import { LineSplitter } from './line-splitter.js';
+import {
+  BRIDGE_PROTOCOL,
+  type BridgeJob,
+  type BridgeResult,
+  type BridgeTask,
+  encodeMessage,
+  MAX_MESSAGE_BYTES,
+  type ProgramMessage,
+  parseMessage,
+  programMessageSchema,
+  type SiteMessage,
+} from './messages.js';
+import type { BridgeConnection } from './program.js';
+
+export interface BridgeSessionOptions {
+  /** For messages: `the trainer "hf-sft"`. */
+  readonly program: string;
+  readonly site: string;
+  readonly job: BridgeJob;
+  /** The program's own folder, an absolute path. */
+  readonly folder: string;
+  readonly log: Logger;
+  onSign(): void;
+  onStep(report: StepReport): void;
+}
+
+/** Logged lines are cut: a program may print a whole tensor. */
+const MAX_LOG_CHARACTERS = 4_000;
+
+export class BridgeSession {
+  /** Rejects with `trainer` once the program broke a rule, or with `closed` once the connection ended; never resolves. */
+  readonly failed: Promise<never>;
+  readonly #connection: BridgeConnection;
+  readonly #options: BridgeSessionOptions;
+  #fail: (error: FedStreamError) => void = () => {};
+  #ready = false;
+  #waiting: BridgeTask | { type: 'stop'; reason: string } | undefined;
+  #open: { readonly task: BridgeTask; resolve(result: BridgeResult): void } | undefined;
+
+  constructor(connection: BridgeConnection, options: BridgeSessionOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.failed = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    this.failed.catch(() => {});
+    void this.#read();
+  }
+
+  /** Hands out a task once the program asks for one; resolves with its result. What keeps it from one is told by `failed` alone. */
+  ask(task: BridgeTask): Promise<BridgeResult> {
+    if (this.#open) throw new FedStreamError('internal', `task ${this.#open.task.id} is still open`);
+    const answered = new Promise<BridgeResult>((resolve) => {
+      this.#open = { task, resolve };
+    });
+    this.#give(task);
+    return answered;
+  }
+
+  /** No further task: the program may end. */
+  stop(reason: string): void {
+    this.#give({ type: 'stop', reason });
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  #give(message: BridgeTask | { type: 'stop'; reason: string }): void {
+    if (this.#ready) {
+      this.#ready = false;
+      this.#send(message);
+    } else this.#waiting = message;
+  }
+
+  #send(message: SiteMessage): void {
+    this.#connection.send(encodeMessage(message));
+  }
+
+  async #read(): Promise<void> {
+    const { program } = this.#options;
+    const lines = new LineSplitter(MAX_MESSAGE_BYTES);
+    let greeted = false;
+    try {
+      for await (const bytes of this.#connection) {
+        for (const line of lines.push(bytes)) {
+          const message = parseMessage(line, programMessageSchema, program);
+          this.#options.onSign();
+          if ((message.type === 'hello') === greeted)
+            throw new FedStreamError('trainer', `${program} sent "${message.type}" where ${greeted ? 'no' : 'a'} hello belongs`);
+          greeted = true;
+          this.#take(message);
+        }
+      }
+      throw new FedStreamError('closed', `${program} closed its connection`);
+    } catch (error) {
+      const failure = asFedStreamError(error, 'closed');
+      this.#fail(failure.code === 'closed' ? failure : new FedStreamError('trainer', failure.message, { cause: failure }));
+      this.#connection.close();
+    }
+  }
+
+  #take(message: ProgramMessage): void {
+    const { log, onStep, site, job, folder, program } = this.#options;
+    switch (message.type) {
+      case 'hello':
+        if (message.protocol !== BRIDGE_PROTOCOL)
+          throw new FedStreamError('trainer', `${program} speaks version ${message.protocol} of the bridge, not ${BRIDGE_PROTOCOL}`);
+        log.info({ client: message.client }, `${program} is connected`);
+        this.#send({ type: 'welcome', protocol: BRIDGE_PROTOCOL, site, folder, job });
+        break;
+      case 'receive':
+        this.#asked();
+        break;
+      case 'step':
+        onStep({ step: message.step, loss: message.loss, learningRate: message.learningRate, tokens: message.tokens });
+        break;
+      case 'log':
+        log[message.level]({ trainer: true }, message.message.slice(0, MAX_LOG_CHARACTERS));
+        break;
+      case 'result':
+        this.#answered(message);
+        break;
+      case 'alive':
+        break;
+    }
+  }
+
+  #asked(): void {
+    const { program } = this.#options;
+    if (this.#ready) throw new FedStreamError('trainer', `${program} asked twice for the next task`);
+    if (this.#open && this.#open.task !== this.#waiting)
+      throw new FedStreamError('trainer', `${program} asked for the next task and has not answered ${this.#open.task.id}`);
+    if (!this.#waiting) {
+      this.#ready = true;
+      return;
+    }
+    const message = this.#waiting;
+    this.#waiting = undefined;
+    this.#send(message);
+  }
+
+  #answered(result: BridgeResult): void {
+    const open = this.#open;
+    if (open?.task.id !== result.task || open.task === this.#waiting)
+      throw new FedStreamError('trainer', `${this.#options.program} answered ${result.task}, which is not its task`);
+    this.#open = undefined;
+    open.resolve(result);
+  }
+}

@@ -1,0 +1,38 @@
+// Whether the model that a program gave back is the one that it was asked for: the same tensors, by name.
+import { FedStreamError } from '../../core/errors.js';
+import type { Manifest, TensorEntry } from '../../tensor/manifest.js';
+import { arrangeTensors } from '../../tensor/select-tensors.js';
+import type { StateDict } from '../../tensor/state-dict.js';
+
+/** Names in one message; the rest is counted. */
+const NAMED = 3;
+
+/** The program's model in the order of what was sent to it; `trainer` names what is missing, too much or different. A second name of tied tensors is left out. */
+export function fittingResult(model: StateDict, expected: Manifest, program: string): StateDict {
+  const wrong = differences(model.manifest, expected);
+  if (wrong.length > 0)
+    throw new FedStreamError('trainer', `the result of ${program} does not fit the model that it was given: ${wrong.join('; ')}`);
+  return arrangeTensors(model, expected);
+}
+
+function differences(found: Manifest, expected: Manifest): string[] {
+  const byName = new Map(found.tensors.map((tensor) => [tensor.name, tensor]));
+  const wanted = new Set(expected.tensors.map(({ name }) => name));
+  const missing = expected.tensors.filter(({ name }) => !byName.has(name)).map(({ name }) => name);
+  const extra = found.tensors.filter(({ name }) => !wanted.has(name) && !(name in expected.tied)).map(({ name }) => name);
+  const other = expected.tensors.flatMap((tensor) => {
+    const answer = byName.get(tensor.name);
+    return answer && describe(answer) !== describe(tensor) ? [`${tensor.name} is ${describe(answer)} instead of ${describe(tensor)}`] : [];
+  });
+  return [listed('it lacks', missing), listed('it has, beyond the model,', extra), listed('', other)].filter((text) => text !== '');
+}
+
+function listed(what: string, names: readonly string[]): string {
+  if (names.length === 0) return '';
+  const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : '';
+  return `${what} ${names.slice(0, NAMED).join(', ')}${more}`.trim();
+}
+
+function describe({ dtype, shape }: TensorEntry): string {
+  return `${dtype} [${shape.join(', ')}]`;
+}

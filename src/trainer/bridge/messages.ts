@@ -1,0 +1,117 @@
+// The messages of the trainer bridge (docs/spec/trainer-bridge.md): their schemas, their limits, and lines from and to them.
+import { z } from 'zod';
+import { FedStreamError } from '../../core/errors.js';
+import type { Json } from '../../core/json.js';
+
+export const BRIDGE_PROTOCOL = 1;
+/** The variable that tells a program where its site listens. */
+export const BRIDGE_VARIABLE = 'FEDSTREAM_BRIDGE';
+/** A message with its line feed: a `result` with the largest `files` is far below it. */
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** Texts of the model folder that an offer may bring, together: configurations have a few KiB, and they travel in the header of a frame. */
+export const MAX_OFFERED_TEXT_BYTES = 32 * 1024;
+/** The texts that an offer may bring. */
+export const OFFERED_FILES = ['config.json', 'generation_config.json', 'adapter_config.json'] as const;
+const MAX_METRICS = 64;
+
+const count = z.int().min(0);
+const taskId = z.string().min(1).max(128);
+
+/** Figures of a model on the trainer's own held-out data. */
+const evaluationSchema = z.object({
+  loss: z.number().min(0),
+  exactMatch: z.number().min(0).max(1).optional(),
+  samples: z.int().min(1),
+});
+
+const metricsSchema = z
+  .record(z.string().min(1).max(64), z.number())
+  .refine((metrics) => Object.keys(metrics).length <= MAX_METRICS, `at most ${MAX_METRICS} metrics`);
+
+const filesSchema = z
+  .partialRecord(z.enum(OFFERED_FILES), z.string())
+  .refine(
+    (files) => Object.values(files).reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0) <= MAX_OFFERED_TEXT_BYTES,
+    `at most ${MAX_OFFERED_TEXT_BYTES} bytes of text together`,
+  );
+
+/** What a program answers to a task. Which fields it needs, the kind of the task says. */
+export const bridgeResultSchema = z.object({
+  type: z.literal('result'),
+  task: taskId,
+  samples: z.int().min(1).optional(),
+  steps: count.optional(),
+  trainLoss: z.number().optional(),
+  evaluation: evaluationSchema.optional(),
+  metrics: metricsSchema.default({}),
+  files: filesSchema.default({}),
+});
+
+export type BridgeResult = z.output<typeof bridgeResultSchema>;
+
+export const programMessageSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('hello'), protocol: z.number(), client: z.string().max(256) }),
+  z.object({ type: z.literal('receive') }),
+  z.object({
+    type: z.literal('step'),
+    step: z.int().min(1),
+    loss: z.number(),
+    learningRate: z.number().min(0).default(0),
+    tokens: count.default(0),
+  }),
+  z.object({ type: z.literal('alive') }),
+  z.object({ type: z.literal('log'), level: z.enum(['debug', 'info', 'warn', 'error']), message: z.string() }),
+  bridgeResultSchema,
+]);
+
+export type ProgramMessage = z.output<typeof programMessageSchema>;
+
+/** What a program learns of the job. */
+export const bridgeJobSchema = z.object({
+  name: z.string().optional(),
+  seed: z.number(),
+  rounds: z.int().min(1),
+  train: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+});
+
+export type BridgeJob = z.output<typeof bridgeJobSchema>;
+
+export const bridgeTaskSchema = z.object({
+  type: z.literal('task'),
+  id: taskId,
+  kind: z.enum(['offer', 'train', 'evaluate']),
+  round: count,
+  rounds: z.int().min(1),
+  /** Absolute paths. */
+  model: z.string().optional(),
+  result: z.string().optional(),
+});
+
+export type BridgeTask = z.output<typeof bridgeTaskSchema>;
+
+export const siteMessageSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('welcome'), protocol: z.number(), site: z.string(), folder: z.string(), job: bridgeJobSchema }),
+  bridgeTaskSchema,
+  z.object({ type: z.literal('stop'), reason: z.string() }),
+]);
+
+export type SiteMessage = z.output<typeof siteMessageSchema>;
+
+export function encodeMessage(message: ProgramMessage | SiteMessage | { readonly [key: string]: Json | undefined }): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(message)}\n`);
+}
+
+/** A message from its line; `trainer` tells what is wrong with it, of whom it is. */
+export function parseMessage<T>(line: string, schema: z.ZodType<T>, from: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new FedStreamError('trainer', `${from} sent a line that is not JSON: ${line.slice(0, 80)}`, { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const type = String((value as { type?: unknown } | null)?.type);
+  const what = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'type'}: ${message}`).join('; ');
+  throw new FedStreamError('trainer', `${from} sent a message "${type.slice(0, 40)}" that is none: ${what.slice(0, 400)}`);
+}

@@ -1,0 +1,154 @@
+// A program while it runs: its session, the watch on its silence, and one error for every way in which it can fail.
+import { FedStreamError } from '../../core/errors.js';
+import type { Logger } from '../../core/log.js';
+import { within } from '../../core/within.js';
+import type { StepReport } from '../trainer.js';
+import { BridgeSession } from './bridge-session.js';
+import type { BridgeJob, BridgeResult, BridgeTask } from './messages.js';
+import type { TrainerProgram } from './program.js';
+import { SilenceWatch } from './silence.js';
+
+export interface RunningOptions {
+  /** For messages: `the trainer "hf-sft"`. */
+  readonly label: string;
+  readonly site: string;
+  readonly job: BridgeJob;
+  readonly folder: string;
+  readonly silenceMs: number;
+  readonly stopMs: number;
+  readonly log: Logger;
+}
+
+/** What a task hears while it is open. */
+export interface TaskListener {
+  onStep(report: StepReport): void;
+  onSign(): void;
+}
+
+/** A connection that ends first is most often the first that is heard of an exit; the exit code follows at once. */
+const EXIT_AFTER_CLOSE_MS = 2_000;
+
+export class RunningProgram {
+  readonly #program: TrainerProgram;
+  readonly #options: RunningOptions;
+  /** Rejects once the program has ended or broken a rule. */
+  readonly #lost: Promise<never>;
+  #session: BridgeSession | undefined;
+  #listener: TaskListener | undefined;
+  #watch: SilenceWatch | undefined;
+
+  constructor(program: TrainerProgram, options: RunningOptions) {
+    this.#program = program;
+    this.#options = options;
+    program.onOutput(() => this.#sign());
+    this.#lost = Promise.race([this.#ended(), this.#connect()]);
+    this.#lost.catch(() => {});
+  }
+
+  /** Resolves with the result; rejects with `trainer` and the end of the output, or with the signal's reason. The program has ended after a rejection. */
+  async ask(task: BridgeTask, signal: AbortSignal, listener: TaskListener): Promise<BridgeResult> {
+    const { label, silenceMs } = this.#options;
+    const watch = new SilenceWatch(silenceMs);
+    this.#watch = watch;
+    this.#listener = listener;
+    const silent = watch.over.then(() => this.#failure(`said nothing for ${silenceMs / 1000} s ${during(task)} and was ended`));
+    const aborted = abortion(signal);
+    try {
+      return await Promise.race([this.#answer(task), this.#lost, silent, aborted.promise]);
+    } catch (error) {
+      // Its last words are read once it is over.
+      await this.end();
+      if (signal.aborted) throw signal.reason;
+      throw this.#withOutput(error, label, task);
+    } finally {
+      aborted.forget();
+      watch.stop();
+      this.#listener = undefined;
+      this.#watch = undefined;
+    }
+  }
+
+  /** Tells it that there are no more tasks and waits for its end, as long as it gives signs; then ends what is left. */
+  async stop(reason: string): Promise<void> {
+    const watch = new SilenceWatch(this.#options.stopMs);
+    this.#watch = watch;
+    this.#session?.stop(reason);
+    await Promise.race([this.#program.ended, watch.over]);
+    watch.stop();
+    this.#watch = undefined;
+    await this.end();
+  }
+
+  async end(): Promise<void> {
+    this.#session?.close();
+    await this.#program.end();
+  }
+
+  async #answer(task: BridgeTask): Promise<BridgeResult> {
+    for (;;) {
+      if (this.#session) return this.#session.ask(task);
+      await this.#program.connected;
+      // The session is there one turn after the connection.
+      await Promise.resolve();
+    }
+  }
+
+  async #connect(): Promise<never> {
+    const { label, site, job, folder, log } = this.#options;
+    const connection = await this.#program.connected;
+    this.#session = new BridgeSession(connection, {
+      program: label,
+      site,
+      job,
+      folder,
+      log,
+      onSign: () => this.#sign(),
+      onStep: (report) => this.#listener?.onStep(report),
+    });
+    try {
+      return await this.#session.failed;
+    } catch (error) {
+      if ((error as FedStreamError).code === 'closed') await within(this.#program.ended, EXIT_AFTER_CLOSE_MS);
+      throw error;
+    }
+  }
+
+  async #ended(): Promise<never> {
+    const how = await this.#program.ended;
+    throw new FedStreamError('closed', how);
+  }
+
+  #sign(): void {
+    this.#watch?.sign();
+    this.#listener?.onSign();
+  }
+
+  #failure(what: string): never {
+    throw new FedStreamError('closed', what);
+  }
+
+  /** `closed` is how it ended, without its name; anything else says already what is wrong. */
+  #withOutput(error: unknown, label: string, task: BridgeTask): FedStreamError {
+    const { code, message } = error as FedStreamError;
+    const output = this.#program.lastLines();
+    const what = code === 'closed' && !message.startsWith(label) ? `${label} ${message}` : message;
+    const when = what.includes(' in round ') || task.kind === 'offer' ? '' : ` ${during(task)}`;
+    const end = output ? `; the end of its output: ${output}` : '; it printed nothing';
+    return new FedStreamError('trainer', `${what}${when}${end}`, { cause: error });
+  }
+}
+
+function during({ kind, round }: BridgeTask): string {
+  return kind === 'offer' ? 'when it was asked for its initial model' : `in round ${round}`;
+}
+
+function abortion(signal: AbortSignal): { promise: Promise<never>; forget(): void } {
+  let listener: () => void = () => {};
+  const promise = new Promise<never>((_, reject) => {
+    listener = () => reject(signal.reason);
+    signal.addEventListener('abort', listener, { once: true });
+    if (signal.aborted) listener();
+  });
+  promise.catch(() => {});
+  return { promise, forget: () => signal.removeEventListener('abort', listener) };
+}
