@@ -43,6 +43,11 @@ export function firstNonFinite(from: usize, count: i32): i32 {
   return -1;
 }
 
+/** Index of the first infinity or NaN, or -1. */
+export function nonFiniteIndex(from: usize, count: i32): i32 {
+  return absmaxBits(from, count) >= INFINITY_BITS ? firstNonFinite(from, count) : -1;
+}
+
 /** absmax of each block; -1, or the index of a value that is no number. */
 export function blockAbsmaxes(from: usize, count: i32, blockSize: i32, scales: usize): i32 {
   for (let start = 0; start < count; start += blockSize) {

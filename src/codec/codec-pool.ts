@@ -1,9 +1,10 @@
 // Kernels on worker threads over one shared memory. Each chunk is one thread's work, so results do not depend on how many there are.
 import { FedStreamError } from '../core/errors.js';
 import type { Encoding } from '../tensor/manifest.js';
+import { addingEncoding, addWeighted, requireFinite } from './accumulate.js';
 import type { Codec, CodecPool, EncodeReport } from './codec.js';
 import { codecOf } from './codec-table.js';
-import type { KernelAnswer, KernelJob, KernelSetup, Span } from './kernel-worker.js';
+import type { CodeJob, KernelAnswer, KernelJob, KernelSetup, ReduceJob, Span } from './kernel-worker.js';
 import { instantiateKernels, kernelMemory } from './kernels.js';
 import { NonFiniteValue } from './scaling.js';
 import { wasmCodecs } from './wasm-codecs.js';
@@ -97,7 +98,7 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
       for (const message of inTwos(jobs.splice(0))) workers[thread]?.send(message);
     });
   };
-  const run = (job: Omit<KernelJob, 'id'>): Promise<EncodeReport> =>
+  const run = (job: Omit<CodeJob, 'id'> | Omit<ReduceJob, 'id'>): Promise<EncodeReport> =>
     new Promise((resolve, reject) => {
       if (closed) throw new FedStreamError('closed', 'the codec pool is closed');
       const thread = busy.indexOf(Math.min(...busy));
@@ -124,6 +125,20 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
       const sums = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
       if (!reachable(from, sums)) codecHere(encoding).accumulate(from, weight, into);
       else await run({ work: 'accumulate', encoding, elements: into.length, dtype: 'F32', values: span(sums), coded: span(from), weight });
+    },
+    async reduce(chunks, into) {
+      const sums = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+      if (!reachable(sums, ...chunks.map((chunk) => chunk.bytes))) {
+        for (const chunk of chunks) addWeighted(codecs, chunk, into);
+        requireFinite(into);
+        return;
+      }
+      const work = chunks.map(({ encoding, dtype, bytes: coded, weight }) => ({
+        encoding: addingEncoding(encoding, dtype),
+        coded: span(coded),
+        weight,
+      }));
+      await run({ work: 'reduce', elements: into.length, values: span(sums), chunks: work });
     },
     enter() {
       active++;

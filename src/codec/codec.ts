@@ -52,6 +52,15 @@ export interface RawValues {
   readonly bytes: Uint8Array;
 }
 
+/** What one site adds to a sum: a chunk as it travelled, and its weight. */
+export interface WeightedChunk {
+  /** `raw` for the bytes of the dtype itself. */
+  readonly encoding: Encoding;
+  readonly dtype: Dtype;
+  readonly bytes: Uint8Array;
+  readonly weight: number;
+}
+
 /** Kernels on threads of their own. Nobody touches a buffer until the promise ends. */
 export interface CodecPool {
   readonly threads: number;
@@ -63,6 +72,11 @@ export interface CodecPool {
   encode(encoding: Encoding, from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): Promise<EncodeReport>;
   decode(encoding: Encoding, from: Uint8Array, elements: number, to: RawValues): Promise<void>;
   accumulate(encoding: Encoding, from: Uint8Array, weight: number, into: Float32Array): Promise<void>;
+  /**
+   * Adds the chunks to the sum in their order, on one thread: `into[i] = fround(into[i] + fround(weight * decoded[i]))` for each. Rejects with
+   * `NonFiniteValue` where a sum is no number.
+   */
+  reduce(chunks: readonly WeightedChunk[], into: Float32Array): Promise<void>;
   /** A model begins to stream through the pool; the function returned says that it has ended. */
   enter(): () => void;
   /** Chunks that each model that streams may have on the pool at once: what keeps the threads busy, shared fairly, and at least one. */

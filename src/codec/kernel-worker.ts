@@ -22,7 +22,9 @@ export interface Span {
   readonly length: number;
 }
 
-export interface KernelJob {
+export type KernelJob = CodeJob | ReduceJob;
+
+export interface CodeJob {
   readonly id: number;
   readonly work: 'encode' | 'decode' | 'accumulate';
   readonly encoding: Encoding;
@@ -33,6 +35,16 @@ export interface KernelJob {
   readonly coded: Span;
   readonly prepared?: Prepared | undefined;
   readonly weight?: number;
+}
+
+/** Adds several chunks to one sum, in order, and looks at the sum. */
+export interface ReduceJob {
+  readonly id: number;
+  readonly work: 'reduce';
+  readonly elements: number;
+  /** Float32 sums. */
+  readonly values: Span;
+  readonly chunks: readonly { readonly encoding: Encoding; readonly coded: Span; readonly weight: number }[];
 }
 
 export interface KernelAnswer {
@@ -55,9 +67,20 @@ export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnsw
     return codec;
   };
   const at = ({ at, length }: Span): Uint8Array => bytes.subarray(at, at + length);
+  const reduce = ({ values, elements, chunks }: ReduceJob): void => {
+    const sum = new Float32Array(bytes.buffer, values.at, elements);
+    for (const { encoding, coded, weight } of chunks) {
+      if (encoding.codec === 'raw') kernels.run.accumulateF32(coded.at, elements, weight, values.at);
+      else codecFor(encoding).accumulate(at(coded), weight, sum);
+    }
+    const bad = kernels.run.nonFiniteIndex(values.at, elements);
+    if (bad >= 0) throw new NonFiniteValue(bad, sum[bad] as number);
+  };
   return (job) => {
     try {
-      return { id: job.id, report: perform(codecFor(job.encoding), job, at(job.values), at(job.coded)) };
+      if (job.work === 'reduce') reduce(job);
+      else return { id: job.id, report: perform(codecFor(job.encoding), job, at(job.values), at(job.coded)) };
+      return { id: job.id, report: NO_REPORT };
     } catch (error) {
       if (error instanceof NonFiniteValue) return { id: job.id, nonFinite: { index: error.index, value: error.value } };
       return { id: job.id, error: (error as Error).message };
@@ -67,7 +90,7 @@ export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnsw
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
-function perform(codec: Codec, job: KernelJob, values: Uint8Array, coded: Uint8Array): EncodeReport {
+function perform(codec: Codec, job: CodeJob, values: Uint8Array, coded: Uint8Array): EncodeReport {
   const { work, dtype, elements, prepared } = job;
   if (work === 'encode') return codec.encodeRaw?.({ dtype, bytes: values }, elements, coded, prepared) ?? NO_REPORT;
   if (work === 'decode') codec.decodeRaw?.(coded, elements, { dtype, bytes: values });

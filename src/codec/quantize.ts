@@ -51,7 +51,7 @@ export function decodeModel(model: StateDict, codecs: CodecTable, pool: CodecPoo
 const LEAST_POOLED_ELEMENTS = 2 ** 23;
 
 /** The threads of a table, for a model that is worth them. */
-function poolFor({ manifest }: StateDict, codecs: CodecTable): CodecPool | undefined {
+export function poolFor({ manifest }: StateDict, codecs: CodecTable): CodecPool | undefined {
   const elements = manifest.tensors.reduce((total, { shape }) => total + elementCount(shape), 0);
   return elements >= LEAST_POOLED_ELEMENTS ? codecs[CODEC_POOL]?.() : undefined;
 }

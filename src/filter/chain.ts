@@ -37,12 +37,11 @@ export function filterPlan(settings: FilterSettings): Record<FilterPoint, readon
   const lossy = isLossy(settings.quantize);
   const coded: FilterSpec[] = lossy ? [{ type: 'quantize', codec: settings.quantize }] : [];
   const decoded: FilterSpec[] = lossy ? [{ type: 'dequantize' }] : [];
-  const sendsDelta = settings.delta ?? lossy;
   return {
     'task-out': [...own('task-out'), ...(broadcastsDelta(settings) ? [{ type: 'delta' } as const] : []), ...coded],
     'task-in': [...decoded, ...(broadcastsDelta(settings) ? [{ type: 'undelta' } as const] : []), ...own('task-in')],
-    'result-out': [...own('result-out'), ...(sendsDelta ? [{ type: 'delta' } as const] : []), ...coded],
-    'result-in': [...decoded, ...(sendsDelta ? [{ type: 'undelta' } as const] : []), ...own('result-in')],
+    'result-out': [...own('result-out'), ...(sendsDelta(settings) ? [{ type: 'delta' } as const] : []), ...coded],
+    'result-in': [...decoded, ...(sendsDelta(settings) ? [{ type: 'undelta' } as const] : []), ...own('result-in')],
   };
 }
 
@@ -53,6 +52,11 @@ export function filterPlan(settings: FilterSettings): Record<FilterPoint, readon
 export function broadcastsDelta({ quantize, delta, filters }: FilterSettings): boolean {
   const own = [...(filters?.['task-out'] ?? []), ...(filters?.['task-in'] ?? [])];
   return isLossy(quantize) && delta !== false && own.length === 0;
+}
+
+/** Whether results are differences to what the sites received. */
+export function sendsDelta({ quantize, delta }: FilterSettings): boolean {
+  return delta ?? isLossy(quantize);
 }
 
 /** A chain up to its first filter that codes, and from there on. */

@@ -4,7 +4,7 @@ import { FedStreamError } from '../core/errors.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
-import { broadcastsDelta, filterChain, filterPlan } from '../filter/chain.js';
+import { broadcastsDelta, filterChain, filterPlan, sendsDelta } from '../filter/chain.js';
 import { applyFilters, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
 import type { Manifest } from '../tensor/manifest.js';
@@ -216,7 +216,8 @@ export class RoundExchange {
     const verify = async (model: StateDict): Promise<void> => {
       const accepted = await this.#accepted(model, current.base, current.round, site);
       sameTensors(current.expected, accepted.manifest, `the result of ${site}`);
-      await checkFinite(accepted, `the result of ${site}`);
+      const { model: update } = await this.#contributed(model, current, site);
+      await checkFinite(update, `the result of ${site}`, this.#options.codecs);
       const state = { figures, objectId: stream.objectId, digest: stream.foundDigest };
       await writeResultState(current.folder, site, state);
       current.states.set(site, state);
@@ -249,7 +250,7 @@ export class RoundExchange {
     const verify = async (model: StateDict): Promise<void> => {
       const coded = model.manifest.tensors.find(({ encoding }) => encoding.codec !== 'raw');
       if (coded) throw new FedStreamError('bad-model', `the initial model of ${site} has ${coded.name} coded as ${coded.encoding.codec}`);
-      await checkFinite(model, `the initial model of ${site}`);
+      await checkFinite(model, `the initial model of ${site}`, codecs);
       for (const name of OFFERED_FILES) if (files[name] !== undefined) await writeText(run, `${BASE_FOLDER}/${name}`, files[name]);
       await writeGlobalModel(run, 0, model);
     };
@@ -277,12 +278,23 @@ export class RoundExchange {
     });
   }
 
-  /** A site's result after the server's own filters, lazy. */
-  async result(round: number, site: string): Promise<StateDict> {
+  /** A site's result, as it travelled where that can be added as it is, else after the server's own filters; lazy. */
+  async result(round: number, site: string): Promise<{ model: StateDict; base?: StateDict | undefined }> {
     const current = this.#current;
     const model = current?.round === round ? current.results.get(site) : undefined;
     if (!current || !model) throw new FedStreamError('internal', `there is no result of ${site} in round ${round}`);
-    return this.#accepted(model, current.base, round, site);
+    return this.#contributed(model, current, site);
+  }
+
+  async #contributed(
+    model: StateDict,
+    { base, round }: RoundModels,
+    site: string,
+  ): Promise<{ model: StateDict; base?: StateDict | undefined }> {
+    const { job } = this.#options;
+    const own = job.filters?.['result-in'] ?? [];
+    if (own.length > 0) return { model: await this.#accepted(model, base, round, site) };
+    return { model, base: sendsDelta(job) ? base : undefined };
   }
 
   /** Ends the round: its spools go. */

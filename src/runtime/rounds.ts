@@ -65,7 +65,7 @@ async function runRound(round: number, history: JournalEntry[], options: RoundsO
   const outcomes = await gather(round, task, options, results);
   const done = outcomes.filter((outcome) => outcome.status === 'done');
   const contributions: Contribution[] = [];
-  for (const { site, result } of done) contributions.push({ site, samples: result.samples, model: await exchange.result(round, site) });
+  for (const { site, result } of done) contributions.push({ site, samples: result.samples, ...(await exchange.result(round, site)) });
   log.info({ round, sites: contributions.length }, 'reducing');
   const reduceMs = performance.now();
   await writeGlobalModel(run, round, options.aggregator(contributions, previous));

@@ -62,7 +62,7 @@ export async function runServer(options: ServerOptions): Promise<RoundsResult> {
     options.onListening(listener.url);
     await waitForSites(board, job, log, signal);
     await takeInitialModel({ job, run, board, log, signal });
-    const result = await runRounds({ ...options, board, exchange, aggregator: fedAvg() });
+    const result = await runRounds({ ...options, board, exchange, aggregator: fedAvg(codecs) });
     board.stop(result.reason);
     await farewell(sessions);
     return result;

@@ -14,8 +14,14 @@ export interface SpoolInfo {
   readonly sums: LeafSums;
 }
 
-/** Codes a model into a spool, beside and renamed: it is there whole or not at all. */
-export async function writeSpool(model: StateDict, codecs: CodecTable, folder: Folder, name: string): Promise<SpoolInfo> {
+/** Codes a model into a spool, beside and renamed: it is there whole or not at all, after a crash of the machine too unless `durable` is false. */
+export async function writeSpool(
+  model: StateDict,
+  codecs: CodecTable,
+  folder: Folder,
+  name: string,
+  { durable = true }: { durable?: boolean } = {},
+): Promise<SpoolInfo> {
   const hasher = await LeafHasher.create();
   const beside = `${name}.part`;
   const file = await folder.create(beside);
@@ -26,7 +32,7 @@ export async function writeSpool(model: StateDict, codecs: CodecTable, folder: F
       await file.write(bytes, position);
       position += bytes.length;
     }
-    await file.sync();
+    if (durable) await file.sync();
   } catch (error) {
     await file.close();
     await folder.remove(beside);

@@ -4,8 +4,10 @@ import type { StateDict } from '../tensor/state-dict.js';
 /** One site's accepted result. */
 export interface Contribution {
   readonly site: string;
-  /** Decoded: raw tensors of the model's own dtypes. */
+  /** As it travelled, coded or raw; of the model's own dtypes. */
   readonly model: StateDict;
+  /** What the result is a difference to, where it is one; the same for all. */
+  readonly base?: StateDict | undefined;
   /** What the average is weighted by. */
   readonly samples: number;
 }

@@ -1,25 +1,36 @@
 // FedAvg (McMahan et al. 2017): the mean of the sites' weights, each weighted by its samples, in float32 and in a fixed order.
+import type { CodecTable } from '../codec/codec.js';
+import { poolFor } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
 import { tensorRange } from '../tensor/chunks.js';
-import { DTYPES } from '../tensor/dtype.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
+import { selectTensors } from '../tensor/select-tensors.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
-import { narrowInto, widenInto } from '../tensor/widen.js';
 import type { Aggregator, Contribution } from './aggregator.js';
+import { reduceChunks } from './reduce.js';
 
 /**
- * `sum over sites of float32(samples / total) × weights`, added in the order of site names, so that the bits do not depend on
- * who came first. Tensors that cannot be averaged (counters, masks) are taken from the first site. Memory: a chunk a site.
+ * `base + sum over sites of float32(samples / total) × result`, added in the order of site names, so that the bits do not depend on
+ * who came first. Tensors that cannot be averaged (counters, masks) are taken from the first site. Memory: some chunks.
  */
-export function fedAvg(): Aggregator {
+export function fedAvg(codecs: CodecTable): Aggregator {
   return (contributions, previous) => {
     const ordered = [...contributions].sort((a, b) => (a.site < b.site ? -1 : 1));
     const first = ordered[0];
     if (!first) throw new FedStreamError('quorum', 'there is no result to average');
     for (const other of ordered) sameTensors(first.model.manifest, other.model.manifest, `the result of ${other.site}`);
+    const names = new Set(first.model.manifest.tensors.map(({ name }) => name));
     const weights = sampleWeights(ordered);
-    const averaged = new Map(first.model.manifest.tensors.map((tensor, index) => [tensor.name, index]));
-    return { manifest: previous.manifest, chunks: (range) => reduced(ordered, weights, previous, averaged, range) };
+    const reduce = {
+      addends: ordered.map(({ model }, i) => ({ model, weight: weights[i] as number })),
+      base: first.base && selectTensors(first.base, ({ name }) => names.has(name)),
+      codecs,
+      pool: poolFor(first.model, codecs),
+      what: 'the average of the results',
+    };
+    const positions = new Map(first.model.manifest.tensors.map(({ name }, index) => [name, index]));
+    const chunks = (range?: ChunkRange) => merged(previous, positions, first.model, (part) => reduceChunks(reduce, part), range);
+    return { manifest: previous.manifest, chunks };
   };
 }
 
@@ -34,63 +45,37 @@ function sampleWeights(contributions: readonly Contribution[]): number[] {
   return contributions.map(({ samples }) => Math.fround(samples / total));
 }
 
-async function* reduced(
-  contributions: readonly Contribution[],
-  weights: readonly number[],
+/** The tensors of `previous` in their order, as many in a row as the results have from the results, the others as they were. */
+async function* merged(
   previous: StateDict,
-  averaged: ReadonlyMap<string, number>,
+  positions: ReadonlyMap<string, number>,
+  result: StateDict,
+  reduced: (range: ChunkRange) => AsyncIterable<Chunk>,
   range: ChunkRange = { first: 0, end: Number.POSITIVE_INFINITY },
 ): AsyncGenerator<Chunk> {
-  for (const [tensorIndex, tensor] of previous.manifest.tensors.entries()) {
-    const place = tensorRange(previous.manifest, tensorIndex);
-    const first = Math.max(place.first, range.first);
-    const end = Math.min(place.end, range.end);
-    if (first >= end) continue;
-    const index = averaged.get(tensor.name);
-    const part = { first, end };
-    if (index === undefined) {
-      yield* previous.chunks(part);
-      continue;
-    }
-    const source = (contributions[0] as Contribution).model;
-    const shift = tensorRange(source.manifest, index).first - place.first;
-    for await (const chunk of averagedTensor(contributions, weights, { first: first + shift, end: end + shift })) {
-      yield { ...chunk, tensor, tensorIndex, index: chunk.index - shift };
-    }
-  }
-}
-
-async function* averagedTensor(
-  contributions: readonly Contribution[],
-  weights: readonly number[],
-  range: ChunkRange,
-): AsyncGenerator<Chunk> {
-  const size = (contributions[0] as Contribution).model.manifest.chunkElements;
-  const sum = new Float32Array(size);
-  const values = new Float32Array(size);
-  const bytes = new Uint8Array(size * 4);
-  const sources = contributions.map(({ model }) => model.chunks(range)[Symbol.asyncIterator]());
-  try {
-    for (;;) {
-      const chunks = await Promise.all(sources.map((source) => source.next()));
-      const lead = chunks[0] as IteratorResult<Chunk>;
-      if (lead.done) return;
-      if (!DTYPES[lead.value.tensor.dtype].quantizable) {
-        yield lead.value;
-        continue;
+  const { tensors } = previous.manifest;
+  for (let begin = 0; begin < tensors.length; ) {
+    const position = positions.get((tensors[begin] as (typeof tensors)[number]).name);
+    let end = begin + 1;
+    while (end < tensors.length && positions.get((tensors[end] as (typeof tensors)[number]).name) === follower(position, end - begin))
+      end++;
+    const place = { first: tensorRange(previous.manifest, begin).first, end: tensorRange(previous.manifest, end - 1).end };
+    const part = { first: Math.max(place.first, range.first), end: Math.min(place.end, range.end) };
+    if (part.first < part.end) {
+      if (position === undefined) yield* previous.chunks(part);
+      else {
+        const shift = tensorRange(result.manifest, position).first - place.first;
+        for await (const chunk of reduced({ first: part.first + shift, end: part.end + shift })) {
+          const tensorIndex = chunk.tensorIndex - position + begin;
+          yield { ...chunk, tensor: tensors[tensorIndex] as (typeof tensors)[number], tensorIndex, index: chunk.index - shift };
+        }
       }
-      const total = sum.subarray(0, lead.value.elements);
-      // −0 is the neutral element of addition: −0 + x is x, bit for bit, for every x.
-      total.fill(-0);
-      for (const [site, chunk] of chunks.entries()) addWeighted(total, chunk.value as Chunk, weights[site] as number, values);
-      yield { ...lead.value, bytes: narrowInto(lead.value.tensor.dtype, total, bytes) };
     }
-  } finally {
-    await Promise.all(sources.map((source) => source.return?.()));
+    begin = end;
   }
 }
 
-function addWeighted(total: Float32Array, chunk: Chunk, weight: number, values: Float32Array): void {
-  const decoded = widenInto(chunk.tensor.dtype, chunk.bytes, values);
-  for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + Math.fround(weight * (decoded[i] as number));
+/** The position that goes on a run of tensors, or of missing ones. */
+function follower(position: number | undefined, ahead: number): number | undefined {
+  return position === undefined ? undefined : position + ahead;
 }

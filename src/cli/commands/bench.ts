@@ -12,6 +12,7 @@ import { benchCodecs } from '../bench/codecs.js';
 import { SHAPES } from '../bench/llama-shapes.js';
 import { modelBytes, modelShape } from '../bench/model-shape.js';
 import { normalModel } from '../bench/normal-model.js';
+import { benchReduce, type ReduceBench } from '../bench/reduce.js';
 import { benchSizes, type SizeRow } from '../bench/sizes.js';
 import { benchTransfer, type TransferBench } from '../bench/transfer.js';
 import { byteProgress, watched } from '../byte-progress.js';
@@ -19,7 +20,8 @@ import { positiveNumber, wholeNumber } from '../options.js';
 
 export function benchCommand(): Command {
   const bench = new Command('bench').description('Measure this machine: kernels, sizes.');
-  for (const command of [codecsCommand(), sizesCommand(), transferCommand(), makeModelCommand()]) bench.addCommand(command.exitOverride());
+  for (const command of [codecsCommand(), sizesCommand(), transferCommand(), reduceCommand(), makeModelCommand()])
+    bench.addCommand(command.exitOverride());
   return bench;
 }
 
@@ -74,16 +76,12 @@ function transferCommand(): Command {
     .option('--sync', 'the receiver waits until the disk has what it wrote, as a server does', false)
     .option('--json', 'print the figures as JSON on standard output')
     .addHelpText('after', TRANSFER_HELP)
-    .action(async ({ dir, json, ...options }: TransferArguments) => {
-      const folder = mkdtempSync(join(dir, 'fedstream-bench-'));
-      const onStep = (what: string): void => void (json || process.stderr.write(`${what}\n`));
-      try {
-        const figures = await benchTransfer({ ...options, folder, onStep, signal: stopSignal({ supervised: false }) });
+    .action(({ dir, json, ...options }: TransferArguments) =>
+      inBenchFolder(dir, json, async (setting) => {
+        const figures = await benchTransfer({ ...options, ...setting });
         process.stdout.write(json ? `${JSON.stringify(figures)}\n` : transferTable(figures));
-      } finally {
-        rmSync(folder, { recursive: true, force: true });
-      }
-    });
+      }),
+    );
 }
 
 interface TransferArguments {
@@ -118,6 +116,71 @@ function transferTable(figures: TransferBench): string {
     ['peak memory', `${mb(both)} (sender ${mb(figures.sender.peakRssBytes)}, receiver ${mb(figures.receiver.peakRssBytes)})`],
   ];
   return rows.map(([what, value]) => `${what.padEnd(22)}${value}\n`).join('');
+}
+
+function reduceCommand(): Command {
+  return new Command('reduce')
+    .description("The server's average over the coded results of many clients, spool by spool; seconds, GB/s of decoded fp32, peak memory.")
+    .option('--model <shape>', `one of ${Object.keys(SHAPES).join(', ')}`, 'llama-3.2-1b')
+    .option('--scale <number>', 'part of the model, or a multiple: 0.25 is a quarter of its rows', positiveNumber, 1)
+    .option('--clients <count>', 'results', wholeNumber(1), 8)
+    .option('--codec <name>', 'what the results are coded as', 'nf4')
+    .option('--threads <count>', 'threads that add; by default one a core', wholeNumber(1))
+    .option('--seed <number>', 'another seed, another order of arrival', wholeNumber(0), 1)
+    .option('--dir <folder>', 'on the disk that is to be used; a temporary folder in it is made and removed', tmpdir())
+    .option('--json', 'print the figures as JSON on standard output')
+    .addHelpText('after', REDUCE_HELP)
+    .action(({ dir, json, ...options }: ReduceArguments) =>
+      inBenchFolder(dir, json, async (setting) => {
+        const figures = await benchReduce({ ...options, ...setting });
+        process.stdout.write(json ? `${JSON.stringify(figures)}\n` : reduceTable(figures));
+      }),
+    );
+}
+
+interface ReduceArguments {
+  readonly model: string;
+  readonly scale: number;
+  readonly clients: number;
+  readonly codec: string;
+  readonly threads?: number;
+  readonly seed: number;
+  readonly dir: string;
+  readonly json?: boolean;
+}
+
+const REDUCE_HELP = `
+Examples:
+  $ fedstream bench reduce --scale 0.25                    8 clients, nf4, a quarter of Llama-3.2-1B
+  $ fedstream bench reduce --clients 32 --codec blockwise8 --threads 1
+
+The digest is the same for every order of arrival (--seed) and every number of threads.
+`;
+
+function reduceTable(figures: ReduceBench): string {
+  const rows: [string, string][] = [
+    ['clients, codec', `${figures.clients}, ${figures.codec}`],
+    ['seconds', figures.seconds.toFixed(2)],
+    ['decoded', `${figures.decodedGBps.toFixed(2)} GB/s`],
+    ['peak memory', `${(figures.peakRssBytes / 2 ** 20).toFixed(0)} MB`],
+    ['digest', figures.digest],
+  ];
+  return rows.map(([what, value]) => `${what.padEnd(22)}${value}\n`).join('');
+}
+
+/** A temporary folder that is gone when the work is, Ctrl-C included. */
+async function inBenchFolder(
+  dir: string,
+  json: boolean | undefined,
+  work: (setting: { folder: string; signal: AbortSignal; onStep(what: string): void }) => Promise<void>,
+): Promise<void> {
+  const folder = mkdtempSync(join(dir, 'fedstream-bench-'));
+  const onStep = (what: string): void => void (json || process.stderr.write(`${what}\n`));
+  try {
+    await work({ folder, onStep, signal: stopSignal({ supervised: false }) });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 function makeModelCommand(): Command {

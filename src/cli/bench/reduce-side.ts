@@ -1,0 +1,29 @@
+// The reducing process of `fedstream bench reduce`: averages the clients' spools, as a server does, and writes the model.
+import { CODEC_POOL } from '../../codec/codec.js';
+import { nodeCodecPool } from '../../node/codec-pool.js';
+import { nodeCodecs } from '../../node/codecs.js';
+import { peakRssBytes } from '../../node/memory.js';
+import { nodeFolder } from '../../node/node-folder.js';
+import { RAW } from '../../tensor/manifest.js';
+import { writeSafetensors } from '../../tensor/safetensors.js';
+import { openSpool } from '../../transfer/spool.js';
+import type { Contribution } from '../../workflow/aggregator.js';
+import { fedAvg } from '../../workflow/fed-avg.js';
+import { REDUCED_MODEL, type ReduceReport, type ReduceSettings } from './reduce-settings.js';
+
+const { folder, arrived, threads } = JSON.parse(process.argv.at(-1) as string) as ReduceSettings;
+process.stdin.on('end', () => process.exit(1)).resume();
+const pool = nodeCodecPool(threads === undefined ? {} : { threads });
+const codecs = { ...nodeCodecs(), [CODEC_POOL]: () => pool };
+const disk = nodeFolder(folder);
+const contributions: Contribution[] = [];
+// Weights belong to sites, whenever they came.
+for (const site of arrived)
+  contributions.push({ site, samples: 100 + Number(site.split('-')[1]), model: await openSpool(disk, site, codecs) });
+const { manifest, chunks } = (contributions[0] as Contribution).model;
+const previous = { manifest: { ...manifest, tensors: manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW })) }, chunks };
+const startedMs = performance.now();
+await writeSafetensors(disk, REDUCED_MODEL, fedAvg(codecs)(contributions, previous), { durable: false });
+const report: ReduceReport = { seconds: (performance.now() - startedMs) / 1000, peakRssBytes: peakRssBytes() };
+process.stdout.write(`${JSON.stringify(report)}\n`);
+process.exit(0);

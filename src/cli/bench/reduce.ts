@@ -1,0 +1,100 @@
+// `fedstream bench reduce`: the server's average over the results of many clients, in a process whose memory is looked at.
+import { statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseCodecName } from '../../codec/codec-name.js';
+import { codecOf } from '../../codec/codec-table.js';
+import { encodeModel } from '../../codec/quantize.js';
+import { FedStreamError } from '../../core/errors.js';
+import { randomStream, shuffle } from '../../core/random.js';
+import { encodingByPolicy } from '../../filter/policy.js';
+import { supervise } from '../../node/child-process.js';
+import { nodeCodecs } from '../../node/codecs.js';
+import { builtFile } from '../../node/kernel-file.js';
+import { nodeFolder } from '../../node/node-folder.js';
+import { objectBytes } from '../../transfer/object.js';
+import { spoolInfo, writeSpool } from '../../transfer/spool.js';
+import { modelBytes, modelShape } from './model-shape.js';
+import { repeatedModel } from './normal-model.js';
+import { REDUCED_MODEL, type ReduceReport, type ReduceSettings } from './reduce-settings.js';
+
+export interface ReduceBenchOptions {
+  readonly model: string;
+  readonly scale: number;
+  readonly clients: number;
+  readonly codec: string;
+  readonly threads?: number;
+  /** Another one, another order of arrival. */
+  readonly seed: number;
+  readonly folder: string;
+  readonly signal: AbortSignal;
+  onStep(what: string): void;
+}
+
+export interface ReduceBench {
+  readonly clients: number;
+  readonly codec: string;
+  /** Reading the spools, adding, and writing the model. */
+  readonly seconds: number;
+  /** fp32 bytes of all results a second. */
+  readonly decodedGBps: number;
+  readonly peakRssBytes: number;
+  /** Of the model's file. */
+  readonly digest: string;
+}
+
+export async function benchReduce(options: ReduceBenchOptions): Promise<ReduceBench> {
+  const { clients, codec, folder, signal, onStep } = options;
+  if (parseCodecName(codec).codec !== 'raw') codecOf(nodeCodecs(), parseCodecName(codec));
+  const manifest = modelShape(options.model, options.scale);
+  const disk = nodeFolder(folder);
+  const names = Array.from({ length: clients }, (_, i) => `site-${String(i + 1).padStart(3, '0')}`);
+  for (const [i, name] of names.entries()) {
+    signal.throwIfAborted();
+    onStep(`making the results: ${i + 1} of ${clients}`);
+    const model = repeatedModel(manifest, i + 1);
+    const coded = codec === 'fp32' ? model : encodeModel(model, encodingByPolicy(codec), nodeCodecs());
+    if (i === 0) requireRoom(folder, clients * objectBytes(coded.manifest, nodeCodecs()) + modelBytes(manifest));
+    await writeSpool(coded, nodeCodecs(), disk, name, { durable: false });
+  }
+  signal.throwIfAborted();
+  onStep('reducing them');
+  const arrived = shuffle([...names], randomStream(options.seed, 'arrival'));
+  const { seconds, peakRssBytes } = await runReduce({ folder, arrived, threads: options.threads }, signal);
+  return {
+    clients,
+    codec,
+    seconds,
+    decodedGBps: (clients * modelBytes(manifest)) / seconds / 1e9,
+    peakRssBytes,
+    digest: (await spoolInfo(disk, REDUCED_MODEL)).digest,
+  };
+}
+
+function requireRoom(folder: string, bytes: number): void {
+  const { bavail, bsize } = statfsSync(folder);
+  if (bavail * bsize > bytes) return;
+  const gb = (count: number): string => (count / 1e9).toFixed(1);
+  throw new FedStreamError(
+    'io',
+    `${folder} has ${gb(bavail * bsize)} GB free; this takes ${gb(bytes)} GB. Choose another disk with --dir, fewer --clients, or a smaller --scale`,
+  );
+}
+
+async function runReduce(settings: ReduceSettings, signal: AbortSignal): Promise<ReduceReport> {
+  let report: ReduceReport | undefined;
+  const child = supervise({
+    name: 'reduce',
+    command: [process.execPath, ...process.execArgv, builtFile('cli/bench/reduce-side.js'), JSON.stringify(settings)],
+    logFile: join(settings.folder, 'reduce.log'),
+    onLine(line) {
+      report = JSON.parse(line) as ReduceReport;
+    },
+  });
+  const abort = (): void => child.kill();
+  signal.addEventListener('abort', abort, { once: true });
+  const code = await child.exited;
+  signal.removeEventListener('abort', abort);
+  signal.throwIfAborted();
+  if (code === 0 && report) return report;
+  throw new FedStreamError('io', `the reducing process failed (${code}): ${child.lastLines() || 'it said nothing'}`);
+}

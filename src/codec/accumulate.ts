@@ -1,0 +1,34 @@
+// Decode and add, whatever a chunk is coded as: what the server's reduce consists of.
+import type { Dtype } from '../tensor/dtype.js';
+import type { Encoding } from '../tensor/manifest.js';
+import { widenInto } from '../tensor/widen.js';
+import type { CodecTable, WeightedChunk } from './codec.js';
+import { codecOf } from './codec-table.js';
+import { NonFiniteValue } from './scaling.js';
+
+/** Halves and bfloat16 as a tensor stores them are what the casts' codecs make. */
+export function addingEncoding({ codec, ...rest }: Encoding, dtype: Dtype): Encoding {
+  if (codec !== 'raw' || dtype === 'F32') return { codec, ...rest };
+  return { codec: dtype === 'F16' ? 'fp16' : 'bf16' };
+}
+
+/** `into[i] = fround(into[i] + fround(weight * decoded[i]))` on the calling thread. */
+export function addWeighted(codecs: CodecTable, { encoding, dtype, bytes, weight }: WeightedChunk, into: Float32Array): void {
+  const coded = addingEncoding(encoding, dtype);
+  if (coded.codec !== 'raw') {
+    codecOf(codecs, coded).accumulate(bytes, weight, into);
+    return;
+  }
+  const values = widenInto(dtype, bytes, new Float32Array(into.length));
+  for (let i = 0; i < into.length; i++) into[i] = (into[i] as number) + Math.fround(weight * (values[i] as number));
+}
+
+/** Throws `NonFiniteValue` with the first value that is no number. */
+export function requireFinite(values: Float32Array): void {
+  // An infinity or a NaN anywhere makes this sum NaN: 0 × x is 0 for every other value.
+  let zero = 0;
+  for (let i = 0; i < values.length; i++) zero += 0 * (values[i] as number);
+  if (zero === 0) return;
+  const index = values.findIndex((value) => !Number.isFinite(value));
+  throw new NonFiniteValue(index, values[index] as number);
+}
