@@ -67,6 +67,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<Round
       url,
       evaluator,
       emit,
+      memory: processMemory,
       log,
       signal,
       onListening,

@@ -54,8 +54,12 @@ export const eventSchema = z.discriminatedUnion('type', [
     bytes,
     fp32Bytes: bytes,
     seconds,
-    /** Times that the stream had to be taken up again. */
+    /** Leaves that arrived damaged and were sent again. */
     retries: z.int().min(0),
+    /** Bytes that the receiver had from an earlier try: they were not sent again. */
+    resumedBytes: bytes.optional(),
+    /** The server's, until then. */
+    peakRssBytes: bytes.optional(),
     atMs,
   }),
   z.object({

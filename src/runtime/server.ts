@@ -12,6 +12,7 @@ import { TaskBoard } from '../workflow/task-board.js';
 import type { EmitEvent } from './events.js';
 import { takeInitialModel } from './initial-model.js';
 import { type Job, quorumOf, siteNames } from './job.js';
+import type { Memory } from './protocol.js';
 import { RoundExchange } from './round-exchange.js';
 import { type RoundsResult, runRounds } from './rounds.js';
 import { serveSite } from './site-session.js';
@@ -26,6 +27,8 @@ export interface ServerOptions {
   readonly url: string;
   readonly evaluator?: Trainer;
   readonly emit: EmitEvent;
+  /** Of this process, for the figures of transfers. */
+  readonly memory?: () => Memory;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** Called with the URL that sites connect to. */
@@ -55,7 +58,7 @@ export async function runServer(options: ServerOptions): Promise<RoundsResult> {
       board.connection(site, false);
     });
   };
-  const serve = { job, files, board, exchange, emit, log, admit };
+  const serve = { job, files, board, exchange, emit, memory: options.memory, log, admit };
   const listener = await options.driver.listen?.(options.url, (connection) => void serveSite(connection, serve), { signal });
   if (!listener) throw new FedStreamError('unsupported', `${options.url}: this driver cannot listen`);
   try {

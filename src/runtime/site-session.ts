@@ -9,12 +9,13 @@ import type { IncomingStream } from '../stream/incoming-stream.js';
 import { memorySource } from '../stream/source.js';
 import { Streams } from '../stream/streams.js';
 import type { Manifest } from '../tensor/manifest.js';
+import type { TransferFigures } from '../transfer/figures.js';
 import { sendPrepared } from '../transfer/send.js';
 import { type ResultFigures, resultSchema } from '../workflow/task.js';
 import type { TaskBoard } from '../workflow/task-board.js';
 import type { EmitEvent } from './events.js';
 import type { Job } from './job.js';
-import { failSchema, objectRequestSchema, progressSchema, resultStreamSchema } from './protocol.js';
+import { failSchema, type Memory, objectRequestSchema, progressSchema, resultStreamSchema } from './protocol.js';
 import type { RoundExchange } from './round-exchange.js';
 import { float32Bytes } from './rounds.js';
 
@@ -24,6 +25,8 @@ export interface SiteSessionOptions {
   readonly board: TaskBoard;
   readonly exchange: RoundExchange;
   readonly emit: EmitEvent;
+  /** Of this process, for the figures of a transfer. */
+  readonly memory?: (() => Memory) | undefined;
   readonly log: Logger;
   /** Throws `refused` where the name may not join; called once the site has said hello. */
   admit(site: string, session: Session): void;
@@ -174,8 +177,8 @@ class SiteSession {
     board.done(this.#site, figures);
   }
 
-  #transferred(direction: 'down' | 'up', figures: { wireBytes: number; seconds: number; retries: number }, manifest: Manifest): void {
-    const { wireBytes, seconds, retries } = figures;
+  #transferred(direction: 'down' | 'up', figures: TransferFigures, manifest: Manifest): void {
+    const { wireBytes, seconds, retries, resumedBytes } = figures;
     const { round, traffic } = this.#options.exchange;
     if (direction === 'down') traffic.bytesDown += wireBytes;
     else traffic.bytesUp += wireBytes;
@@ -188,6 +191,8 @@ class SiteSession {
       fp32Bytes: float32Bytes(manifest),
       seconds,
       retries,
+      resumedBytes,
+      peakRssBytes: this.#options.memory?.().peakRssBytes,
     });
   }
 }

@@ -14,7 +14,10 @@ const siteRoundSchema = z.object({
   fp32BytesUp: count,
   secondsDown: z.number(),
   secondsUp: z.number(),
+  /** Leaves that were damaged and sent again. */
   retries: count,
+  /** Bytes that did not have to be sent again after a cut. */
+  resumedBytes: count,
   /** Numbers from the filters: `saturated`, … */
   counts: z.record(z.string(), z.number()).optional(),
   /** Further numbers of the site's trainer. */

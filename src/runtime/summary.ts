@@ -116,9 +116,10 @@ export class SummaryBuilder {
   }
 
   /** Every transfer counts, also those of a round that had to be begun again: they went over the wire. */
-  #addTransfer({ site, round, direction, bytes, fp32Bytes, seconds, retries }: EventOf<'transfer'>): void {
+  #addTransfer({ site, round, direction, bytes, fp32Bytes, seconds, retries, resumedBytes }: EventOf<'transfer'>): void {
     const figures = this.#siteRound(round, site);
     figures.retries += retries;
+    figures.resumedBytes += resumedBytes ?? 0;
     if (direction === 'down') {
       figures.bytesDown += bytes;
       figures.fp32BytesDown += fp32Bytes;
@@ -173,6 +174,7 @@ export class SummaryBuilder {
         secondsDown: 0,
         secondsUp: 0,
         retries: 0,
+        resumedBytes: 0,
       };
       sites.set(site, found);
     }

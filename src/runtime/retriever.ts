@@ -1,0 +1,107 @@
+// Named objects over a session: either side asks the other for a file or a model and takes it as it streams in (docs/retrievers.md).
+import { z } from 'zod';
+import type { CodecTable } from '../codec/codec.js';
+import { FedStreamError } from '../core/errors.js';
+import { unpack } from '../frame/pack.js';
+import type { Session } from '../frame/session.js';
+import { Messages, type RequestHandler } from '../message/messages.js';
+import type { IncomingStream } from '../stream/incoming-stream.js';
+import { Streams } from '../stream/streams.js';
+import type { TransferFigures } from '../transfer/figures.js';
+import type { Offers } from '../transfer/offers.js';
+import { type Received, type ReceiveOptions, receiveModel } from '../transfer/receive.js';
+import { type ReceiveObjectOptions, receiveObject } from '../transfer/receive-object.js';
+import type { TensorReceiver } from '../transfer/receive-tensors.js';
+
+export interface RetrieverOptions {
+  readonly codecs: CodecTable;
+  /** What the other side may ask this one for; without it, nothing. */
+  readonly offers?: Offers;
+  /** Further requests that this side answers, and streams that it takes. */
+  readonly handlers?: Readonly<Record<string, RequestHandler>>;
+  onOpen?(stream: IncomingStream): void;
+}
+
+export interface FileOptions extends Omit<ReceiveObjectOptions, 'name'> {
+  /** Under which name the file is kept; that of the other side by default. */
+  readonly as?: string;
+}
+
+type Kind = 'file' | 'model';
+
+const askSchema = z.strictObject({ kind: z.enum(['file', 'model']), name: z.string().min(1).max(1024), ask: z.int().min(0) });
+const metaSchema = z.strictObject({ kind: z.literal('retrieved'), ask: z.int().min(0) });
+const nothing = z.strictObject({});
+
+/** The name of the request. */
+const ASK = 'retrieve';
+
+/**
+ * Takes the requests and streams of a session; make it before the session starts. What broke off with the session goes on when it is asked for again
+ * over the next one, into the same folder or with the same `TensorReceiver`.
+ */
+export class Retriever {
+  /** For requests and streams of other kinds on the same session. */
+  readonly messages: Messages;
+  readonly streams: Streams;
+  readonly #options: RetrieverOptions;
+  readonly #waiting = new Map<number, { resolve(stream: IncomingStream): void; reject(error: FedStreamError): void }>();
+  #asked = 0;
+
+  constructor(session: Session, options: RetrieverOptions) {
+    this.#options = options;
+    this.messages = new Messages(session, { ...options.handlers, [ASK]: (body) => this.#answer(body) });
+    this.streams = new Streams(session, (stream) => this.#opened(stream));
+    void session.closed.then((error) => {
+      for (const { reject } of this.#waiting.values()) reject(error);
+    });
+  }
+
+  /** A file of the other side's folder, into a folder of this side: there whole and verified, or not at all. */
+  async file(name: string, options: FileOptions): Promise<TransferFigures> {
+    const { as = name, ...rest } = options;
+    const stream = await this.#ask('file', name);
+    const { figures } = await receiveObject(stream, { ...rest, name: as }, async () => ({}));
+    return figures;
+  }
+
+  /** A model that the other side offers, as a lazy state dict over its spool: still coded as it travelled. */
+  async model(name: string, options: Omit<ReceiveOptions, 'codecs'>): Promise<Received> {
+    return receiveModel(await this.#ask('model', name), { ...options, codecs: this.#options.codecs });
+  }
+
+  /** The same, a tensor at a time to a consumer in this process. */
+  async tensors(name: string, receiver: TensorReceiver): Promise<TransferFigures> {
+    return receiver.receive(await this.#ask('model', name));
+  }
+
+  async #ask(kind: Kind, name: string): Promise<IncomingStream> {
+    const ask = this.#asked++;
+    const arriving = new Promise<IncomingStream>((resolve, reject) => this.#waiting.set(ask, { resolve, reject }));
+    arriving.catch(() => {});
+    try {
+      await this.messages.request(ASK, { kind, name, ask }, nothing);
+      return await arriving;
+    } finally {
+      this.#waiting.delete(ask);
+    }
+  }
+
+  async #answer(body: Uint8Array): Promise<Record<string, never>> {
+    const { kind, name, ask } = unpack(body, askSchema, 'a request for an object');
+    const { offers } = this.#options;
+    if (!offers) throw new FedStreamError('not-found', `nothing is on offer here, no ${kind} ${JSON.stringify(name)} either`);
+    const source = await (kind === 'file' ? offers.fileSource(name) : offers.modelSource(name));
+    // The asker hears of what breaks by the stream itself.
+    this.streams.send({ kind: 'retrieved', ask }, source).catch(() => {});
+    return {};
+  }
+
+  #opened(stream: IncomingStream): void {
+    const meta = metaSchema.safeParse(stream.meta);
+    const waiting = meta.success ? this.#waiting.get(meta.data.ask) : undefined;
+    if (waiting) waiting.resolve(stream);
+    else if (!meta.success && this.#options.onOpen) this.#options.onOpen(stream);
+    else void stream.reject(new FedStreamError('refused', 'nobody asked for this'));
+  }
+}
