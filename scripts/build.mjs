@@ -1,7 +1,7 @@
 // Builds dist/: TypeScript with tsc -b, AssemblyScript kernels with asc. What did not change is not built again.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -28,21 +28,30 @@ const WASM_FLAGS = [
 export function build() {
   for (const target of WASM_TARGETS) buildWasm(target);
   run('typescript/bin/tsc', ['-b'], 'TypeScript');
+  for (const { module } of WASM_TARGETS) if (module) copyFileSync(join(root, 'src', module), join(root, 'dist', module));
 }
 
-function buildWasm({ entry, output, flags }) {
+/** A small kernel as a module of its own, in src/ for the tests and in dist/: no file has to be found, in Node or in a page. */
+function writeModule(module, constant, wasm) {
+  const text = `// Made by scripts/build.mjs.\nexport const ${constant} = '${wasm.toString('base64')}';\n`;
+  writeFileSync(join(root, 'src', module), text);
+}
+
+function buildWasm({ entry, output, flags, module, constant }) {
   const source = join(root, 'assembly', entry);
   if (!existsSync(source)) return;
   const out = join(root, 'dist/wasm', output);
   const stamp = `${out}.stamp`;
   const inputs = digest(dirname(source), flags);
-  if (existsSync(out) && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
+  const isMade = existsSync(out) && (!module || existsSync(join(root, 'src', module)));
+  if (isMade && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
   mkdirSync(dirname(out), { recursive: true });
   run(
     'assemblyscript/bin/asc.js',
     [relative(root, source), '--outFile', relative(root, out), ...WASM_FLAGS, ...flags],
     `kernels ${output}`,
   );
+  if (module) writeModule(module, constant, readFileSync(out));
   writeFileSync(stamp, inputs);
 }
 

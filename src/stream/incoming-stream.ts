@@ -5,7 +5,7 @@ import { Queue } from '../core/queue.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
-import { type Checksum, createChecksum } from './digest.js';
+import { checksumOf } from './digest.js';
 import { LEAF_BYTES, LeafSums, leafCount, sameBytes } from './leaf-sums.js';
 import { decodeDataHeader, endSchema, resetSchema } from './stream-frames.js';
 
@@ -60,7 +60,7 @@ export class IncomingStream {
   readonly #session: Session;
   readonly #close: () => void;
   readonly #arrived = new Queue<Arrived>();
-  #checksum: Checksum | undefined;
+  #accepted = false;
   #expected = 0;
   #consumed = 0;
   #granted = 0;
@@ -87,7 +87,7 @@ export class IncomingStream {
     const { offset, sums } = options.resume ?? { offset: 0, sums: new LeafSums() };
     if (sums.count !== leafCount(offset)) throw new FedStreamError('internal', `${sums.count} checksums are no prefix of ${offset} bytes`);
     this.#windowBytes = Math.max(options.windowBytes ?? DEFAULT_WINDOW_BYTES, MIN_WINDOW_BYTES);
-    this.#checksum = await createChecksum();
+    this.#accepted = true;
     this.sums = sums;
     this.#expected = offset;
     this.#consumed = offset;
@@ -145,7 +145,7 @@ export class IncomingStream {
   #received(frame: Frame): void {
     const { offset, checksum } = decodeDataHeader(frame.header);
     const { length } = frame.payload;
-    if (!this.#checksum) throw new FedStreamError('bad-frame', 'data came before the stream was accepted');
+    if (!this.#accepted) throw new FedStreamError('bad-frame', 'data came before the stream was accepted');
     if (this.#end || length === 0) throw new FedStreamError('bad-frame', 'data came behind the end of a stream, or a leaf without a byte');
     // Leaves that were on their way when a retry was asked for come again.
     if (this.#awaitsRetry && offset !== this.#expected) {
@@ -156,7 +156,7 @@ export class IncomingStream {
       throw new FedStreamError('bad-frame', `${length} bytes at ${offset} came where the leaf at ${this.#expected} was expected`);
     if (offset + length > this.#granted)
       throw new FedStreamError('bad-frame', `data up to ${offset + length} came, ${this.#granted} was granted`);
-    const sum = this.#checksum.of(frame.payload);
+    const sum = checksumOf(frame.payload);
     if (!sameBytes(sum, checksum)) {
       frame.release();
       this.#askAgain();

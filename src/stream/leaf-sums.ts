@@ -1,5 +1,5 @@
 // The checksums of an object's leaves, and the digest that is made of them (docs/spec/stream.md).
-import { CHECKSUM_BYTES, type Checksum, createChecksum, xxh128 } from './digest.js';
+import { CHECKSUM_BYTES, checksumOf, xxh128 } from './digest.js';
 
 /**
  * An object is cut into leaves of 1 MiB, the last one short: what a chunk on the wire carries, what is verified, and where a transfer can go
@@ -62,46 +62,41 @@ export class LeafSums {
 
 /** Checksums of an object that comes in pieces of any size. */
 export class LeafHasher {
-  readonly sums = new LeafSums();
-  readonly #checksum: Checksum;
-  #inLeaf = 0;
-
-  private constructor(checksum: Checksum) {
-    this.#checksum = checksum;
-  }
-
-  static async create(): Promise<LeafHasher> {
-    return new LeafHasher(await createChecksum());
-  }
+  readonly #sums = new LeafSums();
+  /** A leaf that comes in several pieces is put together here. */
+  #leaf: Uint8Array | undefined;
+  #filled = 0;
 
   update(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
-      const part = bytes.subarray(at, at + LEAF_BYTES - this.#inLeaf);
-      if (part.length === LEAF_BYTES) this.sums.push(this.#checksum.of(part));
-      else {
-        this.#checksum.update(part);
-        this.#inLeaf += part.length;
-        if (this.#inLeaf === LEAF_BYTES) this.#endLeaf();
-      }
+      const part = bytes.subarray(at, at + LEAF_BYTES - this.#filled);
       at += part.length;
+      if (part.length === LEAF_BYTES) {
+        this.#sums.push(checksumOf(part));
+        continue;
+      }
+      this.#leaf ??= new Uint8Array(LEAF_BYTES);
+      this.#leaf.set(part, this.#filled);
+      this.#filled += part.length;
+      if (this.#filled === LEAF_BYTES) this.#endLeaf();
     }
   }
 
   /** The checksums of all that came. */
   finish(): LeafSums {
-    if (this.#inLeaf > 0) this.#endLeaf();
-    return this.sums;
+    if (this.#filled > 0) this.#endLeaf();
+    return this.#sums;
   }
 
   #endLeaf(): void {
-    this.sums.push(this.#checksum.take());
-    this.#inLeaf = 0;
+    this.#sums.push(checksumOf((this.#leaf as Uint8Array).subarray(0, this.#filled)));
+    this.#filled = 0;
   }
 }
 
 /** The digest of bytes in memory. */
 export async function digestOf(bytes: Uint8Array): Promise<string> {
-  const hasher = await LeafHasher.create();
+  const hasher = new LeafHasher();
   hasher.update(bytes);
   return hasher.finish().digest();
 }

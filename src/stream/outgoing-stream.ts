@@ -4,7 +4,7 @@ import type { Json } from '../core/json.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
-import { type Checksum, createChecksum } from './digest.js';
+import { checksumOf } from './digest.js';
 import { LEAF_BYTES, LeafSums } from './leaf-sums.js';
 import { leavesOf } from './leaves.js';
 import type { ByteSource } from './source.js';
@@ -125,10 +125,9 @@ export class OutgoingStream {
   }
 
   async #transmit(): Promise<SentStream> {
-    const checksum = await createChecksum();
     this.#offset = this.#startOffset;
     for (;;) {
-      if (await this.#transmitRest(checksum)) {
+      if (await this.#transmitRest()) {
         const totalBytes = this.#offset;
         const digest = await this.#digest(totalBytes);
         this.#ending = true;
@@ -157,12 +156,12 @@ export class OutgoingStream {
   }
 
   /** Sends from the offset to the end; false where a retry asked for another offset before that. */
-  async #transmitRest(checksum: Checksum): Promise<boolean> {
+  async #transmitRest(): Promise<boolean> {
     // What the receiver has and this side has not seen is read, for the digest, and not sent.
     let position = Math.min(Math.floor(this.#offset / LEAF_BYTES), this.#sums.count) * LEAF_BYTES;
     try {
       for await (const leaf of leavesOf(this.#source, position)) {
-        const sum = checksum.of(leaf);
+        const sum = checksumOf(leaf);
         this.#remember(position, sum);
         if (position >= this.#offset && !(await this.#sendLeaf(leaf, sum))) return false;
         position += leaf.length;

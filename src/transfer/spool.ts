@@ -22,7 +22,7 @@ export async function writeSpool(
   name: string,
   { durable = true }: { durable?: boolean } = {},
 ): Promise<SpoolInfo> {
-  const hasher = await LeafHasher.create();
+  const hasher = new LeafHasher();
   const beside = `${name}.part`;
   const file = await folder.create(beside);
   let position = 0;
@@ -47,7 +47,7 @@ export async function writeSpool(
 /** What a spool is now, by reading it. */
 export async function spoolInfo(folder: Folder, name: string): Promise<SpoolInfo> {
   const totalBytes = (await folder.sizeBytes(name)) ?? 0;
-  const hasher = await LeafHasher.create();
+  const hasher = new LeafHasher();
   for await (const bytes of readPieces(folder, name, totalBytes)) hasher.update(bytes);
   const sums = hasher.finish();
   return { totalBytes, digest: await sums.digest(), sums };

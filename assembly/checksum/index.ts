@@ -1,0 +1,97 @@
+// XXH3-64 with seed 0 and the default secret (github.com/Cyan4973/xxHash, doc/xxhash_spec.md), exact, in SIMD for what is long.
+import { ACC, secret64, SECRET, SECRET_BYTES, STAGE } from './memory-map';
+import { avalanche, fold, PRIME32_1, PRIME32_2, PRIME32_3, PRIME64_1, PRIME64_2, PRIME64_3, PRIME64_4, PRIME64_5 } from './mix';
+import { short } from './short';
+
+const STRIPE_BYTES: usize = 64;
+/** The secret moves by 8 bytes a stripe: 16 stripes, then the lanes are scrambled. */
+const BLOCK_BYTES: usize = 1024;
+
+/** Before the first bytes of an input of more than 240. */
+export function begin(): void {
+  store<u64>(ACC, PRIME32_3);
+  store<u64>(ACC, PRIME64_1, 8);
+  store<u64>(ACC, PRIME64_2, 16);
+  store<u64>(ACC, PRIME64_3, 24);
+  store<u64>(ACC, PRIME64_4, 32);
+  store<u64>(ACC, PRIME32_2, 40);
+  store<u64>(ACC, PRIME64_5, 48);
+  store<u64>(ACC, PRIME32_1, 56);
+}
+
+/** Whole blocks at the stage, behind which more bytes come. The last 64 bytes are kept before it, for the last stripe. */
+export function blocks(count: i32): void {
+  for (let i = 0; i < count; i++) block(STAGE + <usize>i * BLOCK_BYTES);
+  const end = STAGE + <usize>count * BLOCK_BYTES;
+  memory.copy(STAGE - STRIPE_BYTES, end - STRIPE_BYTES, STRIPE_BYTES);
+}
+
+/** The last bytes at the stage, at least one, of an input of more than 240 in all. */
+export function finish(rest: i32, total: f64): u64 {
+  const length = <usize>rest;
+  const whole = (length - 1) / BLOCK_BYTES;
+  for (let i: usize = 0; i < whole; i++) block(STAGE + i * BLOCK_BYTES);
+  const stripes = (length - 1 - whole * BLOCK_BYTES) / STRIPE_BYTES;
+  let at = STAGE + whole * BLOCK_BYTES;
+  for (let i: usize = 0; i < stripes; i++) {
+    stripe(at, SECRET + i * 8);
+    at += STRIPE_BYTES;
+  }
+  stripe(STAGE + length - STRIPE_BYTES, SECRET + SECRET_BYTES - STRIPE_BYTES - 7);
+  let hash = <u64>total * PRIME64_1;
+  for (let i: usize = 0; i < 4; i++) {
+    const lane = ACC + i * 16;
+    hash += fold(load<u64>(lane) ^ secret64(11 + i * 16), load<u64>(lane, 8) ^ secret64(11 + i * 16 + 8));
+  }
+  return avalanche(hash);
+}
+
+/** Of at most 240 bytes at the stage. */
+export function shortHash(length: i32): u64 {
+  return short(STAGE, <usize>length);
+}
+
+@inline
+function block(from: usize): void {
+  let a0 = v128.load(ACC);
+  let a1 = v128.load(ACC, 16);
+  let a2 = v128.load(ACC, 32);
+  let a3 = v128.load(ACC, 48);
+  for (let i: usize = 0; i < 16; i++) {
+    const at = from + i * STRIPE_BYTES;
+    const key = SECRET + i * 8;
+    a0 = lane(a0, v128.load(at), v128.load(key));
+    a1 = lane(a1, v128.load(at, 16), v128.load(key, 16));
+    a2 = lane(a2, v128.load(at, 32), v128.load(key, 32));
+    a3 = lane(a3, v128.load(at, 48), v128.load(key, 48));
+  }
+  const key = SECRET + SECRET_BYTES - STRIPE_BYTES;
+  v128.store(ACC, scramble(a0, v128.load(key)));
+  v128.store(ACC, scramble(a1, v128.load(key, 16)), 16);
+  v128.store(ACC, scramble(a2, v128.load(key, 32)), 32);
+  v128.store(ACC, scramble(a3, v128.load(key, 48)), 48);
+}
+
+@inline
+function stripe(at: usize, key: usize): void {
+  v128.store(ACC, lane(v128.load(ACC), v128.load(at), v128.load(key)));
+  v128.store(ACC, lane(v128.load(ACC, 16), v128.load(at, 16), v128.load(key, 16)), 16);
+  v128.store(ACC, lane(v128.load(ACC, 32), v128.load(at, 32), v128.load(key, 32)), 32);
+  v128.store(ACC, lane(v128.load(ACC, 48), v128.load(at, 48), v128.load(key, 48)), 48);
+}
+
+/** Two lanes: each gets the product of the halves of data ^ secret, and its neighbour the data. */
+@inline
+function lane(acc: v128, data: v128, secret: v128): v128 {
+  const key = v128.xor(data, secret);
+  const low = v128.shuffle<i32>(key, key, 0, 2, 0, 2);
+  const high = v128.shuffle<i32>(key, key, 1, 3, 1, 3);
+  const swapped = v128.shuffle<i64>(data, data, 1, 0);
+  return i64x2.add(i64x2.add(acc, swapped), i64x2.extmul_low_i32x4_u(low, high));
+}
+
+@inline
+function scramble(acc: v128, secret: v128): v128 {
+  const mixed = v128.xor(v128.xor(acc, i64x2.shr_u(acc, 47)), secret);
+  return i64x2.mul(mixed, i64x2.splat(<i64>PRIME32_1));
+}

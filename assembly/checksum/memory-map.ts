@@ -1,0 +1,13 @@
+// Where the checksum's state lies in its memory; the host writes the secret and the input.
+
+/** Eight accumulators. */
+export const ACC: usize = 0x400;
+export const SECRET: usize = 0x500;
+export const SECRET_BYTES: usize = 192;
+/** The input, a piece at a time; the 64 bytes before it are those that came last. */
+export const STAGE: usize = 0x640;
+
+@inline
+export function secret64(at: usize): u64 {
+  return load<u64>(SECRET + at);
+}
