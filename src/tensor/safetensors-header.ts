@@ -1,4 +1,5 @@
 // The header of a safetensors file: read from bytes that may lie, and written.
+import { duplicateKey } from '../core/duplicate-key.js';
 import { FedStreamError } from '../core/errors.js';
 import { dtypeBytes, elementCount, isDtype } from './dtype.js';
 import type { TensorEntry } from './manifest.js';
@@ -55,11 +56,15 @@ export function parseHeader(bytes: Uint8Array, dataBytes: number, source: string
 
 function parseObject(bytes: Uint8Array, source: string): Record<string, unknown> {
   let parsed: unknown;
+  let text: string;
   try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    parsed = JSON.parse(text);
   } catch (cause) {
     throw new FedStreamError('bad-tensor-file', `${source}: its header is not JSON: ${(cause as Error).message}`, { cause });
   }
+  const twice = duplicateKey(text);
+  if (twice !== undefined) throw bad(source, `its header has ${JSON.stringify(twice)} twice; readers would differ on which one counts`);
   if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) throw bad(source, 'its header is not a JSON object');
   return parsed as Record<string, unknown>;
 }

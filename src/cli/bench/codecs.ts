@@ -3,6 +3,8 @@ import type { Codec, CodecPool, Prepared } from '../../codec/codec.js';
 import { parseCodecName } from '../../codec/codec-name.js';
 import { codecOf, referenceCodecs } from '../../codec/codec-table.js';
 import { nodeCodecPool } from '../../node/codec-pool.js';
+import { checksumOf } from '../../stream/digest.js';
+import { xxh3 } from '../../stream/xxh3.js';
 import { CHUNK_ELEMENTS } from '../../tensor/manifest.js';
 import { llama1b } from './llama-shapes.js';
 import { repeatedModel } from './normal-model.js';
@@ -11,10 +13,12 @@ const NAMES = ['fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'nf4-nested'];
 const WORKS = ['encode', 'decode', 'accumulate'] as const;
 const CHUNK_BYTES = CHUNK_ELEMENTS * 4;
 /** Larger than any cache. */
-const STREAM_CHUNKS = 256;
+export const STREAM_MB = 256;
 /** The reference kernels are ten times slower: they get fewer chunks. */
 const REFERENCE_CHUNKS = 8;
 const ROUNDS = 4;
+/** The reference checksum is in BigInt, a thousand times slower. */
+const LEAST_BYTES = 64 * 1024;
 const PREPARED: Prepared = { offset: 0.04 };
 const WEIGHT = 0.25;
 
@@ -38,23 +42,26 @@ export interface CodecFigures {
 
 type Step = (chunk: number) => unknown;
 
-/** Best of a few rounds. All buffers lie in the memory of the kernels, as those of a model that streams do. */
-export async function benchCodecs(onFigures: (figures: KernelFigures, copyGBps: number) => void = () => {}): Promise<CodecFigures> {
-  const pool = nodeCodecPool({ lentBytes: 2.5 * STREAM_CHUNKS * CHUNK_BYTES });
+/** Best of a few rounds. All buffers lie in the memory of the kernels, as those of a model that streams do. `chunks` are of 1 MB. */
+export async function benchCodecs(
+  onFigures: (figures: KernelFigures, copyGBps: number) => void = () => {},
+  chunks = STREAM_MB,
+): Promise<CodecFigures> {
+  const pool = nodeCodecPool({ lentBytes: 2.5 * Math.max(chunks, 16) * CHUNK_BYTES });
   try {
-    const values = Array.from({ length: STREAM_CHUNKS }, () => pool.memory.borrow(CHUNK_BYTES));
-    const coded = Array.from({ length: STREAM_CHUNKS }, () => pool.memory.borrow(CHUNK_BYTES));
+    const values = Array.from({ length: chunks }, () => pool.memory.borrow(CHUNK_BYTES));
+    const coded = Array.from({ length: chunks }, () => pool.memory.borrow(CHUNK_BYTES));
     await fill(values);
     for (const buffer of coded) buffer.fill(1);
-    const copyGBps = await measured(STREAM_CHUNKS, (chunk) => coded[chunk]?.set(values[chunk] as Uint8Array));
+    const copyGBps = await measured(chunks, (chunk) => coded[chunk]?.set(values[chunk] as Uint8Array));
     const kernels: KernelFigures[] = [];
     for (const name of NAMES) {
       for (const work of WORKS) {
         const referenceGBps = await measured(REFERENCE_CHUNKS, referenceStep(name, work, values, coded));
         for (const threads of new Set([1, pool.threads])) {
           const step = threads === 1 ? oneThread(pool, name, work, values, coded) : allThreads(pool, name, work, values, coded);
-          const streamGBps = await measured(STREAM_CHUNKS, step, threads);
-          const hotGBps = await measured(STREAM_CHUNKS, (chunk) => step(chunk % threads), threads);
+          const streamGBps = await measured(chunks, step, threads);
+          const hotGBps = await measured(chunks, (chunk) => step(chunk % threads), threads);
           const figures = { name: `${name}.${work}`, threads, streamGBps, hotGBps, referenceGBps };
           kernels.push(figures);
           onFigures(figures, copyGBps);
@@ -62,10 +69,28 @@ export async function benchCodecs(onFigures: (figures: KernelFigures, copyGBps: 
       }
       await fill(values);
     }
+    kernels.push(await checksumFigures(values));
+    onFigures(kernels.at(-1) as KernelFigures, copyGBps);
     return { copyGBps, kernels };
   } finally {
     await pool.close();
   }
+}
+
+/** A leaf's checksum, as every leaf gets it on its way out and in. */
+async function checksumFigures(values: readonly Uint8Array[]): Promise<KernelFigures> {
+  const leaf = (chunk: number): Uint8Array => values[chunk] as Uint8Array;
+  const small = leaf(0).slice(0, LEAST_BYTES);
+  const startMs = performance.now();
+  xxh3(small);
+  const referenceGBps = Math.round((LEAST_BYTES / 1e4 / (performance.now() - startMs)) * 1) / 100;
+  return {
+    name: 'xxh3',
+    threads: 1,
+    streamGBps: await measured(values.length, (chunk) => checksumOf(leaf(chunk))),
+    hotGBps: await measured(values.length, () => checksumOf(leaf(0))),
+    referenceGBps,
+  };
 }
 
 async function fill(values: readonly Uint8Array[]): Promise<void> {

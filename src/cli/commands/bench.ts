@@ -8,7 +8,7 @@ import { nodeFolder } from '../../node/node-folder.js';
 import { stopSignal } from '../../node/stop-signal.js';
 import { writeModel } from '../../tensor/model-folder.js';
 import { STREAMING_MODES, type StreamingMode } from '../../transfer/streaming-mode.js';
-import { benchCodecs } from '../bench/codecs.js';
+import { benchCodecs, STREAM_MB } from '../bench/codecs.js';
 import { SHAPES } from '../bench/llama-shapes.js';
 import { modelBytes, modelShape } from '../bench/model-shape.js';
 import { normalModel } from '../bench/normal-model.js';
@@ -28,14 +28,15 @@ export function benchCommand(): Command {
 function codecsCommand(): Command {
   return new Command('codecs')
     .description('GB/s of fp32 through every kernel: one thread and all, streaming over 256 MB and hot over 1 MB, beside a memory copy.')
+    .option('--mb <number>', 'how much streams through; less than a cache holds says little', wholeNumber(1), STREAM_MB)
     .option('--json', 'print {copyGBps, kernels} as JSON on standard output')
-    .action(async (options: { json?: boolean }) => {
+    .action(async (options: { json?: boolean; mb: number }) => {
       if (!options.json) process.stdout.write(codecLine(['kernel', 'threads', 'stream', 'of copy', 'hot', 'reference']));
       const figures = await benchCodecs((row, copyGBps) => {
         if (options.json) return;
         const cells = [row.streamGBps, row.streamGBps / copyGBps, row.hotGBps, row.referenceGBps].map((value) => value.toFixed(2));
         process.stdout.write(codecLine([row.name, String(row.threads), ...cells]));
-      });
+      }, options.mb);
       process.stdout.write(
         options.json ? `${JSON.stringify(figures)}\n` : codecLine(['memory copy', '1', figures.copyGBps.toFixed(2), '1.00']),
       );
