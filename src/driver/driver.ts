@@ -6,9 +6,14 @@ export interface DriverOptions {
   readonly signal?: AbortSignal;
   /** Frames above this are refused, in both directions (`limit`). */
   readonly maxFrameBytes?: number;
-  /** How long to wait for a connection. */
+  /** How long to wait for a connection, and for the handshake of one that comes in. */
   readonly connectTimeoutMs?: number;
+  /** Called where a peer failed before it was a connection: a TLS handshake, an HTTP request that is none of ours. For the log. */
+  onRefused?(peer: string, error: FedStreamError): void;
 }
+
+/** Long enough for a handshake over a bad line, short enough that a person does not wait in vain. */
+export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 
 /**
  * A connection carries frames, whole and in order, both ways. Iterate it once to read; frames are plain `Uint8Array`s.
@@ -17,6 +22,8 @@ export interface DriverOptions {
 export interface Connection extends AsyncIterable<Uint8Array> {
   /** For messages to a person: `127.0.0.1:50123`. */
   readonly peer: string;
+  /** The names in the certificate that the other side proved to have (`CN` and DNS names of the subject); undefined where it showed none. */
+  readonly certificateNames?: readonly string[] | undefined;
   /**
    * Sends one frame, given in parts so that a payload is not copied behind its prefix. Calls keep their order without being awaited.
    * The parts belong to the driver until the promise resolves, which is when the next frame is welcome. Rejects with `closed`; a frame
@@ -40,7 +47,10 @@ export interface Listener {
 
 export interface Driver {
   readonly schemes: readonly string[];
-  /** Rejects with `closed` (nobody there), `timeout`, `aborted`, or `bad-argument` where the URL cannot be. */
+  /**
+   * Rejects with `closed` (nobody there), `timeout`, `aborted`, `refused` (a certificate that does not fit), `unsupported` (a package is missing), or
+   * `bad-argument` where the URL cannot be.
+   */
   connect(url: string, options?: DriverOptions): Promise<Connection>;
   /** Missing where a platform cannot listen (a page). `accept` is called for each connection and owns it. Rejects with `io` where the address is in use. */
   listen?(url: string, accept: (connection: Connection) => void, options?: DriverOptions): Promise<Listener>;

@@ -14,13 +14,13 @@ import { elementCount } from '../tensor/dtype.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { nodeCodecs } from './codecs.js';
 import { readDataFile } from './data-files.js';
+import { tcp } from './drivers/tcp.js';
 import { fileLogger } from './log-file.js';
 import { makeTrainer } from './make-trainer.js';
 import { processMemory } from './memory.js';
 import { nodeFolder } from './node-folder.js';
 import { validationPath } from './prepare-run.js';
 import { readModelTexts, writeModelFolder } from './run-files.js';
-import { tcp } from './tcp.js';
 
 export interface RunServerOptions {
   readonly runPath: string;

@@ -5,7 +5,7 @@ import type { Connection } from '../../src/driver/driver.js';
 import { encodeFrame, type FrameType } from '../../src/frame/frame.js';
 import { pack } from '../../src/frame/pack.js';
 import { Session } from '../../src/frame/session.js';
-import { tcp } from '../../src/node/tcp.js';
+import { tcp } from '../../src/node/drivers/tcp.js';
 import { memorySource } from '../../src/stream/source.js';
 import { link } from './linked.js';
 

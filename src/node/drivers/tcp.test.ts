@@ -1,7 +1,7 @@
 // What only TCP can get wrong: bytes that are no frames, and ends inside one.
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import type { Connection, Listener } from '../driver/driver.js';
+import type { Connection, Listener } from '../../driver/driver.js';
 import { tcp } from './tcp.js';
 
 const open: (Listener | Socket | Server)[] = [];

@@ -1,10 +1,10 @@
-// A connection over a TCP socket: length-prefixed frames, back-pressure both ways, an end that loses nothing.
+// A connection over a socket: length-prefixed frames, back-pressure both ways, an end that loses nothing.
 import type { Socket } from 'node:net';
-import { asFedStreamError, FedStreamError } from '../core/errors.js';
-import { Queue } from '../core/queue.js';
-import { type Connection, checkFrameBytes, DEFAULT_MAX_FRAME_BYTES } from '../driver/driver.js';
-import { FrameMemory } from './frame-memory.js';
-import { FrameSplitter } from './frame-splitter.js';
+import { asFedStreamError, FedStreamError } from '../../core/errors.js';
+import { Queue } from '../../core/queue.js';
+import { type Connection, checkFrameBytes, DEFAULT_MAX_FRAME_BYTES } from '../../driver/driver.js';
+import { FrameMemory } from '../../driver/frame-memory.js';
+import { FrameSplitter } from '../../driver/frame-splitter.js';
 
 /** Frames that were read and not taken before the socket is paused. */
 const QUEUED_FRAMES = 4;
@@ -27,8 +27,19 @@ export class DirectReads {
   }
 }
 
-export class TcpConnection implements Connection {
+export interface SocketConnectionOptions {
   readonly peer: string;
+  readonly certificateNames: readonly string[] | undefined;
+  readonly maxFrameBytes: number | undefined;
+  /** A connecting socket can read straight into frames; for an accepted one Node has no such way, and bytes are copied. */
+  readonly direct: DirectReads | undefined;
+  /** What an error of the socket means. */
+  broken(cause: Error): FedStreamError;
+}
+
+export class SocketConnection implements Connection {
+  readonly peer: string;
+  readonly certificateNames: readonly string[] | undefined;
   readonly closed: Promise<Error | undefined>;
   readonly #socket: Socket;
   readonly #incoming = new Queue<Uint8Array>();
@@ -37,20 +48,19 @@ export class TcpConnection implements Connection {
   #closing = false;
   #error: Error | undefined;
 
-  /** A connecting socket can read straight into frames (`direct`); for an accepted one Node has no such way, and bytes are copied. */
-  constructor(socket: Socket, maxFrameBytes = DEFAULT_MAX_FRAME_BYTES, direct?: DirectReads) {
+  constructor(socket: Socket, options: SocketConnectionOptions) {
+    const { maxFrameBytes = DEFAULT_MAX_FRAME_BYTES, direct } = options;
     this.#socket = socket;
     this.#maxFrameBytes = maxFrameBytes;
-    this.peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    this.peer = options.peer;
+    this.certificateNames = options.certificateNames;
     this.#memory = direct?.memory ?? new FrameMemory();
     const splitter = direct?.splitter ?? new FrameSplitter(maxFrameBytes, this.#memory);
     if (direct) {
       direct.onRead = (bytes) => this.#received(() => splitter.filled(bytes));
       socket.resume(); // for its end
     } else socket.on('data', (bytes: Buffer) => this.#received(() => splitter.push(bytes)));
-    socket.on('error', (cause) =>
-      this.#fail(new FedStreamError('closed', `the connection to ${this.peer} broke: ${cause.message}`, { cause })),
-    );
+    socket.on('error', (cause) => this.#fail(options.broken(cause)));
     socket.on('end', () => {
       if (splitter.pendingBytes > 0 && !this.#closing)
         this.#fail(new FedStreamError('closed', `${this.peer} closed the connection inside a frame`));

@@ -1,0 +1,24 @@
+// One driver out of many: the scheme of the URL decides.
+import { FedStreamError } from '../core/errors.js';
+import type { Driver } from './driver.js';
+
+/** A driver that has the schemes of all that it is given. The first one of a scheme has it; nothing is registered anywhere else. */
+export function chooseDriver(drivers: readonly Driver[]): Driver {
+  const table = new Map<string, Driver>();
+  for (const driver of [...drivers].reverse()) for (const scheme of driver.schemes) table.set(scheme, driver);
+  const schemes = drivers.flatMap((driver) => driver.schemes);
+  const of = (url: string): Driver => {
+    const driver = table.get(/^([a-z]+):/.exec(url)?.[1] ?? '');
+    if (driver) return driver;
+    throw new FedStreamError('bad-argument', `${JSON.stringify(url)} is no address; it begins with one of ${schemes.join('://, ')}://`);
+  };
+  return {
+    schemes,
+    connect: async (url, options) => of(url).connect(url, options),
+    async listen(url, accept, options) {
+      const driver = of(url);
+      if (!driver.listen) throw new FedStreamError('unsupported', `nothing can listen on ${url} here`);
+      return driver.listen(url, accept, options);
+    },
+  };
+}

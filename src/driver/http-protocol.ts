@@ -1,0 +1,56 @@
+// How frames travel in plain HTTP requests (docs/spec/drivers.md): what client and server agree on.
+
+/** Behind whatever path a reverse proxy needs. */
+export const HTTP_PATH = '/fedstream/1';
+/** Each answer of a server of ours has it, so that a captive portal is not taken for one. */
+export const HTTP_HEADER = 'fedstream';
+export const HTTP_VERSION = '1';
+export const FRAMES_TYPE = 'application/vnd.fedstream.frames';
+
+const ID = /^[0-9a-f]{32}$/;
+
+/** What a request is for. */
+export type HttpTarget =
+  | { readonly kind: 'open' }
+  /** The answer brings the server's frames until the connection ends. */
+  | { readonly kind: 'down'; readonly id: string }
+  /** The body brings some of the client's frames; `turn` counts these requests from 0. */
+  | { readonly kind: 'up'; readonly id: string; readonly turn: number }
+  /** Nothing follows the requests before this turn. */
+  | { readonly kind: 'end'; readonly id: string; readonly turn: number };
+
+export function pathOf(target: HttpTarget): string {
+  if (target.kind === 'open') return HTTP_PATH;
+  return `${HTTP_PATH}/${target.id}${'turn' in target ? `/${target.turn}` : ''}`;
+}
+
+/** Undefined where the request is none of ours. */
+export function targetOf(method: string, url: string): HttpTarget | undefined {
+  const at = url.indexOf(HTTP_PATH);
+  if (at < 0) return undefined;
+  const [empty, id, turn, ...rest] = url.slice(at + HTTP_PATH.length).split('/');
+  if (empty !== '' || rest.length > 0) return undefined;
+  if (id === undefined) return method === 'POST' ? { kind: 'open' } : undefined;
+  if (!ID.test(id)) return undefined;
+  if (turn === undefined) return method === 'GET' ? { kind: 'down', id } : undefined;
+  if (!/^\d{1,15}$/.test(turn)) return undefined;
+  if (method === 'POST') return { kind: 'up', id, turn: Number(turn) };
+  return method === 'DELETE' ? { kind: 'end', id, turn: Number(turn) } : undefined;
+}
+
+export function isConnectionId(text: string): boolean {
+  return ID.test(text);
+}
+
+/** A frame behind its length, its small first part copied to it: a write costs more than the copy. */
+export function lengthPrefixed(parts: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  const [first, ...rest] = parts as [Uint8Array, ...Uint8Array[]];
+  const joins = first.length <= JOINED_BYTES;
+  const front = new Uint8Array(LENGTH_BYTES + (joins ? first.length : 0));
+  new DataView(front.buffer).setUint32(0, bytes, true);
+  if (joins) front.set(first, LENGTH_BYTES);
+  return [front, ...(joins ? rest : parts)].filter(({ length }) => length > 0);
+}
+
+const LENGTH_BYTES = 4;
+const JOINED_BYTES = 4 * 1024;

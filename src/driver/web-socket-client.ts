@@ -1,0 +1,123 @@
+// The ws client for pages and workers: over the WebSocket that the platform has.
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import { parseAddress } from './address.js';
+import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type Driver, type DriverOptions } from './driver.js';
+import { MessageConnection } from './message-connection.js';
+
+/** Of the WebSocket handshake: a server that has it speaks FedStream. */
+export const SUBPROTOCOL = 'fedstream.1';
+
+/** A page is not told when bytes have left: more than these are not handed over, and it is looked after them so often. */
+const BUFFERED_BYTES = 4 * 1024 * 1024;
+const LOOK_MS = 2;
+const END_CODE = 1000;
+
+/** What of the platform's WebSocket is used; `WebSocket` of a browser, of Node 22 and of the package `ws` have it. */
+export interface WebSocketLike {
+  binaryType: string;
+  readonly bufferedAmount: number;
+  readonly readyState: number;
+  send(data: Uint8Array): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(type: 'open' | 'error', listener: () => void): void;
+  addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void;
+  addEventListener(type: 'close', listener: (event: { code: number }) => void): void;
+}
+
+const OPEN = 1;
+
+export interface WebSocketClientOptions {
+  /** Defaults to the global one. */
+  readonly webSocket?: new (
+    url: string,
+    protocol: string,
+  ) => WebSocketLike;
+}
+
+/**
+ * `ws://host:port/path` and `wss://…`, to connect only. The platform gives no way to stop a sender: what was not taken waits in memory, and the
+ * windows of byte streams bound it.
+ */
+export function webSocketClient(options: WebSocketClientOptions = {}): Driver {
+  const make = options.webSocket ?? (globalThis as { WebSocket?: WebSocketClientOptions['webSocket'] }).WebSocket;
+  return {
+    schemes: ['ws', 'wss'],
+    async connect(url, connect = {}) {
+      parseAddress(url, url.startsWith('wss:') ? 'wss' : 'ws', { defaultPort: 80, path: true });
+      if (connect.signal?.aborted) throw asFedStreamError(connect.signal.reason, 'aborted', `connecting to ${url}`);
+      if (!make) throw new FedStreamError('unsupported', 'this platform has no WebSocket; use the driver for Node');
+      return opened(new make(url, SUBPROTOCOL), url, connect);
+    },
+  };
+}
+
+function opened(socket: WebSocketLike, url: string, options: DriverOptions): Promise<Connection> {
+  socket.binaryType = 'arraybuffer';
+  return new Promise((resolve, reject) => {
+    let settled = false;
+    const settle = (act: () => void): void => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', abort);
+      act();
+    };
+    const fail = (error: FedStreamError): void =>
+      settle(() => {
+        socket.close();
+        reject(error);
+      });
+    const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
+    const timer = setTimeout(() => fail(new FedStreamError('timeout', `${url} did not answer within ${limitMs / 1000} s`)), limitMs);
+    const abort = (): void => fail(asFedStreamError(options.signal?.reason, 'aborted', `connecting to ${url}`));
+    options.signal?.addEventListener('abort', abort, { once: true });
+    // A page is not told why: a wrong certificate, a closed port and a wrong path look alike.
+    socket.addEventListener('error', () => fail(new FedStreamError('closed', `cannot connect to ${url}; check address and certificate`)));
+    const connection = connectionOver(socket, url, options);
+    socket.addEventListener('open', () => settle(() => resolve(connection)));
+  });
+}
+
+function connectionOver(socket: WebSocketLike, peer: string, { maxFrameBytes }: DriverOptions): Connection {
+  let over = false;
+  const connection = new MessageConnection(
+    {
+      async send(parts, bytes) {
+        if (over || socket.readyState !== OPEN) throw new Error('the WebSocket is not open');
+        socket.send(join(parts, bytes)); // copied, or taken over
+        while (socket.bufferedAmount > BUFFERED_BYTES && !over) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      },
+      finish: () => socket.close(END_CODE),
+      // 4000: an end of our own, which is not the orderly one.
+      abort(reason) {
+        over = true;
+        socket.close(4000, reason.message.slice(0, 40));
+        connection.ended(reason);
+      },
+      progress: () => socket.bufferedAmount,
+    },
+    { peer, maxFrameBytes },
+  );
+  socket.addEventListener('message', ({ data }) => {
+    const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array(0);
+    if (bytes.length > 0) connection.received(bytes);
+    else connection.fail(new FedStreamError('bad-frame', `${peer} sent a WebSocket message that is no frame`));
+  });
+  socket.addEventListener('close', ({ code }) => {
+    over = true;
+    connection.ended(
+      code === END_CODE ? undefined : new FedStreamError('closed', `${peer} closed the connection without an end (${code})`),
+    );
+  });
+  return connection;
+}
+
+function join(parts: readonly Uint8Array[], bytes: number): Uint8Array {
+  const message = new Uint8Array(bytes);
+  let at = 0;
+  for (const part of parts) {
+    message.set(part, at);
+    at += part.length;
+  }
+  return message;
+}

@@ -1,0 +1,130 @@
+// The client of the http and https drivers on Node: frames go out in the bodies of requests, and come in the answer to one.
+import { Agent, type ClientRequest, type IncomingMessage, request as plainRequest, type RequestOptions } from 'node:http';
+import { Agent as SecureAgent, request as secureRequest } from 'node:https';
+import { asFedStreamError, FedStreamError } from '../../core/errors.js';
+import { addressUrl, type HostAddress } from '../../driver/address.js';
+import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES, type DriverOptions } from '../../driver/driver.js';
+import { FrameMemory } from '../../driver/frame-memory.js';
+import { FrameSplitter } from '../../driver/frame-splitter.js';
+import { FRAMES_TYPE, HTTP_HEADER, HTTP_VERSION, type HttpTarget, isConnectionId, pathOf } from '../../driver/http-protocol.js';
+import { MessageConnection } from '../../driver/message-connection.js';
+import { HttpUplink } from './http-uplink.js';
+import { brokenError, connectError } from './socket-error.js';
+import { clientTls, type TlsMaterial } from './tls.js';
+
+/** An answer to a request for a connection is an id; more is read of nobody. */
+const MAX_ANSWER_BYTES = 256;
+
+export type StartRequest = (target: HttpTarget, method: string, headers?: Record<string, string>) => ClientRequest;
+
+export async function connectHttp(
+  address: HostAddress,
+  scheme: 'http' | 'https',
+  options: DriverOptions,
+  material: TlsMaterial | undefined,
+): Promise<Connection> {
+  if (options.signal?.aborted) throw asFedStreamError(options.signal.reason, 'aborted', `connecting to ${address.url}`);
+  const agentOptions = { keepAlive: true, noDelay: true, scheduling: 'lifo' } as const;
+  const agent = scheme === 'https' ? new SecureAgent({ ...agentOptions, ...clientTls(material, address.host) }) : new Agent(agentOptions);
+  const start: StartRequest = (target, method, headers = {}) => {
+    const { host, port, path } = address;
+    const to: RequestOptions = { agent, host, port, method, path: `${path}${pathOf(target)}`, headers };
+    return scheme === 'https' ? secureRequest(to) : plainRequest(to);
+  };
+  const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
+  const late = new AbortController();
+  const timer = setTimeout(
+    () => late.abort(new FedStreamError('timeout', `${address.url} did not answer within ${limitMs / 1000} s`)),
+    limitMs,
+  );
+  const signal = options.signal ? AbortSignal.any([options.signal, late.signal]) : late.signal;
+  try {
+    const id = await openConnection(start, address.url, signal);
+    const down = await answer(start({ kind: 'down', id }, 'GET').end(), address.url, 200, signal);
+    return connectionOver(down, id, start, agent, addressUrl(scheme, address, address.port), options);
+  } catch (error) {
+    agent.destroy();
+    throw signal.aborted ? asFedStreamError(signal.reason, 'aborted', `connecting to ${address.url}`) : error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function openConnection(start: StartRequest, url: string, signal: AbortSignal): Promise<string> {
+  const response = await answer(start({ kind: 'open' }, 'POST', { 'content-length': '0' }).end(), url, 201, signal);
+  let text = '';
+  for await (const bytes of response) {
+    text += String(bytes);
+    if (text.length > MAX_ANSWER_BYTES) break;
+  }
+  if (isConnectionId(text)) return text;
+  throw new FedStreamError('closed', `cannot connect to ${url}: it answers, but not as FedStream does`);
+}
+
+/** The answer's head; `closed` where it is not what a server of ours gives. */
+function answer(request: ClientRequest, url: string, status: number, signal: AbortSignal): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => void request.destroy(signal.reason as Error);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    request.on('error', (cause) => reject(connectError(url, cause)));
+    request.on('response', (response) => {
+      signal.removeEventListener('abort', abort);
+      if (response.statusCode === status && response.headers[HTTP_HEADER] === HTTP_VERSION) {
+        resolve(response);
+        return;
+      }
+      response.destroy();
+      const why =
+        response.statusCode === 410 ? 'nobody listens there any more' : `it answers ${response.statusCode}, not as FedStream does`;
+      reject(new FedStreamError('closed', `cannot connect to ${url}: ${why}`));
+    });
+  });
+}
+
+function connectionOver(
+  down: IncomingMessage,
+  id: string,
+  start: StartRequest,
+  agent: Agent,
+  peer: string,
+  { maxFrameBytes }: DriverOptions,
+): Connection {
+  const memory = new FrameMemory();
+  const splitter = new FrameSplitter(maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES, memory);
+  const uplink = new HttpUplink(
+    (turn, ends) => start({ kind: ends ? 'end' : 'up', id, turn }, ends ? 'DELETE' : 'POST', { 'content-type': FRAMES_TYPE }),
+    (cause) => connection.fail(brokenError(peer, cause)),
+  );
+  const end = (error?: Error): void => {
+    uplink.abort();
+    agent.destroy();
+    connection.ended(error);
+  };
+  const connection: MessageConnection = new MessageConnection(
+    {
+      send: (parts, bytes) => uplink.send(parts, bytes),
+      flow: (welcome) => void (welcome ? down.resume() : down.pause()),
+      finish: () => uplink.finish(),
+      abort(reason) {
+        down.destroy();
+        end(reason);
+      },
+      progress: () => uplink.pendingBytes,
+    },
+    { peer, maxFrameBytes, release: (frame) => memory.giveBack(frame) },
+  );
+  down.on('data', (bytes: Buffer) => {
+    try {
+      for (const frame of splitter.push(bytes)) connection.received(frame);
+    } catch (error) {
+      connection.fail(asFedStreamError(error, 'bad-frame', peer));
+    }
+  });
+  down.on('error', () => {});
+  down.on('close', () => {
+    const whole = down.complete && splitter.pendingBytes === 0;
+    end(whole ? undefined : new FedStreamError('closed', `${peer} closed the connection without an end`));
+  });
+  return connection;
+}

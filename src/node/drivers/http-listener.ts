@@ -1,0 +1,65 @@
+// An HTTP server that listens, plain or inside TLS: what the drivers over HTTP share.
+import { createServer, type Server } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import { addressUrl, type HostAddress } from '../../driver/address.js';
+import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
+import { handshakeError, listenError } from './socket-error.js';
+import { portOf } from './tcp.js';
+import { checkPeer, serverTls, type TlsMaterial } from './tls.js';
+
+/** How often connections without a request are looked for. */
+const CHECK_MS = 1_000;
+
+export interface HttpListenerOptions extends DriverOptions {
+  /** Undefined for plain HTTP. */
+  readonly tls: { readonly scheme: string; readonly material: TlsMaterial | undefined } | undefined;
+}
+
+/** A server whose peers have finished TLS and send their request headers within the connect limit; a request itself may last for days. */
+export function httpServer({ tls, onRefused = () => {}, connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS }: HttpListenerOptions): Server {
+  const limits = {
+    headersTimeout: connectTimeoutMs,
+    requestTimeout: 0,
+    keepAliveTimeout: 60_000,
+    connectionsCheckingInterval: CHECK_MS,
+    noDelay: true,
+  };
+  const server: Server = tls
+    ? createSecureServer({ ...limits, ...serverTls(tls.material, tls.scheme), handshakeTimeout: connectTimeoutMs })
+    : createServer(limits);
+  const refused = (cause: Error, socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): void => {
+    const peer = socket.remoteAddress === undefined ? 'a peer' : `${socket.remoteAddress}:${socket.remotePort}`;
+    onRefused(peer, handshakeError(peer, cause));
+  };
+  server.on('tlsClientError', (cause, socket) => {
+    refused(cause, socket);
+    socket.destroy();
+  });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    try {
+      checkPeer(socket, `${socket.remoteAddress}:${socket.remotePort}`);
+    } catch (cause) {
+      refused(cause as Error, socket);
+      socket.destroy();
+    }
+  });
+  // Bytes that are no HTTP, or none at all for too long.
+  server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
+    if (cause.code !== 'ECONNRESET') refused(cause, socket as unknown as { remoteAddress?: string; remotePort?: number });
+    socket.destroy();
+  });
+  return server;
+}
+
+/** Resolves with the URL that others can connect to; `io` where the address cannot be had. */
+export function startListening(server: Server, scheme: string, address: HostAddress): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => reject(listenError(address.url, cause)));
+    server.listen({ host: address.host, port: address.port }, () => {
+      // Out of file descriptors: one connection is not taken, the others go on.
+      server.on('error', () => {});
+      resolve(addressUrl(scheme, address, portOf(server)));
+    });
+  });
+}

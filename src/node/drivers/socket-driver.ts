@@ -1,0 +1,94 @@
+// What the drivers over a byte stream share (tcp, tcps, uds): connecting, listening, frames behind their lengths.
+import type { ListenOptions, Server, Socket } from 'node:net';
+import { asFedStreamError, FedStreamError } from '../../core/errors.js';
+import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type Driver, type DriverOptions, type Listener } from '../../driver/driver.js';
+import { DirectReads, SocketConnection } from './socket-connection.js';
+import { brokenError, connectError, listenError } from './socket-error.js';
+
+export interface DialOptions {
+  readonly onread: DirectReads['onread'];
+}
+
+/** One kind of socket. */
+export interface SocketKind {
+  readonly scheme: string;
+  /** Throws `bad-argument` where the URL cannot be. */
+  check(url: string): void;
+  /** The event that says that the socket can be used. */
+  readonly ready: 'connect' | 'secureConnect';
+  dial(url: string, options: DialOptions): Socket;
+  /** A server that is not listening yet; `accept` gets each socket once it can be used. */
+  serve(accept: (socket: Socket) => void, options: DriverOptions): Server;
+  where(url: string): ListenOptions;
+  /** The URL that others can connect to. */
+  url(url: string, server: Server): string;
+  /** Before listening: what another process left behind. */
+  prepare?(url: string): Promise<void>;
+  /** For messages to a person. */
+  peer(socket: Socket, url: string): string;
+  certificateNames?(socket: Socket): readonly string[] | undefined;
+}
+
+export function socketDriver(kind: SocketKind): Driver {
+  return {
+    schemes: [kind.scheme],
+    connect: (url, options = {}) => connect(kind, url, options),
+    listen: (url, accept, options = {}) => listen(kind, url, accept, options),
+  };
+}
+
+async function connect(kind: SocketKind, url: string, options: DriverOptions): Promise<Connection> {
+  kind.check(url);
+  const aborted = (): FedStreamError => asFedStreamError(options.signal?.reason, 'aborted', `connecting to ${url}`);
+  if (options.signal?.aborted) throw aborted();
+  return new Promise((resolve, reject) => {
+    const direct = new DirectReads(options.maxFrameBytes);
+    const socket = kind.dial(url, { onread: direct.onread });
+    const done = (): void => {
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', abort);
+    };
+    const fail = (error: Error): void => {
+      done();
+      socket.destroy();
+      reject(error);
+    };
+    const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
+    const timer = setTimeout(() => fail(new FedStreamError('timeout', `${url} did not answer within ${limitMs / 1000} s`)), limitMs);
+    const abort = (): void => fail(aborted());
+    options.signal?.addEventListener('abort', abort, { once: true });
+    // A handshake that is cut off ends without an error of its own.
+    socket.once('close', () => fail(new FedStreamError('closed', `${url} closed the connection before it was open`)));
+    socket.once('error', (cause) => fail(connectError(url, cause)));
+    socket.once(kind.ready, () => {
+      done();
+      socket.removeAllListeners('error').removeAllListeners('close');
+      resolve(connectionOver(kind, socket, url, options, direct));
+    });
+  });
+}
+
+async function listen(kind: SocketKind, url: string, accept: (connection: Connection) => void, options: DriverOptions): Promise<Listener> {
+  kind.check(url);
+  await kind.prepare?.(url);
+  return new Promise((resolve, reject) => {
+    const server = kind.serve((socket) => accept(connectionOver(kind, socket, url, options)), options);
+    server.once('error', (cause) => reject(listenError(url, cause)));
+    server.listen(kind.where(url), () => {
+      // Out of file descriptors: one connection is not taken, the others go on.
+      server.on('error', () => {});
+      resolve({
+        url: kind.url(url, server),
+        // Not awaited: the server is closed when its last connection is, and those live on.
+        close: async () => void server.close(),
+      });
+    });
+  });
+}
+
+function connectionOver(kind: SocketKind, socket: Socket, url: string, options: DriverOptions, direct?: DirectReads): Connection {
+  const { maxFrameBytes } = options;
+  const peer = kind.peer(socket, url);
+  const certificateNames = kind.certificateNames?.(socket);
+  return new SocketConnection(socket, { peer, certificateNames, maxFrameBytes, direct, broken: (cause) => brokenError(peer, cause) });
+}

@@ -1,0 +1,64 @@
+// TLS as the drivers use it: what both sides give, what a certificate says about its owner, who is let in.
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import type { ConnectionOptions, PeerCertificate, TLSSocket, TlsOptions } from 'node:tls';
+import { FedStreamError } from '../../core/errors.js';
+
+/** TLS 1.0 and 1.1 are broken (RFC 8996). */
+const MIN_VERSION = 'TLSv1.2';
+
+/** Certificates and keys, as PEM text. */
+export interface TlsMaterial {
+  /** This side's certificate, and those between it and its authority. */
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  /** Whom this side trusts to sign the other's certificate. A client that has none trusts whom Node trusts; a server asks for certificates only with it. */
+  readonly ca?: string | undefined;
+  /** A server's: clients without a certificate are let in, and must show a token. One that shows a certificate shows a good one. */
+  readonly certificateOptional?: boolean;
+}
+
+/** What a server needs; `bad-argument` where it has no certificate. */
+export function serverTls(material: TlsMaterial | undefined, scheme: string): TlsOptions {
+  const { cert, key, ca, certificateOptional = false } = material ?? {};
+  if (cert === undefined || key === undefined)
+    throw new FedStreamError('bad-argument', `a server on ${scheme}:// needs a certificate and its key (--tls-cert, --tls-key)`);
+  const own = { cert, key, minVersion: MIN_VERSION } as const;
+  return ca === undefined ? own : { ...own, ca, requestCert: true, rejectUnauthorized: !certificateOptional };
+}
+
+/** What a client needs. The certificate of the server must be for the host of the URL: Node checks that unless it is told not to, and it is not. */
+export function clientTls(material: TlsMaterial | undefined, host: string): ConnectionOptions {
+  const { cert, key, ca } = material ?? {};
+  return {
+    minVersion: MIN_VERSION,
+    rejectUnauthorized: true,
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert, key }),
+  };
+}
+
+/** Throws `refused` where the peer shows a certificate that nobody trusted has signed: without one, it might have been let in by a token. */
+export function checkPeer(socket: TLSSocket, peer: string): void {
+  if (socket.authorized || Object.keys(socket.getPeerCertificate() ?? {}).length === 0) return;
+  throw new FedStreamError('refused', `${peer} was not let in: its certificate does not verify: ${String(socket.authorizationError)}`);
+}
+
+/** The names that the peer has proved to own; undefined where it showed no certificate. */
+export function certificateNames(socket: TLSSocket): readonly string[] | undefined {
+  const certificate = socket.getPeerCertificate();
+  return socket.authorized && certificate?.subject ? namesIn(certificate) : undefined;
+}
+
+/** The names of a client in a request over TLS. */
+export function requestNames(request: IncomingMessage): readonly string[] | undefined {
+  return 'getPeerCertificate' in request.socket ? certificateNames(request.socket as TLSSocket) : undefined;
+}
+
+/** The common name of the subject, and its DNS names. */
+function namesIn({ subject, subjectaltname }: PeerCertificate): string[] {
+  const common: unknown = subject.CN; // several where it has several
+  const dns = (subjectaltname ?? '').split(', ').flatMap((name) => (name.startsWith('DNS:') ? [name.slice(4)] : []));
+  return [...new Set([...(Array.isArray(common) ? common : [common]).filter((name) => typeof name === 'string'), ...dns])];
+}

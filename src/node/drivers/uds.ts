@@ -1,0 +1,45 @@
+// The uds driver: frames over a unix socket, for processes of one machine.
+import { unlink } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { FedStreamError } from '../../core/errors.js';
+import type { Driver } from '../../driver/driver.js';
+import { socketDriver } from './socket-driver.js';
+
+/** The kernel's `sun_path` has 108 bytes with its end (unix(7)); macOS has 104. */
+const LONGEST_PATH_BYTES = 103;
+
+/** `uds:///absolute/path`. Who may connect is who may write to the path: choose its folder accordingly. */
+export function uds(): Driver {
+  return socketDriver({
+    scheme: 'uds',
+    ready: 'connect',
+    check: (url) => void pathOf(url),
+    dial: (url, { onread }) => connect({ path: pathOf(url), onread }),
+    serve: (accept) => createServer(accept),
+    where: (url) => ({ path: pathOf(url) }),
+    url: (url) => url,
+    prepare: (url) => removeStale(pathOf(url)),
+    peer: (_, url) => url,
+  });
+}
+
+function pathOf(url: string): string {
+  const path = /^uds:\/\/(\/[^\s\0]*[^\s\0/])$/.exec(url)?.[1];
+  if (path === undefined) throw new FedStreamError('bad-argument', `${JSON.stringify(url)} is no address; write uds:///absolute/path`);
+  if (Buffer.byteLength(path) > LONGEST_PATH_BYTES)
+    throw new FedStreamError('bad-argument', `${path} is too long for a socket; at most ${LONGEST_PATH_BYTES} bytes are possible`);
+  return path;
+}
+
+/** A process that was killed leaves its socket behind: a path on which nobody answers is free. */
+async function removeStale(path: string): Promise<void> {
+  const code = await new Promise<string | undefined>((resolve) => {
+    const socket = connect({ path });
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(undefined);
+    });
+  });
+  if (code === 'ECONNREFUSED') await unlink(path).catch(() => {});
+}
