@@ -18,6 +18,15 @@ export interface SessionOptions {
   /** A connection on which nothing arrives for this long is dead. Heartbeats are sent four times as often. */
   readonly idleMs?: number;
   readonly signal?: AbortSignal;
+  /** Shown to the other side: that this endpoint may call itself so. */
+  readonly token?: string | undefined;
+}
+
+/** What the other side shows for its name. */
+export interface Shown {
+  /** From a certificate that was verified; undefined where there was none. */
+  readonly certificateNames: readonly string[] | undefined;
+  readonly token: string | undefined;
 }
 
 /** Long enough for a stalled network to recover, short enough that a person does not wait in vain. */
@@ -34,6 +43,7 @@ const helloSchema = z.object({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
   /** Duration, not a time: clocks differ. */
   idleMs: z.int().min(MIN_IDLE_MS).max(86_400_000),
+  token: z.string().max(1024).optional(),
 });
 
 const byeSchema = z.strictObject({ code: z.enum(ERROR_CODES).optional(), message: z.string().max(4096) });
@@ -75,17 +85,18 @@ export class Session {
   }
 
   /** Says hello, waits for the other's, then reads until the end. `admit` may refuse the other by throwing. */
-  async start(admit: (name: string) => void = () => {}): Promise<void> {
+  async start(admit: (name: string, shown: Shown) => void = () => {}): Promise<void> {
     const idleMs = this.#options.idleMs ?? DEFAULT_IDLE_MS;
     this.#timers.push(setInterval(() => this.#tick(idleMs), idleMs / SILENT_TICKS));
     this.#options.signal?.addEventListener('abort', this.#aborted, { once: true });
     if (this.#options.signal?.aborted) this.#aborted();
-    void this.control('hello', 0, pack({ version: PROTOCOL_VERSION, name: this.#options.name, idleMs })).catch(() => {});
+    const { name, token } = this.#options;
+    void this.control('hello', 0, pack({ version: PROTOCOL_VERSION, name, idleMs, token })).catch(() => {});
     const frames = this.#connection[Symbol.asyncIterator]();
     try {
       const hello = await this.#readHello(frames);
       this.peerName = hello.name;
-      admit(hello.name);
+      admit(hello.name, { certificateNames: this.#connection.certificateNames, token: hello.token });
       if (this.#error) throw this.#error;
       // Silence is what kills: pings keep both sides' limits.
       const beatMs = Math.max(Math.min(idleMs, hello.idleMs) / 4, 10);

@@ -4,11 +4,12 @@ import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
 import { within } from '../core/within.js';
-import type { Driver } from '../driver/driver.js';
-import type { Session } from '../frame/session.js';
+import type { Connection, Driver } from '../driver/driver.js';
+import type { Session, Shown } from '../frame/session.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { fedAvg } from '../workflow/fed-avg.js';
 import { TaskBoard } from '../workflow/task-board.js';
+import { type AdmissionRules, checkAdmission } from './admission.js';
 import type { EmitEvent } from './events.js';
 import { takeInitialModel } from './initial-model.js';
 import { type Job, quorumOf, siteNames } from './job.js';
@@ -16,6 +17,7 @@ import type { Memory } from './protocol.js';
 import { RoundExchange } from './round-exchange.js';
 import { type RoundsResult, runRounds } from './rounds.js';
 import { serveSite } from './site-session.js';
+import { Strangers } from './strangers.js';
 
 export interface ServerOptions {
   readonly job: Job;
@@ -25,6 +27,8 @@ export interface ServerOptions {
   readonly codecs: CodecTable;
   readonly driver: Driver;
   readonly url: string;
+  /** How sites prove their names. */
+  readonly admission?: AdmissionRules;
   readonly evaluator?: Trainer;
   readonly emit: EmitEvent;
   /** Of this process, for the figures of transfers. */
@@ -46,7 +50,8 @@ export async function runServer(options: ServerOptions): Promise<RoundsResult> {
   const board = new TaskBoard(siteNames(job));
   const exchange = new RoundExchange({ job, run, codecs });
   const sessions = new Map<string, Session>();
-  const admit = (site: string, session: Session): void => {
+  const admit = (site: string, shown: Shown, session: Session): void => {
+    checkAdmission(site, shown, options.admission ?? {});
     board.sign(site); // refuses a name that is not in the job
     const older = sessions.get(site);
     sessions.set(site, session);
@@ -59,7 +64,10 @@ export async function runServer(options: ServerOptions): Promise<RoundsResult> {
     });
   };
   const serve = { job, files, board, exchange, emit, memory: options.memory, log, admit };
-  const listener = await options.driver.listen?.(options.url, (connection) => void serveSite(connection, serve), { signal });
+  const strangers = new Strangers();
+  const accept = (connection: Connection): void => strangers.add(connection, (known) => void serveSite(connection, { ...serve, known }));
+  const onRefused = (peer: string, error: FedStreamError): void => log.warn({ peer, code: error.code }, error.message);
+  const listener = await options.driver.listen?.(options.url, accept, { signal, onRefused });
   if (!listener) throw new FedStreamError('unsupported', `${options.url}: this driver cannot listen`);
   try {
     options.onListening(listener.url);

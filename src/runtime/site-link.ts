@@ -28,6 +28,8 @@ export interface SiteLinkOptions {
   readonly site: string;
   readonly driver: Driver;
   readonly url: string;
+  /** Shown to the server, where the site has no certificate. */
+  readonly token?: string | undefined;
   readonly codecs: CodecTable;
   /** The site's own folder: its spools go there. */
   readonly folder: Folder;
@@ -227,9 +229,9 @@ class SiteLink implements ServerLink {
   }
 
   async #connect(): Promise<Live> {
-    const { driver, url, site, signal } = this.#options;
+    const { driver, url, site, signal, token } = this.#options;
     const connection = await driver.connect(url, { signal });
-    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal });
+    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, token });
     const expected: Live['expected'] = new Map();
     const streams = new Streams(session, (stream) => {
       const { kind, name } = (stream.meta ?? {}) as Record<string, unknown>;

@@ -3,7 +3,7 @@ import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Connection } from '../driver/driver.js';
 import { unpack } from '../frame/pack.js';
-import { Session } from '../frame/session.js';
+import { Session, type Shown } from '../frame/session.js';
 import { Messages } from '../message/messages.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
 import { memorySource } from '../stream/source.js';
@@ -29,7 +29,9 @@ export interface SiteSessionOptions {
   readonly memory?: (() => Memory) | undefined;
   readonly log: Logger;
   /** Throws `refused` where the name may not join; called once the site has said hello. */
-  admit(site: string, session: Session): void;
+  admit(site: string, shown: Shown, session: Session): void;
+  /** Called once the connection has said who it is, or is over. */
+  known(): void;
 }
 
 /** Errors that say that the transfer broke, not that the result is bad: the site will try again. So it is with whatever ended the session. */
@@ -41,10 +43,13 @@ export async function serveSite(connection: Connection, options: SiteSessionOpti
   const session = new Session(connection, { name: 'server', idleMs: job.idleMs });
   const site = new SiteSession(session, options);
   try {
-    await session.start((name) => options.admit(name, session));
+    await session.start((name, shown) => options.admit(name, shown, session));
   } catch (error) {
-    log.warn({ peer: connection.peer }, `a connection was refused: ${(error as Error).message}`);
+    const { code, message } = error as FedStreamError;
+    log.warn({ peer: connection.peer, code }, `a connection was refused: ${message}`);
     return;
+  } finally {
+    options.known();
   }
   log.info({ site: session.peerName, peer: connection.peer }, 'connected');
   const ended = await session.closed;
