@@ -21,6 +21,7 @@ export interface JobOverrides {
   readonly learningRate?: number;
   readonly optimizerState?: string;
   readonly trainer?: string;
+  readonly driver?: string;
 }
 
 /** The validated job; without a file, the default job. */
@@ -64,6 +65,7 @@ function merge(base: Record<string, unknown>, over: JobOverrides): Record<string
   const fields = defined({
     quantize: over.codec,
     streaming: over.streaming,
+    driver: over.driver,
     rounds: over.rounds,
     sites: over.sites,
     seed: over.seed,

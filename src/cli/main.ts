@@ -16,8 +16,8 @@ Examples:
   $ fedstream simulate                             three sites on this machine, nf4 both ways
   $ fedstream simulate --data my-data.jsonl        the same on your own instruction data
   $ fedstream simulate --job job.json --codec fp32
-  $ fedstream server --job job.json --listen tcp://0.0.0.0:9000
-  $ fedstream client --connect tcp://server:9000 --site hospital-a --data a.jsonl
+  $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --tls-cert server.crt --tls-key server.key --tls-ca ca.crt
+  $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --tls-cert a.crt --tls-key a.key --site a --data a.jsonl
   $ fedstream inspect runs/latest
 
 Exit codes: 0 done, 1 the work failed, 2 what was given cannot be used, 130 stopped (what was finished is kept).

@@ -34,16 +34,3 @@ export function parseAddress(url: string, scheme: string, rules: AddressRules = 
 export function addressUrl(scheme: string, { host, path }: HostAddress, port: number): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}${path}`;
 }
-
-/** Schemes whose bytes nobody on the way can read or change. */
-const SECURED: ReadonlySet<string> = new Set(['tcps', 'wss', 'https', 'grpcs']);
-/** Schemes that never leave the machine. */
-const LOCAL: ReadonlySet<string> = new Set(['memory', 'uds']);
-
-/** Whether whoever sits on the network could read what goes to or comes from this URL. */
-export function isExposed(url: string): boolean {
-  const scheme = url.split(':')[0] as string;
-  if (SECURED.has(scheme) || LOCAL.has(scheme)) return false;
-  const host = /^[a-z]+:\/\/(\[[^\]]*\]|[^:/]*)/.exec(url)?.[1] ?? '';
-  return !/^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]|localhost)$/.test(host);
-}

@@ -22,7 +22,10 @@ export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 export interface Connection extends AsyncIterable<Uint8Array> {
   /** For messages to a person: `127.0.0.1:50123`. */
   readonly peer: string;
-  /** The names in the certificate that the other side proved to have (`CN` and DNS names of the subject); undefined where it showed none. */
+  /**
+   * The names in the certificate that the other side proved to have (`CN` and DNS names of the subject): undefined where it showed none, empty where it
+   * showed one that does not verify.
+   */
   readonly certificateNames?: readonly string[] | undefined;
   /**
    * Sends one frame, given in parts so that a payload is not copied behind its prefix. Calls keep their order without being awaited.

@@ -1,7 +1,8 @@
-// A server process: the rounds of a run over TCP, recorded in the run folder.
+// A server process: the rounds of a run, recorded in the run folder.
 import { join } from 'node:path';
 import type { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
+import type { Driver } from '../driver/driver.js';
 import { policyLabel } from '../filter/policy.js';
 import type { RunEvent } from '../runtime/events.js';
 import { hasGlobalModel, openGlobalModel } from '../runtime/global-models.js';
@@ -14,7 +15,6 @@ import { elementCount } from '../tensor/dtype.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { nodeCodecs } from './codecs.js';
 import { readDataFile } from './data-files.js';
-import { tcp } from './drivers/tcp.js';
 import { fileLogger } from './log-file.js';
 import { makeTrainer } from './make-trainer.js';
 import { processMemory } from './memory.js';
@@ -25,7 +25,10 @@ import { readModelTexts, writeModelFolder } from './run-files.js';
 export interface RunServerOptions {
   readonly runPath: string;
   readonly job: Job;
+  readonly driver: Driver;
   readonly url: string;
+  /** What sites without a certificate show. */
+  readonly token?: string | undefined;
   readonly threads?: number;
   readonly signal: AbortSignal;
   onListening(url: string): void;
@@ -36,7 +39,7 @@ const MEMORY_MS = 1_000;
 
 /** Prepares nothing: `runPath` holds a prepared run, or one that was stopped. */
 export async function runServerProcess(options: RunServerOptions): Promise<RoundsResult> {
-  const { runPath, job, url, signal } = options;
+  const { runPath, job, driver, url, token, signal } = options;
   const run = nodeFolder(runPath);
   const record = await openRunRecord(run);
   const log = fileLogger(join(runPath, 'logs', 'server.log'), { name: 'server' });
@@ -63,8 +66,9 @@ export async function runServerProcess(options: RunServerOptions): Promise<Round
       run,
       files: own ? {} : files,
       codecs: nodeCodecs(),
-      driver: tcp(),
+      driver,
       url,
+      admission: { token },
       evaluator,
       emit,
       memory: processMemory,

@@ -11,7 +11,7 @@ export interface AdmissionRules {
 export function checkAdmission(site: string, { certificateNames, token }: Shown, rules: AdmissionRules): void {
   if (certificateNames !== undefined) {
     if (certificateNames.includes(site)) return;
-    const owned = certificateNames.length > 0 ? `for ${certificateNames.join(', ')}` : 'without a name';
+    const owned = certificateNames.length > 0 ? `for ${certificateNames.join(', ')}` : 'that does not verify here';
     throw new FedStreamError('refused', `it calls itself ${site} and shows a certificate ${owned}; give the certificate of ${site}`);
   }
   if (rules.token === undefined) return;

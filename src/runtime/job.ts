@@ -1,6 +1,7 @@
 // A job: what to train, on what, how it travels. Data only; validated with messages that name the field.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
+import { SCHEMES } from '../driver/scheme.js';
 import { filterSpecsSchema } from '../filter/chain.js';
 import { policySchema } from '../filter/policy.js';
 
@@ -98,6 +99,8 @@ export const jobSchema = z.strictObject({
   delta: z.boolean().optional(),
   filters: filterSpecsSchema.optional(),
   streaming: z.enum(['regular', 'container', 'file']).default('file'),
+  /** How server and sites are connected, where the command line has no address. */
+  driver: z.enum(SCHEMES, { error: `must be one of ${SCHEMES.join(', ')}` }).default('tcp'),
   selection: z.enum(['loss', 'exactMatch']).default('loss'),
   earlyStop: z.strictObject({ patience: count, minDelta: z.number().min(0).default(0) }).optional(),
 });

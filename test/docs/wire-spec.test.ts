@@ -2,8 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { DEFAULT_MAX_FRAME_BYTES } from '../../src/driver/driver.js';
+import { HTTP_HEADER, HTTP_PATH, HTTP_VERSION } from '../../src/driver/http-protocol.js';
+import { SCHEMES } from '../../src/driver/scheme.js';
+import { SUBPROTOCOL } from '../../src/driver/web-socket-client.js';
 import { encodeFrame, FRAME_TYPES, MAX_FRAME_HEADER_BYTES, PREFIX_BYTES } from '../../src/frame/frame.js';
 import { DEFAULT_IDLE_MS, PROTOCOL_VERSION } from '../../src/frame/session.js';
+import { HTTP2_WINDOW_BYTES } from '../../src/node/drivers/grpc-options.js';
+import { nodeDrivers } from '../../src/node/drivers/node-drivers.js';
 import { CHECKSUM_BYTES, checksumOf } from '../../src/stream/digest.js';
 import { DEFAULT_WINDOW_BYTES } from '../../src/stream/incoming-stream.js';
 import { LEAF_BYTES } from '../../src/stream/leaf-sums.js';
@@ -32,6 +37,19 @@ test('limits and defaults are those of the code', () => {
   expect(spec('stream')).toContain(`leaves of ${LEAF_BYTES / 2 ** 20} MiB`);
   expect(spec('stream')).toContain(`(${DEFAULT_WINDOW_BYTES / 2 ** 20} MiB by default`);
   expect(spec('transfer')).toContain(`${FRAMING_BYTES} bytes of framing a leaf`);
+});
+
+test('drivers are those of the code', () => {
+  const text = spec('drivers');
+  for (const scheme of SCHEMES) expect(text, scheme).toMatch(new RegExp(`\`${scheme}://`));
+  expect([...nodeDrivers().schemes].sort()).toEqual([...SCHEMES].sort());
+  expect(text).toContain(`\`${SUBPROTOCOL}\``);
+  expect(text).toContain(`\`${HTTP_PATH}\``);
+  expect(text).toContain(`\`${HTTP_HEADER}: ${HTTP_VERSION}\``);
+  expect(text).toContain(`HTTP/2 windows are ${HTTP2_WINDOW_BYTES / 2 ** 20} MiB`);
+  expect(readFileSync(new URL('../../docs/job.md', import.meta.url), 'utf8')).toContain(
+    SCHEMES.map((scheme) => `\`${scheme}\``).join(', '),
+  );
 });
 
 test('the header of data and its checksum are as described', async () => {

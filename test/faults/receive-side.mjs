@@ -1,8 +1,8 @@
 // The receiving process of test/faults/kills.test.ts: tries until it has the object, and tells the figures of the last try.
 import { referenceCodecs } from '../../dist/codec/codec-table.js';
 import { Session } from '../../dist/frame/session.js';
+import { tcp } from '../../dist/node/drivers/tcp.js';
 import { nodeFolder } from '../../dist/node/node-folder.js';
-import { tcp } from '../../dist/node/tcp.js';
 import { Streams } from '../../dist/stream/streams.js';
 import { receiveModel } from '../../dist/transfer/receive.js';
 

@@ -2,8 +2,8 @@
 import { referenceCodecs } from '../../dist/codec/codec-table.js';
 import { encodeModel } from '../../dist/codec/quantize.js';
 import { Session } from '../../dist/frame/session.js';
+import { tcp } from '../../dist/node/drivers/tcp.js';
 import { nodeFolder } from '../../dist/node/node-folder.js';
-import { tcp } from '../../dist/node/tcp.js';
 import { Streams } from '../../dist/stream/streams.js';
 import { openSafetensors } from '../../dist/tensor/safetensors.js';
 import { prepareModel, sendPrepared } from '../../dist/transfer/send.js';

@@ -6,7 +6,6 @@ import { FedStreamError } from '../../core/errors.js';
 import type { LogFields } from '../../core/log.js';
 import { nodeCodecs } from '../../node/codecs.js';
 import { readDataFile } from '../../node/data-files.js';
-import { tcp } from '../../node/drivers/tcp.js';
 import { fileLogger } from '../../node/log-file.js';
 import { makeProcessTrainer } from '../../node/make-site-trainer.js';
 import { makeTrainer } from '../../node/make-trainer.js';
@@ -19,9 +18,10 @@ import { NAME_PATTERN } from '../../runtime/job.js';
 import type { Joined } from '../../runtime/server-link.js';
 import { siteLink } from '../../runtime/site-link.js';
 import { holdOut } from '../../trainer/data/split.js';
+import { addConnectionOptions, type ConnectionOptions, clientConnecting } from '../connection-options.js';
 import { wholeNumber } from '../options.js';
 
-interface ClientOptions {
+interface ClientOptions extends ConnectionOptions {
   readonly connect: string;
   readonly site: string;
   readonly data?: string;
@@ -36,15 +36,16 @@ interface ClientOptions {
 
 const HELP = `
 Examples:
-  $ fedstream client --connect tcp://server:9000 --site hospital-a --data patients-qa.jsonl
-  $ fedstream client --connect tcp://10.0.0.5:9000 --site lab --data lab.json --work /data/fedstream --threads 8
-  $ fedstream client --connect tcp://server:9000 --site lab --site-config site.json --data lab.json
+  $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --tls-cert hospital-a.crt --tls-key hospital-a.key \\
+      --site hospital-a --data patients-qa.jsonl
+  $ fedstream client --connect wss://example.org/fed --token-file token --site lab --data lab.json --work /data/fedstream --threads 8
+  $ fedstream client --connect tcp://127.0.0.1:9000 --site lab --site-config site.json --data lab.json
 `;
 
 export function clientCommand(): Command {
-  return new Command('client')
-    .description('Run one site: it trains on its own data, and only model updates leave it.')
-    .requiredOption('--connect <url>', 'the server, tcp://host:port')
+  const command = new Command('client').description('Run one site: it trains on its own data, and only model updates leave it.');
+  return addConnectionOptions(command)
+    .requiredOption('--connect <url>', 'the server: tcps://host:port, wss://host/path, …')
     .requiredOption('--site <name>', "this site's name, as the job has it", siteName)
     .option('--data <file>', 'instruction data, JSON or JSONL; what a trainer of your own reads, it decides itself')
     .option('--validation <file>', 'data that only evaluates; the built-in trainer takes --hold-out instead')
@@ -67,6 +68,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const { site } = options;
   const supervised = options.supervised ?? false;
   const say = (line: string): void => void process.stderr.write(`${site}: ${line}\n`);
+  const { driver, token } = clientConnecting(options.connect, options);
   const config = options.siteConfig === undefined ? undefined : readSiteConfig(options.siteConfig);
   // Read before the server is asked: a wrong file is told at once.
   const samples = options.data === undefined || config ? undefined : await readDataFile(options.data);
@@ -82,7 +84,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   };
   const signal = stopSignal({ supervised, onStop });
   const told = supervised ? log : { ...log, warn: warnAloud };
-  const link = siteLink({ site, driver: tcp(), url: options.connect, codecs: nodeCodecs(), folder, log: told, signal });
+  const link = siteLink({ site, driver, token, url: options.connect, codecs: nodeCodecs(), folder, log: told, signal });
   const trainerOf = async ({ job, files }: Joined) => {
     if (!supervised) say(`joined: ${job.rounds} rounds; log ${options.log ?? join(work, 'client.log')}`);
     const data = absolute(options.data);

@@ -7,14 +7,15 @@ import { createRunFolder, findRunFolder } from '../../node/run-folder.js';
 import { runServerProcess } from '../../node/run-server.js';
 import { stopSignal } from '../../node/stop-signal.js';
 import type { Job } from '../../runtime/job.js';
+import { addConnectionOptions, type ConnectionOptions, driverOption, serverConnecting } from '../connection-options.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
 import { wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
 
-interface ServerOptions extends JobOptions {
-  readonly listen: string;
+interface ServerOptions extends JobOptions, ConnectionOptions {
+  readonly listen?: string;
   readonly resume?: string;
   readonly threads?: number;
   readonly json?: boolean;
@@ -24,18 +25,21 @@ interface ServerOptions extends JobOptions {
 
 const HELP = `
 Examples:
-  $ fedstream server --job job.json --listen tcp://0.0.0.0:9000
-  $ fedstream server --resume runs/latest --listen tcp://0.0.0.0:9000
+  $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --tls-cert server.crt --tls-key server.key --tls-ca sites-ca.crt
+  $ fedstream server --job job.json --listen ws://127.0.0.1:9000/fed --token-file token       behind a reverse proxy that has TLS
+  $ fedstream server --resume runs/latest --listen tcp://0.0.0.0:9000 --allow-plain-text      on a network that you trust
 
 The data that the job names (or --data) stays on this machine: it trains the tokenizer, where the model has none, and a held-out
 part of it evaluates the global model. Sites bring their own: fedstream client --data FILE.
 `;
 
 export function serverCommand(): Command {
-  return addJobOptions(
+  const command = addJobOptions(
     new Command('server').description('Run the server of a job: it sends the global model to its sites and combines what they learn.'),
-  )
-    .option('--listen <url>', 'where sites connect', 'tcp://127.0.0.1:9000')
+  );
+  return addConnectionOptions(command)
+    .addOption(driverOption())
+    .option('--listen <url>', 'where sites connect; by default port 9000 of this machine alone')
     .option('--resume <folder>', 'go on with a run that was stopped')
     .option('--threads <count>', 'threads that evaluate the global model', wholeNumber(1))
     .option('--json', 'print the summary as JSON on standard output')
@@ -47,7 +51,11 @@ export function serverCommand(): Command {
 
 async function serve(options: ServerOptions): Promise<void> {
   const supervised = options.supervised ?? false;
-  const { runPath, job } = await findOrPrepare(options);
+  const found = await findJob(options);
+  const url = options.listen ?? defaultUrl(found.job);
+  // Before a run folder is made: what was given cannot be used, or can.
+  const { driver, token } = serverConnecting(url, options);
+  const { runPath, job } = await found.prepare();
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const onStop = (): void => {
     if (!supervised) say('stopping; what is finished is kept (Ctrl-C again: at once)');
@@ -61,9 +69,9 @@ async function serve(options: ServerOptions): Promise<void> {
   };
   try {
     const onEvent = supervised ? write : (reporter?.event ?? write);
-    await runServerProcess({ runPath, job, url: options.listen, threads: options.threads, signal, onListening, onEvent });
+    await runServerProcess({ runPath, job, url, driver, token, threads: options.threads, signal, onListening, onEvent });
   } catch (error) {
-    if (!supervised) say(`go on with: npx fedstream server --resume ${runPath} --listen ${options.listen}`);
+    if (!supervised) say(`go on with: npx fedstream server --resume ${runPath} --listen ${url}`);
     throw error;
   } finally {
     reporter?.end();
@@ -75,11 +83,23 @@ async function serve(options: ServerOptions): Promise<void> {
   if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
 }
 
-async function findOrPrepare(options: ServerOptions): Promise<{ runPath: string; job: Job }> {
+function defaultUrl({ driver }: Job): string {
+  if (driver !== 'uds') return `${driver}://127.0.0.1:9000`;
+  throw new FedStreamError('bad-argument', 'say where the socket is to be: --listen uds:///absolute/path');
+}
+
+interface Found {
+  readonly job: Job;
+  /** The run folder, and the job with what was left open filled in. */
+  prepare(): Promise<{ runPath: string; job: Job }>;
+}
+
+async function findJob(options: ServerOptions): Promise<Found> {
   const existing = options.run ?? options.resume;
   if (existing !== undefined) {
     const runPath = findRunFolder(existing);
-    return { runPath, job: await readRunJob(runPath) };
+    const job = await readRunJob(runPath);
+    return { job, prepare: async () => ({ runPath, job }) };
   }
   const job = await loadJob(options.job, options);
   if (!job.trainer && 'files' in job.data)
@@ -87,8 +107,11 @@ async function findOrPrepare(options: ServerOptions): Promise<{ runPath: string;
       'bad-job',
       'data.files are the sites’ own; give the server data of its own for tokenizer and evaluation: --data FILE',
     );
-  // With a trainer of their own, all data is the sites'.
-  const data = job.trainer ? { bySite: new Map(), validation: [] } : await loadRunData(job);
-  const runPath = createRunFolder(options.out, options.name, 'server');
-  return { runPath, job: await prepareRun(job, runPath, data) };
+  const prepare = async () => {
+    // With a trainer of their own, all data is the sites'.
+    const data = job.trainer ? { bySite: new Map(), validation: [] } : await loadRunData(job);
+    const runPath = createRunFolder(options.out, options.name, 'server');
+    return { runPath, job: await prepareRun(job, runPath, data) };
+  };
+  return { job, prepare };
 }

@@ -1,4 +1,4 @@
-// `fedstream simulate`: a whole federation on this machine, one process a site, over TCP.
+// `fedstream simulate`: a whole federation on this machine, one process a site, over any driver.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,16 +16,18 @@ import { parseEventLine } from '../../runtime/events.js';
 import { type Job, siteNames } from '../../runtime/job.js';
 import { readJournal } from '../../runtime/journal.js';
 import { openRunRecord } from '../../runtime/run-record.js';
+import { driverOption } from '../connection-options.js';
 import { EXIT } from '../exit-code.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
+import { type Meeting, openMeeting } from '../meeting.js';
 import { type EventReporter, eventReporter } from '../progress.js';
 
 interface SimulateOptions extends JobOptions {
   readonly resume?: string;
   readonly json?: boolean;
-  readonly listen: string;
+  readonly listen?: string;
   readonly siteConfig?: string;
 }
 
@@ -36,6 +38,7 @@ Examples:
   $ fedstream simulate --data instructions.jsonl --alpha 0.3 --sites 4
   $ fedstream simulate --job job.json --model ./llama-folder
   $ fedstream simulate --job job.json --site-config site.json  train with a program of your own
+  $ fedstream simulate --driver tcps                          inside TLS, with throw-away certificates
   $ fedstream simulate --resume runs/latest
 `;
 
@@ -45,9 +48,10 @@ const STOP_MS = 15_000;
 
 export function simulateCommand(): Command {
   return addJobOptions(
-    new Command('simulate').description('Run a federation on this machine: a server process and a process for each site, over TCP.'),
+    new Command('simulate').description('Run a federation on this machine: a server process and a process for each site.'),
   )
-    .option('--listen <url>', 'where the server listens', 'tcp://127.0.0.1:0')
+    .addOption(driverOption())
+    .option('--listen <url>', 'where the server listens; by default a free port of this machine')
     .option('--site-config <file>', 'the trainers of every site (docs/site.md), for a job that names one')
     .option('--resume <folder>', 'go on with a run that was stopped, from its last finished round')
     .option('--json', 'print the summary as JSON on standard output')
@@ -67,13 +71,16 @@ async function simulate(options: SimulateOptions): Promise<void> {
     supervised: false,
     onStop: () => reporter.line('stopping; what is finished is kept (Ctrl-C again: at once)'),
   });
+  const meeting = await openMeeting(options.listen, job, runPath);
   try {
-    await new Federation({ runPath, job, listen: options.listen, siteConfig: options.siteConfig, reporter, signal }).run();
+    await new Federation({ runPath, job, meeting, siteConfig: options.siteConfig, reporter, signal }).run();
   } catch (error) {
     reporter.end();
     await conclude(runPath, job);
     process.stderr.write(`go on with: npx fedstream simulate --resume ${runPath}\n`);
     throw signal.aborted ? new FedStreamError('aborted', `the run is kept in ${runPath}`) : error;
+  } finally {
+    meeting.close();
   }
   reporter.end();
   const summary = await conclude(runPath, job);
@@ -112,7 +119,7 @@ async function conclude(runPath: string, job: Job) {
 interface FederationOptions {
   readonly runPath: string;
   readonly job: Job;
-  readonly listen: string;
+  readonly meeting: Meeting;
   readonly siteConfig: string | undefined;
   readonly reporter: EventReporter;
   readonly signal: AbortSignal;
@@ -152,7 +159,8 @@ class Federation {
   }
 
   #server(): Supervised {
-    const command = [process.execPath, BIN, 'server', '--run', this.#options.runPath, '--listen', this.#options.listen, '--supervised'];
+    const { runPath, meeting } = this.#options;
+    const command = [process.execPath, BIN, 'server', '--run', runPath, '--listen', meeting.url, ...meeting.serverArgs, '--supervised'];
     return this.#start('server', command, (line) => {
       const parsed = JSON.parse(line) as { listening?: string };
       if (parsed.listening !== undefined) this.#sites(parsed.listening);
@@ -165,11 +173,20 @@ class Federation {
   }
 
   #sites(url: string): void {
-    const { runPath, job, siteConfig } = this.#options;
+    const { runPath, job, meeting, siteConfig } = this.#options;
     for (const site of siteNames(job)) {
       const work = join(runPath, 'sites', site);
       const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteDataPath(runPath, site)];
-      command.push('--work', work, '--log', join(runPath, 'logs', `${site}.log`), '--threads', '1', '--supervised');
+      command.push(
+        '--work',
+        work,
+        '--log',
+        join(runPath, 'logs', `${site}.log`),
+        '--threads',
+        '1',
+        '--supervised',
+        ...meeting.siteArgs(site),
+      );
       if (siteConfig !== undefined) command.push('--site-config', siteConfig);
       if (existsSync(validationPath(runPath))) command.push('--validation', validationPath(runPath));
       const child = this.#start(site, command);

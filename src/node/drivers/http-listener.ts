@@ -1,12 +1,11 @@
 // An HTTP server that listens, plain or inside TLS: what the drivers over HTTP share.
 import { createServer, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import type { TLSSocket } from 'node:tls';
 import { addressUrl, type HostAddress } from '../../driver/address.js';
 import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
 import { handshakeError, listenError } from './socket-error.js';
 import { portOf } from './tcp.js';
-import { checkPeer, serverTls, type TlsMaterial } from './tls.js';
+import { serverTls, type TlsMaterial } from './tls.js';
 
 /** How often connections without a request are looked for. */
 const CHECK_MS = 1_000;
@@ -35,14 +34,6 @@ export function httpServer({ tls, onRefused = () => {}, connectTimeoutMs = DEFAU
   server.on('tlsClientError', (cause, socket) => {
     refused(cause, socket);
     socket.destroy();
-  });
-  server.on('secureConnection', (socket: TLSSocket) => {
-    try {
-      checkPeer(socket, `${socket.remoteAddress}:${socket.remotePort}`);
-    } catch (cause) {
-      refused(cause as Error, socket);
-      socket.destroy();
-    }
   });
   // Bytes that are no HTTP, or none at all for too long.
   server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {

@@ -1,8 +1,8 @@
-// A server whose sockets have finished TLS, and whose peers have shown what they must.
+// A server whose sockets have finished TLS, with one line for each peer that has not.
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
 import { handshakeError } from './socket-error.js';
-import { checkPeer, serverTls, type TlsMaterial } from './tls.js';
+import { serverTls, type TlsMaterial } from './tls.js';
 
 export interface TlsServerOptions extends DriverOptions {
   readonly scheme: string;
@@ -19,15 +19,7 @@ export function tlsServer(accept: (socket: TLSSocket) => void, options: TlsServe
     onRefused(peer, handshakeError(peer, cause));
   };
   const tls = { ...serverTls(options.material, options.scheme), handshakeTimeout, noDelay: true, ...options.more };
-  const server = createServer(tls, (socket) => {
-    try {
-      checkPeer(socket, socketPeer(socket));
-    } catch (cause) {
-      refuse(socket, cause as Error);
-      return;
-    }
-    accept(socket);
-  });
+  const server = createServer(tls, accept);
   server.on('tlsClientError', (cause, socket) => refuse(socket, cause));
   return server;
 }

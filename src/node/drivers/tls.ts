@@ -39,16 +39,11 @@ export function clientTls(material: TlsMaterial | undefined, host: string): Conn
   };
 }
 
-/** Throws `refused` where the peer shows a certificate that nobody trusted has signed: without one, it might have been let in by a token. */
-export function checkPeer(socket: TLSSocket, peer: string): void {
-  if (socket.authorized || Object.keys(socket.getPeerCertificate() ?? {}).length === 0) return;
-  throw new FedStreamError('refused', `${peer} was not let in: its certificate does not verify: ${String(socket.authorizationError)}`);
-}
-
-/** The names that the peer has proved to own; undefined where it showed no certificate. */
+/** The names that the peer has proved to own: undefined where it showed no certificate, none where it showed one that nobody trusted has signed. */
 export function certificateNames(socket: TLSSocket): readonly string[] | undefined {
   const certificate = socket.getPeerCertificate();
-  return socket.authorized && certificate?.subject ? namesIn(certificate) : undefined;
+  if (!certificate?.subject) return undefined;
+  return socket.authorized ? namesIn(certificate) : [];
 }
 
 /** The names of a client in a request over TLS. */

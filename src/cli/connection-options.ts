@@ -1,0 +1,66 @@
+// Options that say how server and sites are connected, and how they prove who they are.
+import { type Command, Option } from 'commander';
+import { FedStreamError } from '../core/errors.js';
+import type { Driver } from '../driver/driver.js';
+import { isExposed, isSecured, SCHEMES } from '../driver/scheme.js';
+import { nodeDrivers } from '../node/drivers/node-drivers.js';
+import { readTlsFiles, readTokenFile } from '../node/tls-files.js';
+
+export interface ConnectionOptions {
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
+  readonly tokenFile?: string;
+  readonly allowPlainText?: boolean;
+}
+
+/** What the options come to. */
+export interface Connecting {
+  readonly driver: Driver;
+  readonly token: string | undefined;
+}
+
+export function addConnectionOptions(command: Command): Command {
+  return command
+    .option('--tls-cert <file>', "this side's certificate, PEM")
+    .option('--tls-key <file>', 'the key of that certificate, PEM')
+    .option('--tls-ca <file>', "the authority that has signed the other side's certificate, PEM")
+    .option('--token-file <file>', 'a secret that sites without a certificate show')
+    .option('--allow-plain-text', 'let everything travel unencrypted over a network that you trust');
+}
+
+export function driverOption(): Option {
+  return new Option('--driver <name>', 'how server and sites are connected').choices([...SCHEMES]);
+}
+
+/** For a server on this URL: plain text is asked for, and behind TLS sites prove who they are. */
+export function serverConnecting(url: string, options: ConnectionOptions): Connecting {
+  checkPlainText(url, 'listen on', options);
+  const { ca, ...own } = readTlsFiles(filesOf(options));
+  const token = options.tokenFile === undefined ? undefined : readTokenFile(options.tokenFile);
+  if (isSecured(url) && ca === undefined && token === undefined)
+    throw new FedStreamError(
+      'bad-argument',
+      `anybody could call himself a site of this run: give the authority of the sites' certificates (--tls-ca), a token (--token-file), or both`,
+    );
+  return { driver: nodeDrivers({ ...own, ca, certificateOptional: token !== undefined }), token };
+}
+
+/** For a site that connects to this URL. */
+export function clientConnecting(url: string, options: ConnectionOptions): Connecting {
+  checkPlainText(url, 'connect to', options);
+  const token = options.tokenFile === undefined ? undefined : readTokenFile(options.tokenFile);
+  return { driver: nodeDrivers(readTlsFiles(filesOf(options))), token };
+}
+
+function filesOf({ tlsCert, tlsKey, tlsCa }: ConnectionOptions) {
+  return { cert: tlsCert, key: tlsKey, ca: tlsCa };
+}
+
+function checkPlainText(url: string, doing: string, { allowPlainText = false }: ConnectionOptions): void {
+  if (allowPlainText || !isExposed(url)) return;
+  throw new FedStreamError(
+    'bad-argument',
+    `whoever is on the network could read and change what goes over ${url}: ${doing} tcps:// (or wss, https, grpcs), or say --allow-plain-text where all of it can be trusted`,
+  );
+}

@@ -1,0 +1,133 @@
+// The main job, small, over every driver: the same model, bit for bit; and sites that prove who they are, or do not get in.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { SCHEMES } from '../../src/driver/scheme.js';
+import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/throwaway-certificates.js';
+import { jobFile, modelOf, run, start, workFolder } from './command.js';
+
+const folder = workFolder();
+const DAY_MS = 86_400_000;
+let job = '';
+
+beforeAll(async () => {
+  job = jobFile(folder);
+  const { code, stderr } = await run(['simulate', '--job', job, '--name', 'first'], folder);
+  expect(code, stderr).toBe(0);
+});
+
+test.each(SCHEMES)('the main job over %s ends with the very model of every other driver', async (driver) => {
+  const ended = await run(['simulate', '--job', job, '--driver', driver, '--name', driver], folder);
+  expect(ended.code, ended.stderr).toBe(0);
+  const path = join(folder, 'runs', driver);
+  expect(readFileSync(join(path, 'logs/server.log'), 'utf8')).toContain(`"url":"${driver}://`);
+  expect(modelOf(folder, driver).equals(modelOf(folder, 'first'))).toBe(true);
+  expect(existsSync(join(path, 'certificates'))).toBe(false); // thrown away
+});
+
+test('a job names its driver', async () => {
+  const own = jobFile(folder, { driver: 'http' });
+  const ended = await run(['simulate', '--job', own, '--name', 'own'], folder);
+  job = jobFile(folder);
+  expect(ended.code, ended.stderr).toBe(0);
+  expect(readFileSync(join(folder, 'runs/own/logs/server.log'), 'utf8')).toContain('"url":"http://127.0.0.1:');
+});
+
+function site(name: string, url: string, ...args: string[]): string[] {
+  return ['client', '--connect', url, '--site', name, '--data', `runs/first/data/${name}.jsonl`, '--work', `work/${name}`, ...args];
+}
+
+/** A server by hand; its URL once it listens. */
+async function serving(name: string, ...args: string[]) {
+  const server = start(['server', '--job', job, '--name', name, ...args], folder);
+  await server.until('listening on');
+  const log = () => readFileSync(join(folder, 'runs', name, 'logs/server.log'), 'utf8');
+  return { server, log, url: /"url":"([^"]+)"/.exec(log())?.[1] as string };
+}
+
+test('certificates and a token, by hand: the right ones get in, and no others', async () => {
+  const certificates = join(folder, 'certificates');
+  const files = await writeThrowawayCertificates(certificates, ['site-1', 'site-2']);
+  const tls = (name: string) => ['--tls-cert', files(name).cert, '--tls-key', files(name).key, '--tls-ca', files(name).ca];
+  writeFileSync(join(folder, 'token'), '0123456789abcdef0123456789abcdef\n');
+  writeFileSync(join(folder, 'wrong-token'), 'fedcba9876543210fedcba9876543210\n');
+  const stranger = await throwawayAuthority('somebody else');
+  const strange = await stranger.issue('site-1');
+  mkdirSync(join(folder, 'strange'));
+  for (const [name, text] of Object.entries(strange)) writeFileSync(join(folder, 'strange', name), text);
+  writeFileSync(join(folder, 'strange/ca'), stranger.ca);
+  const { server, log, url } = await serving('proven', '--listen', 'tcps://localhost:0', ...tls('localhost'), '--token-file', 'token');
+  const { ca } = files('localhost');
+  const refusals: [string[], RegExp][] = [
+    [site('site-1', url, ...tls('site-2')), /calls itself site-1 and shows a certificate for site-2/],
+    [site('site-1', url, '--tls-ca', ca), /site-1 shows neither a certificate nor a token/],
+    [site('site-1', url, '--tls-ca', ca, '--token-file', 'wrong-token'), /token of site-1 is not the one/],
+    [site('site-1', url, '--tls-ca', 'strange/ca'), /signed by nobody that this side trusts.*--tls-ca/],
+    [site('site-3', url, '--tls-ca', ca, '--token-file', 'token'), /site-3/],
+  ];
+  for (const [args, message] of refusals) {
+    const { code, stderr } = await run(
+      args.map((arg) => (arg === 'runs/first/data/site-3.jsonl' ? 'runs/first/data/site-1.jsonl' : arg)),
+      folder,
+    );
+    expect(stderr).toMatch(message);
+    expect(code).toBe(1);
+  }
+  const bad = await run(site('site-1', url, '--tls-ca', ca, '--tls-cert', 'strange/cert', '--tls-key', 'strange/key'), folder);
+  expect(bad.code).toBe(1);
+  expect(bad.stderr).toMatch(/site-1 and shows a certificate that does not verify here/);
+  expect(log()).toMatch(/a connection was refused: it calls itself site-1 and shows a certificate that does not verify/);
+  const sites = await Promise.all([
+    run(site('site-1', url, ...tls('site-1'), '--threads', '1'), folder),
+    run(site('site-2', url, '--tls-ca', ca, '--token-file', 'token', '--threads', '1'), folder),
+  ]);
+  for (const ended of sites) expect(ended.code, ended.stderr).toBe(0);
+  expect((await server.ended).code).toBe(0);
+  expect(modelOf(folder, 'proven').equals(modelOf(folder, 'first'))).toBe(true);
+});
+
+async function refusal(args: string[]): Promise<string> {
+  const { code, stderr } = await run(args, folder);
+  expect(code, stderr).toBe(2);
+  const lines = stderr.split('\n').filter((line) => line.startsWith('fedstream: '));
+  expect(lines).toHaveLength(1);
+  return lines[0] as string;
+}
+
+test('files that cannot be used are named, with what is wrong with them', async () => {
+  const authority = await throwawayAuthority();
+  const one = await authority.issue('site-1');
+  const two = await authority.issue('site-2');
+  const old = await authority.issue('site-1', { notBefore: new Date(Date.now() - 2 * DAY_MS), notAfter: new Date(Date.now() - DAY_MS) });
+  const texts = {
+    'one.crt': one.cert,
+    'one.key': one.key,
+    'two.key': two.key,
+    'old.crt': old.cert,
+    'old.key': old.key,
+    short: 'secret',
+    prose: 'hello',
+  };
+  for (const [name, text] of Object.entries(texts)) writeFileSync(join(folder, name), text);
+  const client = (...args: string[]) => refusal(site('site-1', 'tcps://localhost:1', ...args));
+  expect(await client('--tls-cert', 'one.crt')).toMatch(/give both --tls-cert and --tls-key/);
+  expect(await client('--tls-cert', 'none.crt', '--tls-key', 'one.key')).toMatch(/cannot read none\.crt: there is no such file/);
+  expect(await client('--tls-cert', 'one.crt', '--tls-key', 'two.key')).toMatch(/two\.key is not the key of the certificate in one\.crt/);
+  expect(await client('--tls-cert', 'old.crt', '--tls-key', 'old.key')).toMatch(/CN=site-1 in old\.crt expired on/);
+  expect(await client('--tls-cert', 'one.crt', '--tls-key', 'prose')).toMatch(/prose cannot be used as a key: it is no private key/);
+  expect(await client('--tls-ca', 'prose')).toMatch(/prose holds no certificate in PEM form/);
+  expect(await client('--token-file', 'short')).toMatch(/short holds no token: 16 to 1024/);
+});
+
+test('plain text stays on the machine unless it is asked for, and a server in TLS asks who comes', async () => {
+  expect(await refusal(['server', '--job', job, '--name', 'open', '--listen', 'tcp://0.0.0.0:0'])).toMatch(/--allow-plain-text/);
+  expect(await refusal(site('site-1', 'ws://192.0.2.1:80/fed'))).toMatch(/--allow-plain-text/);
+  const { cert, key } = await throwawayAuthority().then((authority) => authority.issue('localhost'));
+  writeFileSync(join(folder, 'server.crt'), cert);
+  writeFileSync(join(folder, 'server.key'), key);
+  const own = ['--tls-cert', 'server.crt', '--tls-key', 'server.key'];
+  expect(await refusal(['server', '--job', job, '--name', 'open', '--listen', 'wss://0.0.0.0:0', ...own])).toMatch(
+    /anybody could call himself/,
+  );
+  expect(existsSync(join(folder, 'runs/open'))).toBe(false);
+});
