@@ -1,0 +1,99 @@
+// Drivers on loopback: verified bytes from memory to memory, as a ratio to the bare library under them, and control latency meanwhile.
+// Run: node bench/drivers.mjs [--only tcp,ws] [--mib 1024] [--tries 3] [--json]
+// Two processes; bare and FedStream alternate, and the best of each counts, since the machine may be shared.
+import { fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { throwawayAuthority } from '../dist/node/throwaway-certificates.js';
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    mib: { type: 'string', default: '1024' },
+    tries: { type: 'string', default: '3' },
+    json: { type: 'boolean', default: false },
+  },
+});
+/** What each driver is held to: the ratio to its bare library. */
+const FLOORS = { tcp: 0.6, uds: 0.6, tcps: 0.8, ws: 0.8, wss: 0.8, http: 0.8, https: 0.8, grpc: 0.8, grpcs: 0.8 };
+/** gRPC is slow, and no faster over more bytes. */
+const SHARE = { grpc: 0.5, grpcs: 0.5 };
+
+const folder = mkdtempSync(join(tmpdir(), 'fedstream-bench-'));
+const authority = await throwawayAuthority();
+const material = { ca: authority.ca, ...(await authority.issue('localhost', { alsoFor: ['127.0.0.1'] })) };
+const drivers = values.only?.split(',') ?? Object.keys(FLOORS);
+const directions = ['down', 'up'];
+const rows = [];
+
+/** One transfer between two processes: `down` is from the server to the client. */
+async function transfer(kind, scheme, direction) {
+  const mib = Math.round(Number(values.mib) * (SHARE[scheme] ?? 1));
+  const side = (role) => {
+    const url =
+      scheme === 'uds' ? `uds://${join(folder, `${rows.length}-${kind}-${direction}-${Math.random()}.sock`)}` : `${scheme}://127.0.0.1:0`;
+    const child = fork(fileURLToPath(new URL(`drivers/${kind}.mjs`, import.meta.url)), {
+      stdio: 'inherit',
+      execArgv: ['--disable-warning=DEP0123'],
+    });
+    child.send({ role, scheme, direction, mib, material, url: role === 'server' ? url : undefined });
+    const heard = {};
+    child.on('message', (message) => heard[message.type]?.(message));
+    const hear = (type) => new Promise((resolve) => (heard[type] = resolve));
+    return { child, listening: hear('listening'), done: hear('done'), exited: new Promise((resolve) => child.once('exit', resolve)) };
+  };
+  const server = side('server');
+  const { url } = await server.listening;
+  const client = side('client');
+  client.child.send({ url });
+  const receiver = direction === 'down' ? client : server;
+  const sender = direction === 'down' ? server : client;
+  const failed = Promise.race([server.exited, client.exited]).then((code) =>
+    Promise.reject(new Error(`${kind} ${scheme} ended early (${code})`)),
+  );
+  failed.catch(() => {});
+  const [received, sent] = await Promise.race([Promise.all([receiver.done, sender.done]), failed]);
+  for (const { child } of [server, client]) child.disconnect();
+  await Promise.all([server.exited, client.exited]);
+  return { gbps: (mib * 2 ** 20) / received.seconds / 1e9, latenciesMs: sent.latenciesMs };
+}
+
+const percentile = (numbers, share) => [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * share))];
+
+try {
+  for (const scheme of drivers) {
+    for (const direction of directions) {
+      const best = { bare: 0, ours: 0 };
+      const latenciesMs = [];
+      for (let attempt = 0; attempt < Number(values.tries); attempt++) {
+        for (const kind of ['bare', 'ours']) {
+          const { gbps, latenciesMs: some = [] } = await transfer(kind, scheme, direction);
+          best[kind] = Math.max(best[kind], gbps);
+          latenciesMs.push(...some);
+        }
+      }
+      const ratio = best.ours / best.bare;
+      const p99 = percentile(latenciesMs, 0.99);
+      rows.push({
+        scheme,
+        direction,
+        bareGbps: best.bare,
+        gbps: best.ours,
+        ratio,
+        floor: FLOORS[scheme],
+        p99Ms: p99,
+        samples: latenciesMs.length,
+      });
+      if (!values.json)
+        console.log(
+          `${scheme.padEnd(6)} ${(direction === 'down' ? 'server → client' : 'client → server').padEnd(16)} bare ${best.bare.toFixed(2)} GB/s  FedStream ${best.ours.toFixed(2)} GB/s  ratio ${ratio.toFixed(2)} (${ratio >= FLOORS[scheme] ? 'at least' : 'BELOW'} ${FLOORS[scheme]})  control p50 ${percentile(latenciesMs, 0.5).toFixed(1)} ms, p99 ${p99.toFixed(1)} ms of ${latenciesMs.length}`,
+        );
+    }
+  }
+  if (values.json) console.log(JSON.stringify(rows, null, 2));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
