@@ -6,7 +6,7 @@ import { type Dtype, dtypeBytes, elementCount } from '../tensor/dtype.js';
 import type { TensorEntry } from '../tensor/manifest.js';
 import type { PlacedTensor } from '../tensor/safetensors-header.js';
 import type { Chunk, StateDict } from '../tensor/state-dict.js';
-import { type TensorFileWriter, writeTensorFile } from '../tensor/tensor-file.js';
+import { type TensorFileWriter, type WriteOptions, writeTensorFile } from '../tensor/tensor-file.js';
 import { DYNAMIC_MAP } from './dynamic-map.js';
 import { FOUR_BIT_BLOCK, NESTED_BLOCK } from './four-bit.js';
 import { FP4_VALUES } from './fp4.js';
@@ -58,20 +58,21 @@ function partsOf({ name, dtype, shape, encoding }: TensorEntry): Part[] {
 }
 
 /** Writes a model whose coded tensors are all fp4 or nf4; `unsupported` names a tensor that the layout cannot hold. */
-export async function writeBitsandbytesModel(folder: Folder, name: string, model: StateDict): Promise<number> {
+export async function writeBitsandbytesModel(folder: Folder, name: string, model: StateDict, options: WriteOptions = {}): Promise<number> {
   const { tensors, metadata, tied } = model.manifest;
   for (const tensor of tensors) checkWritable(tensor);
   const parts = tensors.map(partsOf);
   // bitsandbytes needs no alignment; readers that map a file want float32 at multiples of 4, so the widest come first
   const ordered = parts.flat().sort((a, b) => width(b) - width(a));
-  return writeTensorFile(folder, name, ordered, { format: 'pt', ...metadata, ...tied }, async (writer) => {
+  const fill = async (writer: TensorFileWriter): Promise<void> => {
     const starts = new Map(ordered.map((part, index) => [part.name, writer.starts[index] as number]));
     const at = (part: string): number => starts.get(part) as number;
     for await (const chunk of model.chunks()) {
       if (chunk.tensor.encoding.codec === 'raw') await writer.write(chunk.bytes, at(chunk.tensor.name) + rawOffset(chunk));
       else await writeChunk(writer, chunk, at);
     }
-  });
+  };
+  return writeTensorFile(folder, name, ordered, { format: 'pt', ...metadata, ...tied }, fill, options);
 }
 
 function width({ dtype }: Part): number {

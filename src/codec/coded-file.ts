@@ -6,7 +6,7 @@ import type { Dtype } from '../tensor/dtype.js';
 import { RAW, type TensorEntry } from '../tensor/manifest.js';
 import { encodeManifest, parseManifest } from '../tensor/manifest-json.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
-import { type TensorFile, writeTensorFile } from '../tensor/tensor-file.js';
+import { type TensorFile, type TensorFileWriter, type WriteOptions, writeTensorFile } from '../tensor/tensor-file.js';
 import type { CodecTable } from './codec.js';
 import { type Layout, layoutOf } from './layout.js';
 
@@ -14,12 +14,18 @@ import { type Layout, layoutOf } from './layout.js';
 export const MANIFEST_KEY = 'fedstream.manifest';
 
 /** Writes a model, coded or not; every coded tensor keeps its encoding. Returns the file's size in bytes. */
-export async function writeCodedModel(folder: Folder, name: string, model: StateDict, codecs: CodecTable): Promise<number> {
+export async function writeCodedModel(
+  folder: Folder,
+  name: string,
+  model: StateDict,
+  codecs: CodecTable,
+  options: WriteOptions = {},
+): Promise<number> {
   const layout = layoutOf(model.manifest, codecs);
   const entries = model.manifest.tensors.map((tensor, index) => stored(tensor, layout.tensorBytes(index)));
   const { metadata, tied } = model.manifest;
   const manifest = new TextDecoder().decode(encodeManifest(model.manifest));
-  return writeTensorFile(folder, name, entries, { format: 'pt', ...metadata, ...tied, [MANIFEST_KEY]: manifest }, async (writer) => {
+  const fill = async (writer: TensorFileWriter): Promise<void> => {
     let position = 0;
     for await (const { bytes } of model.chunks()) {
       await writer.write(bytes, position);
@@ -27,7 +33,8 @@ export async function writeCodedModel(folder: Folder, name: string, model: State
     }
     if (position !== layout.totalBytes)
       throw new FedStreamError('internal', `${name}: ${position} coded bytes were given where ${layout.totalBytes} belong`);
-  });
+  };
+  return writeTensorFile(folder, name, entries, { format: 'pt', ...metadata, ...tied, [MANIFEST_KEY]: manifest }, fill, options);
 }
 
 /** The entry of the file that holds a tensor. */

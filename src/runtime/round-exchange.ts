@@ -81,6 +81,7 @@ export class RoundExchange {
   readonly #chains: Record<FilterPoint, Filter[]>;
   readonly #held: HeldModels;
   #current: RoundModels | undefined;
+  #checking: Promise<void> = Promise.resolve();
   /** Bytes of this round over the connections. */
   readonly traffic = { bytesDown: 0, bytesUp: 0 };
 
@@ -217,7 +218,7 @@ export class RoundExchange {
       const accepted = await this.#accepted(model, current.base, current.round, site);
       sameTensors(current.expected, accepted.manifest, `the result of ${site}`);
       const { model: update } = await this.#contributed(model, current, site);
-      await checkFinite(update, `the result of ${site}`, this.#options.codecs);
+      await this.#checkFinite(update, `the result of ${site}`);
       const state = { figures, objectId: stream.objectId, digest: stream.foundDigest };
       await writeResultState(current.folder, site, state);
       current.states.set(site, state);
@@ -229,6 +230,14 @@ export class RoundExchange {
     const received = await arriving;
     current.results.set(site, received.model);
     return { figures: received.figures, manifest: received.model.manifest };
+  }
+
+  /** One after the other: each takes all cores, and memory is not to grow with the number of sites that finish at once. */
+  #checkFinite(model: StateDict, whose: string): Promise<void> {
+    const check = (): Promise<void> => checkFinite(model, whose, this.#options.codecs);
+    const checked = this.#checking.then(check);
+    this.#checking = checked.catch(() => {});
+    return checked;
   }
 
   /** A site that did not hear that its result is here sends it again: it is told, and nothing is. False where this is another result. */

@@ -10,6 +10,7 @@ import { CHUNK_ELEMENTS, type Manifest, type TensorEntry } from './manifest.js';
 import { type OpenOptions, openSafetensors, writeSafetensors } from './safetensors.js';
 import { selectTensors } from './select-tensors.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
+import type { WriteOptions } from './tensor-file.js';
 
 export const MODEL_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
@@ -92,11 +93,19 @@ async function* shardChunks(
   }
 }
 
+/** As Hugging Face cuts them. */
+export const MAX_SHARD_BYTES = 5_000_000_000;
+
 /** Writes `model.safetensors`, or, where it would be larger than a shard may be, shards and their index, named as Hugging Face does. */
-export async function writeModel(folder: Folder, model: StateDict, maxShardBytes = 5_000_000_000): Promise<void> {
+export async function writeModel(
+  folder: Folder,
+  model: StateDict,
+  maxShardBytes = MAX_SHARD_BYTES,
+  options: WriteOptions = {},
+): Promise<void> {
   const shards = planShards(model.manifest, maxShardBytes);
   if (shards.length <= 1) {
-    await writeSafetensors(folder, MODEL_FILE, model);
+    await writeSafetensors(folder, MODEL_FILE, model, options);
     return;
   }
   const weightMap: Record<string, string> = {};
@@ -110,6 +119,7 @@ export async function writeModel(folder: Folder, model: StateDict, maxShardBytes
       folder,
       name,
       selectTensors(model, (tensor) => tensors.has(tensor)),
+      options,
     );
   }
   await writeText(folder, INDEX_FILE, `${JSON.stringify({ metadata: { total_size: totalBytes }, weight_map: weightMap }, null, 2)}\n`);

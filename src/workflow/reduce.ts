@@ -48,10 +48,10 @@ export async function* reduceChunks(options: ReduceOptions, range?: ChunkRange):
   const readers = addends.map(({ model }) => model.chunks(range)[Symbol.asyncIterator]());
   const baseReader = base?.chunks(range)[Symbol.asyncIterator]();
   const memory = pool?.memory ?? HEAP;
-  const slots = new Slots(memory, manifest);
+  const slots = new Slots(memory, manifest, addends.length > 1 ? GROUP_BYTES : 0);
   const flight: { chunk: Chunk; slot: Slot; done: Promise<void> }[] = [];
   const leave = pool?.enter();
-  const most = pool?.threads ? 2 * pool.threads : 1;
+  const most = pool ? Math.min(2 * pool.threads, pool.share) : 1;
   const land = async (): Promise<Chunk> => {
     const { chunk, slot, done } = flight.shift() as (typeof flight)[number];
     slots.free(slot); // nobody takes it before the chunk after this one is asked for
@@ -144,17 +144,18 @@ function named(cause: unknown, { tensor, firstElement }: Chunk, what: string): u
 class Slots {
   readonly #memory: ChunkMemory;
   readonly #elements: number;
+  readonly #groupBytes: number;
   readonly #all: Slot[] = [];
   readonly #free: Slot[] = [];
 
-  constructor(memory: ChunkMemory, manifest: Manifest) {
+  constructor(memory: ChunkMemory, manifest: Manifest, groupBytes: number) {
     this.#memory = memory;
+    this.#groupBytes = memory === HEAP ? 0 : groupBytes;
     this.#elements = Math.max(1, largestChunk(manifest));
   }
 
   take(): Slot {
-    const slot = this.#free.pop() ?? this.#make();
-    return slot;
+    return this.#free.pop() ?? this.#make();
   }
 
   free(slot: Slot): void {
@@ -168,7 +169,7 @@ class Slots {
   #make(): Slot {
     // Any element, of whatever dtype, has 8 bytes at most.
     const sumBytes = this.#memory.borrow(8 * this.#elements);
-    const coded = this.#memory.borrow(Math.max(8 * this.#elements, this.#memory === HEAP ? 0 : GROUP_BYTES));
+    const coded = this.#memory.borrow(Math.max(8 * this.#elements, this.#groupBytes));
     const slot = { sum: new Float32Array(sumBytes.buffer, sumBytes.byteOffset, this.#elements), sumBytes, coded };
     this.#all.push(slot);
     return slot;

@@ -8,9 +8,10 @@ import { decodeModel, encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import { encodingByPolicy, type Policy, policySchema } from '../../filter/policy.js';
 import { nodeCodecMemory, nodeCodecs } from '../../node/codecs.js';
+import { peakRssBytes } from '../../node/memory.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../../tensor/manifest.js';
-import { MODEL_FILE, writeModel } from '../../tensor/model-folder.js';
+import { MAX_SHARD_BYTES, MODEL_FILE, writeModel } from '../../tensor/model-folder.js';
 import { writeSafetensors } from '../../tensor/safetensors.js';
 import { byteProgress, watched } from '../byte-progress.js';
 import { copyCompanions } from '../copy-companions.js';
@@ -23,6 +24,7 @@ interface QuantizeOptions {
   readonly dtype: readonly string[];
   readonly minElements: number;
   readonly layout: 'fedstream' | 'bitsandbytes';
+  readonly sync: boolean;
   readonly json?: boolean;
 }
 
@@ -36,10 +38,14 @@ export function quantizeCommand(): Command {
     .option('--dtype <dtype=codec>', 'another codec for the tensors of a dtype that no rule names, as in BF16=fp32', collect, [])
     .option('--min-elements <count>', 'tensors with fewer elements stay as they are', wholeNumber(0), 0)
     .addOption(new Option('--layout <name>', 'how the file is laid out').choices(['fedstream', 'bitsandbytes']).default('fedstream'))
+    .option('--sync', SYNC_HELP, false)
     .option('--json', 'print what was done as JSON on standard output')
     .addHelpText('after', QUANTIZE_HELP)
     .action(quantizeFile);
 }
+
+/** As cp does: written beside and renamed, so that it is whole or not there, unless the machine itself crashes before the disk has it. */
+const SYNC_HELP = 'wait until the disk has the file, so that it survives a crash of the machine too';
 
 const QUANTIZE_HELP = `
 Examples:
@@ -53,6 +59,7 @@ export function dequantizeCommand(): Command {
     .description('Decode a coded model file, each tensor to its own dtype.')
     .argument('<in>', 'coded file, of FedStream or of bitsandbytes, or folder with model.safetensors')
     .argument('<out>', 'file that ends in .safetensors, or folder (shards of 5 GB)')
+    .option('--sync', SYNC_HELP, false)
     .option('--json', 'print what was done as JSON on standard output')
     .addHelpText('after', '\nExamples:\n  $ fedstream dequantize llama-nf4.safetensors llama/\n')
     .action(dequantizeFile);
@@ -77,8 +84,8 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
       const coded = encodeModel(watched(source, onBytes), encodingFor, codecs, (_tensor, report) => {
         saturated += report.saturated;
       });
-      if (options.layout === 'bitsandbytes') await writeBitsandbytesModel(folder, name, coded);
-      else await writeCodedModel(folder, name, coded, codecs);
+      if (options.layout === 'bitsandbytes') await writeBitsandbytesModel(folder, name, coded, { durable: options.sync });
+      else await writeCodedModel(folder, name, coded, codecs, { durable: options.sync });
     });
     if (isFolder(from) && !to.endsWith('.safetensors')) copyCompanions(from, to, transformersConfig(options));
     if (saturated > 0) process.stderr.write(`${saturated} values beyond the range of fp16 were saturated\n`);
@@ -128,7 +135,7 @@ function parseRule(rule: string): [string, string] {
   throw new FedStreamError('bad-argument', `the rule ${JSON.stringify(rule)} is not a pattern or a dtype and a codec, as in "*norm*=fp32"`);
 }
 
-async function dequantizeFile(from: string, to: string, options: { json?: boolean }): Promise<void> {
+async function dequantizeFile(from: string, to: string, options: { json?: boolean; sync: boolean }): Promise<void> {
   const codecs = nodeCodecs();
   const source = await openModelPath(from, codecs);
   try {
@@ -136,8 +143,9 @@ async function dequantizeFile(from: string, to: string, options: { json?: boolea
     const { folder, name } = modelTarget(to);
     await reported(from, to, source.manifest, options.json, async (onBytes) => {
       const decoded = decodeModel(watched(source, onBytes), codecs);
-      if (name === MODEL_FILE && !to.endsWith('.safetensors')) await writeModel(folder, decoded);
-      else await writeSafetensors(folder, name, decoded);
+      if (name === MODEL_FILE && !to.endsWith('.safetensors'))
+        await writeModel(folder, decoded, MAX_SHARD_BYTES, { durable: options.sync });
+      else await writeSafetensors(folder, name, decoded, { durable: options.sync });
     });
     if (isFolder(from) && !to.endsWith('.safetensors')) copyCompanions(from, to, undefined);
   } finally {
@@ -163,10 +171,9 @@ async function reported(
   }
   const seconds = (performance.now() - start) / 1000;
   const outBytes = await writtenBytes(to);
-  const peakRssBytes = process.resourceUsage().maxRSS * 1024;
   if (json)
     process.stdout.write(
-      `${JSON.stringify({ from, to, tensors: manifest.tensors.length, modelBytes, outBytes, seconds, peakRssBytes })}\n`,
+      `${JSON.stringify({ from, to, tensors: manifest.tensors.length, modelBytes, outBytes, seconds, peakRssBytes: peakRssBytes() })}\n`,
     );
   else process.stdout.write(`${from} → ${to}: ${mb(modelBytes)} MB of weights, file of ${mb(outBytes)} MB, in ${seconds.toFixed(1)} s\n`);
 }
