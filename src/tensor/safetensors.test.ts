@@ -89,6 +89,7 @@ test.each<[string, Uint8Array, RegExp]>([
   ['a shape beyond 2^53', header({ a: f32(0, 4, [2 ** 40, 2 ** 40]) }, 4), /more than 2\^53/],
   ['a size that lies', header({ a: f32(0, 8) }, 8), /needs 4 bytes/],
   ['an overlap', header({ a: f32(0, 4), b: f32(2, 6) }, 6), /tensor b begins at 2, the one before it ends at 4/],
+  ['a name twice', header(`{"a":${JSON.stringify(f32(0, 4))},"\\u0061":${JSON.stringify(f32(0, 4))}}`, 4), /has "a" twice/],
   ['a hole', header({ a: f32(0, 4), b: f32(8, 12) }, 12), /tensor b begins at 8/],
   ['data cut short', header({ a: f32(0, 4), b: f32(4, 8) }, 6), /truncated/],
   ['bytes behind the end', header({ a: f32(0, 4) }, 5), /longer than its header says/],

@@ -31,7 +31,8 @@ export async function prepareModel(
 ): Promise<Prepared> {
   const asItLies = mode === 'file' && model.stored === true;
   if (mode === 'container' || asItLies) return { source: objectSource(model, codecs, id), release: async () => {} };
-  const info = await writeSpool(model, codecs, folder, name);
+  // Whoever goes on with a spool after a crash compares its digest first; what is lost is coded anew.
+  const info = await writeSpool(model, codecs, folder, name, { durable: false });
   return { source: spoolSource(folder, name, info), release: () => folder.remove(name) };
 }
 
