@@ -1,6 +1,6 @@
 // The suite that every driver passes: what `Driver` and `Connection` promise (docs/spec/frame.md, "Under the frame").
 import type { Connection, Driver, Listener } from '../driver/driver.js';
-import { check, equal, type RegisterTest, rejects, sameBytes, seededBytes, standstill } from './checks.js';
+import { check, equal, pause, type RegisterTest, rejects, sameBytes, seededBytes, standstill } from './checks.js';
 
 export interface DriverUnderTest {
   /** A new driver for each test. */
@@ -9,6 +9,10 @@ export interface DriverUnderTest {
   readonly listenUrl: string;
   /** A URL on which nobody listens. */
   readonly deadUrl: string;
+  /** Sends bytes to the listener as a peer that knows nothing of the driver, and hangs up; missing where nobody else can connect. */
+  raw?(url: string, bytes: Uint8Array): Promise<void>;
+  /** Connections that are made one after another, where each is more than one socket; 2,000 by default. */
+  readonly connects?: number;
   /** Tests by name that this driver cannot pass, with the reason. */
   readonly exceptions?: Readonly<Record<string, string>>;
 }
@@ -104,21 +108,43 @@ const TESTS: Readonly<Record<string, DriverTest>> = {
     );
   },
 
-  'stops a sender whose receiver does not read': async (subject) => {
+  'stops a client whose server does not read': async (subject) => {
+    await withPair(subject, ({ client, server }) => stopsSender(client, server));
+  },
+
+  'stops a server whose client does not read': async (subject) => {
+    await withPair(subject, ({ client, server }) => stopsSender(server, client));
+  },
+
+  'goes on where a receiver that had stopped reads on, again and again': async (subject) => {
     await withPair(subject, async ({ client, server }) => {
-      let sent = 0;
-      const chunk = seededBytes(3, MIB);
-      const sending = (async () => {
-        while (sent < MOST_UNREAD_BYTES / MIB) {
-          await client.send(chunk);
-          sent++;
-        }
-      })();
-      const stopped = await standstill(() => sent);
-      check(stopped < MOST_UNREAD_BYTES / MIB, `${stopped} MiB were sent to a receiver that did not read`);
       const frames = server[Symbol.asyncIterator]();
-      for (let i = 0; i < MOST_UNREAD_BYTES / MIB; i++) await expectFrame(frames, chunk, `frame ${i}`);
+      const sending = (async () => {
+        for (let i = 0; i < 120; i++) await client.send(seededBytes(i, 400_000));
+      })();
+      for (let i = 0; i < 120; i++) {
+        if (i % 30 === 0) await pause(30);
+        await expectFrame(frames, seededBytes(i, 400_000), `frame ${i}`);
+      }
       await sending;
+    });
+  },
+
+  'carries frames of every size at once, both ways, over several connections': async (subject) => {
+    await withListener(subject, async ({ driver, listener, accepted }) => {
+      const pairs = [];
+      for (let i = 0; i < 4; i++) {
+        const client = await driver.connect(listener.url);
+        pairs.push([client, await (accepted(1)[0] as Promise<Connection>)] as const);
+      }
+      const sizes = [1, 1_000_000, 7, 65_536, 300_000, 2, 2_000_000, 31];
+      const send = (from: Connection, seed: number) => Promise.all(sizes.map((size, i) => from.send(seededBytes(seed + i, size))));
+      const take = async (at: Connection, seed: number): Promise<void> => {
+        const frames = at[Symbol.asyncIterator]();
+        for (const [i, size] of sizes.entries()) await expectFrame(frames, seededBytes(seed + i, size), `frame ${i}`);
+      };
+      await Promise.all(pairs.flatMap(([a, b], i) => [send(a, 100 * i), take(b, 100 * i), send(b, 100 * i + 50), take(a, 100 * i + 50)]));
+      await Promise.all(pairs.map(([a]) => a.close()));
     });
   },
 
@@ -208,9 +234,9 @@ const TESTS: Readonly<Record<string, DriverTest>> = {
     });
   },
 
-  'takes hundreds of connections one after another': async (subject) => {
+  'takes thousands of connections one after another': async (subject) => {
     await withListener(subject, async ({ driver, listener, accepted }) => {
-      for (let i = 0; i < 300; i++) {
+      for (let i = 0; i < (subject.connects ?? 2_000); i++) {
         const client = await driver.connect(listener.url);
         const server = await (accepted(1)[0] as Promise<Connection>);
         const echoing = i % 2 === 0 ? echo(server) : server.close(new Error('go away'));
@@ -223,6 +249,49 @@ const TESTS: Readonly<Record<string, DriverTest>> = {
         await echoing;
       }
     });
+  },
+
+  'gives up a peer that neither reads nor ends after a close': async (subject) => {
+    for (const side of ['client', 'server'] as const) {
+      await withPair(subject, async (pair) => {
+        const sends = Array.from({ length: 60 }, () => pair[side].send(new Uint8Array(MIB)));
+        const ends = Promise.allSettled(sends);
+        await standstill(() => 0);
+        await pair[side].close();
+        await ends;
+        await rejects(pair[side].send(new Uint8Array(1)), ['closed'], 'a send after the close');
+      });
+    }
+  },
+
+  'is not harmed by bytes that are none of its own': async (subject) => {
+    const { raw } = subject;
+    if (!raw) return;
+    await withListener(
+      subject,
+      async ({ driver, listener, accepted, refused }) => {
+        const hostile = [
+          new TextEncoder().encode('GET / HTTP/1.1\r\nhost: x\r\n\r\n'),
+          new TextEncoder().encode('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+          new Uint8Array(64),
+          new Uint8Array(64).fill(255),
+          Uint8Array.of(22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3),
+          seededBytes(1, 5_000),
+        ];
+        for (const bytes of hostile) await raw(listener.url, bytes);
+        check(
+          refused.every((peer) => peer !== ''),
+          'a refused peer without a name',
+        );
+        const client = await driver.connect(listener.url);
+        await client.send(seededBytes(8, 8));
+        // What came of the others may have been accepted first, and ends by itself.
+        const got = await Promise.any(Array.from({ length: hostile.length + 1 }, () => firstFrame(accepted(1)[0] as Promise<Connection>)));
+        check(sameBytes(got, seededBytes(8, 8)), 'a frame after hostile peers was changed');
+        await client.close();
+      },
+      undefined,
+    );
   },
 
   'says that nobody listens': async (subject) => {
@@ -276,6 +345,8 @@ interface Listening {
   readonly listener: Listener;
   /** The next connections that are accepted. */
   accepted(count: number): Promise<Connection>[];
+  /** Peers that were told to `onRefused`. */
+  readonly refused: string[];
 }
 
 async function withListener(subject: DriverUnderTest, run: (at: Listening) => Promise<void>, maxFrameBytes?: number): Promise<void> {
@@ -290,13 +361,19 @@ async function withListener(subject: DriverUnderTest, run: (at: Listening) => Pr
     else ready.push(connection);
   };
   check(driver.listen !== undefined, 'this driver cannot listen: give the exceptions a reason');
-  const listener = await driver.listen(subject.listenUrl, accept, maxFrameBytes === undefined ? {} : { maxFrameBytes });
+  const refused: string[] = [];
+  const onRefused = (peer: string): void => void refused.push(peer);
+  const listener = await driver.listen(
+    subject.listenUrl,
+    accept,
+    maxFrameBytes === undefined ? { onRefused } : { maxFrameBytes, onRefused },
+  );
   const next = (): Promise<Connection> => {
     const connection = ready.shift();
     return connection ? Promise.resolve(connection) : new Promise((resolve) => waiting.push(resolve));
   };
   try {
-    await run({ driver, listener, accepted: (count) => Array.from({ length: count }, next) });
+    await run({ driver, listener, accepted: (count) => Array.from({ length: count }, next), refused });
   } finally {
     await Promise.all(all.map((connection) => connection.close(new Error('the test is over'))));
     await listener.close();
@@ -321,6 +398,30 @@ async function withPair(
     },
     far.maxFrameBytes,
   );
+}
+
+/** A sender is stopped by a receiver that does not read, and goes on when it does. */
+async function stopsSender(from: Connection, to: Connection): Promise<void> {
+  let sent = 0;
+  const chunk = seededBytes(3, MIB);
+  const sending = (async () => {
+    while (sent < MOST_UNREAD_BYTES / MIB) {
+      await from.send(chunk);
+      sent++;
+    }
+  })();
+  const stopped = await standstill(() => sent);
+  check(stopped < MOST_UNREAD_BYTES / MIB, `${stopped} MiB were sent to a receiver that did not read`);
+  const frames = to[Symbol.asyncIterator]();
+  for (let i = 0; i < MOST_UNREAD_BYTES / MIB; i++) await expectFrame(frames, chunk, `frame ${i}`);
+  await sending;
+}
+
+/** Rejects where a connection ends without one. */
+async function firstFrame(connection: Promise<Connection>): Promise<Uint8Array> {
+  const first = await (await connection)[Symbol.asyncIterator]().next();
+  check(!first.done, 'the connection ended without a frame');
+  return first.value.slice();
 }
 
 async function expectFrame(frames: AsyncIterator<Uint8Array>, expected: Uint8Array, what: string): Promise<void> {

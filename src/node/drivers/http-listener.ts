@@ -1,11 +1,14 @@
 // An HTTP server that listens, plain or inside TLS: what the drivers over HTTP share.
 import { createServer, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import { addressUrl, type HostAddress } from '../../driver/address.js';
 import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
 import { handshakeError, listenError } from './socket-error.js';
 import { portOf } from './tcp.js';
 import { serverTls, type TlsMaterial } from './tls.js';
+import { socketPeer, tellRefused } from './tls-server.js';
 
 /** How often connections without a request are looked for. */
 const CHECK_MS = 1_000;
@@ -27,18 +30,12 @@ export function httpServer({ tls, onRefused = () => {}, connectTimeoutMs = DEFAU
   const server: Server = tls
     ? createSecureServer({ ...limits, ...serverTls(tls.material, tls.scheme), handshakeTimeout: connectTimeoutMs })
     : createServer(limits);
-  const refused = (cause: Error, socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): void => {
-    const peer = socket.remoteAddress === undefined ? 'a peer' : `${socket.remoteAddress}:${socket.remotePort}`;
-    onRefused(peer, handshakeError(peer, cause));
-  };
-  server.on('tlsClientError', (cause, socket) => {
-    refused(cause, socket);
-    socket.destroy();
-  });
+  if (tls) tellRefused(server as unknown as TlsServer, onRefused);
   // Bytes that are no HTTP, or none at all for too long.
   server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
-    if (cause.code !== 'ECONNRESET') refused(cause, socket as unknown as { remoteAddress?: string; remotePort?: number });
+    const peer = socketPeer(socket as Socket);
     socket.destroy();
+    if (cause.code !== 'ECONNRESET') onRefused(peer, handshakeError(peer, cause));
   });
   return server;
 }

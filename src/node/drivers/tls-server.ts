@@ -1,4 +1,5 @@
 // A server whose sockets have finished TLS, with one line for each peer that has not.
+import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
 import { handshakeError } from './socket-error.js';
@@ -13,15 +14,24 @@ export interface TlsServerOptions extends DriverOptions {
 /** Not listening yet. Who does not get through is told to `onRefused`. */
 export function tlsServer(accept: (socket: TLSSocket) => void, options: TlsServerOptions): Server {
   const { onRefused = () => {}, connectTimeoutMs: handshakeTimeout = DEFAULT_CONNECT_TIMEOUT_MS } = options;
-  const refuse = (socket: TLSSocket, cause: Error): void => {
-    const peer = socketPeer(socket);
-    socket.destroy();
-    onRefused(peer, handshakeError(peer, cause));
-  };
   const tls = { ...serverTls(options.material, options.scheme), handshakeTimeout, noDelay: true, ...options.more };
   const server = createServer(tls, accept);
-  server.on('tlsClientError', (cause, socket) => refuse(socket, cause));
+  tellRefused(server, onRefused);
   return server;
+}
+
+/** One line for each peer whose handshake fails. */
+export function tellRefused(server: Server, onRefused: NonNullable<DriverOptions['onRefused']>): void {
+  // Asked for while it is known: of a socket that is gone, it is not.
+  server.on('connection', (socket) => void socketPeer(socket));
+  server.on('tlsClientError', (cause, socket) => {
+    const under = (socket as { _parent?: Socket })._parent ?? socket;
+    const peer = socketPeer(under);
+    // Node takes a certificate first and hangs up then: what it found is on the socket.
+    const found = socket.authorizationError as unknown;
+    socket.destroy();
+    onRefused(peer, handshakeError(peer, typeof found === 'string' ? Object.assign(new Error(found), { code: found }) : cause));
+  });
 }
 
 /** For messages to a person; of a socket that is gone already, no address is known. */

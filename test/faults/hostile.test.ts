@@ -1,0 +1,162 @@
+// Peers that are no sites: each gets one clear line and is gone; ten thousand of them leave a server serving, in the memory that it had.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { encodeFrame } from '../../src/frame/frame.js';
+import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/throwaway-certificates.js';
+import { jobFile, modelOf, run, start, workFolder } from '../e2e/command.js';
+import { drips, framed, HTTP_REQUEST, hello, noise, type Stranger, TLS_HELLO, writes, writesInTls } from './strangers.js';
+
+const folder = workFolder();
+const DAY_MS = 86_400_000;
+const IDLE_MS = 1_500;
+let job = '';
+let tls: (name: string) => string[];
+const certificates: Record<string, { cert: string; key: string }> = {};
+
+beforeAll(async () => {
+  job = jobFile(folder, { idleMs: IDLE_MS });
+  const { code, stderr } = await run(['simulate', '--job', job, '--name', 'first'], folder);
+  expect(code, stderr).toBe(0);
+  const files = await writeThrowawayCertificates(join(folder, 'certificates'), ['site-1', 'site-2']);
+  tls = (name) => ['--tls-cert', files(name).cert, '--tls-key', files(name).key, '--tls-ca', files(name).ca];
+  const stranger = await throwawayAuthority('somebody else');
+  certificates.stranger = await stranger.issue('site-1');
+  const read = (name: string) => ({ cert: readFileSync(files(name).cert, 'utf8'), key: readFileSync(files(name).key, 'utf8') });
+  certificates.right = read('site-2');
+  writeFileSync(join(folder, 'token'), noise(5, 16).toString('hex'));
+});
+
+interface LogLine {
+  readonly level: string;
+  readonly peer?: string;
+  readonly msg: string;
+}
+
+/** A server that waits for its sites. */
+async function serving(name: string, scheme: string) {
+  const secure = ['tcps', 'wss', 'https', 'grpcs'].includes(scheme) ? tls('localhost') : [];
+  const started = start(['server', '--job', job, '--name', name, '--listen', `${scheme}://127.0.0.1:0`, ...secure], folder);
+  await started.until('listening on');
+  const log = (): LogLine[] =>
+    readFileSync(join(folder, 'runs', name, 'logs/server.log'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as LogLine);
+  const url = log().find((line) => 'url' in line) as unknown as { url: string };
+  const warnings = () => log().filter(({ level }) => level === 'warn' || level === 'error');
+  const rssBytes = (): number => {
+    const status = readFileSync(`/proc/${started.child.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+  };
+  return { ...started, url: url.url, port: Number(url.url.split(':').at(-1)), warnings, rssBytes };
+}
+
+/** Its sites come, and the run ends with the model that it should. */
+async function finishes(server: Awaited<ReturnType<typeof serving>>, name: string, scheme: string): Promise<void> {
+  const secure = ['tcps', 'wss', 'https', 'grpcs'].includes(scheme);
+  const sites = ['site-1', 'site-2'].map((site) => {
+    const args = ['client', '--connect', server.url, '--site', site, '--data', `runs/first/data/${site}.jsonl`, '--threads', '1'];
+    return run([...args, '--work', `work/${name}-${site}`, ...(secure ? tls(site) : [])], folder);
+  });
+  for (const { code, stderr } of await Promise.all(sites)) expect(code, stderr).toBe(0);
+  expect((await server.ended).code).toBe(0);
+  expect(modelOf(folder, name).equals(modelOf(folder, 'first'))).toBe(true);
+}
+
+async function expired(): Promise<{ cert: string; key: string }> {
+  const authority = await throwawayAuthority();
+  return authority.issue('site-1', { notBefore: new Date(Date.now() - 2 * DAY_MS), notAfter: new Date(Date.now() - DAY_MS) });
+}
+
+test('over tcp: one line for each, and the server serves on', async () => {
+  const server = await serving('lines', 'tcp');
+  const cases: [Stranger, RegExp][] = [
+    [writes(HTTP_REQUEST), /a frame of 542393671 bytes was announced.*is the other side FedStream/],
+    [writes(TLS_HELLO), /nothing came from .* for 1\.5 s/],
+    [writes(Buffer.alloc(64)), /a frame of 0 bytes was announced/],
+    [writes(Buffer.alloc(64, 255)), /a frame of 4294967295 bytes was announced/],
+    [writes(framed([noise(1, 100)])), /do not begin as a FedStream frame/],
+    [writes(framed(encodeFrame('ping', 0))), /began with a ping frame instead of hello/],
+    [writes(framed(hello('nobody'))), /nobody/],
+    [writes(framed(hello('site-1', { version: 99 }))), /speaks version 99/],
+    [writes(framed(hello('../../etc'))), /hello of .* is wrong at name/],
+    [writes(framed(hello('site-1')).subarray(0, 9), 'ends'), /closed the connection inside a frame/],
+    [writes(Buffer.from([7]), 'resets'), /closed the connection|broke|before it said hello|inside a frame/],
+    [writes(new Uint8Array(1), 'waits'), /nothing came from .* for 1\.5 s/],
+    [drips(Buffer.from([200, 0, 0, 0, ...noise(2, 200)]), 300), /nothing came from .* for 1\.5 s/],
+  ];
+  for (const [stranger, line] of cases) {
+    const before = server.warnings().length;
+    await stranger(server.port);
+    while (server.warnings().length === before) await new Promise((resolve) => setTimeout(resolve, 10));
+    const lines = server.warnings().slice(before);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]?.msg).toMatch(line);
+  }
+  await finishes(server, 'lines', 'tcp');
+});
+
+test('over tcps: certificates that do not fit, and peers without TLS', async () => {
+  const server = await serving('tls-lines', 'tcps');
+  const cases: [Stranger, RegExp][] = [
+    [writes(HTTP_REQUEST), /was not let in: it sent plain HTTP/],
+    [writes(framed(hello('site-1'))), /was not let in: (it does not speak TLS|TLS failed)/],
+    [writes(noise(3, 200)), /was not let in: (it does not speak TLS|TLS failed|it offers no version)/],
+    [writesInTls(framed(hello('site-1')), {}), /was not let in: it showed no certificate/],
+    [writesInTls(framed(hello('site-1')), { ...certificates.stranger }), /was not let in: its certificate is signed by nobody/],
+    [writesInTls(framed(hello('site-1')), { ...(await expired()) }), /was not let in: its certificate/],
+    [writesInTls(framed(hello('site-1')), { ...certificates.right }), /calls itself site-1 and shows a certificate for site-2/],
+    [writesInTls(HTTP_REQUEST, { ...certificates.right }), /is the other side FedStream/],
+    [writesInTls(framed(hello('site-2')), { ...certificates.right, maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }), /was not let in/],
+  ];
+  for (const [stranger, line] of cases) {
+    const before = server.warnings().length;
+    await stranger(server.port);
+    while (server.warnings().length === before) await new Promise((resolve) => setTimeout(resolve, 10));
+    const lines = server.warnings().slice(before);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]?.msg).toMatch(line);
+  }
+  await finishes(server, 'tls-lines', 'tcps');
+});
+
+/** So many, some at a time. */
+async function crowd(count: number, port: number, strangers: readonly Stranger[]): Promise<void> {
+  let next = 0;
+  const some = async (): Promise<void> => {
+    for (let i = next++; i < count; i = next++) await (strangers[i % strangers.length] as Stranger)(port);
+  };
+  await Promise.all(Array.from({ length: 24 }, some));
+}
+
+/** Ten thousand in all. What a warm heap still grows by is some MB; a kilobyte kept for each of them would be more. */
+const MOST_GROWTH_BYTES = 24 * 2 ** 20;
+
+test.each([
+  ['tcp', 3_000],
+  ['tcps', 2_000],
+  ['ws', 2_000],
+  ['http', 2_000],
+  ['grpc', 1_000],
+])('over %s: %i of them leave it serving, with flat memory', { timeout: 240_000 }, async (scheme, count) => {
+  const name = `crowd-${scheme}`;
+  const server = await serving(name, scheme);
+  const plain = [
+    writes(HTTP_REQUEST, 'ends'),
+    writes(noise(7, 2_000), 'ends'),
+    writes(Buffer.alloc(5_000), 'ends'),
+    writes(framed(hello('nobody')), 'ends'),
+    writes(TLS_HELLO, 'resets'),
+    writes(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), 'ends'),
+    writes(Buffer.from('POST /fedstream/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n'), 'ends'),
+    writes(Buffer.from(`GET /fedstream/1/${'0'.repeat(32)} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`), 'ends'),
+  ];
+  const inTls = [writesInTls(framed(hello('site-1')), {}), writesInTls(new Uint8Array(0), { ...certificates.stranger })];
+  const strangers = scheme === 'tcps' ? [...plain, ...inTls] : plain;
+  await crowd(count / 2, server.port, strangers);
+  const before = server.rssBytes();
+  await crowd(count / 2, server.port, strangers);
+  expect(server.rssBytes() - before).toBeLessThan(MOST_GROWTH_BYTES);
+  await finishes(server, name, scheme);
+});
