@@ -5,11 +5,11 @@ import type { ClientDuplexStream, ServiceError, StatusObject } from '@grpc/grpc-
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES } from '../../driver/driver.js';
 import { MessageConnection } from '../../driver/message-connection.js';
-import { CONNECT_METHOD, decodeFrameMessage, encodeFrameMessage, type OutgoingFrame } from './grpc-frames.js';
+import { asItIs, CONNECT_METHOD, decodeFrameMessage, FrameCall } from './grpc-frames.js';
 import { type GrpcOptions, type GrpcPackage, HTTP2_WINDOW_BYTES, messageLimits } from './grpc-options.js';
 import { clientTls } from './tls.js';
 
-type Call = ClientDuplexStream<OutgoingFrame, Uint8Array>;
+type Call = ClientDuplexStream<Buffer, Uint8Array>;
 
 export async function connectGrpc(library: GrpcPackage, options: GrpcOptions): Promise<Connection> {
   const { url } = options.address;
@@ -55,7 +55,7 @@ function startCall(library: GrpcPackage, { address, scheme, material, maxFrameBy
     'grpc.enable_retries': 0,
     'grpc.service_config_disable_resolution': 1,
   });
-  const call = client.makeBidiStreamRequest(CONNECT_METHOD, encodeFrameMessage, decodeFrameMessage);
+  const call = client.makeBidiStreamRequest(CONNECT_METHOD, asItIs, decodeFrameMessage);
   return { call, close: () => client.close() };
 }
 
@@ -66,18 +66,10 @@ function connectionOver(
   peer: string,
   maxFrameBytes = DEFAULT_MAX_FRAME_BYTES,
 ): Connection {
-  let pendingBytes = 0;
+  const frames = new FrameCall(call);
   const connection = new MessageConnection(
     {
-      send: (parts, bytes) =>
-        new Promise((resolve, reject) => {
-          pendingBytes += bytes;
-          call.write({ parts, bytes }, (error?: Error | null) => {
-            pendingBytes -= bytes;
-            if (error) reject(error);
-            else resolve();
-          });
-        }),
+      send: (parts, bytes) => frames.send(parts, bytes),
       flow: (welcome) => void (welcome ? call.resume() : call.pause()),
       finish: () => void call.end(),
       abort(reason) {
@@ -85,7 +77,7 @@ function connectionOver(
         close();
         connection.ended(reason);
       },
-      progress: () => pendingBytes,
+      progress: () => frames.pendingBytes,
     },
     { peer, maxFrameBytes },
   );

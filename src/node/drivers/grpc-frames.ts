@@ -1,5 +1,6 @@
 // The messages of proto/fedstream/v1/frames.proto by hand: a generated decoder would copy each model once more.
 import { FedStreamError } from '../../core/errors.js';
+import { FrameMemory } from '../../driver/frame-memory.js';
 
 /** `/package.Service/Method`. */
 export const CONNECT_METHOD = '/fedstream.v1.Frames/Connect';
@@ -9,18 +10,53 @@ const TAG = 0x0a;
 /** A tag and a varint of 32 bits. */
 export const FIELD_BYTES = 6;
 
-/** A frame that goes out. */
-export interface OutgoingFrame {
-  readonly parts: readonly Uint8Array[];
-  readonly bytes: number;
-}
-
-export function encodeFrameMessage({ parts, bytes }: OutgoingFrame): Buffer {
+/** The message of a frame, in memory that is used again once it was given back. */
+export function encodeFrameMessage(parts: readonly Uint8Array[], bytes: number, memory: FrameMemory): Buffer {
   const front = [TAG];
   let rest = bytes;
   for (; rest > 0x7f; rest >>>= 7) front.push((rest & 0x7f) | 0x80);
   front.push(rest);
-  return Buffer.concat([Uint8Array.from(front), ...parts], front.length + bytes);
+  const message = memory.take(front.length + bytes);
+  message.set(front);
+  let at = front.length;
+  for (const part of parts) {
+    message.set(part, at);
+    at += part.length;
+  }
+  return Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+}
+
+/** What the library calls for a message that is encoded already. */
+export function asItIs(message: Buffer): Buffer {
+  return message;
+}
+
+interface Writable {
+  write(message: Buffer, flushed: (error?: Error | null) => void): unknown;
+}
+
+/** Writes frames to a call; counts what is not flushed. */
+export class FrameCall {
+  pendingBytes = 0;
+  readonly #call: Writable;
+  readonly #memory = new FrameMemory();
+
+  constructor(call: Writable) {
+    this.#call = call;
+  }
+
+  send(parts: readonly Uint8Array[], bytes: number): Promise<void> {
+    const message = encodeFrameMessage(parts, bytes, this.#memory);
+    this.pendingBytes += bytes;
+    return new Promise((resolve, reject) => {
+      this.#call.write(message, (error) => {
+        this.pendingBytes -= bytes;
+        this.#memory.giveBack(message);
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+  }
 }
 
 /** A view; `bad-frame` unless it is one field of one byte at least, and nothing else. */

@@ -5,14 +5,14 @@ import type { ServerDuplexStream, ServerInterceptingCall } from '@grpc/grpc-js';
 import { FedStreamError } from '../../core/errors.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES } from '../../driver/driver.js';
 import { MessageConnection } from '../../driver/message-connection.js';
-import { CONNECT_METHOD, decodeFrameMessage, encodeFrameMessage, type OutgoingFrame } from './grpc-frames.js';
+import { asItIs, CONNECT_METHOD, decodeFrameMessage, FrameCall } from './grpc-frames.js';
 import { type GrpcOptions, type GrpcPackage, HTTP2_WINDOW_BYTES, messageLimits } from './grpc-options.js';
 import { listenError } from './socket-error.js';
 import { portOf } from './tcp.js';
 import { certificateNames } from './tls.js';
 import { socketPeer, tlsServer } from './tls-server.js';
 
-type Call = ServerDuplexStream<Uint8Array, OutgoingFrame>;
+type Call = ServerDuplexStream<Uint8Array, Buffer>;
 
 /** A call that was ended and does not end is cut off after so long, with its socket. */
 const LINGER_MS = 2_000;
@@ -69,9 +69,9 @@ function grpcServer(library: GrpcPackage, { maxFrameBytes }: GrpcOptions, onCall
     path: CONNECT_METHOD,
     requestStream: true,
     responseStream: true,
-    requestSerialize: encodeFrameMessage,
+    requestSerialize: asItIs,
     requestDeserialize: decodeFrameMessage,
-    responseSerialize: encodeFrameMessage,
+    responseSerialize: asItIs,
     responseDeserialize: decodeFrameMessage,
   } as const;
   server.addService({ Connect: definition }, { Connect: onCall });
@@ -105,19 +105,11 @@ function started(server: Server, { address }: GrpcOptions): Promise<void> {
 function connectionOver(library: GrpcPackage, call: Call, socket: Socket | undefined, maxFrameBytes = DEFAULT_MAX_FRAME_BYTES): Connection {
   const peer = call.getPeer();
   const names = socket && 'getPeerCertificate' in socket ? certificateNames(socket as TLSSocket) : undefined;
-  let pendingBytes = 0;
+  const frames = new FrameCall(call);
   let cut: NodeJS.Timeout | undefined;
   const connection = new MessageConnection(
     {
-      send: (parts, bytes) =>
-        new Promise((resolve, reject) => {
-          pendingBytes += bytes;
-          call.write({ parts, bytes }, (error?: Error | null) => {
-            pendingBytes -= bytes;
-            if (error) reject(error);
-            else resolve();
-          });
-        }),
+      send: (parts, bytes) => frames.send(parts, bytes),
       flow: (welcome) => void (welcome ? call.resume() : call.pause()),
       finish: () => void call.end(),
       abort(reason) {
@@ -126,7 +118,7 @@ function connectionOver(library: GrpcPackage, call: Call, socket: Socket | undef
         cut = setTimeout(() => socket?.destroy(), LINGER_MS);
         connection.ended(reason);
       },
-      progress: () => pendingBytes,
+      progress: () => frames.pendingBytes,
     },
     { peer, maxFrameBytes, certificateNames: names },
   );
