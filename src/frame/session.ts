@@ -53,12 +53,15 @@ export class Session {
   readonly closed: Promise<FedStreamError>;
   /** The other endpoint's name, once `start` has resolved. */
   peerName = '';
+  /** The shortest time between a ping and its pong; undefined until the first. */
+  roundTripMs: number | undefined;
   readonly #connection: Connection;
   readonly #writer: FrameWriter;
   readonly #options: SessionOptions;
   readonly #handlers = new Map<FrameType, FrameHandler>();
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #silentTicks = 0;
+  #pingedMs: number | undefined;
   #error: FedStreamError | undefined;
   #resolveClosed: (error: FedStreamError) => void = () => {};
 
@@ -100,13 +103,14 @@ export class Session {
       if (this.#error) throw this.#error;
       // Silence is what kills: pings keep both sides' limits.
       const beatMs = Math.max(Math.min(idleMs, hello.idleMs) / 4, 10);
-      this.#timers.push(setInterval(() => void this.control('ping', 0).catch(() => {}), beatMs));
+      this.#timers.push(setInterval(() => this.#ping(), beatMs));
     } catch (error) {
       const failure = this.#error ?? asFedStreamError(error, 'bad-frame');
       await this.close(failure);
       throw failure;
     }
     void this.#read(frames);
+    this.#ping();
   }
 
   control(type: FrameType, stream: number, header?: Uint8Array, payload?: Uint8Array): Promise<void> {
@@ -174,7 +178,7 @@ export class Session {
   #dispatch(frame: Frame): void {
     if (this.#error) return; // what comes after the end is for nobody
     if (frame.type === 'ping') void this.control('pong', 0).catch(() => {});
-    else if (frame.type === 'pong') return;
+    else if (frame.type === 'pong') this.#ponged();
     else if (frame.type === 'bye') {
       this.#end(this.#byeError(frame));
       void this.#connection.close();
@@ -183,6 +187,19 @@ export class Session {
       if (!handler) throw new FedStreamError('bad-frame', `${this.peer} sent a ${frame.type} frame, which nothing here takes`);
       handler(frame);
     }
+  }
+
+  /** One at a time is timed; bulk that it waits behind makes it late, so that the shortest counts. */
+  #ping(): void {
+    this.#pingedMs ??= performance.now();
+    void this.control('ping', 0).catch(() => {});
+  }
+
+  #ponged(): void {
+    if (this.#pingedMs === undefined) return;
+    const tookMs = performance.now() - this.#pingedMs;
+    this.#pingedMs = undefined;
+    this.roundTripMs = Math.min(this.roundTripMs ?? tookMs, tookMs);
   }
 
   #byeError(frame: Frame): FedStreamError {

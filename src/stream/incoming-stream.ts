@@ -7,19 +7,16 @@ import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 import { checksumOf } from './digest.js';
 import { LEAF_BYTES, LeafSums, leafCount, sameBytes } from './leaf-sums.js';
+import { ReceiveWindow } from './receive-window.js';
 import { decodeDataHeader, endSchema, resetSchema } from './stream-frames.js';
 
-/** Bytes that may be on their way or wait here: the memory that a stream can cost. */
-export const DEFAULT_WINDOW_BYTES = 8 * 1024 * 1024;
-/** Less than two leaves would stop a sender for good. */
-const MIN_WINDOW_BYTES = 2 * LEAF_BYTES;
 /** A link that corrupts this many chunks of one stream is broken. */
 const MAX_RETRIES = 1000;
 
 export interface AcceptOptions {
   /** What this side has verified already: whole leaves, or the whole object, and their checksums. */
   readonly resume?: Resume;
-  /** At least 2 MiB. */
+  /** At least 2 MiB; by default it follows the path, from 8 MiB on. */
   readonly windowBytes?: number;
 }
 
@@ -64,7 +61,7 @@ export class IncomingStream {
   #expected = 0;
   #consumed = 0;
   #granted = 0;
-  #windowBytes = DEFAULT_WINDOW_BYTES;
+  #window: ReceiveWindow;
   #awaitsRetry = false;
   #end: { totalBytes: number; digest: string } | undefined;
   #ended = false;
@@ -77,6 +74,7 @@ export class IncomingStream {
     this.digest = opened.digest;
     this.objectId = opened.id ?? opened.digest;
     this.#close = close;
+    this.#window = new ReceiveWindow(undefined, () => session.roundTripMs);
   }
 
   /**
@@ -86,16 +84,17 @@ export class IncomingStream {
   async *read(options: AcceptOptions = {}): AsyncGenerator<Uint8Array> {
     const { offset, sums } = options.resume ?? { offset: 0, sums: new LeafSums() };
     if (sums.count !== leafCount(offset)) throw new FedStreamError('internal', `${sums.count} checksums are no prefix of ${offset} bytes`);
-    this.#windowBytes = Math.max(options.windowBytes ?? DEFAULT_WINDOW_BYTES, MIN_WINDOW_BYTES);
+    if (options.windowBytes !== undefined) this.#window = new ReceiveWindow(options.windowBytes, () => undefined);
     this.#accepted = true;
     this.sums = sums;
     this.#expected = offset;
     this.#consumed = offset;
-    this.#granted = offset + this.#windowBytes;
+    this.#granted = offset + this.#window.bytes;
     await this.#session.control('accept', this.id, pack({ offset, limit: this.#granted }));
     for await (const { bytes, release } of this.#arrived) {
       yield bytes;
       this.#consumed += bytes.length;
+      this.#window.took(bytes.length);
       release();
       this.#grant();
     }
@@ -192,8 +191,8 @@ export class IncomingStream {
 
   /** Raised in halves of the window, so that a credit frame goes with megabytes. */
   #grant(): void {
-    const limit = this.#consumed + this.#windowBytes;
-    if (this.#ended || limit - this.#granted < this.#windowBytes / 2) return;
+    const limit = this.#consumed + this.#window.bytes;
+    if (this.#ended || limit - this.#granted < this.#window.bytes / 2) return;
     this.#granted = limit;
     void this.#session.control('credit', this.id, pack({ limit })).catch(() => {});
   }

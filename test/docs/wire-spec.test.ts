@@ -10,8 +10,8 @@ import { DEFAULT_IDLE_MS, PROTOCOL_VERSION } from '../../src/frame/session.js';
 import { HTTP2_WINDOW_BYTES } from '../../src/node/drivers/grpc-options.js';
 import { nodeDrivers } from '../../src/node/drivers/node-drivers.js';
 import { CHECKSUM_BYTES, checksumOf } from '../../src/stream/digest.js';
-import { DEFAULT_WINDOW_BYTES } from '../../src/stream/incoming-stream.js';
 import { LEAF_BYTES } from '../../src/stream/leaf-sums.js';
+import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES } from '../../src/stream/receive-window.js';
 import { encodeDataHeader, FRAMING_BYTES } from '../../src/stream/stream-frames.js';
 import { STREAMING_MODES } from '../../src/transfer/streaming-mode.js';
 
@@ -36,6 +36,7 @@ test('limits and defaults are those of the code', () => {
   expect(spec('session')).toContain(`(${DEFAULT_IDLE_MS / 1000} s by default)`);
   expect(spec('stream')).toContain(`leaves of ${LEAF_BYTES / 2 ** 20} MiB`);
   expect(spec('stream')).toContain(`(${DEFAULT_WINDOW_BYTES / 2 ** 20} MiB by default`);
+  expect(spec('stream')).toContain(`at most ${MAX_WINDOW_BYTES / 2 ** 20} MiB`);
   expect(spec('transfer')).toContain(`${FRAMING_BYTES} bytes of framing a leaf`);
 });
 
