@@ -27,7 +27,8 @@ export async function makeProcessTrainer(name: string, options: SiteTrainerOptio
   const { site, job, config, data, validation, work, log } = options;
   const { command, folder, environment, silenceMs, stopMs } = registeredTrainer(config, name);
   const own = join(work, 'trainer');
-  mkdirSync(own, { recursive: true });
+  const exchange = join(work, 'bridge');
+  for (const path of [own, exchange]) mkdirSync(path, { recursive: true });
   const placeholders: Placeholders = { data, validation, site, work: own };
   const fill = (value: string): string => fillPlaceholders(value, placeholders);
   const [program, ...args] = command;
@@ -44,8 +45,8 @@ export async function makeProcessTrainer(name: string, options: SiteTrainerOptio
     silenceMs,
     stopMs,
     log,
-    exchange: nodeFolder(join(work, 'bridge')),
-    pathOf: (file) => join(work, 'bridge', file),
+    exchange: nodeFolder(exchange),
+    pathOf: (file) => join(exchange, file),
     start: () => startTrainerProcess({ ...filled, log }),
   });
 }

@@ -9,6 +9,9 @@ const KEPT_CHARACTERS = 200;
 /** A line without an end is logged in pieces of this size. */
 const LINE_CHARACTERS = 8_192;
 
+/** Python marks the place in the line above: nothing to read in a message. */
+const MARKS = /^[\s^~]*$/;
+
 export interface OutputLines {
   /** The last lines of all outputs, as one line of text. */
   last(): string;
@@ -22,6 +25,7 @@ export function readOutput(outputs: readonly Readable[], onLine: (line: string) 
     // A line that a carriage return ends is overwritten on a screen: a progress bar.
     if (text === '' || ending === '\r') return;
     onLine(text);
+    if (MARKS.test(text)) return;
     kept.push(text.trim().slice(0, KEPT_CHARACTERS));
     if (kept.length > KEPT_LINES) kept.shift();
   };

@@ -14,6 +14,7 @@ while (await bridge.isRunning()) {
   if (wrong === 'garbage') {
     process.stderr.write('about to talk nonsense\n');
     bridge.step({ step: 0, loss: 'many' });
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
   }
   if (wrong === 'hang') {
     // A child in a session of its own, as launchers start their workers.

@@ -1,0 +1,159 @@
+"""Models as safetensors files: mapped when they come, written tensor by tensor when they go. No second copy in memory either way."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from fedstream._errors import BridgeError
+from fedstream._model import Array, Tensor, is_array
+
+_NUMPY = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "C64": "<c8",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+    "BOOL": "?",
+}
+_NAMES = {np.dtype(name).name: dtype for dtype, name in _NUMPY.items()} | {
+    "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+}
+
+
+def read_numpy(path: str) -> dict[str, Array]:
+    """The tensors of a file, each a view of its private mapping."""
+    entries, ties, start = read_header(path)
+    with open(path, "rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    found = {}
+    for name, entry in entries.items():
+        begin, end = entry["data_offsets"]
+        flat = np.frombuffer(mapped, np.uint8, count=end - begin, offset=start + begin)
+        found[name] = flat.view(_numpy_dtype(entry["dtype"], name)).reshape(entry["shape"])
+    return found | {alias: found[name] for alias, name in ties.items()}
+
+
+def read_torch(path: str) -> dict[str, Tensor]:
+    """The tensors of a file, each a view of its private mapping."""
+    from safetensors.torch import load_file
+
+    _, ties, _ = read_header(path)
+    found = load_file(path)
+    return found | {alias: found[name] for alias, name in ties.items()}
+
+
+def read_header(path: str) -> tuple[dict[str, Any], dict[str, str], int]:
+    """Entries by name in the order of their bytes, ties (alias to name), and where the data begins."""
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > os.path.getsize(path) - 8:
+            raise BridgeError(f"{path} is no safetensors file: its header claims {length} bytes")
+        header = json.loads(file.read(length))
+    metadata = header.pop("__metadata__", {})
+    entries = dict(sorted(header.items(), key=lambda item: item[1]["data_offsets"][0]))
+    ties = {alias: name for alias, name in metadata.items() if name in entries and alias not in entries}
+    return entries, ties, 8 + length
+
+
+def write(path: str, params: Mapping[str, Array | Tensor], names: list[str] | None = None) -> None:
+    """Writes the tensors of `names`, or all; those that share their bytes with another are written once and noted as its aliases."""
+    kept, ties = _without_ties(params, names)
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **ties}}
+    position = 0
+    for name, tensor in kept.items():
+        size = int(tensor.nbytes)
+        header[name] = {"dtype": _dtype_name(tensor, name), "shape": list(tensor.shape), "data_offsets": [position, position + size]}
+        position += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    beside = f"{path}.part"
+    with open(beside, "wb", buffering=0) as file:
+        _write_all(file, struct.pack("<Q", len(text)) + text)
+        for tensor in kept.values():
+            _write_all(file, _bytes_of(tensor))
+    os.replace(beside, path)
+
+
+def _without_ties(
+    params: Mapping[str, Array | Tensor], names: list[str] | None
+) -> tuple[dict[str, Array | Tensor], dict[str, str]]:
+    kept: dict[str, Array | Tensor] = {}
+    ties: dict[str, str] = {}
+    places: dict[tuple[object, ...], str] = {}
+    for name in names if names is not None else params:
+        if name not in params:
+            raise BridgeError(f"the tensor {name} of the model that was received is not among those to be sent")
+        tensor = params[name]
+        place = _place(tensor)
+        if tensor.nbytes > 0 and place in places:
+            ties[name] = places[place]
+        else:
+            places[place] = name
+            kept[name] = tensor
+    return kept, ties
+
+
+def _place(tensor: Array | Tensor) -> tuple[object, ...]:
+    """Two tensors with the same place are the same bytes."""
+    if isinstance(tensor, np.ndarray):
+        return ("cpu", tensor.__array_interface__["data"][0], tensor.shape, tensor.strides, tensor.dtype.name)
+    return (str(tensor.device), tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), str(tensor.dtype))
+
+
+def _bytes_of(tensor: Array | Tensor) -> memoryview:
+    """Raw little-endian bytes in C order; a tensor of a GPU comes to the host alone, not with the whole model."""
+    if isinstance(tensor, np.ndarray):
+        flat = np.ascontiguousarray(tensor).reshape(-1)
+        if flat.dtype.byteorder == ">":
+            flat = flat.byteswap()
+        return flat.view(np.uint8).data
+    import torch
+
+    host: Array = tensor.detach().contiguous().reshape(-1).view(torch.uint8).cpu().numpy()
+    return host.data
+
+
+def _write_all(file: BinaryIO | Any, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while len(view) > 0:
+        view = view[file.write(view) :]
+
+
+def _dtype_name(tensor: Array | Tensor, name: str) -> str:
+    if is_array(tensor):
+        found = _NAMES.get(tensor.dtype.name)  # type: ignore[union-attr]
+    else:
+        found = _NAMES.get(str(tensor.dtype).removeprefix("torch."))
+    if found is None:
+        raise BridgeError(f"the tensor {name} is {tensor.dtype}, which safetensors does not know")
+    return found
+
+
+def _numpy_dtype(dtype: str, name: str) -> np.dtype[Any]:
+    if dtype in _NUMPY:
+        return np.dtype(_NUMPY[dtype])
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise BridgeError(
+            f"the tensor {name} is {dtype}, which NumPy alone does not know: pip install 'fedstream[bf16]', or receive(\"torch\")"
+        ) from None
+    known: dict[str, str] = {"BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
+    found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, known[dtype]))
+    return found

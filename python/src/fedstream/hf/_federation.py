@@ -1,0 +1,221 @@
+"""A Trainer in a federation: models in and out, evaluations, figures."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import fedstream
+from fedstream._client import Client
+from fedstream._errors import BridgeError
+from fedstream._model import Evaluation
+from fedstream.hf import _schedule
+from fedstream.hf._ranks import Ranks
+from fedstream.hf._rounds import RoundedTraining, RoundEvents
+from fedstream.hf._weights import Weights
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+# Signs of life are for limits of minutes.
+_SIGN_SECONDS = 1.0
+
+
+class Federation:
+    """What `patch` makes of a trainer."""
+
+    def __init__(
+        self, trainer: Trainer, local_epochs: int | None, local_steps: int | None, keep_state: bool | None, samples: int | None
+    ) -> None:
+        self._trainer: Any = trainer
+        self._alone = Client.address() is None
+        self._asked = False
+        if self._alone:
+            return
+        _refuse_what_cannot_be(self._trainer)
+        self._ranks = Ranks()
+        self._weights = Weights(self._trainer.model)
+        self._samples = samples
+        self._task: dict[str, Any] | None = None
+        self._received: dict[str, torch.Tensor] = {}
+        self._evaluation: Evaluation | None = None
+        self._metrics: dict[str, float] = {}
+        self._last_sign = 0.0
+        self._logged = False
+        self._first_round = True
+        self._done_before = 0
+        self._checkpoint: str | None = None
+        if self._ranks.talks:
+            fedstream._client = Client.connect(self._weights.tensors, self._weights.texts)
+        job = self._ranks.tell(fedstream.job() if self._ranks.talks else None)
+        self._rounds_planned: int = job["rounds"]
+        wishes = job["train"]
+        if local_epochs is None and local_steps is None:
+            local_steps, local_epochs = wishes.get("localSteps"), wishes.get("localEpochs")
+            if local_steps is None and local_epochs is None:
+                local_epochs = 1
+        self._epochs: int | None = None if local_steps is not None else local_epochs
+        self._steps: int | None = local_steps
+        keep = keep_state if keep_state is not None else wishes.get("optimizerState", "keep") == "keep"
+        _schedule.set_length(self._trainer.args, job["rounds"], self._epochs, self._steps)
+        self._evaluate = self._trainer.evaluate
+        events = RoundEvents(on_begin=self._begins, on_step=self._sign, on_log=self._log)
+        self._training = RoundedTraining(trainer, self._epochs, self._steps, keep, events)
+        self._trainer.train = self._train_round
+        self._trainer.evaluate = self._evaluate_received
+
+    def is_running(self) -> bool:
+        if self._alone:
+            first = not self._asked
+            self._asked = True
+            return first
+        if self._task is not None and self._task["kind"] == "evaluate":
+            self._answer_evaluation()
+        elif self._task is not None:
+            raise BridgeError(f"round {self._task['round']} was not trained: call trainer.train() before the next is_running()")
+        self._task = self._ranks.tell(self._next_task() if self._ranks.talks else None)
+        if self._task is None:
+            self._training.end()
+            return False
+        self._load()
+        self._evaluation, self._metrics = None, {}
+        return True
+
+    def _next_task(self) -> dict[str, Any] | None:
+        if not fedstream.is_running():
+            return None
+        model = fedstream.receive("torch")
+        self._received = model.params
+        return {"kind": model.kind, "round": model.current_round}
+
+    def _load(self) -> None:
+        if self._ranks.talks:
+            self._weights.load(self._received)
+        if self._ranks.count > 1:
+            own = self._weights.tensors()
+            self._ranks.share(own[name] for name in sorted(own))
+
+    def _train_round(self, *args: Any, **more: Any) -> Any:
+        from transformers.trainer_utils import TrainOutput
+
+        task = self._task
+        if task is None:
+            raise BridgeError("there is no model to train: call is_running() first")
+        if task["kind"] == "evaluate":
+            self._answer_evaluation()
+            return TrainOutput(self._trainer.state.global_step, 0.0, {})
+        if self._first_round:
+            args, more = self._resumed(args, more)
+        self._logged = False
+        self._training.run_round(*args, **more)
+        self._first_round = False
+        loss = self._ranks.mean(self._training.loss_sum) / max(1, self._training.steps)
+        if self._ranks.talks:
+            if not self._logged:
+                self._log(self._trainer.state.global_step, {"loss": loss})
+            fedstream.send(
+                self._weights.tensors(),
+                samples=self._weight(),
+                steps=self._training.steps,
+                train_loss=loss,
+                evaluation=self._evaluation,
+                metrics=self._metrics,
+            )
+        self._task = None
+        return TrainOutput(self._trainer.state.global_step, loss, {"train_loss": loss})
+
+    def _evaluate_received(self, *args: Any, **more: Any) -> dict[str, float]:
+        if self._training.is_inside() or self._task is None:
+            inside: dict[str, float] = self._evaluate(*args, **more)
+            return inside
+        # One before the training is part of the script, as it is without federation.
+        with contextlib.nullcontext() if self._first_round else _untouched_randomness():
+            figures: dict[str, float] = self._evaluate(*args, **more)
+        if self._first_round:
+            _forget_preparation(self._trainer)
+        own_data = not args and more.get("eval_dataset") is None
+        prefix = more.get("metric_key_prefix", "eval")
+        if own_data and self._evaluation is None and f"{prefix}_loss" in figures:
+            numbers = {name.removeprefix(f"{prefix}_"): value for name, value in figures.items() if isinstance(value, (int, float))}
+            self._evaluation = Evaluation(
+                loss=numbers.pop("loss"), samples=len(self._trainer.eval_dataset), exact_match=numbers.pop("exact_match", None)
+            )
+            self._metrics = {name: value for name, value in numbers.items() if not _is_timing(name)}
+        return figures
+
+    def _answer_evaluation(self) -> None:
+        """Once: with the figures that there are."""
+        if self._task is not None and self._ranks.talks:
+            fedstream.send(evaluation=self._evaluation, metrics=self._metrics)
+        self._task = None
+
+    def _resumed(self, args: tuple[Any, ...], more: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """A program that is started in the middle of a run goes on from the trainer's own checkpoint, where it left one."""
+        assert self._task is not None
+        self._done_before = _schedule.steps_before(self._trainer, self._task["round"], self._epochs, self._steps)
+        self._checkpoint = _schedule.checkpoint_of(self._trainer.args, self._done_before) if self._done_before > 0 else None
+        if self._checkpoint is not None:
+            return (), {**more, "resume_from_checkpoint": self._checkpoint}
+        return args, more
+
+    def _begins(self) -> None:
+        if self._checkpoint is not None:
+            # The checkpoint has brought its own weights.
+            self._load()
+        elif self._done_before > 0:
+            _schedule.skip_to(self._trainer, self._done_before)
+
+    def _weight(self) -> int:
+        if self._samples is not None:
+            return self._samples
+        try:
+            return max(1, len(self._trainer.train_dataset))
+        except TypeError:
+            args = self._trainer.args
+            batch = int(args.train_batch_size) * int(args.gradient_accumulation_steps) * self._ranks.count
+            return max(1, self._training.steps * batch)
+
+    def _sign(self) -> None:
+        now = time.monotonic()
+        if self._ranks.talks and now - self._last_sign >= _SIGN_SECONDS:
+            self._last_sign = now
+            fedstream.log()
+
+    def _log(self, step: int, logs: dict[str, float]) -> None:
+        if self._ranks.talks and "loss" in logs and step > 0:
+            self._logged = True
+            fedstream.log(step=step, loss=float(logs["loss"]), learning_rate=float(logs.get("learning_rate", 0.0)))
+
+
+@contextlib.contextmanager
+def _untouched_randomness() -> Iterator[None]:
+    """An evaluation between rounds draws random numbers that a training without federation does not."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        yield
+    random.setstate(python)
+    np.random.set_state(numpy)
+
+
+def _forget_preparation(trainer: Any) -> None:
+    """An evaluation before the training marks the model as prepared, as it is; a training that finds the mark leaves DDP out, and every rank trains
+    by itself (accelerate 1.15, transformers 5.18)."""
+    vars(trainer.model).pop("_is_accelerate_prepared", None)
+    trainer.accelerator.free_memory()
+
+
+def _is_timing(name: str) -> bool:
+    return name == "epoch" or name.endswith(("runtime", "per_second", "preparation_time"))
+
+
+def _refuse_what_cannot_be(trainer: Any) -> None:
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        raise BridgeError("models that are sharded (FSDP, DeepSpeed) cannot be handed over yet; use DDP")
+    if trainer.args.load_best_model_at_end:
+        raise BridgeError("load_best_model_at_end would put an older model in the place of the last round's; the server keeps the best one")

@@ -1,0 +1,53 @@
+"""Several processes of one program: rank 0 talks to the site, and what it hears reaches the others."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+# Waiting for the slowest site of a federation is no sign of a fault: this group may wait as long as a run takes.
+_PATIENCE = datetime.timedelta(days=365)
+
+
+class Ranks:
+    """The processes of `torchrun` or `accelerate launch`; one process alone is rank 0 of one."""
+
+    def __init__(self) -> None:
+        self.count = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+        self.rank = dist.get_rank() if self.count > 1 else 0
+        # Words go over gloo whatever moves the tensors: it waits on the host.
+        self._group = dist.new_group(backend="gloo", timeout=_PATIENCE) if self.count > 1 else None
+
+    @property
+    def talks(self) -> bool:
+        return self.rank == 0
+
+    def tell(self, words: Any) -> Any:
+        """What rank 0 has, on every rank."""
+        if self.count == 1:
+            return words
+        box = [words if self.talks else None]
+        dist.broadcast_object_list(box, src=0, group=self._group)
+        return box[0]
+
+    def share(self, tensors: Iterable[torch.Tensor]) -> None:
+        """The tensors of rank 0, in the place of those of every other rank."""
+        if self.count == 1:
+            return
+        for tensor in tensors:
+            whole = tensor.detach().contiguous()
+            dist.broadcast(whole, src=0)
+            if whole.data_ptr() != tensor.data_ptr():
+                tensor.detach().copy_(whole)
+
+    def mean(self, value: torch.Tensor) -> float:
+        """The mean over all ranks."""
+        if self.count == 1:
+            return float(value)
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return float(total) / self.count

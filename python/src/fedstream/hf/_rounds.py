@@ -1,0 +1,165 @@
+"""One training of a Trainer, cut into rounds.
+
+The trainer's own `train()` runs once, over the steps of all rounds, on a thread of its own, and stands still where a round ends: at the first
+step of the next one. So whatever it holds lives on as in a training without federation: optimizer, scheduler, the order of the data, random
+numbers, gradient scaler. Only the callbacks that transformers documents are used. One of the two threads runs at a time, never both.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainerCallback
+
+from fedstream._errors import BridgeError
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+
+@dataclass
+class RoundEvents:
+    """What a federation hears of the training."""
+
+    on_begin: Callable[[], None]
+    """The training begins, its optimizer and scheduler are there."""
+    on_step: Callable[[], None]
+    on_log: Callable[[int, dict[str, float]], None]
+
+
+class _Over(Exception):
+    """Ends a training that stands still: there is no next round."""
+
+
+class RoundedTraining:
+    """Runs a trainer's `train()` round by round."""
+
+    def __init__(self, trainer: Trainer, epochs: int | None, steps: int | None, keep_state: bool, events: RoundEvents) -> None:
+        self.trainer: Any = trainer
+        self.epochs = epochs
+        self.steps_a_round = steps
+        self.keep_state = keep_state
+        self.events = events
+        self.steps = 0
+        """Of the round so far."""
+        self.loss_sum = torch.zeros(())
+        self._epochs = 0
+        self._done = False
+        self._over = False
+        self._failure: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        self._turn = threading.Semaphore(0)
+        self._answer = threading.Semaphore(0)
+        self._train = self.trainer.train
+        trainer.add_callback(_RoundCallback(self))
+        self._count_loss()
+
+    def run_round(self, *args: Any, **more: Any) -> None:
+        """Trains to the end of the round. What the trainer raises is raised here."""
+        if self._thread is not None and not self._thread.is_alive():
+            raise BridgeError("the training has ended by itself (early stopping, or max_steps): it has no further round")
+        if self._thread is None:
+            context = contextvars.copy_context()
+            self._thread = threading.Thread(target=context.run, args=(self._run, args, more), name="training", daemon=True)
+            self._thread.start()
+        else:
+            self._turn.release()
+        self._answer.acquire()
+        if self._failure is not None:
+            raise self._failure
+        if not self._done:
+            raise BridgeError(f"the training ended in the middle of a round, after {self.steps} of its steps")
+
+    def end(self) -> None:
+        """No further round: a training that stands still is given up."""
+        if self._thread is None or not self._thread.is_alive():
+            return
+        self._over = True
+        self._turn.release()
+        self._thread.join()
+
+    def is_inside(self) -> bool:
+        """Whether the caller is the training itself, which may evaluate for its own purposes."""
+        return threading.current_thread() is self._thread
+
+    def _run(self, args: tuple[Any, ...], more: dict[str, Any]) -> None:
+        # The current device belongs to a thread.
+        if self.trainer.args.device.type == "cuda":
+            torch.cuda.set_device(self.trainer.args.device)
+        try:
+            self._train(*args, **more)
+        except _Over:
+            self.trainer.is_in_train = False
+        except BaseException as error:
+            self._failure = error
+        self._answer.release()
+
+    def _count_loss(self) -> None:
+        training_step = self.trainer.training_step
+
+        def counted(*args: Any, **more: Any) -> torch.Tensor:
+            loss: torch.Tensor = training_step(*args, **more)
+            self.loss_sum = self.loss_sum.to(loss.device) + loss.detach()
+            return loss
+
+        self.trainer.training_step = counted
+
+    # What the callback tells.
+
+    def step_begins(self, optimizer: Any) -> None:
+        if self._done:
+            self._answer.release()
+            self._turn.acquire()
+            if self._over:
+                raise _Over
+            self._begin()
+            if not self.keep_state:
+                optimizer.state.clear()
+
+    def begins(self) -> None:
+        self._begin()
+        self.events.on_begin()
+
+    def step_ended(self) -> None:
+        self.steps += 1
+        self._done = self.steps == self.steps_a_round
+        self.events.on_step()
+
+    def epoch_ended(self) -> None:
+        self._epochs += 1
+        if self.epochs is not None and self._epochs == self.epochs:
+            self._done = True
+
+    def _begin(self) -> None:
+        self.steps = 0
+        self._epochs = 0
+        self._done = False
+        self.loss_sum = torch.zeros((), device=self.loss_sum.device)
+
+
+class _RoundCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
+    def __init__(self, rounds: RoundedTraining) -> None:
+        self._rounds = rounds
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self._rounds.begins()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self._rounds.step_begins(more["optimizer"])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self._rounds.step_ended()
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self._rounds.epoch_ended()
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self._rounds.events.on_step()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
+        self._rounds.events.on_log(state.global_step, logs or {})

@@ -1,0 +1,44 @@
+"""Where in the whole training a round stands: how many steps there are, how many were done before this program was started."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import warnings
+from typing import Any
+
+
+def set_length(args: Any, rounds: int, epochs: int | None, steps: int | None) -> None:
+    """The trainer's own limits become those of the whole run, so that its schedule runs once over all rounds."""
+    if steps is not None:
+        args.max_steps = rounds * steps
+    else:
+        assert epochs is not None
+        args.max_steps = -1
+        args.num_train_epochs = rounds * epochs
+
+
+def steps_before(trainer: Any, round_number: int, epochs: int | None, steps: int | None) -> int:
+    """Optimizer steps of the rounds before."""
+    if steps is not None:
+        return (round_number - 1) * steps
+    batches = len(trainer.get_train_dataloader())
+    steps_an_epoch = max(1, math.ceil(batches / int(trainer.args.gradient_accumulation_steps)))
+    return (round_number - 1) * (epochs or 1) * steps_an_epoch
+
+
+def checkpoint_of(args: Any, step: int) -> str | None:
+    """The trainer's own checkpoint of that step, where its `save_strategy` left one: it has optimizer, scheduler, order of data and random numbers."""
+    path = pathlib.Path(args.output_dir, f"checkpoint-{step}")
+    return str(path) if (path / "trainer_state.json").is_file() and (path / "optimizer.pt").is_file() else None
+
+
+def skip_to(trainer: Any, step: int) -> None:
+    """Without a checkpoint, the learning rate and the count of steps go on from there; the optimizer begins anew."""
+    trainer.state.global_step = step
+    schedule = getattr(trainer.lr_scheduler, "scheduler", trainer.lr_scheduler)
+    with warnings.catch_warnings():
+        # PyTorch warns of a schedule that is ahead of its optimizer, which is what is wanted here.
+        warnings.simplefilter("ignore")
+        for _ in range(step):
+            schedule.step()

@@ -1,0 +1,39 @@
+// The Python package by its own tools: types complete, tests green, and it installs into a fresh environment.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { python, root, withoutPython } from './python.js';
+
+const folder = join(root, 'python');
+
+test.skipIf(withoutPython)('mypy --strict', { timeout: 300_000 }, () => {
+  const ran = spawnSync(python, ['-m', 'mypy', '--strict'], { cwd: folder, encoding: 'utf8' });
+  expect(ran.stdout + ran.stderr).toMatch(/^Success: no issues found in \d+ source files\n$/);
+});
+
+test.skipIf(withoutPython)('pytest', { timeout: 300_000 }, () => {
+  const env = { ...process.env, OMP_NUM_THREADS: '1' };
+  const ran = spawnSync(python, ['-m', 'pytest', '-q', '-p', 'no:cacheprovider'], { cwd: folder, encoding: 'utf8', env });
+  expect(ran.status, ran.stdout + ran.stderr).toBe(0);
+  expect(ran.stdout).toMatch(/\d+ passed/);
+  expect(ran.stdout).not.toMatch(/skipped/);
+});
+
+test.skipIf(withoutPython)('pip install into a fresh environment, NumPy and safetensors alone', { timeout: 300_000 }, () => {
+  const fresh = mkdtempSync(join(tmpdir(), 'fedstream-venv-'));
+  try {
+    const run = (command: string, args: readonly string[]) => {
+      const ran = spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, PIP_RETRIES: '0' } });
+      expect(ran.status, ran.stdout + ran.stderr).toBe(0);
+      return ran.stdout;
+    };
+    run(python, ['-m', 'venv', fresh]);
+    run(join(fresh, 'bin/python'), ['-m', 'pip', 'install', '--quiet', folder]);
+    const told = run(join(fresh, 'bin/python'), ['-c', 'import fedstream, sys; print(fedstream.is_federated(), "torch" in sys.modules)']);
+    expect(told).toBe('False False\n');
+  } finally {
+    rmSync(fresh, { recursive: true });
+  }
+});
