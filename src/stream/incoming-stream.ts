@@ -10,6 +10,8 @@ import { LEAF_BYTES, LeafSums, leafCount, sameBytes } from './leaf-sums.js';
 import { ReceiveWindow } from './receive-window.js';
 import { decodeDataHeader, endSchema, resetSchema } from './stream-frames.js';
 
+/** A credit frame goes with megabytes all the same. */
+const GRANTS_A_WINDOW = 8;
 /** A link that corrupts this many chunks of one stream is broken. */
 const MAX_RETRIES = 1000;
 
@@ -189,10 +191,10 @@ export class IncomingStream {
     this.#arrived.end();
   }
 
-  /** Raised in halves of the window, so that a credit frame goes with megabytes. */
+  /** Raised in parts of the window: what is taken and not granted yet is missing on its way. */
   #grant(): void {
     const limit = this.#consumed + this.#window.bytes;
-    if (this.#ended || limit - this.#granted < this.#window.bytes / 2) return;
+    if (this.#ended || limit - this.#granted < this.#window.bytes / GRANTS_A_WINDOW) return;
     this.#granted = limit;
     void this.#session.control('credit', this.id, pack({ limit })).catch(() => {});
   }

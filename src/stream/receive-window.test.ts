@@ -24,11 +24,11 @@ test.each([
   ['100 Mbit/s, 200 ms', 12.5e6, 200],
   ['1 Gbit/s, 50 ms', 125e6, 50],
   ['1 Gbit/s, 200 ms', 125e6, 200],
-])('%s: at least what the path holds, at most twice that and 50 ms', (_, bytesPerSecond, roundTripMs) => {
+])('%s: at least what the path holds, at most twice that and 25 ms', (_, bytesPerSecond, roundTripMs) => {
   const holds = (bytesPerSecond * roundTripMs) / 1000;
   const window = follow(bytesPerSecond, roundTripMs, 20);
   expect(window).toBeGreaterThanOrEqual(Math.min(holds, MAX_WINDOW_BYTES));
-  expect(window).toBeLessThanOrEqual(Math.max(1.3 * (2 * holds + bytesPerSecond * 0.05), 2 * LEAF_BYTES));
+  expect(window).toBeLessThanOrEqual(Math.max(2 * holds + bytesPerSecond * 0.025 + LEAF_BYTES, 2 * LEAF_BYTES));
 });
 
 test('a slow path gets two leaves, a path beyond all limits the limit', () => {

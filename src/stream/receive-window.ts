@@ -7,14 +7,19 @@ export const DEFAULT_WINDOW_BYTES = 8 * LEAF_BYTES;
 const MIN_WINDOW_BYTES = 2 * LEAF_BYTES;
 /** 1 Gbit/s times 200 ms, twice over: the most memory that a stream can cost. */
 export const MAX_WINDOW_BYTES = 48 * LEAF_BYTES;
-/** Time for which bytes may wait on the way beyond two round trips: what a timer, a scheduler and a slow disk need. */
-const SLACK_MS = 50;
+/** A full path is given so many round trips of its rate: the half is what waits on it, in front of control. */
+const ROUND_TRIPS = 1.5;
+/** And so much more: what a timer, a scheduler and a slow disk need. */
+const SLACK_MS = 25;
+/** A rate that grows by so much from one interval to the next is still finding out what the path carries. */
+const GROWING = 1.2;
 /** A rate over less is noise. */
 const LEAST_INTERVAL_MS = 50;
 
 /**
- * A window that limits the sender is used up once a round trip, so that the rate is window / round trip, and twice that product is twice the window: it
- * doubles until the path is full. A full path gives its own rate, and the window stays at twice what the path holds.
+ * A window that limits the sender is used up once a round trip, so that the rate is window / round trip, and the window grows with each. A full path
+ * gives its own rate, and the window stays at one and a half times what the path holds. While the rate grows by itself (TCP's slow start), the window
+ * leads it by far, and is never made smaller.
  */
 export class ReceiveWindow {
   #bytes: number;
@@ -23,6 +28,8 @@ export class ReceiveWindow {
   readonly #nowMs: () => number;
   #sinceMs: number | undefined;
   #taken = 0;
+  /** Bytes a millisecond in the interval before. */
+  #rate = 0;
 
   /** A given size stays; otherwise it begins at 8 MiB and follows the path. */
   constructor(fixedBytes: number | undefined, roundTripMs: () => number | undefined, nowMs: () => number = () => performance.now()) {
@@ -45,8 +52,12 @@ export class ReceiveWindow {
     this.#taken += bytes;
     const elapsedMs = nowMs - this.#sinceMs;
     if (elapsedMs < Math.max(roundTripMs, LEAST_INTERVAL_MS)) return;
-    const wanted = Math.round((this.#taken / elapsedMs) * (2 * roundTripMs + SLACK_MS));
-    this.#bytes = Math.min(Math.max(wanted, MIN_WINDOW_BYTES), MAX_WINDOW_BYTES);
+    const rate = this.#taken / elapsedMs;
+    // A sender stops before a leaf that does not fit whole.
+    const wanted = Math.round(rate * (ROUND_TRIPS * roundTripMs + SLACK_MS)) + LEAF_BYTES;
+    const next = rate > GROWING * this.#rate ? Math.max(2 * wanted, this.#bytes) : wanted;
+    this.#bytes = Math.min(Math.max(next, MIN_WINDOW_BYTES), MAX_WINDOW_BYTES);
+    this.#rate = rate;
     this.#sinceMs = nowMs;
     this.#taken = 0;
   }

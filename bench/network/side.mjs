@@ -1,0 +1,58 @@
+// One side of the transfers over a shaped link, for bench/network.mjs: a session, streams one after another, and requests meanwhile.
+import { Session } from '../../dist/frame/session.js';
+import { nodeDrivers } from '../../dist/node/drivers/node-drivers.js';
+import { Streams } from '../../dist/stream/streams.js';
+
+const LEAF_BYTES = 2 ** 20;
+const PROBE_MS = 20;
+
+/** Bytes that are sent from one leaf of memory, again and again: the link is measured, not the memory. */
+function repeated(totalBytes) {
+  const leaf = new Uint8Array(LEAF_BYTES).map((_, i) => i * 31);
+  return {
+    totalBytes,
+    holds: true,
+    async *read(offset) {
+      for (let at = offset; at < totalBytes; at += LEAF_BYTES) yield leaf.subarray(0, Math.min(LEAF_BYTES, totalBytes - at));
+    },
+  };
+}
+
+async function serve(session, streams, transfers) {
+  const waiting = new Map();
+  session.handle('reply', (frame) => waiting.get(frame.stream)?.());
+  await session.start();
+  let asked = 0;
+  for (const bytes of transfers) {
+    const latenciesMs = [];
+    const probe = setInterval(() => {
+      const sentMs = performance.now();
+      waiting.set(++asked, () => latenciesMs.push(performance.now() - sentMs));
+      void session.control('request', asked).catch(() => {});
+    }, PROBE_MS);
+    const startedMs = performance.now();
+    await streams.send(null, repeated(bytes));
+    clearInterval(probe);
+    process.send({ type: 'sent', seconds: (performance.now() - startedMs) / 1000, latenciesMs });
+  }
+}
+
+process.once('message', async ({ role, url, material, transfers }) => {
+  process.once('disconnect', () => process.exit(0));
+  const driver = nodeDrivers(material);
+  if (role === 'server') {
+    const listener = await driver.listen(url, (connection) => {
+      const session = new Session(connection, { name: 'server', idleMs: 60_000 });
+      void serve(session, new Streams(session, () => {}), transfers);
+    });
+    process.send({ type: 'listening', url: listener.url });
+    return;
+  }
+  const session = new Session(await driver.connect(url), { name: 'client', idleMs: 60_000 });
+  session.handle('request', (frame) => void session.control('reply', frame.stream));
+  new Streams(session, async (stream) => {
+    for await (const _ of stream.read());
+    await stream.confirm();
+  });
+  await session.start();
+});
