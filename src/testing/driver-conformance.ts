@@ -1,5 +1,5 @@
 // The suite that every driver passes: what `Driver` and `Connection` promise (docs/spec/frame.md, "Under the frame").
-import type { Connection, Driver, Listener } from '../driver/driver.js';
+import type { Connection, Driver, DriverOptions, Listener } from '../driver/driver.js';
 import { check, equal, pause, type RegisterTest, rejects, sameBytes, seededBytes, standstill } from './checks.js';
 
 export interface DriverUnderTest {
@@ -267,31 +267,27 @@ const TESTS: Readonly<Record<string, DriverTest>> = {
   'is not harmed by bytes that are none of its own': async (subject) => {
     const { raw } = subject;
     if (!raw) return;
-    await withListener(
-      subject,
-      async ({ driver, listener, accepted, refused }) => {
-        const hostile = [
-          new TextEncoder().encode('GET / HTTP/1.1\r\nhost: x\r\n\r\n'),
-          new TextEncoder().encode('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
-          new Uint8Array(64),
-          new Uint8Array(64).fill(255),
-          Uint8Array.of(22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3),
-          seededBytes(1, 5_000),
-        ];
-        for (const bytes of hostile) await raw(listener.url, bytes);
-        check(
-          refused.every((peer) => peer !== ''),
-          'a refused peer without a name',
-        );
-        const client = await driver.connect(listener.url);
-        await client.send(seededBytes(8, 8));
-        // What came of the others may have been accepted first, and ends by itself.
-        const got = await Promise.any(Array.from({ length: hostile.length + 1 }, () => firstFrame(accepted(1)[0] as Promise<Connection>)));
-        check(sameBytes(got, seededBytes(8, 8)), 'a frame after hostile peers was changed');
-        await client.close();
-      },
-      undefined,
-    );
+    await withListener(subject, async ({ driver, listener, accepted, refused }) => {
+      const hostile = [
+        new TextEncoder().encode('GET / HTTP/1.1\r\nhost: x\r\n\r\n'),
+        new TextEncoder().encode('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+        new Uint8Array(64),
+        new Uint8Array(64).fill(255),
+        Uint8Array.of(22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3),
+        seededBytes(1, 5_000),
+      ];
+      for (const bytes of hostile) await raw(listener.url, bytes);
+      check(
+        refused.every((peer) => peer !== ''),
+        'a refused peer without a name',
+      );
+      const client = await driver.connect(listener.url);
+      await client.send(seededBytes(8, 8));
+      // What came of the others may have been accepted first, and ends by itself.
+      const got = await Promise.any(Array.from({ length: hostile.length + 1 }, () => firstFrame(accepted(1)[0] as Promise<Connection>)));
+      check(sameBytes(got, seededBytes(8, 8)), 'a frame after hostile peers was changed');
+      await client.close();
+    });
   },
 
   'says that nobody listens': async (subject) => {
@@ -326,6 +322,23 @@ const TESTS: Readonly<Record<string, DriverTest>> = {
     });
   },
 
+  'lets a connection live that outlasts the limit for connecting': async (subject) => {
+    const connectTimeoutMs = 300;
+    await withListener(
+      subject,
+      async ({ driver, listener, accepted }) => {
+        const client = await driver.connect(listener.url, { connectTimeoutMs });
+        const server = await (accepted(1)[0] as Promise<Connection>);
+        await pause(4 * connectTimeoutMs);
+        await Promise.all([client.send(seededBytes(5, 5)), server.send(seededBytes(6, 6))]);
+        await expectFrame(server[Symbol.asyncIterator](), seededBytes(5, 5), 'a frame after the limit');
+        await expectFrame(client[Symbol.asyncIterator](), seededBytes(6, 6), 'a frame of the server after the limit');
+        await client.close();
+      },
+      { connectTimeoutMs },
+    );
+  },
+
   'stops listening, and lets accepted connections live': async (subject) => {
     await withListener(subject, async ({ driver, listener, accepted }) => {
       const client = await driver.connect(listener.url);
@@ -349,7 +362,7 @@ interface Listening {
   readonly refused: string[];
 }
 
-async function withListener(subject: DriverUnderTest, run: (at: Listening) => Promise<void>, maxFrameBytes?: number): Promise<void> {
+async function withListener(subject: DriverUnderTest, run: (at: Listening) => Promise<void>, limits: DriverOptions = {}): Promise<void> {
   const driver = subject.make();
   const ready: Connection[] = [];
   const waiting: ((connection: Connection) => void)[] = [];
@@ -363,11 +376,7 @@ async function withListener(subject: DriverUnderTest, run: (at: Listening) => Pr
   check(driver.listen !== undefined, 'this driver cannot listen: give the exceptions a reason');
   const refused: string[] = [];
   const onRefused = (peer: string): void => void refused.push(peer);
-  const listener = await driver.listen(
-    subject.listenUrl,
-    accept,
-    maxFrameBytes === undefined ? { onRefused } : { maxFrameBytes, onRefused },
-  );
+  const listener = await driver.listen(subject.listenUrl, accept, { ...limits, onRefused });
   const next = (): Promise<Connection> => {
     const connection = ready.shift();
     return connection ? Promise.resolve(connection) : new Promise((resolve) => waiting.push(resolve));
@@ -396,7 +405,7 @@ async function withPair(
         await client.close(new Error('the test is over'));
       }
     },
-    far.maxFrameBytes,
+    far,
   );
 }
 

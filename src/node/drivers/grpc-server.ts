@@ -28,29 +28,30 @@ export async function listenGrpc(
   accept: (connection: Connection) => void,
 ): Promise<GrpcListening> {
   const sockets = new Map<string, Socket>();
-  const called = new WeakSet<Socket>();
+  /** Of sockets on which no call was made yet. */
+  const silent = new Map<Socket, NodeJS.Timeout>();
+  const heard = (socket: Socket): boolean => {
+    clearTimeout(silent.get(socket));
+    return silent.delete(socket);
+  };
   const server = grpcServer(library, options, (call) => {
     const socket = sockets.get(call.getPeer());
-    if (socket) called.add(socket);
+    if (socket) heard(socket);
     accept(connectionOver(library, call, socket, options.maxFrameBytes));
   });
   const injector = server.createConnectionInjector(library.ServerCredentials.createInsecure());
-  const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
   const take = (socket: Socket): void => {
     const peer = socketPeer(socket);
     sockets.set(peer, socket);
-    const silent = setTimeout(() => socket.destroy(), limitMs);
+    silent.set(
+      socket,
+      setTimeout(() => socket.destroy(), options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS),
+    );
     socket.on('error', () => {});
     socket.on('close', () => {
-      clearTimeout(silent);
       sockets.delete(peer);
-      if (!called.has(socket))
-        options.onRefused?.(peer, new FedStreamError('refused', `${peer} was not let in: it made no gRPC call of ours`));
+      if (heard(socket)) options.onRefused?.(peer, new FedStreamError('refused', `${peer} was not let in: it made no gRPC call of ours`));
     });
-    const began = (): void => {
-      if (called.has(socket)) clearTimeout(silent);
-    };
-    socket.on('data', began);
     injector.injectConnection(socket);
   };
   const sources: Server =
