@@ -1,12 +1,12 @@
 // A whole federation in bad luck: server and sites are killed (SIGKILL) at any instant and started again, or the network between them is bad.
 // It ends with the bits of a run in which nothing happened.
 import { mkdirSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { randomStream } from '../../src/core/random.js';
 import { jobFile, lossesOf, modelOf, run, SMALL_JOB, type Started, start, workFolder } from '../e2e/command.js';
 import { seeds } from './cases.js';
+import { freePort } from './free-port.js';
 import { badWeather, type Weather } from './proxy.js';
 
 const folder = workFolder();
@@ -19,14 +19,6 @@ beforeAll(async () => {
   const quiet = await run(['simulate', '--job', 'job.json', '--name', 'quiet'], folder);
   expect(quiet.code, quiet.stderr).toBe(0);
 }, 60_000);
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const port = (server.address() as { port: number }).port;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** A command that is started again whenever it is killed; `again` may be another command. */
 class Role {

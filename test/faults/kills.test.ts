@@ -1,7 +1,6 @@
 // Processes that are killed (SIGKILL) at any instant of a transfer and started again: it goes on where it was, and ends whole.
 import { type ChildProcess, fork } from 'node:child_process';
 import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +17,7 @@ import type { TransferFigures } from '../../src/transfer/figures.js';
 import { spoolInfo, writeSpool } from '../../src/transfer/spool.js';
 import { someFloats } from '../wire/models.js';
 import { seeds } from './cases.js';
+import { freePort } from './free-port.js';
 import { badWeather } from './proxy.js';
 
 const parent = mkdtempSync(join(tmpdir(), 'fedstream-kills-'));
@@ -80,14 +80,6 @@ class Side {
   end(): void {
     this.#child?.kill('SIGTERM');
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const port = (server.address() as { port: number }).port;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 const size = (path: string): number => {
