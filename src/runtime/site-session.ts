@@ -63,15 +63,21 @@ class SiteSession {
   readonly #options: SiteSessionOptions;
   readonly #streams: Streams;
   readonly #stop = new AbortController();
+  /** Ends with the streams that the site has opened so far. Never rejects. */
+  #taking: Promise<void> = Promise.resolve();
 
   constructor(session: Session, options: SiteSessionOptions) {
     this.#session = session;
     this.#options = options;
-    this.#streams = new Streams(session, (stream) => void this.#opened(stream));
+    this.#streams = new Streams(session, (stream) => {
+      const opened = this.#opened(stream);
+      this.#taking = this.#taking.then(() => opened);
+    });
     const asked = Object.keys(options.files);
     new Messages(session, {
       join: () => ({ job: options.job, files: asked }),
-      next: () => options.board.next(this.#site),
+      // A result that was confirmed is not yet on the board: a site that is quick would be given the same task again.
+      next: () => this.#taking.then(() => options.board.next(this.#site)),
       progress: (body) => this.#progress(body),
       evaluated: (body) => this.#evaluated(body),
       fail: (body) => this.#failed(body),
