@@ -71,6 +71,9 @@ Payload is what TCP leaves of the link (1448 of 1500 bytes). **First** is the fi
 but the first. **nf4** is how much sooner a model of that size is there when it is coded so (its size, without the time to code it). **Control** is the 99th percentile of a request and its
 reply while a transfer fills the link.
 
+What holds it back: a stream is asked for, accepted, ended and confirmed, two round trips that a short transfer feels; a chunk is a leaf of 1 MiB, and one or two of them are in front
+of control (84 ms each at 100 Mbit/s), behind what the kernel has taken already. The machine had two cores, for both ends and the link.
+
 ${plots.map((name) => `![${name}](images/${name})`).join('\n\n')}
 
 | rate | round trip | loss | driver | size | first | next | nf4 sooner | control, p99 |
