@@ -39,7 +39,7 @@ function plot(rows, title) {
   const ticks = roundTrips.map((ms) => text(x(ms), HEIGHT - BOTTOM + 18, `${ms} ms`, 'text-anchor="middle"'));
   const label = text((WIDTH - 120) / 2, HEIGHT - 10, 'round trip', 'text-anchor="middle"');
   const body = [text(LEFT, 18, title, 'font-weight="bold"'), ...grid, ...ticks, label, ...lines].join('\n');
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>\n${body}\n</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif"><title>${title}</title><rect width="100%" height="100%" fill="white"/>\n${body}\n</svg>\n`;
 }
 
 export function networkPage(rows, { emulator, congestion, plots, quick }) {
