@@ -1,5 +1,5 @@
 // XXH3-64 with seed 0 and the default secret (github.com/Cyan4973/xxHash, doc/xxhash_spec.md), exact, in SIMD for what is long.
-import { ACC, secret64, SECRET, SECRET_BYTES, STAGE } from './memory-map';
+import { ACC, RESULT, secret64, SECRET, SECRET_BYTES, STAGE } from './memory-map';
 import { avalanche, fold, PRIME32_1, PRIME32_2, PRIME32_3, PRIME64_1, PRIME64_2, PRIME64_3, PRIME64_4, PRIME64_5 } from './mix';
 import { short } from './short';
 
@@ -26,31 +26,43 @@ export function blocks(count: i32): void {
   memory.copy(STAGE - STRIPE_BYTES, end - STRIPE_BYTES, STRIPE_BYTES);
 }
 
-/** The last bytes at the stage, at least one, of an input of more than 240 in all. */
-export function finish(rest: i32, total: f64): u64 {
+/** Whole blocks wherever they lie, behind which more bytes come. */
+export function blocksAt(from: usize, count: i32): void {
+  for (let i = 0; i < count; i++) block(from + <usize>i * BLOCK_BYTES);
+}
+
+/** The last bytes, at least one, of an input of more than 240 in all; behind others at the stage, or all of them wherever they lie. */
+export function finish(from: usize, rest: i32, total: f64): void {
   const length = <usize>rest;
   const whole = (length - 1) / BLOCK_BYTES;
-  for (let i: usize = 0; i < whole; i++) block(STAGE + i * BLOCK_BYTES);
+  for (let i: usize = 0; i < whole; i++) block(from + i * BLOCK_BYTES);
   const stripes = (length - 1 - whole * BLOCK_BYTES) / STRIPE_BYTES;
-  let at = STAGE + whole * BLOCK_BYTES;
+  let at = from + whole * BLOCK_BYTES;
   for (let i: usize = 0; i < stripes; i++) {
     stripe(at, SECRET + i * 8);
     at += STRIPE_BYTES;
   }
-  stripe(STAGE + length - STRIPE_BYTES, SECRET + SECRET_BYTES - STRIPE_BYTES - 7);
+  stripe(from + length - STRIPE_BYTES, SECRET + SECRET_BYTES - STRIPE_BYTES - 7);
   let hash = <u64>total * PRIME64_1;
   for (let i: usize = 0; i < 4; i++) {
     const lane = ACC + i * 16;
     hash += fold(load<u64>(lane) ^ secret64(11 + i * 16), load<u64>(lane, 8) ^ secret64(11 + i * 16 + 8));
   }
-  return avalanche(hash);
+  result(avalanche(hash));
 }
 
 /** Of at most 240 bytes at the stage. */
-export function shortHash(length: i32): u64 {
-  return short(STAGE, <usize>length);
+export function shortHash(length: i32): void {
+  result(short(STAGE, <usize>length));
 }
 
+/** In the canonical order of bytes: most significant first. */
+@inline
+function result(hash: u64): void {
+  store<u64>(RESULT, bswap<u64>(hash));
+}
+
+/** The products of two vectors are found together, so that their halves are gathered with half the shuffles. */
 @inline
 function block(from: usize): void {
   let a0 = v128.load(ACC);
@@ -60,16 +72,45 @@ function block(from: usize): void {
   for (let i: usize = 0; i < 16; i++) {
     const at = from + i * STRIPE_BYTES;
     const key = SECRET + i * 8;
-    a0 = lane(a0, v128.load(at), v128.load(key));
-    a1 = lane(a1, v128.load(at, 16), v128.load(key, 16));
-    a2 = lane(a2, v128.load(at, 32), v128.load(key, 32));
-    a3 = lane(a3, v128.load(at, 48), v128.load(key, 48));
+    const d0 = v128.load(at);
+    const d1 = v128.load(at, 16);
+    const k0 = v128.xor(d0, v128.load(key));
+    const k1 = v128.xor(d1, v128.load(key, 16));
+    const low01 = lows(k0, k1);
+    const high01 = highs(k0, k1);
+    a0 = i64x2.add(i64x2.add(a0, swapped(d0)), i64x2.extmul_low_i32x4_u(low01, high01));
+    a1 = i64x2.add(i64x2.add(a1, swapped(d1)), i64x2.extmul_high_i32x4_u(low01, high01));
+    const d2 = v128.load(at, 32);
+    const d3 = v128.load(at, 48);
+    const k2 = v128.xor(d2, v128.load(key, 32));
+    const k3 = v128.xor(d3, v128.load(key, 48));
+    const low23 = lows(k2, k3);
+    const high23 = highs(k2, k3);
+    a2 = i64x2.add(i64x2.add(a2, swapped(d2)), i64x2.extmul_low_i32x4_u(low23, high23));
+    a3 = i64x2.add(i64x2.add(a3, swapped(d3)), i64x2.extmul_high_i32x4_u(low23, high23));
   }
   const key = SECRET + SECRET_BYTES - STRIPE_BYTES;
   v128.store(ACC, scramble(a0, v128.load(key)));
   v128.store(ACC, scramble(a1, v128.load(key, 16)), 16);
   v128.store(ACC, scramble(a2, v128.load(key, 32)), 32);
   v128.store(ACC, scramble(a3, v128.load(key, 48)), 48);
+}
+
+/** The lower halves of four lanes. */
+@inline
+function lows(a: v128, b: v128): v128 {
+  return v128.shuffle<i32>(a, b, 0, 2, 4, 6);
+}
+
+/** And their upper halves. */
+@inline
+function highs(a: v128, b: v128): v128 {
+  return v128.shuffle<i32>(a, b, 1, 3, 5, 7);
+}
+
+@inline
+function swapped(a: v128): v128 {
+  return v128.shuffle<i64>(a, a, 1, 0);
 }
 
 @inline
@@ -86,8 +127,7 @@ function lane(acc: v128, data: v128, secret: v128): v128 {
   const key = v128.xor(data, secret);
   const low = v128.shuffle<i32>(key, key, 0, 2, 0, 2);
   const high = v128.shuffle<i32>(key, key, 1, 3, 1, 3);
-  const swapped = v128.shuffle<i64>(data, data, 1, 0);
-  return i64x2.add(i64x2.add(acc, swapped), i64x2.extmul_low_i32x4_u(low, high));
+  return i64x2.add(i64x2.add(acc, swapped(data)), i64x2.extmul_low_i32x4_u(low, high));
 }
 
 @inline

@@ -2,6 +2,8 @@
 
 /** Eight accumulators. */
 export const ACC: usize = 0x400;
+/** The checksum, 8 bytes. */
+export const RESULT: usize = 0x440;
 export const SECRET: usize = 0x500;
 export const SECRET_BYTES: usize = 192;
 /** The input, a piece at a time; the 64 bytes before it are those that came last. */

@@ -27,6 +27,8 @@ export interface Connection extends AsyncIterable<Uint8Array> {
    * showed one that does not verify.
    */
   readonly certificateNames?: readonly string[] | undefined;
+  /** How many ways it has for frames at the same time; 1 where it is missing. So many times the frames should be on their way to keep it busy. */
+  readonly lanes?: number;
   /**
    * Sends one frame, given in parts so that a payload is not copied behind its prefix. Calls keep their order without being awaited.
    * The parts belong to the driver until the promise resolves, which is when the next frame is welcome. Rejects with `closed`; a frame

@@ -4,7 +4,8 @@ import { addressUrl, parseAddress } from './address.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions } from './driver.js';
 import { FrameMemory } from './frame-memory.js';
 import { FrameSplitter } from './frame-splitter.js';
-import { FRAMES_TYPE, HTTP_HEADER, HTTP_VERSION, isConnectionId, lengthPrefixed, pathOf } from './http-protocol.js';
+import { FRAMES_TYPE, HTTP_HEADER, HTTP_VERSION, isConnectionId, pathOf } from './http-protocol.js';
+import { lengthPrefixed } from './length-prefix.js';
 import { MessageConnection } from './message-connection.js';
 
 /** A request takes what waits, up to this; a page cannot stream into one. */

@@ -9,23 +9,39 @@ const GRAIN_BYTES = 64 * 1024;
  * fresh buffers spends most of its time on them.
  */
 export class FrameMemory {
+  readonly #allocate: (bytes: number) => Uint8Array;
   readonly #free: Uint8Array[] = [];
-  readonly #lent = new WeakMap<ArrayBufferLike, Uint8Array>();
+  /** By the memory that they lie in, and where in it. */
+  readonly #lent = new WeakMap<ArrayBufferLike, Map<number, Uint8Array>>();
+
+  /** `allocate` gives buffers of at least so many bytes, which may lie in one memory. */
+  constructor(allocate: (bytes: number) => Uint8Array = (bytes) => new Uint8Array(bytes)) {
+    this.#allocate = allocate;
+  }
 
   /** A frame of so many bytes, with whatever its memory held before. */
   take(bytes: number): Uint8Array {
-    const found = this.#free.findIndex(({ length }) => length >= bytes);
-    const buffer =
-      found < 0 ? new Uint8Array(Math.ceil(bytes / GRAIN_BYTES) * GRAIN_BYTES) : (this.#free.splice(found, 1)[0] as Uint8Array);
-    this.#lent.set(buffer.buffer, buffer);
-    return buffer.subarray(0, bytes);
+    return this.reuse(bytes) ?? this.#lend(this.#allocate(Math.ceil(bytes / GRAIN_BYTES) * GRAIN_BYTES), bytes, 0);
+  }
+
+  /** Likewise, with `frontBytes` before the frame, which are not given back with it; undefined where no memory is free. */
+  reuse(bytes: number, frontBytes = 0): Uint8Array | undefined {
+    const found = this.#free.findLastIndex(({ length }) => length >= frontBytes + bytes);
+    return found < 0 ? undefined : this.#lend(this.#free.splice(found, 1)[0] as Uint8Array, bytes, frontBytes);
   }
 
   /** What did not come from here, or was given back already, is ignored. */
   giveBack(frame: Uint8Array): void {
-    const buffer = this.#lent.get(frame.buffer);
-    if (!buffer) return;
-    this.#lent.delete(frame.buffer);
+    const lent = this.#lent.get(frame.buffer);
+    const buffer = lent?.get(frame.byteOffset);
+    if (!lent || !buffer) return;
+    lent.delete(frame.byteOffset);
     if (this.#free.length < MOST_FREE) this.#free.push(buffer);
+  }
+
+  #lend(buffer: Uint8Array, bytes: number, frontBytes: number): Uint8Array {
+    const lent = this.#lent.get(buffer.buffer) ?? new Map<number, Uint8Array>();
+    this.#lent.set(buffer.buffer, lent.set(buffer.byteOffset + frontBytes, buffer));
+    return buffer.subarray(0, frontBytes + bytes);
   }
 }

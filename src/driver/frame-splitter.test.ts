@@ -1,6 +1,7 @@
 // Frames come out as they went in, however the network cuts them.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { FrameMemory } from './frame-memory.js';
 import { FrameSplitter } from './frame-splitter.js';
 
 function framed(frames: readonly Uint8Array[]): Uint8Array {
@@ -29,6 +30,40 @@ test('gives the frames back from any cuts', () => {
       for (const [i, one] of out.entries()) expect(Buffer.compare(one, frames[i] as Uint8Array)).toBe(0);
     }),
     { seed: 5, numRuns: 200 },
+  );
+});
+
+test('gives the frames back where their memory is used again, and large ones follow each other or do not', () => {
+  const size = fc.oneof(
+    fc.constant(100_000),
+    fc.integer({ min: 1, max: 40 }),
+    fc.constant(100_001),
+    fc.integer({ min: 70_000, max: 140_000 }),
+  );
+  fc.assert(
+    fc.property(
+      fc.array(size, { minLength: 1, maxLength: 12 }),
+      fc.array(fc.integer({ min: 1, max: 250_000 }), { minLength: 1 }),
+      (sizes, cuts) => {
+        const memory = new FrameMemory();
+        const splitter = new FrameSplitter(200_000, memory);
+        const frames = sizes.map((length, n) => new Uint8Array(length).map((_, i) => i * (n + 3)));
+        const bytes = framed(frames);
+        let out = 0;
+        for (let at = 0, i = 0; at < bytes.length; i++) {
+          const room = splitter.room();
+          const take = Math.min(room.length, cuts[i % cuts.length] as number, bytes.length - at);
+          room.set(bytes.subarray(at, at + take));
+          at += take;
+          for (const frame of splitter.filled(take)) {
+            expect(Buffer.compare(frame, frames[out] as Uint8Array)).toBe(0);
+            if (out++ % 3 < 2) memory.giveBack(frame);
+          }
+        }
+        expect(out).toBe(frames.length);
+      },
+    ),
+    { seed: 6, numRuns: 300 },
   );
 });
 

@@ -1,27 +1,39 @@
 // Cuts a byte stream into frames, each behind its length as a little-endian u32.
 import { FedStreamError } from '../core/errors.js';
+import { putUint32, uint32At } from '../core/uint64.js';
 import { FrameMemory } from './frame-memory.js';
+import { LENGTH_BYTES } from './length-prefix.js';
 
-const LENGTH_BYTES = 4;
 /** Lengths and small frames are gathered here; it grows with what a peer really sends. */
 const FIRST_ROOM_BYTES = 4 * 1024;
 const ROOM_BYTES = 64 * 1024;
 
+/** Most reads end no frame. */
+const NO_FRAMES: readonly Uint8Array[] = [];
+
+export type FilledListener = (frame: Uint8Array, filledBytes: number, beforeBytes: number) => void;
+
 /**
  * Says where the next bytes belong (`room`), so that a socket reads large frames to where they stay, without a copy. Memory grows with what has
- * arrived, never with what was declared: a large frame gets a buffer of its own once 64 KiB of it are here.
+ * arrived, never with what was declared: a large frame gets a buffer of its own once 64 KiB of it are here, or one that an earlier frame has left.
  */
 export class FrameSplitter {
   readonly #maxFrameBytes: number;
   readonly #memory: FrameMemory;
+  readonly #onFilled: FilledListener;
   #gather = new Uint8Array(0);
   #gathered = 0;
   #large: Uint8Array | undefined;
   #largeFilled = 0;
+  /** Memory for a frame like the last large one, and the length before it: in a stream of such frames the next is most likely one. */
+  #ahead: Uint8Array | undefined;
+  #lastLarge = 0;
 
-  constructor(maxFrameBytes: number, memory = new FrameMemory()) {
+  /** `onFilled` hears how much of a large frame is here, and how much was before. */
+  constructor(maxFrameBytes: number, memory = new FrameMemory(), onFilled: FilledListener = () => {}) {
     this.#maxFrameBytes = maxFrameBytes;
     this.#memory = memory;
+    this.#onFilled = onFilled;
   }
 
   /** Bytes that wait for the rest of their frame. */
@@ -32,25 +44,29 @@ export class FrameSplitter {
   /** Where the next bytes go: at least one. */
   room(): Uint8Array {
     if (this.#large) return this.#large.subarray(this.#largeFilled);
+    if (this.#gathered === 0 && this.#lastLarge > 0) this.#ahead ??= this.#memory.reuse(this.#lastLarge, LENGTH_BYTES);
+    if (this.#ahead) return this.#ahead;
     if (this.#gathered === this.#gather.length) this.#growGather();
     return this.#gather.subarray(this.#gathered);
   }
 
   /** So many bytes were put into `room()`. Returns the frames that are whole now; throws `limit` as soon as a length above the limit is seen. */
-  filled(bytes: number): Uint8Array[] {
-    if (this.#large) {
-      this.#largeFilled += bytes;
-      if (this.#largeFilled < this.#large.length) return [];
-      const frame = this.#large;
-      this.#large = undefined;
-      return [frame];
-    }
+  filled(bytes: number): readonly Uint8Array[] {
+    if (this.#ahead) return this.#filledAhead(this.#ahead, bytes);
+    if (this.#large) return this.#filledLarge(this.#large, bytes);
     this.#gathered += bytes;
     return this.#cut();
   }
 
+  /** A frame of so many bytes comes; its length was told otherwise. */
+  begin(bytes: number): void {
+    const length = new Uint8Array(LENGTH_BYTES);
+    putUint32(length, 0, bytes);
+    this.push(length);
+  }
+
   /** Copies bytes to where they belong. */
-  push(bytes: Uint8Array): Uint8Array[] {
+  push(bytes: Uint8Array): readonly Uint8Array[] {
     const frames: Uint8Array[] = [];
     for (let at = 0; at < bytes.length; ) {
       const room = this.room();
@@ -60,6 +76,33 @@ export class FrameSplitter {
       frames.push(...this.filled(part.length));
     }
     return frames;
+  }
+
+  #filledLarge(large: Uint8Array, bytes: number): readonly Uint8Array[] {
+    const before = this.#largeFilled;
+    this.#largeFilled += bytes;
+    this.#onFilled(large, this.#largeFilled, before);
+    if (this.#largeFilled < large.length) return NO_FRAMES;
+    this.#large = undefined;
+    this.#lastLarge = large.length;
+    return [large];
+  }
+
+  /** Where something else came, it is copied, and large frames are waited for again. */
+  #filledAhead(ahead: Uint8Array, bytes: number): readonly Uint8Array[] {
+    this.#ahead = undefined;
+    const frame = ahead.subarray(LENGTH_BYTES);
+    if (bytes >= LENGTH_BYTES && uint32At(ahead, 0) === frame.length) {
+      this.#large = frame;
+      this.#largeFilled = 0;
+      return this.#filledLarge(frame, bytes - LENGTH_BYTES);
+    }
+    this.#lastLarge = 0;
+    try {
+      return this.push(ahead.subarray(0, bytes));
+    } finally {
+      this.#memory.giveBack(frame);
+    }
   }
 
   #cut(): Uint8Array[] {
@@ -75,6 +118,7 @@ export class FrameSplitter {
         this.#large = this.#memory.take(length);
         this.#large.set(this.#gather.subarray(start, start + here));
         this.#largeFilled = here;
+        this.#onFilled(this.#large, here, 0);
       }
       at = start + here;
     }
@@ -84,7 +128,7 @@ export class FrameSplitter {
   }
 
   #lengthAt(at: number): number {
-    const length = new DataView(this.#gather.buffer, this.#gather.byteOffset + at, LENGTH_BYTES).getUint32(0, true);
+    const length = uint32At(this.#gather, at);
     if (length > 0 && length <= this.#maxFrameBytes) return length;
     throw new FedStreamError(
       'limit',

@@ -41,16 +41,3 @@ export function targetOf(method: string, url: string): HttpTarget | undefined {
 export function isConnectionId(text: string): boolean {
   return ID.test(text);
 }
-
-/** A frame behind its length, its small first part copied to it: a write costs more than the copy. */
-export function lengthPrefixed(parts: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
-  const [first, ...rest] = parts as [Uint8Array, ...Uint8Array[]];
-  const joins = first.length <= JOINED_BYTES;
-  const front = new Uint8Array(LENGTH_BYTES + (joins ? first.length : 0));
-  new DataView(front.buffer).setUint32(0, bytes, true);
-  if (joins) front.set(first, LENGTH_BYTES);
-  return [front, ...(joins ? rest : parts)].filter(({ length }) => length > 0);
-}
-
-const LENGTH_BYTES = 4;
-const JOINED_BYTES = 4 * 1024;

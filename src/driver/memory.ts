@@ -2,6 +2,7 @@
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { Queue } from '../core/queue.js';
 import { type Connection, checkFrameBytes, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions } from './driver.js';
+import { joinParts } from './join-parts.js';
 
 /** Frames that wait on the other side before `send` waits. */
 const QUEUED_FRAMES = 4;
@@ -106,14 +107,4 @@ class MemoryEnd implements Connection {
   #closedError(cause?: Error): FedStreamError {
     return new FedStreamError('closed', `the connection to ${this.peer} is closed`, { cause });
   }
-}
-
-function joinParts(parts: readonly Uint8Array[]): Uint8Array {
-  const frame = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    frame.set(part, at);
-    at += part.length;
-  }
-  return frame;
 }

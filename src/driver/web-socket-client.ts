@@ -2,6 +2,7 @@
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { parseAddress } from './address.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type Driver, type DriverOptions } from './driver.js';
+import { joinParts } from './join-parts.js';
 import { MessageConnection } from './message-connection.js';
 
 /** Of the WebSocket handshake: a server that has it speaks FedStream. */
@@ -82,9 +83,9 @@ function connectionOver(socket: WebSocketLike, peer: string, { maxFrameBytes }: 
   let over = false;
   const connection = new MessageConnection(
     {
-      async send(parts, bytes) {
+      async send(parts) {
         if (over || socket.readyState !== OPEN) throw new Error('the WebSocket is not open');
-        socket.send(join(parts, bytes)); // copied, or taken over
+        socket.send(joinParts(parts)); // copied, or taken over
         while (socket.bufferedAmount > BUFFERED_BYTES && !over) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       },
       finish: () => socket.close(END_CODE),
@@ -110,14 +111,4 @@ function connectionOver(socket: WebSocketLike, peer: string, { maxFrameBytes }: 
     );
   });
   return connection;
-}
-
-function join(parts: readonly Uint8Array[], bytes: number): Uint8Array {
-  const message = new Uint8Array(bytes);
-  let at = 0;
-  for (const part of parts) {
-    message.set(part, at);
-    at += part.length;
-  }
-  return message;
 }

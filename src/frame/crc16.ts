@@ -12,6 +12,17 @@ const TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
 /** `before` is that of the bytes in front of these. */
 export function crc16(bytes: Uint8Array, before = 0): number {
   let crc = before;
-  for (const byte of bytes) crc = ((crc << 8) ^ (TABLE[(crc >>> 8) ^ byte] as number)) & 0xffff;
+  for (let i = 0; i < bytes.length; i++) crc = step(crc, bytes[i] as number);
   return crc;
+}
+
+/** As if two bytes, from there on, were zero. */
+export function crc16Without(bytes: Uint8Array, at: number): number {
+  let crc = 0;
+  for (let i = 0; i < bytes.length; i++) crc = step(crc, i === at || i === at + 1 ? 0 : (bytes[i] as number));
+  return crc;
+}
+
+function step(crc: number, byte: number): number {
+  return ((crc << 8) ^ (TABLE[(crc >>> 8) ^ byte] as number)) & 0xffff;
 }

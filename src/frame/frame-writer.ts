@@ -2,7 +2,7 @@
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Connection } from '../driver/driver.js';
 
-/** Bulk frames given to the driver and not yet flushed: enough to keep the socket busy, so few that control waits for at most two chunks. */
+/** Bulk frames given to each lane of the driver and not yet flushed: enough to keep the socket busy, so few that control waits for at most two chunks. */
 const BULK_IN_FLIGHT = 2;
 
 /** Control frames are small and few: a peer that leaves so much of them unread has stopped reading. */
@@ -58,6 +58,11 @@ export class FrameWriter {
     });
   }
 
+  /** So many bulk frames on their way keep the connection busy. */
+  get bulkInFlight(): number {
+    return BULK_IN_FLIGHT * (this.#connection.lanes ?? 1);
+  }
+
   /** Every frame that waits, and every later one, is refused with this error. */
   end(error: FedStreamError): void {
     this.#error ??= error;
@@ -65,7 +70,7 @@ export class FrameWriter {
   }
 
   #pump(): void {
-    while (this.#inFlight < BULK_IN_FLIGHT) {
+    while (this.#inFlight < this.bulkInFlight) {
       const next = this.#bulk.shift();
       if (!next) return;
       this.#inFlight++;

@@ -1,10 +1,13 @@
 // The SFM frame: a fixed prefix, a small header, a payload (docs/spec/frame.md).
 import { FedStreamError } from '../core/errors.js';
-import { crc16 } from './crc16.js';
+import { putUint32, putUint64, uint32At, uint64At } from '../core/uint64.js';
+import { crc16, crc16Without } from './crc16.js';
 
 /** `FSM1`, little-endian. */
 export const FRAME_MAGIC = 0x314d5346;
 export const PREFIX_BYTES = 24;
+/** Where in the prefix the check is: two bytes. */
+const CHECK_AT = 6;
 /** Headers hold names and numbers, never tensors. */
 export const MAX_FRAME_HEADER_BYTES = 64 * 1024;
 
@@ -45,55 +48,63 @@ export interface Frame {
 
 const EMPTY = new Uint8Array(0);
 
-/** Prefix and header in one part, the payload as it is in another: it is not copied. */
-export function encodeFrame(type: FrameType, stream: number, header: Uint8Array = EMPTY, payload: Uint8Array = EMPTY): Uint8Array[] {
+/** Prefix and header in one part, the parts of the payload as they are: they are not copied. */
+export function encodeFrame(type: FrameType, stream: number, header: Uint8Array = EMPTY, ...payload: readonly Uint8Array[]): Uint8Array[] {
   if (header.length > MAX_FRAME_HEADER_BYTES)
     throw new FedStreamError('limit', `a frame header of ${header.length} bytes; at most ${MAX_FRAME_HEADER_BYTES} go out`);
   const front = new Uint8Array(PREFIX_BYTES + header.length);
-  const view = new DataView(front.buffer);
-  view.setUint32(0, FRAME_MAGIC, true);
-  view.setUint8(4, FRAME_TYPES[type]);
-  view.setUint32(8, stream, true);
-  view.setUint32(12, header.length, true);
-  view.setBigUint64(16, BigInt(payload.length), true);
+  putUint32(front, 0, FRAME_MAGIC);
+  front[4] = FRAME_TYPES[type];
+  putUint32(front, 8, stream);
+  putUint32(front, 12, header.length);
+  putUint64(
+    front,
+    16,
+    payload.reduce((sum, part) => sum + part.length, 0),
+  );
   front.set(header, PREFIX_BYTES);
-  view.setUint16(6, checkOf(front, type, payload), true);
-  return payload.length > 0 ? [front, payload] : [front];
+  const check = checkOf(front, type, payload);
+  front[CHECK_AT] = check;
+  front[CHECK_AT + 1] = check >>> 8;
+  return [front, ...payload.filter((part) => part.length > 0)];
 }
 
 /**
  * Of prefix and header, as if the check itself were zero: a frame that was damaged there would go to the wrong place, or to none. And of the
  * payload, but for `data`, which has a checksum of its own and is asked for again alone.
  */
-function checkOf(front: Uint8Array, type: FrameType, payload: Uint8Array): number {
-  const copy = new Uint8Array(front); // of a Buffer, slice() would be a view
-  copy[6] = 0;
-  copy[7] = 0;
-  const check = crc16(copy);
-  return type === 'data' ? check : crc16(payload, check);
+function checkOf(front: Uint8Array, type: FrameType, payload: readonly Uint8Array[]): number {
+  const check = crc16Without(front, CHECK_AT);
+  return type === 'data' ? check : payload.reduce((sum, part) => crc16(part, sum), check);
+}
+
+/** Where the payload of a data frame begins, of which the first bytes are here; undefined for another frame, or too few bytes. Nothing is verified. */
+export function dataPayloadStart(bytes: Uint8Array): number | undefined {
+  if (bytes.length < PREFIX_BYTES || uint32At(bytes, 0) !== FRAME_MAGIC || bytes[4] !== FRAME_TYPES.data) return undefined;
+  return PREFIX_BYTES + uint32At(bytes, 12);
 }
 
 /** Views into the bytes, not copies; `bad-frame` unless every length fits exactly. */
 export function decodeFrame(bytes: Uint8Array, release: () => void = () => {}): Frame {
   if (bytes.length < PREFIX_BYTES) throw new FedStreamError('bad-frame', `a frame of ${bytes.length} bytes is shorter than its prefix`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint32(0, true) !== FRAME_MAGIC) throw new FedStreamError('bad-frame', 'the bytes do not begin as a FedStream frame');
-  const type = TYPE_NAMES.get(view.getUint8(4));
-  if (!type || view.getUint8(5) !== 0) throw new FedStreamError('bad-frame', `frame type ${view.getUint8(4)} or its flags are unknown`);
-  const headerBytes = view.getUint32(12, true);
-  const payloadBytes = view.getBigUint64(16, true);
-  if (headerBytes > MAX_FRAME_HEADER_BYTES || BigInt(bytes.length) !== BigInt(PREFIX_BYTES + headerBytes) + payloadBytes) {
+  if (uint32At(bytes, 0) !== FRAME_MAGIC) throw new FedStreamError('bad-frame', 'the bytes do not begin as a FedStream frame');
+  const type = TYPE_NAMES.get(bytes[4] as number);
+  if (!type || bytes[5] !== 0) throw new FedStreamError('bad-frame', `frame type ${bytes[4]} or its flags are unknown`);
+  const headerBytes = uint32At(bytes, 12);
+  const payloadBytes = uint64At(bytes, 16);
+  if (headerBytes > MAX_FRAME_HEADER_BYTES || bytes.length !== PREFIX_BYTES + headerBytes + payloadBytes) {
     throw new FedStreamError(
       'bad-frame',
       `a ${type} frame of ${bytes.length} bytes claims ${headerBytes} + ${payloadBytes} behind its prefix`,
     );
   }
   const payloadStart = PREFIX_BYTES + headerBytes;
-  if (checkOf(bytes.subarray(0, payloadStart), type, bytes.subarray(payloadStart)) !== view.getUint16(6, true))
+  const check = (bytes[CHECK_AT] as number) | ((bytes[CHECK_AT + 1] as number) << 8);
+  if (checkOf(bytes.subarray(0, payloadStart), type, [bytes.subarray(payloadStart)]) !== check)
     throw new FedStreamError('bad-frame', `a ${type} frame was damaged on its way`);
   return {
     type,
-    stream: view.getUint32(8, true),
+    stream: uint32At(bytes, 8),
     header: bytes.subarray(PREFIX_BYTES, payloadStart),
     payload: bytes.subarray(payloadStart),
     release,

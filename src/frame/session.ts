@@ -34,6 +34,8 @@ export const DEFAULT_IDLE_MS = 30_000;
 const MIN_IDLE_MS = 100;
 /** How long a goodbye may take to leave. */
 const BYE_MS = 500;
+/** The first pings wait for code that is not warm: so many follow each other at once. */
+const FIRST_PINGS = 5;
 /** The idle limit in ticks. */
 const SILENT_TICKS = 10;
 
@@ -61,7 +63,10 @@ export class Session {
   readonly #handlers = new Map<FrameType, FrameHandler>();
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #silentTicks = 0;
-  #pingedMs: number | undefined;
+  #pings = 0;
+  #pongs = 0;
+  #timed: { readonly ping: number; readonly sentMs: number } | undefined;
+  readonly #probes: ((tookMs: number) => void)[] = [];
   #error: FedStreamError | undefined;
   #resolveClosed: (error: FedStreamError) => void = () => {};
 
@@ -81,6 +86,16 @@ export class Session {
 
   get peer(): string {
     return this.peerName ? `${this.peerName} (${this.#connection.peer})` : this.#connection.peer;
+  }
+
+  /** How many connections carry it, at once. */
+  get lanes(): number {
+    return this.#connection.lanes ?? 1;
+  }
+
+  /** So many bulk frames on their way keep the connection busy. */
+  get bulkInFlight(): number {
+    return this.#writer.bulkInFlight;
   }
 
   handle(type: FrameType, handler: FrameHandler): void {
@@ -113,13 +128,19 @@ export class Session {
     this.#ping();
   }
 
+  /** How long a ping takes now; one that is on its way already is good enough. */
+  probe(found: (tookMs: number) => void): void {
+    this.#probes.push(found);
+    if (!this.#timed) this.#ping();
+  }
+
   control(type: FrameType, stream: number, header?: Uint8Array, payload?: Uint8Array): Promise<void> {
-    return this.#writer.control(encodeFrame(type, stream, header, payload));
+    return this.#writer.control(payload ? encodeFrame(type, stream, header, payload) : encodeFrame(type, stream, header));
   }
 
   /** Resolves once the payload may be reused. */
-  bulk(type: FrameType, stream: number, header: Uint8Array, payload: Uint8Array): Promise<void> {
-    return this.#writer.bulk(encodeFrame(type, stream, header, payload));
+  bulk(type: FrameType, stream: number, header: Uint8Array, ...payload: readonly Uint8Array[]): Promise<void> {
+    return this.#writer.bulk(encodeFrame(type, stream, header, ...payload));
   }
 
   /** Tells the other why, then closes. */
@@ -191,15 +212,18 @@ export class Session {
 
   /** One at a time is timed; bulk that it waits behind makes it late, so that the shortest counts. */
   #ping(): void {
-    this.#pingedMs ??= performance.now();
+    this.#pings++;
+    this.#timed ??= { ping: this.#pings, sentMs: performance.now() };
     void this.control('ping', 0).catch(() => {});
   }
 
   #ponged(): void {
-    if (this.#pingedMs === undefined) return;
-    const tookMs = performance.now() - this.#pingedMs;
-    this.#pingedMs = undefined;
+    if (++this.#pongs !== this.#timed?.ping) return;
+    const tookMs = performance.now() - this.#timed.sentMs;
+    this.#timed = undefined;
     this.roundTripMs = Math.min(this.roundTripMs ?? tookMs, tookMs);
+    for (const found of this.#probes.splice(0)) found(tookMs);
+    if (this.#pongs < FIRST_PINGS) this.#ping();
   }
 
   #byeError(frame: Frame): FedStreamError {

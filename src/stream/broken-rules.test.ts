@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { connectionPair } from '../driver/memory.js';
 import { pack } from '../frame/pack.js';
 import { Session } from '../frame/session.js';
-import { checksumOf } from './digest.js';
+import { checksumOf } from './hashed-memory.js';
 import type { IncomingStream } from './incoming-stream.js';
 import { digestOf } from './leaf-sums.js';
 import { memorySource } from './source.js';
@@ -38,7 +38,7 @@ async function dishonest(): Promise<{ raw: Session; opened(): Promise<IncomingSt
 }
 
 const chunk = async (offset: number, bytes: Uint8Array): Promise<[Uint8Array, Uint8Array]> => [
-  encodeDataHeader(offset, checksumOf(bytes)),
+  encodeDataHeader(offset, [checksumOf(bytes)]),
   bytes,
 ];
 
@@ -81,12 +81,12 @@ test.each([
       [2 * MIB, 5],
     ],
   ],
-  ['more than a leaf', [[0, MIB + 1]]],
+  ['more than a leaf with one checksum', [[0, 2 * MIB]]],
 ])('%s is refused', async (_, leaves) => {
   const { raw, opened, refusal, alive } = await dishonest();
   const next = opened();
   await raw.control('open', 1, pack({ meta: null }));
-  const reader = (await next).read();
+  const reader = (await next).read({ windowBytes: 8 * MIB });
   const reading = (async () => {
     for await (const _ of reader);
   })();
@@ -125,18 +125,18 @@ test('data before an accept, behind an end, or without a byte is refused', async
 test.each([
   ['a retry of what was never sent', 'retry', { offset: 1 }],
   ['an end from the receiver', 'done', undefined],
-  ['a second accept', 'accept', { offset: 0, limit: 5 }],
-  ['an accept from beyond the end', 'accept', { offset: 50, limit: 60 }],
-  ['an accept from within a leaf', 'accept', { offset: 5, limit: 60 }],
+  ['a second accept', 'accept', { offset: 0, limit: 5, chunk: MIB }],
+  ['an accept from beyond the end', 'accept', { offset: 50, limit: 60, chunk: MIB }],
+  ['an accept from within a leaf', 'accept', { offset: 5, limit: 60, chunk: MIB }],
   ['a retry from within a leaf', 'retry', { offset: 5 }],
-  ['an accept from the end of what has neither digest nor name', 'accept', { offset: 20, limit: 60 }],
+  ['an accept from the end of what has neither digest nor name', 'accept', { offset: 20, limit: 60, chunk: MIB }],
 ] as const)('%s ends the session of who broke the rule', async (what, type, header) => {
   const [near, farEnd] = connectionPair('memory://rules');
   const session = new Session(near, { name: 'sender' });
   const raw = new Session(farEnd, { name: 'liar' });
   const streams = new Streams(session, () => {});
   raw.handle('open', (frame) => {
-    if (what === 'a second accept') void raw.control('accept', frame.stream, pack({ offset: 0, limit: 0 }));
+    if (what === 'a second accept') void raw.control('accept', frame.stream, pack({ offset: 0, limit: 0, chunk: MIB }));
     void raw.control(type, frame.stream, header && pack(header));
   });
   for (const other of ['data', 'end', 'reset'] as const) raw.handle(other, () => {});

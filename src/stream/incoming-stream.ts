@@ -5,21 +5,25 @@ import { Queue } from '../core/queue.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
-import { checksumOf } from './digest.js';
+import { checksumOf } from './hashed-memory.js';
+import { type HeldLeaf, LeafAssembly } from './leaf-assembly.js';
 import { LEAF_BYTES, LeafSums, leafCount, sameBytes } from './leaf-sums.js';
+import type { Path } from './path.js';
 import { ReceiveWindow } from './receive-window.js';
-import { decodeDataHeader, endSchema, resetSchema } from './stream-frames.js';
+import { decodeDataHeader, endSchema, framingBytes, resetSchema } from './stream-frames.js';
 
 /** A credit frame goes with megabytes all the same. */
 const GRANTS_A_WINDOW = 8;
-/** A link that corrupts this many chunks of one stream is broken. */
+/** A link that corrupts this many leaves of one stream is broken. */
 const MAX_RETRIES = 1000;
 
 export interface AcceptOptions {
   /** What this side has verified already: whole leaves, or the whole object, and their checksums. */
   readonly resume?: Resume;
-  /** At least 2 MiB; by default it follows the path, from 8 MiB on. */
+  /** At least 192 KiB, and four chunks; by default it follows the path. */
   readonly windowBytes?: number;
+  /** What a frame carries: a power of two from 16 KiB to 4 MiB; by default it follows the path, up to a leaf. */
+  readonly chunkBytes?: number;
 }
 
 /** What an open frame says. */
@@ -35,12 +39,6 @@ export interface Resume {
   readonly sums: LeafSums;
 }
 
-/** A leaf that was verified; its memory is used again once it is released. */
-interface Arrived {
-  readonly bytes: Uint8Array;
-  release(): void;
-}
-
 /** A stream that the other side has opened: `read` it to its end and `confirm` it, or `reject` it, at any time. */
 export class IncomingStream {
   readonly id: number;
@@ -54,21 +52,28 @@ export class IncomingStream {
   sums = new LeafSums();
   /** Leaves that arrived corrupt and were asked for again. */
   retries = 0;
+  /** Payload and framing of the data frames that came. */
+  wireBytes = 0;
   /** Digest of all the bytes, once `read` has ended. */
   foundDigest = '';
   readonly #session: Session;
   readonly #close: () => void;
-  readonly #arrived = new Queue<Arrived>();
+  readonly #arrived = new Queue<HeldLeaf>();
   #accepted = false;
-  #expected = 0;
+  #verified = 0;
   #consumed = 0;
   #granted = 0;
+  readonly #path: Path;
   #window: ReceiveWindow;
+  readonly #assembly = new LeafAssembly();
+  /** A leaf that was short has come: it is the last. */
+  #whole = false;
   #awaitsRetry = false;
   #end: { totalBytes: number; digest: string } | undefined;
   #ended = false;
 
-  constructor(session: Session, id: number, opened: OpenedStream, close: () => void) {
+  /** `path` is what the streams of the session know, and share. */
+  constructor(session: Session, id: number, opened: OpenedStream, path: Path, close: () => void) {
     this.#session = session;
     this.id = id;
     this.meta = opened.meta;
@@ -76,7 +81,8 @@ export class IncomingStream {
     this.digest = opened.digest;
     this.objectId = opened.id ?? opened.digest;
     this.#close = close;
-    this.#window = new ReceiveWindow(undefined, () => session.roundTripMs);
+    this.#path = path;
+    this.#window = this.#newWindow();
   }
 
   /**
@@ -86,21 +92,26 @@ export class IncomingStream {
   async *read(options: AcceptOptions = {}): AsyncGenerator<Uint8Array> {
     const { offset, sums } = options.resume ?? { offset: 0, sums: new LeafSums() };
     if (sums.count !== leafCount(offset)) throw new FedStreamError('internal', `${sums.count} checksums are no prefix of ${offset} bytes`);
-    if (options.windowBytes !== undefined) this.#window = new ReceiveWindow(options.windowBytes, () => undefined);
+    const { windowBytes, chunkBytes } = options;
+    this.#window = this.#newWindow({ windowBytes, chunkBytes });
     this.#accepted = true;
     this.sums = sums;
-    this.#expected = offset;
+    this.#verified = offset;
     this.#consumed = offset;
-    this.#granted = offset + this.#window.bytes;
-    await this.#session.control('accept', this.id, pack({ offset, limit: this.#granted }));
+    this.#granted = offset + this.#window.firstBytes;
+    await this.#session.control('accept', this.id, pack({ offset, limit: this.#granted, chunk: this.#window.chunkBytes }));
     for await (const { bytes, release } of this.#arrived) {
       yield bytes;
       this.#consumed += bytes.length;
-      this.#window.took(bytes.length);
       release();
       this.#grant();
     }
     await this.#checkDigest();
+  }
+
+  #newWindow(sizes: Pick<AcceptOptions, 'windowBytes' | 'chunkBytes'> = {}): ReceiveWindow {
+    const session = this.#session;
+    return new ReceiveWindow(this.#path, { ...sizes, roundTripMs: () => session.roundTripMs, probe: (found) => session.probe(found) });
   }
 
   async #checkDigest(): Promise<void> {
@@ -143,37 +154,61 @@ export class IncomingStream {
     } else throw new FedStreamError('bad-frame', `a ${frame.type} frame for a stream that this side receives`);
   }
 
+  /** Where the next byte belongs. */
+  get #expected(): number {
+    return this.#verified + this.#assembly.pendingBytes;
+  }
+
   #received(frame: Frame): void {
-    const { offset, checksum } = decodeDataHeader(frame.header);
-    const { length } = frame.payload;
+    const { offset, sums } = decodeDataHeader(frame.header);
+    const { payload } = frame;
     if (!this.#accepted) throw new FedStreamError('bad-frame', 'data came before the stream was accepted');
-    if (this.#end || length === 0) throw new FedStreamError('bad-frame', 'data came behind the end of a stream, or a leaf without a byte');
-    // Leaves that were on their way when a retry was asked for come again.
+    if (this.#end || payload.length === 0) throw new FedStreamError('bad-frame', 'data came behind the end of a stream, or without a byte');
+    this.wireBytes += payload.length + framingBytes(sums.length);
+    // What was on its way when a retry was asked for comes again.
     if (this.#awaitsRetry && offset !== this.#expected) {
       frame.release();
       return;
     }
-    if (offset !== this.#expected || offset % LEAF_BYTES !== 0 || length > LEAF_BYTES)
-      throw new FedStreamError('bad-frame', `${length} bytes at ${offset} came where the leaf at ${this.#expected} was expected`);
-    if (offset + length > this.#granted)
-      throw new FedStreamError('bad-frame', `data up to ${offset + length} came, ${this.#granted} was granted`);
-    const sum = checksumOf(frame.payload);
-    if (!sameBytes(sum, checksum)) {
-      frame.release();
-      this.#askAgain();
-      return;
-    }
-    this.sums.push(sum);
+    const end = offset + payload.length;
+    const leafEnds = Math.floor(end / LEAF_BYTES) - Math.floor(offset / LEAF_BYTES);
+    // One more where the last leaf of the object is short.
+    const isLast = sums.length === leafEnds + 1 && end % LEAF_BYTES > 0;
+    if (offset !== this.#expected || this.#whole || (sums.length !== leafEnds && !isLast))
+      throw new FedStreamError(
+        'bad-frame',
+        `${payload.length} bytes at ${offset} with ${sums.length} checksums came where byte ${this.#expected} was expected`,
+      );
+    if (end > this.#granted) throw new FedStreamError('bad-frame', `data up to ${end} came, ${this.#granted} was granted`);
     this.#awaitsRetry = false;
-    this.#expected += length;
-    this.#arrived.push({ bytes: frame.payload, release: frame.release });
+    this.#window.arrived(payload.length);
+    this.#takeLeaves(frame, sums);
+    this.#whole = isLast && !this.#awaitsRetry;
+    this.#grant();
+  }
+
+  /** Leaf by leaf; a damaged one is asked for again, with all behind it. */
+  #takeLeaves(frame: Frame, sums: readonly Uint8Array[]): void {
+    const leaves = this.#assembly.add(frame, sums.length);
+    for (const [i, leaf] of leaves.entries()) {
+      const sum = checksumOf(leaf.bytes);
+      if (!sameBytes(sum, sums[i] as Uint8Array)) {
+        for (const dropped of leaves.slice(i)) dropped.release();
+        this.#assembly.clear();
+        this.#askAgain();
+        return;
+      }
+      this.sums.push(sum);
+      this.#verified += leaf.bytes.length;
+      this.#arrived.push(leaf);
+    }
   }
 
   #askAgain(): void {
     if (++this.retries > MAX_RETRIES)
-      throw new FedStreamError('checksum', `more than ${MAX_RETRIES} chunks from ${this.#session.peer} were corrupt; check the link`);
+      throw new FedStreamError('checksum', `more than ${MAX_RETRIES} leaves from ${this.#session.peer} were corrupt; check the link`);
     this.#awaitsRetry = true;
-    void this.#session.control('retry', this.id, pack({ offset: this.#expected })).catch(() => {});
+    void this.#session.control('retry', this.id, pack({ offset: this.#verified })).catch(() => {});
   }
 
   #finished(frame: Frame): void {
@@ -181,10 +216,10 @@ export class IncomingStream {
     if (this.#awaitsRetry) return;
     const end = unpack(frame.header, endSchema, 'an end frame');
     const claimed = this.totalBytes ?? end.totalBytes;
-    if (end.totalBytes !== this.#expected || claimed !== end.totalBytes) {
+    if (end.totalBytes !== this.#verified || claimed !== end.totalBytes) {
       throw new FedStreamError(
         'digest',
-        `a transfer from ${this.#session.peer} ended at ${this.#expected} of ${Math.max(claimed, end.totalBytes)} bytes`,
+        `a transfer from ${this.#session.peer} ended at ${this.#verified} of ${Math.max(claimed, end.totalBytes)} bytes`,
       );
     }
     this.#end = end;
@@ -193,10 +228,10 @@ export class IncomingStream {
 
   /** Raised in parts of the window: what is taken and not granted yet is missing on its way. */
   #grant(): void {
-    const limit = this.#consumed + this.#window.bytes;
+    const limit = this.#consumed + this.#assembly.pendingBytes + this.#window.bytes;
     if (this.#ended || limit - this.#granted < this.#window.bytes / GRANTS_A_WINDOW) return;
     this.#granted = limit;
-    void this.#session.control('credit', this.id, pack({ limit })).catch(() => {});
+    void this.#session.control('credit', this.id, pack({ limit, chunk: this.#window.chunkBytes })).catch(() => {});
   }
 
   #finish(error?: FedStreamError): void {

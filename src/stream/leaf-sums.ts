@@ -1,5 +1,6 @@
 // The checksums of an object's leaves, and the digest that is made of them (docs/spec/stream.md).
-import { CHECKSUM_BYTES, checksumOf, xxh128 } from './digest.js';
+import { CHECKSUM_BYTES, xxh128 } from './digest.js';
+import { checksumOf, hashedMemory } from './hashed-memory.js';
 
 /**
  * An object is cut into leaves of 1 MiB, the last one short: what a chunk on the wire carries, what is verified, and where a transfer can go
@@ -75,7 +76,7 @@ export class LeafHasher {
         this.#sums.push(checksumOf(part));
         continue;
       }
-      this.#leaf ??= new Uint8Array(LEAF_BYTES);
+      this.#leaf ??= hashedMemory(1)(LEAF_BYTES);
       this.#leaf.set(part, this.#filled);
       this.#filled += part.length;
       if (this.#filled === LEAF_BYTES) this.#endLeaf();

@@ -1,27 +1,27 @@
 // Cuts the pieces of a source into leaves.
 import { FedStreamError } from '../core/errors.js';
+import { hashedMemory } from './hashed-memory.js';
 import { LEAF_BYTES } from './leaf-sums.js';
 import type { ByteSource } from './source.js';
 
-/** One leaf is read while the one before is on its way, and that of before still with the driver. */
-const BUFFERS = 3;
-
 /**
  * The leaves of a source from a leaf's beginning on, each whole but the last. A piece that is a leaf goes on as it lies where the source holds its
- * pieces; others are put together in buffers that are used in turn. A leaf is valid until the next but one is asked for.
+ * pieces; others are put together in buffers that are used in turn. A leaf is valid while so many later ones are asked for.
  */
-export async function* leavesOf(source: ByteSource, offset: number): AsyncGenerator<Uint8Array> {
+export async function* leavesOf(source: ByteSource, offset: number, validFor: number): AsyncGenerator<Uint8Array> {
   if (offset % LEAF_BYTES !== 0) throw new FedStreamError('internal', `a stream is read from ${offset}, which no leaf begins at`);
+  const count = validFor + 1;
+  const allocate = hashedMemory(count);
   const buffers: Uint8Array[] = [];
   let turn = 0;
   let filled = 0;
   const room = (): Uint8Array => {
-    buffers[turn] ??= new Uint8Array(LEAF_BYTES);
+    buffers[turn] ??= allocate(LEAF_BYTES);
     return buffers[turn] as Uint8Array;
   };
   const full = (): Uint8Array => {
     const leaf = room().subarray(0, filled);
-    turn = (turn + 1) % BUFFERS;
+    turn = (turn + 1) % count;
     filled = 0;
     return leaf;
   };

@@ -4,13 +4,13 @@ import type { Json } from '../core/json.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
-import { checksumOf } from './digest.js';
+import { checksumOf } from './hashed-memory.js';
 import { LEAF_BYTES, LeafSums } from './leaf-sums.js';
 import { leavesOf } from './leaves.js';
 import type { ByteSource } from './source.js';
-import { acceptSchema, creditSchema, encodeDataHeader, FRAMING_BYTES, resetSchema, retrySchema } from './stream-frames.js';
+import { acceptSchema, creditSchema, encodeDataHeader, framingBytes, resetSchema, retrySchema } from './stream-frames.js';
 
-/** A link that corrupts this many chunks of one stream is broken. */
+/** A link that corrupts this many leaves of one stream is broken. */
 const MAX_RETRIES = 1000;
 
 export interface SendOptions {
@@ -30,6 +30,11 @@ export interface SentStream {
   readonly wireBytes: number;
 }
 
+interface Leaf {
+  readonly bytes: Uint8Array;
+  readonly sum: Uint8Array;
+}
+
 /** One stream from open to done. Frames for it come through `receive`. */
 export class OutgoingStream {
   readonly id: number;
@@ -37,6 +42,8 @@ export class OutgoingStream {
   readonly #source: ByteSource;
   readonly #options: SendOptions;
   #limit = -1;
+  /** What the receiver wants a frame to carry. */
+  #chunkBytes = LEAF_BYTES;
   #restart: number | undefined;
   #retries = 0;
   #wireBytes = 0;
@@ -45,7 +52,8 @@ export class OutgoingStream {
   #reached = 0;
   #startOffset = 0;
   #offset = 0;
-  #flushed: Promise<void> = Promise.resolve();
+  /** Chunks that may not be flushed yet, in their order. */
+  readonly #unflushed: Promise<void>[] = [];
   #ending = false;
   #done = false;
   #refused = false;
@@ -62,7 +70,7 @@ export class OutgoingStream {
 
   receive(frame: Frame): void {
     if (frame.type === 'accept') this.#accepted(frame);
-    else if (frame.type === 'credit') this.#limit = Math.max(this.#limit, unpack(frame.header, creditSchema, 'a credit frame').limit);
+    else if (frame.type === 'credit') this.#credited(frame);
     else if (frame.type === 'retry') this.#retry(frame);
     else if (frame.type === 'done') this.#confirmed();
     else if (frame.type === 'refuse') {
@@ -99,7 +107,7 @@ export class OutgoingStream {
   }
 
   #accepted(frame: Frame): void {
-    const { offset, limit } = unpack(frame.header, acceptSchema, 'an accept frame');
+    const { offset, limit, chunk } = unpack(frame.header, acceptSchema, 'an accept frame');
     if (this.#limit >= 0) throw new FedStreamError('bad-frame', 'a stream was accepted twice');
     const { id, digest, totalBytes } = this.#source;
     const wrong = offset % LEAF_BYTES !== 0 && offset !== totalBytes;
@@ -108,6 +116,13 @@ export class OutgoingStream {
     this.#startOffset = offset;
     this.#reached = offset;
     this.#limit = limit;
+    this.#chunkBytes = chunk;
+  }
+
+  #credited(frame: Frame): void {
+    const { limit, chunk } = unpack(frame.header, creditSchema, 'a credit frame');
+    this.#limit = Math.max(this.#limit, limit);
+    this.#chunkBytes = chunk;
   }
 
   #confirmed(): void {
@@ -118,9 +133,9 @@ export class OutgoingStream {
   #retry(frame: Frame): void {
     const { offset } = unpack(frame.header, retrySchema, 'a retry frame');
     if (offset < this.#startOffset || offset > this.#reached || offset % LEAF_BYTES !== 0)
-      throw new FedStreamError('bad-frame', `a chunk at ${offset} was asked for again, which was never sent`);
+      throw new FedStreamError('bad-frame', `a leaf at ${offset} was asked for again, which was never sent`);
     if (++this.#retries > MAX_RETRIES)
-      throw new FedStreamError('checksum', `more than ${MAX_RETRIES} chunks of one stream were corrupt; check the link`);
+      throw new FedStreamError('checksum', `more than ${MAX_RETRIES} leaves of one stream were corrupt; check the link`);
     this.#restart = offset;
   }
 
@@ -159,24 +174,34 @@ export class OutgoingStream {
   async #transmitRest(): Promise<boolean> {
     // What the receiver has and this side has not seen is read, for the digest, and not sent.
     let position = Math.min(Math.floor(this.#offset / LEAF_BYTES), this.#sums.count) * LEAF_BYTES;
+    const leavesAFrame = Math.max(1, this.#chunkBytes / LEAF_BYTES);
+    const frame: Leaf[] = [];
     try {
-      for await (const leaf of leavesOf(this.#source, position)) {
-        const sum = checksumOf(leaf);
-        this.#remember(position, sum);
-        if (position >= this.#offset && !(await this.#sendLeaf(leaf, sum))) return false;
-        position += leaf.length;
+      for await (const bytes of leavesOf(this.#source, position, this.#session.bulkInFlight * leavesAFrame)) {
+        const sum = this.#sumOf(position, bytes);
+        if (position >= this.#offset) {
+          frame.push({ bytes, sum });
+          if (frame.length === leavesAFrame && !(await this.#sendLeaves(frame.splice(0)))) return false;
+        }
+        position += bytes.length;
       }
+      if (frame.length > 0 && !(await this.#sendLeaves(frame))) return false;
       if (position < this.#offset) throw this.#changed(position);
       return !this.#restarts();
     } finally {
-      await this.#flushed;
+      await this.#flushed(0);
     }
   }
 
-  #remember(position: number, sum: Uint8Array): void {
+  /** What is known is sent as it is: the receiver compares. Where it asks for a leaf again, this side looks whether it was changed meanwhile. */
+  #sumOf(position: number, bytes: Uint8Array): Uint8Array {
     const index = position / LEAF_BYTES;
-    if (index === this.#sums.count) this.#sums.push(sum);
+    const isKnown = index < this.#sums.count;
+    if (isKnown && position >= this.#reached) return this.#sums.at(index);
+    const sum = checksumOf(bytes);
+    if (!isKnown) this.#sums.push(sum);
     else if (!this.#sums.matches(index, sum)) throw this.#changed(position);
+    return sum;
   }
 
   #changed(position: number): FedStreamError {
@@ -186,21 +211,44 @@ export class OutgoingStream {
     );
   }
 
-  /** Once the receiver has room for it; false where a retry came. One leaf at most is not flushed when it returns. */
-  async #sendLeaf(leaf: Uint8Array, sum: Uint8Array): Promise<boolean> {
-    const end = this.#offset + leaf.length;
+  /** In one frame, or one leaf in several; false where a retry came. */
+  async #sendLeaves(leaves: readonly Leaf[]): Promise<boolean> {
+    const [{ bytes, sum }] = leaves as [Leaf];
+    if (leaves.length > 1) {
+      const payload = leaves.map((leaf) => leaf.bytes);
+      return this.#sendChunk(
+        payload,
+        leaves.map((leaf) => leaf.sum),
+      );
+    }
+    for (let at = 0; at < bytes.length; ) {
+      const chunk = bytes.subarray(at, at + this.#chunkBytes);
+      at += chunk.length;
+      if (!(await this.#sendChunk([chunk], at === bytes.length ? [sum] : []))) return false;
+    }
+    return true;
+  }
+
+  /** Once the receiver has room for it; false where a retry came. The session's number of chunks less one at most is not flushed when it returns. */
+  async #sendChunk(payload: readonly Uint8Array[], sums: readonly Uint8Array[]): Promise<boolean> {
+    const bytes = payload.reduce((sum, part) => sum + part.length, 0);
+    const end = this.#offset + bytes;
     await this.#until(() => end <= this.#limit || this.#restarts());
     if (this.#restarts()) return false;
     this.#reached = Math.max(this.#reached, end);
-    const sent = this.#session.bulk('data', this.id, encodeDataHeader(this.#offset, sum), leaf);
-    sent.catch(() => {}); // awaited one leaf later
-    this.#wireBytes += leaf.length + FRAMING_BYTES;
+    const sent = this.#session.bulk('data', this.id, encodeDataHeader(this.#offset, sums), ...payload);
+    sent.catch(() => {}); // awaited some chunks later
+    this.#wireBytes += bytes + framingBytes(sums.length);
     this.#offset = end;
     this.#options.onProgress?.(end);
-    const before = this.#flushed;
-    this.#flushed = sent;
-    await before;
+    this.#unflushed.push(sent);
+    await this.#flushed(this.#session.bulkInFlight - 1);
     return true;
+  }
+
+  /** Resolves once at most so many chunks are not flushed. */
+  async #flushed(most: number): Promise<void> {
+    while (this.#unflushed.length > most) await this.#unflushed.shift();
   }
 
   /** Waits for a change that makes it true; throws what failed the stream. */

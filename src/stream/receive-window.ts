@@ -1,64 +1,128 @@
-// How far a sender may run ahead: as much as the path holds, found from the rate at which bytes are taken and the time of a round trip.
+// How far a sender may run ahead, and in chunks of which size: found from the rate at which bytes arrive and the time of a round trip.
 import { LEAF_BYTES } from './leaf-sums.js';
+import { type Path, SMALLEST_CHUNK_BYTES } from './path.js';
 
-/** Where a stream begins: the product of 1.3 Gbit/s and 50 ms, and nothing that hurts on a fast path. */
-export const DEFAULT_WINDOW_BYTES = 8 * LEAF_BYTES;
-/** Less than two leaves would stop a sender for good. */
-const MIN_WINDOW_BYTES = 2 * LEAF_BYTES;
-/** 1 Gbit/s times 200 ms, twice over: the most memory that a stream can cost. */
-export const MAX_WINDOW_BYTES = 48 * LEAF_BYTES;
-/** A full path is given so many round trips of its rate: the half is what waits on it, in front of control. */
-const ROUND_TRIPS = 1.5;
-/** And so much more: what a timer, a scheduler and a slow disk need. */
-const SLACK_MS = 25;
-/** A rate that grows by so much from one interval to the next is still finding out what the path carries. */
-const GROWING = 1.2;
-/** A rate over less is noise. */
-const LEAST_INTERVAL_MS = 50;
+/** TCP's slow start doubles what is on its way with each round trip: the window is to be ahead. */
+const SLOW_START_ROUND_TRIPS = 2;
+/** Nothing for nearly a round trip, and a little: what waited behind a lost packet comes in one burst then, which is no rate. */
+const STALL_ROUND_TRIPS = 0.9;
+const STALL_MS = 10;
+/** An interval goes on for a round trip after a stall, but ends so many after the first. */
+const LONGEST_ROUND_TRIPS = 4;
+/** A rate over less time, or of fewer chunks, is noise. */
+const LEAST_INTERVAL_MS = 10;
+const LEAST_CHUNKS = 8;
+
+/** Chunks follow the rate: control waits behind one or two. */
+const CHUNK_MS = 5;
+/** A whole leaf is verified where it lies. */
+export const LARGEST_CHUNK_BYTES = LEAF_BYTES;
+/** So many chunks fit into a window at least: some are on their way while others are asked for. */
+const CHUNKS_A_WINDOW = 4;
+
+export interface WindowOptions {
+  /** The shortest; undefined for as long as it is not known. */
+  roundTripMs(): number | undefined;
+  /** Asks for a round trip now, behind what is on its way; `found` is called once, unless the session ends. */
+  probe?(found: (tookMs: number) => void): void;
+  /** Stays; by default it follows the path. */
+  readonly windowBytes?: number | undefined;
+  /** Likewise. */
+  readonly chunkBytes?: number | undefined;
+  nowMs?(): number;
+}
 
 /**
  * A window that limits the sender is used up once a round trip, so that the rate is window / round trip, and the window grows with each. A full path
- * gives its own rate, and the window stays at one and a half times what the path holds. While the rate grows by itself (TCP's slow start), the window
+ * gives its own rate, and the window stays a little above what the path holds. While the rate grows by itself (TCP's slow start), the window
  * leads it by far, and is never made smaller.
  */
 export class ReceiveWindow {
-  #bytes: number;
-  readonly #fixed: boolean;
-  readonly #roundTripMs: () => number | undefined;
+  readonly #path: Path;
+  readonly #options: WindowOptions;
   readonly #nowMs: () => number;
   #sinceMs: number | undefined;
-  #taken = 0;
-  /** Bytes a millisecond in the interval before. */
-  #rate = 0;
+  #arrived = 0;
+  #asked = false;
+  #lastMs = 0;
+  /** When the first stall of this interval ended, and the last. */
+  #stalls: { readonly firstMs: number; readonly lastMs: number } | undefined;
 
-  /** A given size stays; otherwise it begins at 8 MiB and follows the path. */
-  constructor(fixedBytes: number | undefined, roundTripMs: () => number | undefined, nowMs: () => number = () => performance.now()) {
-    this.#fixed = fixedBytes !== undefined;
-    this.#bytes = Math.max(fixedBytes ?? DEFAULT_WINDOW_BYTES, MIN_WINDOW_BYTES);
-    this.#roundTripMs = roundTripMs;
-    this.#nowMs = nowMs;
+  constructor(path: Path, options: WindowOptions) {
+    this.#path = path;
+    this.#options = options;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+    path.settle(options.roundTripMs());
   }
 
   get bytes(): number {
-    return this.#bytes;
+    const least = Math.max(this.#path.leastBytes, CHUNKS_A_WINDOW * (this.#options.chunkBytes ?? 0));
+    return Math.max(this.#options.windowBytes ?? this.#path.windowBytes, least);
   }
 
-  /** So many bytes were taken. */
-  took(bytes: number): void {
+  /** What a stream begins with: what the path holds and no more, for it goes out in one burst, and queues of routers are short. */
+  get firstBytes(): number {
+    const roundTripMs = this.#options.roundTripMs();
+    const { rate } = this.#path;
+    if (this.#options.windowBytes !== undefined || roundTripMs === undefined || rate === undefined) return this.bytes;
+    return Math.min(this.bytes, Math.max(Math.round(rate * roundTripMs), this.#path.leastBytes, CHUNKS_A_WINDOW * this.chunkBytes));
+  }
+
+  get chunkBytes(): number {
+    const fits = 2 ** Math.floor(Math.log2(this.bytes / CHUNKS_A_WINDOW));
+    return this.#options.chunkBytes ?? Math.min(this.#path.chunkBytes, fits);
+  }
+
+  /** So many bytes came. */
+  arrived(bytes: number): void {
     const nowMs = this.#nowMs();
-    const roundTripMs = this.#roundTripMs();
-    if (this.#fixed || roundTripMs === undefined) return;
-    this.#sinceMs ??= nowMs;
-    this.#taken += bytes;
+    const roundTripMs = this.#options.roundTripMs();
+    if (roundTripMs === undefined) return;
+    if (this.#sinceMs === undefined) {
+      this.#lastMs = nowMs;
+      this.#sinceMs = nowMs; // how long what came first was on its way, nobody knows
+      return;
+    }
+    this.#arrived += bytes;
+    if (nowMs - this.#lastMs > STALL_ROUND_TRIPS * roundTripMs + STALL_MS)
+      this.#stalls = { firstMs: this.#stalls?.firstMs ?? nowMs, lastMs: nowMs };
+    this.#lastMs = nowMs;
     const elapsedMs = nowMs - this.#sinceMs;
-    if (elapsedMs < Math.max(roundTripMs, LEAST_INTERVAL_MS)) return;
-    const rate = this.#taken / elapsedMs;
-    // A sender stops before a leaf that does not fit whole.
-    const wanted = Math.round(rate * (ROUND_TRIPS * roundTripMs + SLACK_MS)) + LEAF_BYTES;
-    const next = rate > GROWING * this.#rate ? Math.max(2 * wanted, this.#bytes) : wanted;
-    this.#bytes = Math.min(Math.max(next, MIN_WINDOW_BYTES), MAX_WINDOW_BYTES);
-    this.#rate = rate;
+    const shortestMs = Math.max(roundTripMs, LEAST_INTERVAL_MS);
+    if (elapsedMs < shortestMs || this.#arrived < LEAST_CHUNKS * this.chunkBytes) return;
+    const { firstMs, lastMs } = this.#stalls ?? { firstMs: 0, lastMs: 0 };
+    if (this.#stalls && nowMs - lastMs < shortestMs && nowMs - firstMs < LONGEST_ROUND_TRIPS * shortestMs) return;
+    this.#follow(this.#arrived / elapsedMs, roundTripMs);
     this.#sinceMs = nowMs;
-    this.#taken = 0;
+    this.#arrived = 0;
+    this.#stalls = undefined;
+    this.#probe();
+  }
+
+  /** One at a time. */
+  #probe(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    this.#options.probe?.((tookMs) => {
+      this.#asked = false;
+      this.#heard(tookMs);
+    });
+  }
+
+  /** What waits behind a full window waits too long: whatever made it so wide, it is less now. */
+  #heard(tookMs: number): void {
+    const roundTripMs = this.#options.roundTripMs();
+    if (roundTripMs === undefined || !this.#path.waits(tookMs, roundTripMs)) return;
+    this.#path.narrow();
+  }
+
+  #follow(rate: number, roundTripMs: number): void {
+    const path = this.#path;
+    const chunk = 2 ** Math.floor(Math.log2(rate * CHUNK_MS));
+    path.chunkBytes = Math.min(Math.max(chunk, SMALLEST_CHUNK_BYTES), LARGEST_CHUNK_BYTES);
+    const grows = path.grows(rate);
+    if (!path.grew) path.breadth.saw(rate); // what grows by itself is no answer to a trial
+    const steady = path.steadyBytes(roundTripMs) ?? 0;
+    path.resize(grows ? Math.max(steady, rate * (SLOW_START_ROUND_TRIPS * roundTripMs + path.slackMs), path.windowBytes) : steady);
   }
 }

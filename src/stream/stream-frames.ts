@@ -2,40 +2,58 @@
 import { z } from 'zod';
 import { ERROR_CODES, FedStreamError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
+import { putUint64, uint64At } from '../core/uint64.js';
 import { PREFIX_BYTES } from '../frame/frame.js';
 import { CHECKSUM_BYTES } from './digest.js';
+import { LEAF_BYTES } from './leaf-sums.js';
 
 const bytes = z.int().min(0);
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
 const id = z.string().min(1).max(256);
 
+/** What a data frame carries: so little that control does not wait behind it for long, or so much that a fast path is not busy with frames. */
+export const MIN_CHUNK_BYTES = 16 * 1024;
+export const MAX_CHUNK_BYTES = 4 * LEAF_BYTES;
+/** A power of two, so that chunks are parts of a leaf, or whole leaves. */
+const chunk = z
+  .int()
+  .min(MIN_CHUNK_BYTES)
+  .max(MAX_CHUNK_BYTES)
+  .refine((size) => Number.isInteger(Math.log2(size)), 'is no power of two');
+
 const json: z.ZodType<Json> = z.json() as z.ZodType<Json>;
 
 /** The opener says what it has; what is not known before it is sent is missing. */
 export const openSchema = z.strictObject({ meta: json, id: id.optional(), totalBytes: bytes.optional(), digest: digest.optional() });
-/** The receiver says from where, and how far the sender may go for now. */
-export const acceptSchema = z.strictObject({ offset: bytes, limit: bytes });
-export const creditSchema = z.strictObject({ limit: bytes });
+/** The receiver says from where, how far the sender may go for now, and in chunks of which size. */
+export const acceptSchema = z.strictObject({ offset: bytes, limit: bytes, chunk });
+export const creditSchema = z.strictObject({ limit: bytes, chunk });
 export const endSchema = z.strictObject({ totalBytes: bytes, digest });
 export const retrySchema = z.strictObject({ offset: bytes });
 export const resetSchema = z.strictObject({ code: z.enum(ERROR_CODES), message: z.string().max(8192) });
 
-/** Header of a data frame: where its payload belongs (u64), and the payload's checksum. Fixed, since it is on the hot path. */
-const DATA_HEADER_BYTES = 8 + CHECKSUM_BYTES;
-/** What a leaf costs beside its bytes: the length that TCP needs, the frame's prefix, the header. */
-export const FRAMING_BYTES = 4 + PREFIX_BYTES + DATA_HEADER_BYTES;
+/** Header of a data frame: where its payload belongs (u64), and the checksums of the leaves that end in it. Fixed, since it is on the hot path. */
+const OFFSET_BYTES = 8;
 
-export function encodeDataHeader(offset: number, checksum: Uint8Array): Uint8Array {
-  const header = new Uint8Array(DATA_HEADER_BYTES);
-  new DataView(header.buffer).setBigUint64(0, BigInt(offset), true);
-  header.set(checksum, 8);
+/** What a data frame costs beside its payload: the length that TCP needs, the frame's prefix, the header. */
+export function framingBytes(leafEnds: number): number {
+  return 4 + PREFIX_BYTES + OFFSET_BYTES + leafEnds * CHECKSUM_BYTES;
+}
+
+export function encodeDataHeader(offset: number, sums: readonly Uint8Array[]): Uint8Array {
+  const header = new Uint8Array(OFFSET_BYTES + sums.length * CHECKSUM_BYTES);
+  putUint64(header, 0, offset);
+  for (const [i, sum] of sums.entries()) header.set(sum, OFFSET_BYTES + i * CHECKSUM_BYTES);
   return header;
 }
 
-export function decodeDataHeader(header: Uint8Array): { offset: number; checksum: Uint8Array } {
-  if (header.length !== DATA_HEADER_BYTES)
-    throw new FedStreamError('bad-frame', `the header of a data frame has ${header.length} bytes, not ${DATA_HEADER_BYTES}`);
+export function decodeDataHeader(header: Uint8Array): { offset: number; sums: Uint8Array[] } {
+  const count = (header.length - OFFSET_BYTES) / CHECKSUM_BYTES;
+  if (header.length < OFFSET_BYTES || !Number.isInteger(count))
+    throw new FedStreamError('bad-frame', `the header of a data frame has ${header.length} bytes: no offset and checksums`);
+  const sums: Uint8Array[] = [];
+  // Copies: the frame may be released before they are looked at.
+  for (let at = OFFSET_BYTES; at < header.length; at += CHECKSUM_BYTES) sums.push(new Uint8Array(header.subarray(at, at + CHECKSUM_BYTES)));
   // Beyond 2^53 it is inexact, and equal to no offset that is expected.
-  const offset = Number(new DataView(header.buffer, header.byteOffset).getBigUint64(0, true));
-  return { offset, checksum: header.subarray(8) };
+  return { offset: uint64At(header, 0), sums };
 }

@@ -87,6 +87,8 @@ function spoilingSource(bytes: Uint8Array, sizes: readonly number[]): ByteSource
 }
 
 const wireBytes = (payload: number): number => payload + Math.ceil(payload / MIB) * 44;
+/** So that each frame carries a leaf. */
+const WIDE = { windowBytes: 8 * MIB, chunkBytes: MIB };
 const same = (a: Uint8Array, b: Uint8Array): void => expect(Buffer.compare(a, b)).toBe(0);
 const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
@@ -96,7 +98,8 @@ test.each([0, 1, 1000, MIB - 1, MIB, MIB + 1, 5 * MIB + 17])('%i bytes arrive as
   const sending = sender.send({ kind: 'test', n: [1, null] }, memorySource(bytes));
   const stream = await opened();
   expect([stream.meta, stream.totalBytes, stream.digest]).toEqual([{ kind: 'test', n: [1, null] }, size, undefined]);
-  same(await readAll(stream), bytes);
+  same(await readAll(stream, WIDE), bytes);
+  expect(stream.wireBytes).toBe(wireBytes(size));
   const sent = await sending;
   expect(sent).toMatchObject({ totalBytes: size, digest: await digestOf(bytes), resumedBytes: 0, retries: 0 });
   expect(sent.wireBytes).toBe(wireBytes(size));
@@ -149,15 +152,37 @@ test('a receiver that does not read stops its sender within the window', async (
   await settled();
   expect(reached).toBe(0); // nothing before it is accepted
   const reader = stream.read({ windowBytes: 4 * MIB });
-  const pieces = [(await reader.next()).value as Uint8Array];
+  const pieces = [((await reader.next()).value as Uint8Array).slice()];
   await settled();
   expect(reached).toBeLessThanOrEqual(5 * MIB);
-  for await (const piece of reader) pieces.push(piece);
+  for await (const piece of reader) pieces.push(piece.slice());
   await stream.confirm();
   same(Buffer.concat(pieces), bytes);
   await sending;
   await session.close();
 });
+
+test.each([16 * 1024, 64 * 1024, MIB / 2, 2 * MIB, 4 * MIB])(
+  'chunks of %i bytes carry the same object, and the same digest',
+  async (chunkBytes) => {
+    const { sender, opened, session } = await joined();
+    const bytes = someBytes(9 * MIB + 70_000);
+    let most = 0;
+    let before = 0;
+    const onProgress = (offset: number): void => {
+      most = Math.max(most, offset - before);
+      before = offset;
+    };
+    const sending = sender.send(null, spoilingSource(bytes, [300_000, MIB, 77]), { onProgress });
+    const stream = await opened();
+    same(await readAll(stream, { chunkBytes }), bytes);
+    const sent = await sending;
+    expect(sent.digest).toBe(await digestOf(bytes));
+    expect(sent.wireBytes).toBe(stream.wireBytes);
+    expect(most).toBe(chunkBytes);
+    await session.close();
+  },
+);
 
 test.each([1, 1000, MIB])('a window of %i bytes is made large enough to go on', async (windowBytes) => {
   const { sender, opened, session } = await joined();
@@ -327,7 +352,7 @@ test('a transfer goes on from what the receiver has, and is verified as a whole'
       const sending = sender.send(null, source);
       const stream = await opened();
       expect(stream.objectId).toBe(source.id ?? digest);
-      const rest = await readAll(stream, { resume: { offset, sums: await sumsOf(bytes.subarray(0, offset)) } });
+      const rest = await readAll(stream, { ...WIDE, resume: { offset, sums: await sumsOf(bytes.subarray(0, offset)) } });
       same(rest, bytes.subarray(offset));
       expect(await sending).toMatchObject({ resumedBytes: offset, totalBytes: bytes.length, digest, wireBytes: wireBytes(rest.length) });
     }

@@ -6,6 +6,7 @@ import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 import { IncomingStream } from './incoming-stream.js';
 import { OutgoingStream, type SendOptions, type SentStream } from './outgoing-stream.js';
+import { Path } from './path.js';
 import type { ByteSource } from './source.js';
 import { openSchema } from './stream-frames.js';
 
@@ -20,11 +21,13 @@ export class Streams {
   readonly #session: Session;
   readonly #outgoing = new Map<number, OutgoingStream>();
   readonly #incoming = new Map<number, IncomingStream>();
+  readonly #path: Path;
   #nextId = 1;
 
   /** `onOpen` owns the stream that it is given: it reads it or rejects it. */
   constructor(session: Session, onOpen: (stream: IncomingStream) => void) {
     this.#session = session;
+    this.#path = new Path(session.lanes);
     session.handle('open', (frame) => this.#opened(frame, onOpen));
     for (const type of TO_SENDER) session.handle(type, (frame) => this.#outgoing.get(frame.stream)?.receive(frame));
     for (const type of TO_RECEIVER) session.handle(type, (frame) => this.#deliver(frame));
@@ -52,7 +55,7 @@ export class Streams {
       void this.#session.control('refuse', id, pack({ code: 'limit', message })).catch(() => {});
       return;
     }
-    const stream = new IncomingStream(this.#session, id, opened, () => this.#incoming.delete(id));
+    const stream = new IncomingStream(this.#session, id, opened, this.#path, () => this.#incoming.delete(id));
     this.#incoming.set(id, stream);
     onOpen(stream);
   }

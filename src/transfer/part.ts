@@ -2,7 +2,8 @@
 import { FedStreamError } from '../core/errors.js';
 import type { Folder, WritableFile } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
-import { CHECKSUM_BYTES, checksumOf } from '../stream/digest.js';
+import { CHECKSUM_BYTES } from '../stream/digest.js';
+import { checksumOf } from '../stream/hashed-memory.js';
 import type { IncomingStream, Resume } from '../stream/incoming-stream.js';
 import { LEAF_BYTES, LeafSums } from '../stream/leaf-sums.js';
 import { readPieces } from './spool.js';

@@ -3,6 +3,7 @@ import type { CodecTable } from '../codec/codec.js';
 import type { Layout, PlacedChunk } from '../codec/layout.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Folder, ReadableFile } from '../core/storage.js';
+import { hashedMemory } from '../stream/hashed-memory.js';
 import { LEAF_BYTES, LeafHasher, type LeafSums } from '../stream/leaf-sums.js';
 import type { ByteSource } from '../stream/source.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
@@ -102,11 +103,15 @@ export function spoolSource(folder: Folder, name: string, info: SpoolInfo): Byte
   return { ...info, holds: true, read: (offset) => readPieces(folder, name, info.totalBytes, offset) };
 }
 
+/** What is read, and two that are on their way. */
+const PIECES = 3;
+
 /** The bytes of a file from an offset to `end`, a leaf at a time. A piece is valid until the next but one is asked for. */
 export async function* readPieces(folder: Folder, name: string, end: number, offset = 0): AsyncGenerator<Uint8Array> {
   const file = await folder.open(name);
   const size = Math.min(LEAF_BYTES, Math.max(end - offset, 0));
-  const buffers = [new Uint8Array(size), new Uint8Array(size), new Uint8Array(size)];
+  const allocate = size < LEAF_BYTES ? (bytes: number) => new Uint8Array(bytes) : hashedMemory(PIECES);
+  const buffers = Array.from({ length: PIECES }, () => allocate(size));
   try {
     for (let at = offset, turn = 0; at < end; at += LEAF_BYTES, turn = (turn + 1) % buffers.length) {
       const piece = (buffers[turn] as Uint8Array).subarray(0, Math.min(LEAF_BYTES, end - at));
