@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { FedStreamError } from '../core/errors.js';
 import type { Driver } from '../driver/driver.js';
 import { isExposed, isSecured, SCHEMES } from '../driver/scheme.js';
+import { striped } from '../driver/striped.js';
 import { nodeDrivers } from '../node/drivers/node-drivers.js';
 import { readTlsFiles, readTokenFile } from '../node/tls-files.js';
 
@@ -12,6 +13,8 @@ export interface ConnectionOptions {
   readonly tlsCa?: string;
   readonly tokenFile?: string;
   readonly allowPlainText?: boolean;
+  /** A site's: so many connections carry its session. */
+  readonly stripes?: number;
 }
 
 /** What the options come to. */
@@ -43,14 +46,15 @@ export function serverConnecting(url: string, options: ConnectionOptions): Conne
       'bad-argument',
       `anybody could call himself a site of this run: give the authority of the sites' certificates (--tls-ca), a token (--token-file), or both`,
     );
-  return { driver: nodeDrivers({ ...own, ca, certificateOptional: token !== undefined }), token };
+  // Sites decide on stripes; a server takes them all.
+  return { driver: striped(nodeDrivers({ ...own, ca, certificateOptional: token !== undefined }), 1), token };
 }
 
 /** For a site that connects to this URL. */
 export function clientConnecting(url: string, options: ConnectionOptions): Connecting {
   checkPlainText(url, 'connect to', options);
   const token = options.tokenFile === undefined ? undefined : readTokenFile(options.tokenFile);
-  return { driver: nodeDrivers(readTlsFiles(filesOf(options))), token };
+  return { driver: striped(nodeDrivers(readTlsFiles(filesOf(options))), options.stripes ?? 1), token };
 }
 
 function filesOf({ tlsCert, tlsKey, tlsCa }: ConnectionOptions) {

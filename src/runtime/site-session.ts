@@ -42,11 +42,17 @@ export async function serveSite(connection: Connection, options: SiteSessionOpti
   const { job, log, board } = options;
   const session = new Session(connection, { name: 'server', idleMs: job.idleMs });
   const site = new SiteSession(session, options);
+  let admitted = false;
+  // Logged before the peer can know of it: start() fails only once the connection is closed, when the peer may be gone.
+  void session.closed.then(({ code, message }) => {
+    if (!admitted) log.warn({ peer: connection.peer, code }, `a connection was refused: ${message}`);
+  });
   try {
-    await session.start((name, shown) => options.admit(name, shown, session));
-  } catch (error) {
-    const { code, message } = error as FedStreamError;
-    log.warn({ peer: connection.peer, code }, `a connection was refused: ${message}`);
+    await session.start((name, shown) => {
+      options.admit(name, shown, session);
+      admitted = true;
+    });
+  } catch {
     return;
   } finally {
     options.known();

@@ -1,4 +1,5 @@
 // The public entry `fedstream/testing`: suites for drivers and folders of one's own, for any test framework.
 export type { RegisterTest } from './checks.js';
-export { type DriverUnderTest, testDriver } from './driver-conformance.js';
+export { testDriver } from './driver-conformance.js';
+export type { DriverUnderTest } from './driver-pairs.js';
 export { testFolder } from './folder-conformance.js';

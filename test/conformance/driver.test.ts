@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import type { Driver } from '../../src/driver/driver.js';
 import { fetchClient } from '../../src/driver/fetch-client.js';
 import { memory } from '../../src/driver/memory.js';
+import { striped } from '../../src/driver/striped.js';
 import { webSocketClient } from '../../src/driver/web-socket-client.js';
 import { grpc, grpcs } from '../../src/node/drivers/grpc.js';
 import { http, https } from '../../src/node/drivers/http.js';
@@ -82,5 +83,18 @@ testDriver(
 testDriver(
   'http of a page',
   { make: () => page(fetchClient(), http()), raw, listenUrl: 'http://127.0.0.1:0/fed', deadUrl: 'http://127.0.0.1:1/fed' },
+  test,
+);
+
+// Several connections as one.
+testDriver('memory in stripes', { make: () => striped(memory(), 2), listenUrl: 'memory://suite', deadUrl: 'memory://nobody' }, test);
+testDriver(
+  'tcp in stripes',
+  { connects: 700, make: () => striped(tcp(), 3), raw, listenUrl: 'tcp://127.0.0.1:0', deadUrl: 'tcp://127.0.0.1:1' },
+  test,
+);
+testDriver(
+  'wss in stripes',
+  { connects: 300, make: () => striped(wss(material), 2), raw, listenUrl: 'wss://127.0.0.1:0', deadUrl: 'wss://127.0.0.1:1' },
   test,
 );

@@ -4,15 +4,18 @@ import { expect, test } from 'vitest';
 import { DEFAULT_MAX_FRAME_BYTES } from '../../src/driver/driver.js';
 import { HTTP_HEADER, HTTP_PATH, HTTP_VERSION } from '../../src/driver/http-protocol.js';
 import { SCHEMES } from '../../src/driver/scheme.js';
+import { encodeJoin, MAX_STRIPES } from '../../src/driver/stripe-join.js';
 import { SUBPROTOCOL } from '../../src/driver/web-socket-client.js';
 import { encodeFrame, FRAME_TYPES, MAX_FRAME_HEADER_BYTES, PREFIX_BYTES } from '../../src/frame/frame.js';
 import { DEFAULT_IDLE_MS, PROTOCOL_VERSION } from '../../src/frame/session.js';
 import { HTTP2_WINDOW_BYTES } from '../../src/node/drivers/grpc-options.js';
 import { nodeDrivers } from '../../src/node/drivers/node-drivers.js';
-import { CHECKSUM_BYTES, checksumOf } from '../../src/stream/digest.js';
+import { CHECKSUM_BYTES } from '../../src/stream/digest.js';
+import { checksumOf } from '../../src/stream/hashed-memory.js';
 import { LEAF_BYTES } from '../../src/stream/leaf-sums.js';
-import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES } from '../../src/stream/receive-window.js';
-import { encodeDataHeader, FRAMING_BYTES } from '../../src/stream/stream-frames.js';
+import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, SMALLEST_CHUNK_BYTES } from '../../src/stream/path.js';
+import { LARGEST_CHUNK_BYTES } from '../../src/stream/receive-window.js';
+import { encodeDataHeader, framingBytes, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES } from '../../src/stream/stream-frames.js';
 import { STREAMING_MODES } from '../../src/transfer/streaming-mode.js';
 
 const spec = (name: string): string => readFileSync(new URL(`../../docs/spec/${name}.md`, import.meta.url), 'utf8');
@@ -35,9 +38,11 @@ test('limits and defaults are those of the code', () => {
   expect(spec('session')).toContain(`version of the protocol: ${PROTOCOL_VERSION}.`);
   expect(spec('session')).toContain(`(${DEFAULT_IDLE_MS / 1000} s by default)`);
   expect(spec('stream')).toContain(`leaves of ${LEAF_BYTES / 2 ** 20} MiB`);
-  expect(spec('stream')).toContain(`(${DEFAULT_WINDOW_BYTES / 2 ** 20} MiB by default`);
-  expect(spec('stream')).toContain(`at most ${MAX_WINDOW_BYTES / 2 ** 20} MiB`);
-  expect(spec('transfer')).toContain(`${FRAMING_BYTES} bytes of framing a leaf`);
+  expect(spec('stream')).toContain(`${DEFAULT_WINDOW_BYTES / 2 ** 10} KiB in the beginning`);
+  expect(spec('stream')).toContain(`at least ${MIN_WINDOW_BYTES / 2 ** 10} KiB, at most ${MAX_WINDOW_BYTES / 2 ** 20} MiB`);
+  expect(spec('stream')).toContain(`from ${SMALLEST_CHUNK_BYTES / 2 ** 10} KiB to ${LARGEST_CHUNK_BYTES / 2 ** 20} MiB`);
+  expect(spec('stream')).toContain(`from ${MIN_CHUNK_BYTES / 2 ** 10} KiB to ${MAX_CHUNK_BYTES / 2 ** 20} MiB`);
+  expect(spec('transfer')).toContain(`${framingBytes(0)} bytes of framing a chunk, and ${CHECKSUM_BYTES} a leaf`);
 });
 
 test('drivers are those of the code', () => {
@@ -54,10 +59,16 @@ test('drivers are those of the code', () => {
 });
 
 test('the header of data and its checksum are as described', async () => {
-  const header = encodeDataHeader(0x0102, checksumOf(new Uint8Array(0)));
+  const header = encodeDataHeader(0x0102, [checksumOf(new Uint8Array(0))]);
   expect(header.length).toBe(8 + CHECKSUM_BYTES);
   const [, empty] = /of no bytes, `([0-9a-f]{16})`/.exec(spec('stream')) ?? [];
   expect(Buffer.from(header).toString('hex')).toBe(`0201000000000000${empty}`);
+});
+
+test('the first frame of a stripe is as described', () => {
+  const join = encodeJoin({ group: new Uint8Array(16), index: 1, count: 4 });
+  expect(spec('drivers')).toContain(`${join.length} bytes: \`${Buffer.from(join.subarray(0, 4)).toString('latin1')}\``);
+  expect(spec('drivers')).toContain(`2 to ${MAX_STRIPES} connections`);
 });
 
 test('every streaming mode has its row', () => {

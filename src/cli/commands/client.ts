@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
 import type { LogFields } from '../../core/log.js';
+import { MAX_STRIPES } from '../../driver/stripe-join.js';
 import { nodeCodecs } from '../../node/codecs.js';
 import { readDataFile } from '../../node/data-files.js';
 import { fileLogger } from '../../node/log-file.js';
@@ -52,6 +53,11 @@ export function clientCommand(): Command {
     .option('--site-config <file>', 'the trainers of this site (docs/site.md), for jobs that name one')
     .option('--work <folder>', 'where spools and optimizer state are kept; by default fedstream-<site>')
     .option('--threads <count>', 'training threads; by default one a core, at most 4', wholeNumber(1))
+    .option(
+      '--stripes <count>',
+      'connections between which the traffic is divided, for long fat paths and those that lose packets',
+      wholeNumber(1, MAX_STRIPES),
+    )
     .option('--hold-out <percent>', 'share of the data that only evaluates, in percent', wholeNumber(0), 0)
     .option('--log <file>', 'log file; by default client.log in the work folder')
     .addOption(new Option('--supervised', 'ends with its parent').hideHelp())

@@ -3,9 +3,10 @@ import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { ClientDuplexStream, ServiceError, StatusObject } from '@grpc/grpc-js';
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
+import { discard } from '../../driver/discard.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES } from '../../driver/driver.js';
 import { MessageConnection } from '../../driver/message-connection.js';
-import { asItIs, CONNECT_METHOD, decodeFrameMessage, FrameCall } from './grpc-frames.js';
+import { asItIs, CONNECT_METHOD, decodeFrameMessage, FRONT_BYTES, FrameCall } from './grpc-frames.js';
 import { type GrpcOptions, type GrpcPackage, HTTP2_WINDOW_BYTES, messageLimits } from './grpc-options.js';
 import { clientTls } from './tls.js';
 
@@ -79,7 +80,7 @@ function connectionOver(
       },
       progress: () => frames.pendingBytes,
     },
-    { peer, maxFrameBytes },
+    { peer, maxFrameBytes, release: (frame) => discard(frame, FRONT_BYTES) },
   );
   call.on('data', (frame: Uint8Array) => connection.received(frame));
   call.on('error', () => {}); // the status says it

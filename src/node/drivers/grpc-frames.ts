@@ -1,6 +1,6 @@
 // The messages of proto/fedstream/v1/frames.proto by hand: a generated decoder would copy each model once more.
 import { FedStreamError } from '../../core/errors.js';
-import { FrameMemory } from '../../driver/frame-memory.js';
+import { copyParts } from '../../driver/join-parts.js';
 
 /** `/package.Service/Method`. */
 export const CONNECT_METHOD = '/fedstream.v1.Frames/Connect';
@@ -9,21 +9,28 @@ export const CONNECT_METHOD = '/fedstream.v1.Frames/Connect';
 const TAG = 0x0a;
 /** A tag and a varint of 32 bits. */
 export const FIELD_BYTES = 6;
+/** What is in front of a frame in the memory of its message, at most: gRPC's own five bytes, and those. */
+export const FRONT_BYTES = 5 + FIELD_BYTES;
 
-/** The message of a frame, in memory that is used again once it was given back. */
-export function encodeFrameMessage(parts: readonly Uint8Array[], bytes: number, memory: FrameMemory): Buffer {
-  const front = [TAG];
-  let rest = bytes;
-  for (; rest > 0x7f; rest >>>= 7) front.push((rest & 0x7f) | 0x80);
-  front.push(rest);
-  const message = memory.take(front.length + bytes);
-  message.set(front);
-  let at = front.length;
-  for (const part of parts) {
-    message.set(part, at);
-    at += part.length;
+/** The message of a frame. `@grpc/grpc-js` asks an encoded message for its length, and to be copied to behind gRPC's own bytes; joined before, it would be copied twice. */
+export class FrameMessage implements Pick<Buffer, 'length' | 'byteLength' | 'copy'> {
+  readonly length: number;
+  readonly byteLength: number;
+  readonly #parts: readonly Uint8Array[];
+
+  constructor(frame: readonly Uint8Array[], bytes: number) {
+    const front = [TAG];
+    let rest = bytes;
+    for (; rest > 0x7f; rest >>>= 7) front.push((rest & 0x7f) | 0x80);
+    front.push(rest);
+    this.#parts = [Uint8Array.from(front), ...frame];
+    this.length = front.length + bytes;
+    this.byteLength = this.length;
   }
-  return Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+
+  copy(target: Uint8Array, start = 0): number {
+    return copyParts(target, this.#parts, start) - start;
+  }
 }
 
 /** What the library calls for a message that is encoded already. */
@@ -39,19 +46,17 @@ interface Writable {
 export class FrameCall {
   pendingBytes = 0;
   readonly #call: Writable;
-  readonly #memory = new FrameMemory();
 
   constructor(call: Writable) {
     this.#call = call;
   }
 
   send(parts: readonly Uint8Array[], bytes: number): Promise<void> {
-    const message = encodeFrameMessage(parts, bytes, this.#memory);
+    const message = new FrameMessage(parts, bytes);
     this.pendingBytes += bytes;
     return new Promise((resolve, reject) => {
-      this.#call.write(message, (error) => {
+      this.#call.write(message as unknown as Buffer, (error) => {
         this.pendingBytes -= bytes;
-        this.#memory.giveBack(message);
         if (error) reject(error);
         else resolve();
       });

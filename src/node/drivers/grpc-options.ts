@@ -8,8 +8,11 @@ import type { TlsMaterial } from './tls.js';
 export type GrpcScheme = 'grpc' | 'grpcs';
 export type GrpcPackage = typeof import('@grpc/grpc-js');
 
-/** HTTP/2 begins with windows of 64 KiB, which make 0.4 GB/s of 1.5 on loopback, and 0.3 MB/s of 200 ms. */
-export const HTTP2_WINDOW_BYTES = 16 * 1024 * 1024;
+/**
+ * HTTP/2 begins with windows of 64 KiB, which make 0.4 GB/s of 1.5 on loopback, and 0.3 MB/s of 200 ms. They are raised again when half is used, so that half
+ * must hold 1 Gbit/s times 200 ms. Who may send how much is for the windows of streams to say (src/stream/receive-window.ts).
+ */
+export const HTTP2_WINDOW_BYTES = 48 * 1024 * 1024;
 
 export interface GrpcOptions extends DriverOptions {
   readonly address: HostAddress;

@@ -3,9 +3,10 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { ServerDuplexStream, ServerInterceptingCall } from '@grpc/grpc-js';
 import { FedStreamError } from '../../core/errors.js';
+import { discard } from '../../driver/discard.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES } from '../../driver/driver.js';
 import { MessageConnection } from '../../driver/message-connection.js';
-import { asItIs, CONNECT_METHOD, decodeFrameMessage, FrameCall } from './grpc-frames.js';
+import { asItIs, CONNECT_METHOD, decodeFrameMessage, FRONT_BYTES, FrameCall } from './grpc-frames.js';
 import { type GrpcOptions, type GrpcPackage, HTTP2_WINDOW_BYTES, messageLimits } from './grpc-options.js';
 import { listenError } from './socket-error.js';
 import { portOf } from './tcp.js';
@@ -121,7 +122,7 @@ function connectionOver(library: GrpcPackage, call: Call, socket: Socket | undef
       },
       progress: () => frames.pendingBytes,
     },
-    { peer, maxFrameBytes, certificateNames: names },
+    { peer, maxFrameBytes, certificateNames: names, release: (frame) => discard(frame, FRONT_BYTES) },
   );
   const ended = (error?: Error): void => {
     clearTimeout(cut);

@@ -1,16 +1,19 @@
 // The client of the http and https drivers on Node: frames go out in the bodies of requests, and come in the answer to one.
 import { Agent, type ClientRequest, type IncomingMessage, request as plainRequest, type RequestOptions } from 'node:http';
 import { Agent as SecureAgent, request as secureRequest } from 'node:https';
+import type { Socket } from 'node:net';
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import { addressUrl, type HostAddress } from '../../driver/address.js';
-import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES, type DriverOptions } from '../../driver/driver.js';
-import { FrameMemory } from '../../driver/frame-memory.js';
-import { FrameSplitter } from '../../driver/frame-splitter.js';
+import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
 import { FRAMES_TYPE, HTTP_HEADER, HTTP_VERSION, type HttpTarget, isConnectionId, pathOf } from '../../driver/http-protocol.js';
 import { MessageConnection } from '../../driver/message-connection.js';
+import { hashedFrames } from '../../stream/hashed-frames.js';
+import { frameSink } from './frame-sink.js';
+import { HttpBody, readBodies } from './http-body.js';
 import { HttpUplink } from './http-uplink.js';
 import { brokenError, connectError } from './socket-error.js';
 import { clientTls, type TlsMaterial } from './tls.js';
+import { writeEach } from './write-parts.js';
 
 /** An answer to a request for a connection is an id; more is read of nobody. */
 const MAX_ANSWER_BYTES = 256;
@@ -29,7 +32,10 @@ export async function connectHttp(
   const start: StartRequest = (target, method, headers = {}) => {
     const { host, port, path } = address;
     const to: RequestOptions = { agent, host, port, method, path: `${path}${pathOf(target)}`, headers };
-    return scheme === 'https' ? secureRequest(to) : plainRequest(to);
+    const request = scheme === 'https' ? secureRequest(to) : plainRequest(to);
+    request.setNoDelay(true); // TLS sockets do not take it as an option
+    if (scheme === 'https') request.once('socket', writeEach);
+    return request;
   };
   const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
   const late = new AbortController();
@@ -39,8 +45,11 @@ export async function connectHttp(
   );
   const signal = options.signal ? AbortSignal.any([options.signal, late.signal]) : late.signal;
   try {
-    const id = await openConnection(start, address.url, signal);
-    const down = await answer(start({ kind: 'down', id }, 'GET').end(), address.url, 200, signal);
+    const { message } = await answer(start({ kind: 'open' }, 'POST', { 'content-length': '0' }).end(), address.url, 201, signal);
+    const id = await idIn(message, address.url);
+    const begun = start({ kind: 'down', id }, 'GET').end();
+    begun.once('socket', (socket) => whenConnected(socket, scheme, () => readBodies(socket)));
+    const down = await answer(begun, address.url, 200, signal);
     return connectionOver(down, id, start, agent, addressUrl(scheme, address, address.port), options);
   } catch (error) {
     agent.destroy();
@@ -50,10 +59,9 @@ export async function connectHttp(
   }
 }
 
-async function openConnection(start: StartRequest, url: string, signal: AbortSignal): Promise<string> {
-  const response = await answer(start({ kind: 'open' }, 'POST', { 'content-length': '0' }).end(), url, 201, signal);
+async function idIn(answer: IncomingMessage, url: string): Promise<string> {
   let text = '';
-  for await (const bytes of response) {
+  for await (const bytes of answer) {
     text += String(bytes);
     if (text.length > MAX_ANSWER_BYTES) break;
   }
@@ -61,8 +69,13 @@ async function openConnection(start: StartRequest, url: string, signal: AbortSig
   throw new FedStreamError('closed', `cannot connect to ${url}: it answers, but not as FedStream does`);
 }
 
+function whenConnected(socket: Socket, scheme: 'http' | 'https', then: () => void): void {
+  if (socket.connecting) socket.once(scheme === 'https' ? 'secureConnect' : 'connect', then);
+  else then();
+}
+
 /** The answer's head; `closed` where it is not what a server of ours gives. */
-function answer(request: ClientRequest, url: string, status: number, signal: AbortSignal): Promise<IncomingMessage> {
+function answer(request: ClientRequest, url: string, status: number, signal: AbortSignal): Promise<HttpBody> {
   return new Promise((resolve, reject) => {
     const abort = (): void => void request.destroy(signal.reason as Error);
     if (signal.aborted) abort();
@@ -71,7 +84,7 @@ function answer(request: ClientRequest, url: string, status: number, signal: Abo
     request.on('response', (response) => {
       signal.removeEventListener('abort', abort);
       if (response.statusCode === status && response.headers[HTTP_HEADER] === HTTP_VERSION) {
-        resolve(response);
+        resolve(new HttpBody(response));
         return;
       }
       response.destroy();
@@ -83,15 +96,14 @@ function answer(request: ClientRequest, url: string, status: number, signal: Abo
 }
 
 function connectionOver(
-  down: IncomingMessage,
+  down: HttpBody,
   id: string,
   start: StartRequest,
   agent: Agent,
   peer: string,
   { maxFrameBytes }: DriverOptions,
 ): Connection {
-  const memory = new FrameMemory();
-  const splitter = new FrameSplitter(maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES, memory);
+  const { splitter, memory } = hashedFrames(maxFrameBytes);
   const uplink = new HttpUplink(
     (turn, ends) => start({ kind: ends ? 'end' : 'up', id, turn }, ends ? 'DELETE' : 'POST', { 'content-type': FRAMES_TYPE }),
     (cause) => connection.fail(brokenError(peer, cause)),
@@ -104,27 +116,21 @@ function connectionOver(
   const connection: MessageConnection = new MessageConnection(
     {
       send: (parts, bytes) => uplink.send(parts, bytes),
-      flow: (welcome) => void (welcome ? down.resume() : down.pause()),
+      flow: (welcome) => down.flow(welcome),
       finish: () => uplink.finish(),
       abort(reason) {
-        down.destroy();
+        down.message.destroy();
         end(reason);
       },
       progress: () => uplink.pendingBytes,
     },
     { peer, maxFrameBytes, release: (frame) => memory.giveBack(frame) },
   );
-  down.on('data', (bytes: Buffer) => {
-    try {
-      for (const frame of splitter.push(bytes)) connection.received(frame);
-    } catch (error) {
-      connection.fail(asFedStreamError(error, 'bad-frame', peer));
-    }
-  });
-  down.on('error', () => {});
-  down.on('close', () => {
-    const whole = down.complete && splitter.pendingBytes === 0;
+  down.message.on('error', () => {});
+  down.message.on('close', () => {
+    const whole = down.message.complete && splitter.pendingBytes === 0;
     end(whole ? undefined : new FedStreamError('closed', `${peer} closed the connection without an end`));
   });
+  down.read(frameSink(splitter, connection), true);
   return connection;
 }

@@ -9,6 +9,7 @@ import { handshakeError, listenError } from './socket-error.js';
 import { portOf } from './tcp.js';
 import { serverTls, type TlsMaterial } from './tls.js';
 import { socketPeer, tellRefused } from './tls-server.js';
+import { writeEach } from './write-parts.js';
 
 /** How often connections without a request are looked for. */
 const CHECK_MS = 1_000;
@@ -30,7 +31,10 @@ export function httpServer({ tls, onRefused = () => {}, connectTimeoutMs = DEFAU
   const server: Server = tls
     ? createSecureServer({ ...limits, ...serverTls(tls.material, tls.scheme), handshakeTimeout: connectTimeoutMs })
     : createServer(limits);
-  if (tls) tellRefused(server as unknown as TlsServer, onRefused);
+  if (tls) {
+    tellRefused(server as unknown as TlsServer, onRefused);
+    server.on('secureConnection', writeEach);
+  }
   // Bytes that are no HTTP, or none at all for too long.
   server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
     const peer = socketPeer(socket as Socket);

@@ -1,18 +1,21 @@
 // One connection on an HTTP server: frames come in the bodies of requests, turn by turn, and go out in the answer to one.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { asFedStreamError, FedStreamError } from '../../core/errors.js';
-import { DEFAULT_MAX_FRAME_BYTES } from '../../driver/driver.js';
-import { FrameMemory } from '../../driver/frame-memory.js';
-import { FrameSplitter } from '../../driver/frame-splitter.js';
+import { FedStreamError } from '../../core/errors.js';
+import type { FrameMemory } from '../../driver/frame-memory.js';
+import type { FrameSplitter } from '../../driver/frame-splitter.js';
 import { FRAMES_TYPE } from '../../driver/http-protocol.js';
+import { lengthPrefixed } from '../../driver/length-prefix.js';
 import { MessageConnection } from '../../driver/message-connection.js';
-import { writeFrame } from './http-write.js';
+import { hashedFrames } from '../../stream/hashed-frames.js';
+import { frameSink } from './frame-sink.js';
+import { HttpBody } from './http-body.js';
+import { writeParts } from './write-parts.js';
 
 /** Requests that came before their turn; their bodies are not read. */
 const MAX_EARLY = 16;
 
 interface Early {
-  readonly request: IncomingMessage;
+  readonly body: HttpBody;
   readonly response: ServerResponse;
   readonly ends: boolean;
 }
@@ -26,22 +29,24 @@ export interface HttpServerConnectionOptions {
 export class HttpServerConnection {
   readonly connection: MessageConnection;
   readonly #peer: string;
-  readonly #memory = new FrameMemory();
+  readonly #memory: FrameMemory;
   readonly #splitter: FrameSplitter;
   readonly #down: ServerResponse;
   readonly #early = new Map<number, Early>();
   #turn = 0;
-  #reading: IncomingMessage | undefined;
+  #reading: HttpBody | undefined;
   #pendingBytes = 0;
 
   /** `down` is the answer that brings frames to the client. */
   constructor(down: ServerResponse, options: HttpServerConnectionOptions) {
     this.#peer = options.peer;
     this.#down = down;
-    this.#splitter = new FrameSplitter(options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES, this.#memory);
+    const { splitter, memory } = hashedFrames(options.maxFrameBytes);
+    this.#splitter = splitter;
+    this.#memory = memory;
     const transport = {
       send: (parts: readonly Uint8Array[], bytes: number) => this.#send(parts, bytes),
-      flow: (welcome: boolean) => void (welcome ? this.#reading?.resume() : this.#reading?.pause()),
+      flow: (welcome: boolean) => this.#reading?.flow(welcome),
       finish: () => void down.end(),
       abort: (reason: Error) => this.#abort(reason),
       progress: () => this.#pendingBytes,
@@ -65,7 +70,7 @@ export class HttpServerConnection {
       response.writeHead(409).end();
       return;
     }
-    this.#early.set(turn, { request, response, ends });
+    this.#early.set(turn, { body: new HttpBody(request), response, ends });
     this.#next();
   }
 
@@ -79,45 +84,40 @@ export class HttpServerConnection {
     } else this.#read(next);
   }
 
-  #read({ request, response }: Early): void {
-    this.#reading = request;
-    request.on('data', (bytes: Buffer) => this.#received(bytes));
-    request.on('error', () => {});
-    request.on('close', () => {
+  #read({ body, response }: Early): void {
+    const { message } = body;
+    this.#reading = body;
+    message.on('error', () => {});
+    message.on('close', () => {
       this.#reading = undefined;
-      if (!request.complete || this.#splitter.pendingBytes > 0) {
+      if (!message.complete || this.#splitter.pendingBytes > 0) {
         this.connection.fail(new FedStreamError('closed', `${this.#peer} closed the connection inside a frame`));
         return;
       }
       response.writeHead(204).end();
       this.#next();
     });
-    if (this.connection.full) request.pause();
-  }
-
-  #received(bytes: Buffer): void {
-    try {
-      for (const frame of this.#splitter.push(bytes)) this.connection.received(frame);
-    } catch (error) {
-      this.connection.fail(asFedStreamError(error, 'bad-frame', this.#peer));
-    }
+    body.read(frameSink(this.#splitter, this.connection), !this.connection.full);
   }
 
   async #send(parts: readonly Uint8Array[], bytes: number): Promise<void> {
     this.#pendingBytes += bytes;
-    await writeFrame(this.#down, parts, bytes);
+    await writeParts(this.#down, lengthPrefixed(parts, bytes));
     this.#pendingBytes -= bytes;
   }
 
   #abort(reason: Error): void {
     this.#down.destroy();
-    this.#reading?.destroy();
+    this.#reading?.message.destroy();
     this.#refuseEarly();
     this.connection.ended(reason);
   }
 
   #refuseEarly(): void {
-    for (const { response } of this.#early.values()) response.writeHead(410).end();
+    for (const { body, response } of this.#early.values()) {
+      body.drop();
+      response.writeHead(410).end();
+    }
     this.#early.clear();
   }
 }

@@ -1,7 +1,8 @@
 // The client's frames on their way up: a request carries them for as long as they keep coming, then the next one does.
 import type { ClientRequest } from 'node:http';
 import { FedStreamError } from '../../core/errors.js';
-import { writeFrame } from './http-write.js';
+import { lengthPrefixed } from '../../driver/length-prefix.js';
+import { writeParts } from './write-parts.js';
 
 /** A request ends when nothing was sent for so long: a proxy that gathers requests passes it on then. */
 const PAUSE_MS = 5;
@@ -31,7 +32,7 @@ export class HttpUplink {
     this.#pause?.refresh();
     this.#pause ??= setTimeout(() => this.#paused(), PAUSE_MS);
     this.pendingBytes += bytes;
-    await writeFrame(this.#current, parts, bytes);
+    await writeParts(this.#current, lengthPrefixed(parts, bytes));
     this.pendingBytes -= bytes;
   }
 

@@ -1,10 +1,12 @@
 // The http and https drivers: plain requests, for networks that let nothing else through. Only the client dials.
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { FedStreamError } from '../../core/errors.js';
 import { parseAddress } from '../../driver/address.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type Driver, type DriverOptions, type Listener } from '../../driver/driver.js';
 import { HTTP_HEADER, HTTP_VERSION, type HttpTarget, targetOf } from '../../driver/http-protocol.js';
+import { readBodies } from './http-body.js';
 import { connectHttp } from './http-client.js';
 import { httpServer, startListening } from './http-listener.js';
 import { HttpServerConnection } from './http-server-connection.js';
@@ -33,7 +35,7 @@ function httpDriver(scheme: Scheme, material: TlsMaterial | undefined): Driver {
     async listen(url, accept, options = {}) {
       const address = parse(url);
       const server = httpServer({ ...options, tls: scheme === 'https' ? { scheme, material } : undefined });
-      const listening = new HttpListening(server, accept, options);
+      const listening = new HttpListening(server, scheme === 'https', accept, options);
       return listening.listener(await startListening(server, scheme, address));
     },
   };
@@ -49,10 +51,15 @@ class HttpListening {
   readonly #live = new Map<string, { readonly names: string; readonly connection: HttpServerConnection }>();
   #closed = false;
 
-  constructor(server: Server, accept: (connection: Connection) => void, options: DriverOptions) {
+  constructor(server: Server, secure: boolean, accept: (connection: Connection) => void, options: DriverOptions) {
     this.#server = server;
     this.#accept = accept;
     this.#options = options;
+    server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => {
+      // The parser reads the socket by itself until somebody else listens to it.
+      socket.once('data', () => {});
+      readBodies(socket);
+    });
     server.on('request', (request, response) => this.#requested(request, response));
   }
 

@@ -2,6 +2,7 @@
 export { chooseDriver } from '../../driver/choose-driver.js';
 export type { Connection, Driver, DriverOptions, Listener } from '../../driver/driver.js';
 export { memory } from '../../driver/memory.js';
+export { striped } from '../../driver/striped.js';
 export { grpc, grpcs } from './grpc.js';
 export { http, https } from './http.js';
 export { nodeDrivers } from './node-drivers.js';

@@ -3,36 +3,22 @@ import type { Socket } from 'node:net';
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import { Queue } from '../../core/queue.js';
 import { type Connection, checkFrameBytes, DEFAULT_MAX_FRAME_BYTES } from '../../driver/driver.js';
-import { FrameMemory } from '../../driver/frame-memory.js';
-import { FrameSplitter } from '../../driver/frame-splitter.js';
+import { lengthPrefixed } from '../../driver/length-prefix.js';
+import type { DirectReads } from './direct-reads.js';
+import { writeParts } from './write-parts.js';
 
 /** Frames that were read and not taken before the socket is paused. */
 const QUEUED_FRAMES = 4;
 /** After `close`, a peer that takes nothing for so long, or does not end its own side, is cut off. */
 const LINGER_MS = 2_000;
 
-/** Tells a socket that is still to be made where to read to; the connection over it is made once it is connected. */
-export class DirectReads {
-  readonly splitter: FrameSplitter;
-  readonly memory = new FrameMemory();
-  /** Set by the connection. Returns whether it welcomes more. */
-  onRead: (bytes: number) => boolean = () => true;
-  readonly onread = {
-    buffer: (): Uint8Array => this.splitter.room(),
-    callback: (bytes: number): boolean => this.onRead(bytes),
-  };
-
-  constructor(maxFrameBytes = DEFAULT_MAX_FRAME_BYTES) {
-    this.splitter = new FrameSplitter(maxFrameBytes, this.memory);
-  }
-}
-
 export interface SocketConnectionOptions {
   readonly peer: string;
   readonly certificateNames: readonly string[] | undefined;
   readonly maxFrameBytes: number | undefined;
-  /** A connecting socket can read straight into frames; for an accepted one Node has no such way, and bytes are copied. */
-  readonly direct: DirectReads | undefined;
+  readonly reads: DirectReads;
+  /** Whether the socket reads by them already; where it does not, it brings its bytes in events, and they are copied. */
+  readonly direct: boolean;
   /** What an error of the socket means. */
   broken(cause: Error): FedStreamError;
 }
@@ -44,22 +30,26 @@ export class SocketConnection implements Connection {
   readonly #socket: Socket;
   readonly #incoming = new Queue<Uint8Array>();
   readonly #maxFrameBytes: number;
-  readonly #memory: FrameMemory;
+  readonly #reads: DirectReads;
   #closing = false;
   #error: Error | undefined;
 
   constructor(socket: Socket, options: SocketConnectionOptions) {
-    const { maxFrameBytes = DEFAULT_MAX_FRAME_BYTES, direct } = options;
+    const { maxFrameBytes = DEFAULT_MAX_FRAME_BYTES, reads } = options;
+    const { splitter } = reads;
     this.#socket = socket;
     this.#maxFrameBytes = maxFrameBytes;
     this.peer = options.peer;
     this.certificateNames = options.certificateNames;
-    this.#memory = direct?.memory ?? new FrameMemory();
-    const splitter = direct?.splitter ?? new FrameSplitter(maxFrameBytes, this.#memory);
-    if (direct) {
-      direct.onRead = (bytes) => this.#received(() => splitter.filled(bytes));
+    this.#reads = reads;
+    if (options.direct) {
+      reads.onRead = this.#reader((bytes) => splitter.filled(bytes));
       socket.resume(); // for its end
-    } else socket.on('data', (bytes: Buffer) => this.#received(() => splitter.push(bytes)));
+    } else
+      socket.on(
+        'data',
+        this.#reader((bytes: Buffer) => splitter.push(bytes)),
+      );
     socket.on('error', (cause) => this.#fail(options.broken(cause)));
     socket.on('end', () => {
       if (splitter.pendingBytes > 0 && !this.#closing)
@@ -81,19 +71,13 @@ export class SocketConnection implements Connection {
     const bytes = parts.reduce((sum, part) => sum + part.length, 0);
     checkFrameBytes(bytes, this.#maxFrameBytes);
     if (this.#closing || !this.#socket.writable) throw this.#closedError();
-    const length = new Uint8Array(4);
-    new DataView(length.buffer).setUint32(0, bytes, true);
-    await new Promise<void>((resolve, reject) => {
-      const flushed = (error?: Error | null): void => (error ? reject(this.#closedError(error)) : resolve());
-      this.#socket.cork();
-      this.#socket.write(length);
-      for (const [index, part] of parts.entries()) this.#socket.write(part, index === parts.length - 1 ? flushed : undefined);
-      this.#socket.uncork();
+    await writeParts(this.#socket, lengthPrefixed(parts, bytes)).catch((cause: Error) => {
+      throw this.#closedError(cause);
     });
   }
 
   release(frame: Uint8Array): void {
-    this.#memory.giveBack(frame);
+    this.#reads.memory.giveBack(frame);
   }
 
   async close(reason?: Error): Promise<void> {
@@ -126,18 +110,20 @@ export class SocketConnection implements Connection {
     clearInterval(timer);
   }
 
-  /** Whether more is welcome. */
-  #received(cut: () => Uint8Array[]): boolean {
-    if (this.#closing) return true;
-    try {
-      for (const frame of cut()) this.#incoming.push(frame);
-    } catch (error) {
-      this.#fail(asFedStreamError(error, 'bad-frame', this.peer));
+  /** Takes what was read, cut into frames by `cut`; says whether more is welcome. Made once, not for each read. */
+  #reader<T>(cut: (read: T) => readonly Uint8Array[]): (read: T) => boolean {
+    return (read) => {
+      if (this.#closing) return true;
+      try {
+        for (const frame of cut(read)) this.#incoming.push(frame);
+      } catch (error) {
+        this.#fail(asFedStreamError(error, 'bad-frame', this.peer));
+        return false;
+      }
+      if (this.#incoming.size < QUEUED_FRAMES) return true;
+      this.#socket.pause();
       return false;
-    }
-    if (this.#incoming.size < QUEUED_FRAMES) return true;
-    this.#socket.pause();
-    return false;
+    };
   }
 
   /** At once: what waits to be sent is dropped; what has come whole can still be read. */

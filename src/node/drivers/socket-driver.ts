@@ -2,7 +2,8 @@
 import type { ListenOptions, Server, Socket } from 'node:net';
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type Driver, type DriverOptions, type Listener } from '../../driver/driver.js';
-import { DirectReads, SocketConnection } from './socket-connection.js';
+import { DirectReads } from './direct-reads.js';
+import { SocketConnection } from './socket-connection.js';
 import { brokenError, connectError, listenError } from './socket-error.js';
 
 export interface DialOptions {
@@ -42,8 +43,8 @@ async function connect(kind: SocketKind, url: string, options: DriverOptions): P
   const aborted = (): FedStreamError => asFedStreamError(options.signal?.reason, 'aborted', `connecting to ${url}`);
   if (options.signal?.aborted) throw aborted();
   return new Promise((resolve, reject) => {
-    const direct = new DirectReads(options.maxFrameBytes);
-    const socket = kind.dial(url, { onread: direct.onread });
+    const reads = new DirectReads(options.maxFrameBytes);
+    const socket = kind.dial(url, { onread: reads.onread });
     const done = (): void => {
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', abort);
@@ -63,7 +64,7 @@ async function connect(kind: SocketKind, url: string, options: DriverOptions): P
     socket.once(kind.ready, () => {
       done();
       socket.removeAllListeners('error').removeAllListeners('close');
-      resolve(connectionOver(kind, socket, url, options, direct));
+      resolve(connectionOver(kind, socket, url, options, { reads, direct: true }));
     });
   });
 }
@@ -72,7 +73,11 @@ async function listen(kind: SocketKind, url: string, accept: (connection: Connec
   kind.check(url);
   await kind.prepare?.(url);
   return new Promise((resolve, reject) => {
-    const server = kind.serve((socket) => accept(connectionOver(kind, socket, url, options)), options);
+    const accepted = (socket: Socket): void => {
+      const reads = new DirectReads(options.maxFrameBytes);
+      accept(connectionOver(kind, socket, url, options, { reads, direct: reads.takeOver(socket) }));
+    };
+    const server = kind.serve(accepted, options);
     server.once('error', (cause) => reject(listenError(url, cause)));
     server.listen(kind.where(url), () => {
       // Out of file descriptors: one connection is not taken, the others go on.
@@ -86,9 +91,14 @@ async function listen(kind: SocketKind, url: string, accept: (connection: Connec
   });
 }
 
-function connectionOver(kind: SocketKind, socket: Socket, url: string, options: DriverOptions, direct?: DirectReads): Connection {
-  const { maxFrameBytes } = options;
+function connectionOver(
+  kind: SocketKind,
+  socket: Socket,
+  url: string,
+  { maxFrameBytes }: DriverOptions,
+  how: { readonly reads: DirectReads; readonly direct: boolean },
+): Connection {
   const peer = kind.peer(socket, url);
   const certificateNames = kind.certificateNames?.(socket);
-  return new SocketConnection(socket, { peer, certificateNames, maxFrameBytes, direct, broken: (cause) => brokenError(peer, cause) });
+  return new SocketConnection(socket, { peer, certificateNames, maxFrameBytes, ...how, broken: (cause) => brokenError(peer, cause) });
 }

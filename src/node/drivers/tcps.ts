@@ -6,6 +6,7 @@ import { socketDriver } from './socket-driver.js';
 import { portOf } from './tcp.js';
 import { certificateNames, clientTls, type TlsMaterial } from './tls.js';
 import { socketPeer, tlsServer } from './tls-server.js';
+import { writeEach } from './write-parts.js';
 
 /** `tcps://host:port`. */
 export function tcps(material?: TlsMaterial): Driver {
@@ -17,6 +18,7 @@ export function tcps(material?: TlsMaterial): Driver {
       const { host, port } = parseAddress(url, 'tcps');
       // The types of Node 20 do not have `onread` here; its documentation and its code do.
       const socket = connect({ host, port, ...clientTls(material, host), onread } as ConnectionOptions);
+      writeEach(socket);
       return socket.setNoDelay(true);
     },
     serve: (accept, options) => tlsServer(accept, { ...options, scheme: 'tcps', material }),

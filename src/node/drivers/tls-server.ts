@@ -4,6 +4,7 @@ import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node
 import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
 import { handshakeError } from './socket-error.js';
 import { serverTls, type TlsMaterial } from './tls.js';
+import { writeEach } from './write-parts.js';
 
 export interface TlsServerOptions extends DriverOptions {
   readonly scheme: string;
@@ -15,7 +16,10 @@ export interface TlsServerOptions extends DriverOptions {
 export function tlsServer(accept: (socket: TLSSocket) => void, options: TlsServerOptions): Server {
   const { onRefused = () => {}, connectTimeoutMs: handshakeTimeout = DEFAULT_CONNECT_TIMEOUT_MS } = options;
   const tls = { ...serverTls(options.material, options.scheme), handshakeTimeout, noDelay: true, ...options.more };
-  const server = createServer(tls, accept);
+  const server = createServer(tls, (socket) => {
+    writeEach(socket);
+    accept(socket);
+  });
   tellRefused(server, onRefused);
   return server;
 }

@@ -1,0 +1,117 @@
+// Reads of a socket under Node's HTTP parser, which cut the chunks of bodies out (RFC 9112, 7.1).
+import { CutReads } from './cut-reads.js';
+import type { HttpBody } from './http-body.js';
+
+const CR = 13;
+const LF = 10;
+const HEAD_END = Buffer.from('\r\n\r\n');
+const LAST_CHUNK = Buffer.from('0\r\n');
+/** Of the length of a chunk that is cut out. */
+const MAX_DIGITS = 8;
+
+type Awaited = 'size' | 'LF of size' | 'CR' | 'LF';
+
+/**
+ * All that is HTTP stays with the parser: heads, ends of bodies, every error. Where a chunk is not as plain as Node writes it, the parser gets that and all that
+ * follows in its message.
+ */
+export class ChunkedReads extends CutReads {
+  /** A body that was asked for while the parser had the end of a head. */
+  #asked: HttpBody | undefined;
+  #feeding = false;
+  /** How much of the end of a head came last, and whether it was the whole of one. */
+  #matched = 0;
+  #headEnded = false;
+  /** What comes when nothing of a chunk is left. */
+  #awaited: Awaited = 'size';
+  /** What has come of the length of a chunk. */
+  #size: number[] = [];
+
+  /** Called when the head of a message has come. If it comes in chunks, they are the body's. */
+  begin(body: HttpBody): void {
+    if (this.#feeding && body.message.headers['transfer-encoding'] === 'chunked') this.#asked = body;
+  }
+
+  protected override get isBetween(): boolean {
+    return this.sink !== undefined;
+  }
+
+  protected override takeOther(bytes: Buffer, at: number): number {
+    if (!this.sink) return this.#parse(bytes, at);
+    const byte = bytes[at] as number;
+    if (this.#awaited === 'size') this.#takeDigit(byte);
+    else if (this.#awaited === 'LF of size') this.#endSize(byte);
+    // Whatever else it is, the parser will say so.
+    else if (byte !== (this.#awaited === 'CR' ? CR : LF)) return this.#leave(bytes, at);
+    else this.#awaited = this.#awaited === 'CR' ? 'LF' : 'size';
+    return at + 1;
+  }
+
+  /** Gives the parser bytes up to the end of a head, behind which a body may begin. Returns where that is. */
+  #parse(bytes: Buffer, from: number): number {
+    const to = this.#headEnd(bytes, from);
+    const part = bytes.subarray(from, to);
+    this.#feeding = this.isFlowing;
+    this.give(part);
+    this.#feeding = false;
+    // A peer that ends lines otherwise may have ended its head before: then the parser has some of the body.
+    if (this.#headEnded && this.#asked?.isUntouched) {
+      this.sink = this.#asked;
+      this.#awaited = 'size';
+    }
+    this.#asked = undefined;
+    return to;
+  }
+
+  #headEnd(bytes: Buffer, from: number): number {
+    let at = from;
+    this.#headEnded = false;
+    for (; at < bytes.length && this.#matched > 0; at++) if (this.#endsHead(bytes[at] as number)) return at + 1;
+    const found = bytes.indexOf(HEAD_END, at);
+    const first = found >= 0 ? found : Math.max(at, bytes.length - HEAD_END.length + 1);
+    for (at = first; at < bytes.length; at++) if (this.#endsHead(bytes[at] as number)) return at + 1;
+    return bytes.length;
+  }
+
+  #endsHead(byte: number): boolean {
+    if (byte === HEAD_END[this.#matched]) this.#matched++;
+    else this.#matched = byte === CR ? 1 : 0;
+    if (this.#matched < HEAD_END.length) return false;
+    this.#matched = 2; // its last two bytes may be the first of another
+    this.#headEnded = true;
+    return true;
+  }
+
+  #takeDigit(byte: number): void {
+    const digit = Number.parseInt(String.fromCharCode(byte), 16);
+    const count = this.#size.push(byte);
+    if (digit >= 0 && count <= MAX_DIGITS) return;
+    if (byte === CR && count > 1) this.#awaited = 'LF of size';
+    else this.#leave(this.#takeSize(), 0);
+  }
+
+  #endSize(byte: number): void {
+    this.#size.push(byte);
+    const asItCame = this.#takeSize();
+    const bytes = Number.parseInt(asItCame.toString('latin1'), 16);
+    if (byte !== LF) this.#leave(asItCame, 0);
+    else if (bytes === 0) this.#leave(LAST_CHUNK, 0);
+    else {
+      this.left = bytes;
+      this.#awaited = 'CR';
+    }
+  }
+
+  #takeSize(): Buffer {
+    const size = Buffer.from(this.#size);
+    this.#size = [];
+    return size;
+  }
+
+  /** From here on the parser has the message. */
+  #leave(bytes: Buffer, from: number): number {
+    this.sink = undefined;
+    this.#matched = 0;
+    return this.#parse(bytes, from);
+  }
+}
