@@ -2,6 +2,8 @@
 
 import { Session } from '../../dist/frame/session.js';
 import { nodeDrivers } from '../../dist/node/drivers/node-drivers.js';
+import { checksumOf, hashedMemory } from '../../dist/stream/hashed-memory.js';
+import { LeafSums } from '../../dist/stream/leaf-sums.js';
 import { Streams } from '../../dist/stream/streams.js';
 
 const MIB = 2 ** 20;
@@ -9,7 +11,7 @@ const MIB = 2 ** 20;
 const LEAVES = 64;
 const PROBE_MS = 10;
 
-process.once('message', async ({ role, direction, mib, material, url }) => {
+process.once('message', async ({ role, direction, mib, material, url, knowsSums }) => {
   const driver = nodeDrivers(material);
   const sends = (role === 'server') === (direction === 'down');
   const run = async (connection) => {
@@ -42,8 +44,18 @@ process.once('message', async ({ role, direction, mib, material, url }) => {
       waiting.set(id, () => latenciesMs.push(performance.now() - sentMs));
       void session.control('request', id).catch(() => {});
     }, PROBE_MS);
-    const leaves = Array.from({ length: LEAVES }, (_, i) => new Uint8Array(MIB).fill(i + 1));
+    // Where the pieces of a spool lie, too.
+    const allocate = hashedMemory(LEAVES);
+    const leaves = Array.from({ length: LEAVES }, (_, i) =>
+      allocate(MIB)
+        .subarray(0, MIB)
+        .fill(i + 1),
+    );
+    const once = leaves.map(checksumOf);
+    const sums = new LeafSums();
+    if (knowsSums) for (let at = 0; at < mib; at++) sums.push(once[at % LEAVES]);
     const source = {
+      sums,
       totalBytes: mib * MIB,
       holds: true,
       async *read(offset) {

@@ -5,19 +5,47 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export const SERVER = { space: 'fedbench-server', address: '10.77.0.1' };
-export const CLIENT = { space: 'fedbench-client', address: '10.77.0.2' };
+export const SERVER_ADDRESS = '10.77.0.1';
+const CLIENT_ADDRESS = '10.77.0.2';
+/** Several labs can stand beside each other: each has namespaces of its own. */
+let labs = 0;
+const standing = new Set();
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => {
+    for (const remove of standing) remove();
+    process.exit(130);
+  });
 const MTU_BYTES = 1500;
 /** Of IPv4 and TCP with time stamps, of what an MTU carries. */
 export const PAYLOAD_SHARE = (MTU_BYTES - 20 - 32) / MTU_BYTES;
 /** A router's queue: as many bytes as the link carries in so long, and the path holds. */
 const QUEUE_MS = 50;
 /** The kernel's own limits on socket buffers keep a fat path empty; a machine that serves one raises them likewise. */
-const SYSCTLS = { 'net.ipv4.tcp_rmem': '4096 131072 134217728', 'net.ipv4.tcp_wmem': '4096 65536 134217728' };
+const SYSCTLS = {
+  // A session is idle between rounds, and the path is the same after it.
+  'net.ipv4.tcp_slow_start_after_idle': '0',
+  'net.ipv4.tcp_rmem': '4096 131072 134217728',
+  'net.ipv4.tcp_wmem': '4096 65536 134217728',
+};
 
 const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
 const inside = (space, ...command) =>
   execFileSync('ip', ['netns', 'exec', space, ...command], { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
+
+/** What new namespaces may choose is the machine's to say; what it said before is put back in the end. */
+const ALLOWED = 'net.ipv4.tcp_allowed_congestion_control';
+function allow(congestion) {
+  const before = execFileSync('sysctl', ['-n', ALLOWED], { encoding: 'utf8' }).trim();
+  if (before.split(' ').includes(congestion)) return;
+  execFileSync('sysctl', ['-qw', `${ALLOWED}=${before} ${congestion}`]);
+  process.once('exit', () => spawnSync('sysctl', ['-qw', `${ALLOWED}=${before}`]));
+}
+
+/** What this kernel has of these; the first is what it takes by itself. */
+export const congestionControls = () =>
+  execFileSync('sysctl', ['-n', 'net.ipv4.tcp_congestion_control', 'net.ipv4.tcp_available_congestion_control'], {
+    encoding: 'utf8',
+  }).split(/\s+/);
 
 /** What is missing for a lab here, in one line; undefined where nothing is. */
 export function missing() {
@@ -35,27 +63,46 @@ export function missing() {
   return undefined;
 }
 
-/** One shaped link; `close` removes it. */
-export async function lab({ mbit, roundTripMs, lossPercent }) {
-  remove();
-  for (const { space } of [SERVER, CLIENT]) ip('netns', 'add', space);
+/** One shaped link between two namespaces; `close` removes it. */
+export async function lab({ mbit, roundTripMs, lossPercent, congestion }) {
+  if (congestion) allow(congestion);
+  const name = `fedbench-${process.pid}-${labs++}`;
+  const server = { space: `${name}-server`, address: SERVER_ADDRESS };
+  const client = { space: `${name}-client`, address: CLIENT_ADDRESS };
+  const remove = () => {
+    standing.delete(remove);
+    for (const { space } of [server, client]) spawnSync('ip', ['netns', 'del', space]);
+  };
+  standing.add(remove);
+  try {
+    return await between(server, client, { mbit, roundTripMs, lossPercent, congestion }, remove);
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+async function between(server, client, { mbit, roundTripMs, lossPercent, congestion }, remove) {
+  for (const { space } of [server, client]) ip('netns', 'add', space);
   const bitsPerSecond = mbit * 1e6;
   const queueBytes = Math.round((bitsPerSecond / 8) * ((QUEUE_MS + roundTripMs) / 1000));
-  const link = lab.netem
-    ? await netemLink({ mbit, roundTripMs, lossPercent, queueBytes })
-    : await tunLink({ bitsPerSecond, roundTripMs, lossPercent, queueBytes });
+  const shape = { mbit, bitsPerSecond, roundTripMs, lossPercent, queueBytes, spaces: [server.space, client.space] };
+  const link = lab.netem ? await netemLink(shape) : await tunLink(shape);
   for (const [here, there] of [
-    [SERVER, CLIENT],
-    [CLIENT, SERVER],
+    [server, client],
+    [client, server],
   ]) {
     ip('-n', here.space, 'link', 'set', 'lo', 'up');
     ip('-n', here.space, 'addr', 'add', `${here.address}/32`, 'peer', there.address, 'dev', 'fed0');
     ip('-n', here.space, 'link', 'set', 'fed0', 'mtu', String(MTU_BYTES), 'txqueuelen', '10000', 'up');
-    for (const [name, value] of Object.entries(SYSCTLS)) inside(here.space, 'sysctl', '-qw', `${name}=${value}`);
+    const sysctls = { ...SYSCTLS, ...(congestion ? { 'net.ipv4.tcp_congestion_control': congestion } : {}) };
+    for (const [key, value] of Object.entries(sysctls)) inside(here.space, 'sysctl', '-qw', `${key}=${value}`);
   }
   return {
+    server: server.space,
+    client: client.space,
     emulator: lab.netem ? 'tc netem' : 'link.c',
-    congestion: inside(SERVER.space, 'sysctl', '-n', 'net.ipv4.tcp_congestion_control').trim(),
+    congestion: inside(server.space, 'sysctl', '-n', 'net.ipv4.tcp_congestion_control').trim(),
     async close() {
       await link.close();
       remove();
@@ -63,14 +110,10 @@ export async function lab({ mbit, roundTripMs, lossPercent }) {
   };
 }
 
-function remove() {
-  for (const { space } of [SERVER, CLIENT]) spawnSync('ip', ['netns', 'del', space]);
-}
-
-async function netemLink({ mbit, roundTripMs, lossPercent, queueBytes }) {
-  ip('link', 'add', 'fed0', 'netns', SERVER.space, 'type', 'veth', 'peer', 'name', 'fed0', 'netns', CLIENT.space);
+async function netemLink({ mbit, roundTripMs, lossPercent, queueBytes, spaces }) {
+  ip('link', 'add', 'fed0', 'netns', spaces[0], 'type', 'veth', 'peer', 'name', 'fed0', 'netns', spaces[1]);
   const packets = Math.ceil(queueBytes / MTU_BYTES) + 10;
-  for (const { space } of [SERVER, CLIENT]) {
+  for (const space of spaces) {
     // Offloads would make packets of 64 KB, and one per cent of those lost.
     spawnSync('ip', ['netns', 'exec', space, 'ethtool', '-K', 'fed0', 'tso', 'off', 'gso', 'off', 'gro', 'off']);
     const shape = ['delay', `${roundTripMs / 2}ms`, 'rate', `${mbit}mbit`, 'limit', String(packets)];
@@ -79,13 +122,11 @@ async function netemLink({ mbit, roundTripMs, lossPercent, queueBytes }) {
   return { close: async () => {} };
 }
 
-async function tunLink({ bitsPerSecond, roundTripMs, lossPercent, queueBytes }) {
+async function tunLink({ bitsPerSecond, roundTripMs, lossPercent, queueBytes, spaces }) {
   const folder = mkdtempSync(join(tmpdir(), 'fedstream-link-'));
   const program = join(folder, 'link');
   execFileSync('cc', ['-O2', '-o', program, fileURLToPath(new URL('link.c', import.meta.url))]);
-  const args = [SERVER.space, CLIENT.space, bitsPerSecond, Math.round(roundTripMs * 500), Math.round(lossPercent * 10), queueBytes].map(
-    String,
-  );
+  const args = [...spaces, bitsPerSecond, Math.round(roundTripMs * 500), Math.round(lossPercent * 10), queueBytes].map(String);
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = new Promise((resolve) => child.once('exit', resolve));
   await Promise.race([

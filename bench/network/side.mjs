@@ -1,10 +1,13 @@
 // One side of the transfers over a shaped link, for bench/network.mjs: a session, streams one after another, and requests meanwhile.
+import { striped } from '../../dist/driver/striped.js';
 import { Session } from '../../dist/frame/session.js';
 import { nodeDrivers } from '../../dist/node/drivers/node-drivers.js';
 import { Streams } from '../../dist/stream/streams.js';
 
 const LEAF_BYTES = 2 ** 20;
 const PROBE_MS = 20;
+/** A session is there for a while before it carries a model; meanwhile it measures its round trip. */
+const BEFORE_MS = 1_500;
 
 /** Bytes that are sent from one leaf of memory, again and again: the link is measured, not the memory. */
 function repeated(totalBytes) {
@@ -22,6 +25,7 @@ async function serve(session, streams, transfers) {
   const waiting = new Map();
   session.handle('reply', (frame) => waiting.get(frame.stream)?.());
   await session.start();
+  await new Promise((resolve) => setTimeout(resolve, BEFORE_MS));
   let asked = 0;
   for (const bytes of transfers) {
     const latenciesMs = [];
@@ -31,15 +35,27 @@ async function serve(session, streams, transfers) {
       void session.control('request', asked).catch(() => {});
     }, PROBE_MS);
     const startedMs = performance.now();
-    await streams.send(null, repeated(bytes));
+    const { retries } = await streams.send(null, repeated(bytes));
     clearInterval(probe);
-    process.send({ type: 'sent', seconds: (performance.now() - startedMs) / 1000, latenciesMs });
+    process.send({ type: 'sent', seconds: (performance.now() - startedMs) / 1000, latenciesMs, retries });
   }
 }
 
-process.once('message', async ({ role, url, material, transfers }) => {
+/** Tells how long the bytes behind the first leaf took to come, verified. */
+async function receive(stream, chunkBytes) {
+  let firstMs = 0;
+  let bytes = 0;
+  for await (const piece of stream.read({ chunkBytes })) {
+    if (firstMs === 0) firstMs = performance.now();
+    else bytes += piece.length;
+  }
+  process.send({ type: 'received', bytes, seconds: (performance.now() - firstMs) / 1000 });
+  await stream.confirm();
+}
+
+process.once('message', async ({ role, url, material, transfers, stripes, chunkBytes }) => {
   process.once('disconnect', () => process.exit(0));
-  const driver = nodeDrivers(material);
+  const driver = striped(nodeDrivers(material), stripes);
   if (role === 'server') {
     const listener = await driver.listen(url, (connection) => {
       const session = new Session(connection, { name: 'server', idleMs: 60_000 });
@@ -50,9 +66,6 @@ process.once('message', async ({ role, url, material, transfers }) => {
   }
   const session = new Session(await driver.connect(url), { name: 'client', idleMs: 60_000 });
   session.handle('request', (frame) => void session.control('reply', frame.stream));
-  new Streams(session, async (stream) => {
-    for await (const _ of stream.read());
-    await stream.confirm();
-  });
+  new Streams(session, (stream) => void receive(stream, chunkBytes));
   await session.start();
 });

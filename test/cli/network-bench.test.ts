@@ -21,20 +21,42 @@ test('every driver is measured against its bare library, both ways', { timeout: 
 test('the page of networks has a row a measurement and a plot a rate', async () => {
   const { networkPage, plotsOf } = (await import(script('network/page.mjs'))) as {
     plotsOf(rows: unknown[]): Record<string, string>;
-    networkPage(rows: unknown[], how: Record<string, unknown>): string;
+    networkPage(rows: unknown[], plots: string[]): string;
   };
-  const figures = { megabytes: 200, first: 0.9, next: 0.95, nf4Speedup: 6.9, controlP99Ms: 12, seconds: 17 };
+  const rates = { megabytes: 200, seconds: 17, first: 0.9, next: 0.95, flow: 0.97, nf4Speedup: 6.9 };
+  const figures = { ...rates, controlP99Ms: 12, controlFirstP99Ms: 14, emulator: 'link.c', congestion: 'bbr' };
+  const cells = [
+    { scheme: 'tcp', stripes: 1 },
+    { scheme: 'ws', stripes: 1 },
+    { scheme: 'tcp', stripes: 1, chunkBytes: 64 * 1024 },
+    { scheme: 'tcp', stripes: 1, chunkBytes: 4096 * 1024 },
+    { scheme: 'tcp', stripes: 1, large: true },
+    { scheme: 'tcp', stripes: 4 },
+  ];
   const rows = [50, 1000].flatMap((mbit) =>
-    [1, 200].flatMap((roundTripMs) => ['tcp', 'ws'].map((scheme) => ({ mbit, roundTripMs, lossPercent: 0, scheme, ...figures }))),
+    [1, 200].flatMap((roundTripMs) =>
+      [0, 1].flatMap((lossPercent) => cells.map((cell) => ({ mbit, roundTripMs, lossPercent, ...cell, ...figures }))),
+    ),
   );
   const plots = plotsOf(rows);
-  expect(Object.keys(plots)).toEqual(['network-50-mbit.svg', 'network-1000-mbit.svg']);
+  const names = ['network-50-mbit', 'network-50-mbit-chunks', 'network-1000-mbit', 'network-1000-mbit-chunks'];
+  expect(Object.keys(plots)).toEqual(names.map((name) => `${name}.svg`));
   for (const svg of Object.values(plots)) {
     expect(svg.match(/<polyline/g)).toHaveLength(2);
     expect(svg).not.toMatch(/NaN|undefined/);
   }
-  const page = networkPage(rows, { emulator: 'link.c', congestion: 'bbr', plots: Object.keys(plots), quick: true });
-  expect(page.match(/^\| \d+ Mbit/gm)).toHaveLength(rows.length);
+  const page = networkPage(rows, Object.keys(plots));
+  const sections = page.split(/^## /m).slice(1);
+  const lines = sections.map((section) => [section.split('\n')[0], section.match(/^\| \d+ Mbit/gm)?.length]);
+  // Both drivers, and models of both losses, over 8 links; 1 and 4 stripes over 8 links; a line a link for both sizes of chunk.
+  expect(lines).toEqual([
+    ['Drivers', 16],
+    ['Models that fill the link for 200 round trips', 8],
+    ['Stripes', 16],
+    ['Sizes of chunks', 8],
+  ]);
+  expect(page).toContain('| nf4 at least 6.5 × sooner, no loss, models of 200 MB and 200 round trips | 8 of 8 |');
+  expect(page).toContain('| the same with 200 MB | 8 of 8 |');
   expect(page).not.toMatch(/NaN|undefined/);
 });
 
