@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
@@ -38,7 +39,7 @@ beforeAll(async () => {
   }
 });
 
-/** A side that is started again whenever it is killed. */
+/** A side that is started again whenever it is killed; `run` rejects where it fails by itself. */
 class Side {
   readonly #script: string;
   readonly #settings: object;
@@ -46,6 +47,8 @@ class Side {
   figures: TransferFigures | undefined;
   kills = 0;
   began = false;
+  /** Its standard error, over all lives. */
+  said = '';
   /** Called when it is dead, before it is started again. */
   onKilled: () => void = () => {};
 
@@ -54,17 +57,21 @@ class Side {
     this.#settings = settings;
   }
 
-  /** Resolves with the exit code once it ends by itself. */
-  async run(): Promise<number | null> {
+  /** Resolves once it ends by itself, or by `end`. */
+  async run(): Promise<void> {
     for (;;) {
-      const child = fork(this.#script, [JSON.stringify(this.#settings)], { stdio: 'inherit' });
+      const child = fork(this.#script, [JSON.stringify(this.#settings)], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
       this.#child = child;
+      child.stderr?.on('data', (text) => {
+        this.said += text;
+      });
       child.on('message', (message: { figures?: TransferFigures; began?: boolean }) => {
         if (this.#child === child) this.figures ??= message.figures;
         this.began ||= message.began ?? false;
       });
-      const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => child.on('exit', (...end) => resolve(end)));
-      if (signal !== 'SIGKILL') return code;
+      const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => child.on('close', (...end) => resolve(end)));
+      if (code === 0 || signal === 'SIGTERM') return;
+      if (signal !== 'SIGKILL') throw new Error(`${this.#script} ended with ${code ?? signal}: ${this.said}`);
       // What it may have said last is of a try that the next process has to repeat.
       this.figures = undefined;
       this.onKilled();
@@ -116,17 +123,30 @@ test.each(seeds(30))('kills %i', { timeout: 120_000 }, async (seed) => {
   receiver.onKilled = () => {
     floor = Math.max(floor, verifiedLeaves(theirs));
   };
-  for (let kills = 1 + random.integer(4); kills > 0 && !receiver.figures; kills--) {
-    while (!receiver.began && !receiver.figures) await new Promise((resolve) => setTimeout(resolve, 5));
-    await new Promise((resolve) => setTimeout(resolve, random.integer(500)));
-    if (receiver.figures) break;
-    if (random.uniform() < 0.5) sender.kill();
-    else {
-      receiver.began = false;
-      receiver.kill();
+  let over = false;
+  const killing = async (): Promise<void> => {
+    for (let kills = 1 + random.integer(4); kills > 0 && !receiver.figures; kills--) {
+      while (!receiver.began && !receiver.figures && !over) await sleep(5);
+      await sleep(random.integer(500));
+      if (receiver.figures || over) break;
+      if (random.uniform() < 0.5) sender.kill();
+      else {
+        receiver.began = false;
+        receiver.kill();
+      }
     }
+  };
+  try {
+    const stuck = sleep(110_000, { stuck: true }, { ref: false });
+    const first = await Promise.race([Promise.all([killing(), received]), serving, stuck]);
+    if (!receiver.figures) throw new Error(`no end (${JSON.stringify(first)}). Sender: ${sender.said}\nReceiver: ${receiver.said}`);
+  } finally {
+    over = true;
+    sender.end();
+    receiver.end();
+    await proxy.close();
   }
-  expect(await received).toBe(0);
+  await serving;
   const figures = receiver.figures as TransferFigures;
   expect(figures.digest).toBe(digests[codec]);
   expect((await spoolInfo(nodeFolder(theirs), 'a')).digest).toBe(digests[codec]);
@@ -134,9 +154,6 @@ test.each(seeds(30))('kills %i', { timeout: 120_000 }, async (seed) => {
   expect(readFileSync(join(theirs, 'a')).length).toBe(figures.objectBytes);
   met.kills += sender.kills + receiver.kills;
   met.resumed += figures.resumedBytes;
-  await proxy.close();
-  sender.end();
-  await serving;
 });
 
 test('processes were killed, and transfers gone on with', () => {

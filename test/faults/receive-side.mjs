@@ -23,6 +23,7 @@ for (;;) {
     process.exit(0);
   } catch (error) {
     if (!['closed', 'timeout'].includes(error.code)) throw error;
+    process.stderr.write(`${new Date().toISOString()} ${error.code} ${error.message}\n`);
     await session?.close();
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

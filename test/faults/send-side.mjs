@@ -19,12 +19,11 @@ const prepared = kept
   ? { source: spoolSource(disk, 'sent.spool', await spoolInfo(disk, 'sent.spool')) }
   : await prepareModel(coded, referenceCodecs, mode, disk, 'sent.spool', 'the object of this test');
 
+const tell = (error) => process.stderr.write(`${new Date().toISOString()} ${error.code} ${error.message}\n`);
+
 await tcp().listen(`tcp://127.0.0.1:${port}`, (connection) => {
   const session = new Session(connection, { name: 'sender', idleMs: 1000 });
   const streams = new Streams(session, () => {});
-  session.start().then(
-    () => sendPrepared(streams, null, prepared).catch(() => {}),
-    () => {},
-  );
+  session.start().then(() => sendPrepared(streams, null, prepared).catch(tell), tell);
 });
 process.send?.('listening');
