@@ -26,7 +26,7 @@ const ROWS: readonly (readonly string[])[] = [
 const ON_NODE = new Set(['node', 'cli']);
 
 /** Packages that work only on Node. */
-const NODE_PACKAGES = new Set(['@grpc/grpc-js', '@peculiar/x509', 'cli-progress', 'commander', 'jiti', 'picocolors', 'pino', 'ws']);
+const NODE_PACKAGES = new Set(['@peculiar/x509', 'cli-progress', 'commander', 'jiti', 'picocolors', 'pino', 'ws']);
 
 /** Only types of these may be imported by others: they are scripts of a page. */
 const PAGES = ['cli/report/page/'];

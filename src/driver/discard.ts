@@ -15,12 +15,10 @@ let closedPort: MessagePort | undefined;
 /**
  * The bytes are nobody's any more; they will be empty. Left to the garbage collector, such memory grows by tens of megabytes before it is used again,
  * and each read then touches cold pages: more than half of the time of a transfer over HTTP (measured). Does nothing where the memory may have
- * another owner: `bytes` must be all of its buffer, but for `frontBytes` in front of it.
+ * another owner: `bytes` must be all of its buffer.
  */
-export function discard(bytes: Uint8Array, frontBytes = 0): void {
-  const { buffer, byteOffset, byteLength } = bytes;
-  const isAll = byteOffset <= frontBytes && byteOffset + byteLength === buffer.byteLength;
-  if (!isAll || byteLength < WORTH_BYTES || !(buffer instanceof ArrayBuffer)) return;
+export function discard({ buffer, byteLength }: Uint8Array): void {
+  if (byteLength !== buffer.byteLength || byteLength < WORTH_BYTES || !(buffer instanceof ArrayBuffer)) return;
   free(buffer);
 }
 

@@ -8,7 +8,7 @@ import { encodeJoin, MAX_STRIPES } from '../../src/driver/stripe-join.js';
 import { SUBPROTOCOL } from '../../src/driver/web-socket-client.js';
 import { encodeFrame, FRAME_TYPES, MAX_FRAME_HEADER_BYTES, PREFIX_BYTES } from '../../src/frame/frame.js';
 import { DEFAULT_IDLE_MS, PROTOCOL_VERSION } from '../../src/frame/session.js';
-import { HTTP2_WINDOW_BYTES } from '../../src/node/drivers/grpc-options.js';
+import { HTTP2_WINDOW_BYTES } from '../../src/node/drivers/grpc-stream.js';
 import { nodeDrivers } from '../../src/node/drivers/node-drivers.js';
 import { CHECKSUM_BYTES } from '../../src/stream/digest.js';
 import { checksumOf } from '../../src/stream/hashed-memory.js';

@@ -1,120 +1,121 @@
-// The client's side of the grpc drivers: a channel of its own for each connection, and one call on it.
-import { isIP } from 'node:net';
-import { createSecureContext } from 'node:tls';
-import type { ClientDuplexStream, ServiceError, StatusObject } from '@grpc/grpc-js';
+// The client's side of the grpc drivers: a socket of its own for each connection, HTTP/2 on it, and one call.
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
+import { connect, isIP, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
-import { discard } from '../../driver/discard.js';
-import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES } from '../../driver/driver.js';
-import { MessageConnection } from '../../driver/message-connection.js';
-import { asItIs, CONNECT_METHOD, decodeFrameMessage, FRONT_BYTES, FrameCall } from './grpc-frames.js';
-import { type GrpcOptions, type GrpcPackage, HTTP2_WINDOW_BYTES, messageLimits } from './grpc-options.js';
-import { clientTls } from './tls.js';
+import type { HostAddress } from '../../driver/address.js';
+import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
+import type { MessageConnection } from '../../driver/message-connection.js';
+import { CONNECT_PATH, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, widen } from './grpc-stream.js';
+import { connectError } from './socket-error.js';
+import { clientTls, type TlsMaterial } from './tls.js';
 
-type Call = ClientDuplexStream<Buffer, Uint8Array>;
+/** After its call has ended, a connection that does not end is cut off. */
+const LINGER_MS = 2_000;
 
-export async function connectGrpc(library: GrpcPackage, options: GrpcOptions): Promise<Connection> {
+export interface GrpcClientOptions extends DriverOptions {
+  readonly address: HostAddress;
+  /** Undefined for plain text. */
+  readonly tls: { readonly material: TlsMaterial | undefined } | undefined;
+}
+
+export async function connectGrpc(options: GrpcClientOptions): Promise<Connection> {
   const { url } = options.address;
-  if (options.signal?.aborted) throw asFedStreamError(options.signal.reason, 'aborted', `connecting to ${url}`);
-  const { call, close } = startCall(library, options);
+  const aborted = (): FedStreamError => asFedStreamError(options.signal?.reason, 'aborted', `connecting to ${url}`);
+  if (options.signal?.aborted) throw aborted();
   return new Promise((resolve, reject) => {
-    const done = (): void => {
+    const socket = dial(options);
+    let connection: MessageConnection | undefined;
+    const settled = (): void => {
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', abort);
-      call.removeAllListeners('error');
+      socket.off('error', broken).off('close', hungUp);
     };
     const fail = (error: Error): void => {
-      done();
-      call.on('error', () => {});
-      call.cancel();
-      close();
+      settled();
+      connection?.fail(error);
+      socket.destroy();
       reject(error);
     };
     const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
     const timer = setTimeout(() => fail(new FedStreamError('timeout', `${url} did not answer within ${limitMs / 1000} s`)), limitMs);
-    const abort = (): void => fail(asFedStreamError(options.signal?.reason, 'aborted', `connecting to ${url}`));
+    const abort = (): void => fail(aborted());
+    const broken = (cause: Error): void => fail(connectError(url, cause));
+    // A handshake that is cut off ends without an error of its own; so does a server that wants none of HTTP/2.
+    const hungUp = (): void => fail(new FedStreamError('closed', `${url} closed the connection before it was open`));
     options.signal?.addEventListener('abort', abort, { once: true });
-    call.on('error', (cause: ServiceError) => fail(callError(`cannot connect to ${url}`, cause)));
-    // A server of ours answers at once, before any frame.
-    call.once('metadata', () => {
-      done();
-      resolve(connectionOver(library, call, close, url, options.maxFrameBytes));
+    socket.on('error', broken).on('close', hungUp);
+    socket.once(options.tls ? 'secureConnect' : 'connect', () => {
+      const session = connectHttp2(origin(options), { createConnection: () => socket, settings: HTTP2_SETTINGS });
+      session.on('error', (cause) => fail(connectError(url, cause)));
+      session.once('connect', () => widen(session));
+      const call = new Call(session, socket, options);
+      connection = call.connection;
+      call.onAnswer = (refusal) => {
+        if (refusal) fail(refusal);
+        else {
+          settled();
+          socket.on('error', () => {}); // the stream says it
+          resolve(call.connection);
+        }
+      };
     });
   });
 }
 
-function startCall(library: GrpcPackage, { address, scheme, material, maxFrameBytes }: GrpcOptions): { call: Call; close(): void } {
-  const { credentials, Client } = library;
-  const secure = (): ReturnType<typeof credentials.createSsl> =>
-    credentials.createFromSecureContext(createSecureContext(clientTls(material, address.host)));
-  const host = isIP(address.host) === 6 ? `[${address.host}]` : address.host;
-  const client = new Client(`${host}:${address.port}`, scheme === 'grpcs' ? secure() : credentials.createInsecure(), {
-    ...messageLimits(maxFrameBytes),
-    'grpc-node.flow_control_window': HTTP2_WINDOW_BYTES,
-    // Connections must not share a socket: the end of one would be felt by others.
-    'grpc.use_local_subchannel_pool': 1,
-    // Retries would keep what was sent in memory; sessions go on by themselves.
-    'grpc.enable_retries': 0,
-    'grpc.service_config_disable_resolution': 1,
-  });
-  const call = client.makeBidiStreamRequest(CONNECT_METHOD, asItIs, decodeFrameMessage);
-  return { call, close: () => client.close() };
+function dial({ address: { host, port }, tls }: GrpcClientOptions): Socket {
+  if (!tls) return connect({ host, port, noDelay: true });
+  const how: ConnectionOptions = { host, port, ...clientTls(tls.material, host), ALPNProtocols: ['h2'] };
+  return connectTls(how).setNoDelay(true);
 }
 
-function connectionOver(
-  library: GrpcPackage,
-  call: Call,
-  close: () => void,
-  peer: string,
-  maxFrameBytes = DEFAULT_MAX_FRAME_BYTES,
-): Connection {
-  const frames = new FrameCall(call);
-  const connection = new MessageConnection(
-    {
-      send: (parts, bytes) => frames.send(parts, bytes),
-      flow: (welcome) => void (welcome ? call.resume() : call.pause()),
-      finish: () => void call.end(),
-      abort(reason) {
-        call.cancel();
-        close();
-        connection.ended(reason);
-      },
-      progress: () => frames.pendingBytes,
-    },
-    { peer, maxFrameBytes, release: (frame) => discard(frame, FRONT_BYTES) },
-  );
-  call.on('data', (frame: Uint8Array) => connection.received(frame));
-  call.on('error', () => {}); // the status says it
-  call.on('status', (status: StatusObject) => {
-    close();
-    if (status.code === library.status.OK) connection.ended();
-    else connection.ended(callError(`${peer} ended the connection`, status));
-  });
-  return connection;
+function origin({ address: { host, port }, tls }: GrpcClientOptions): string {
+  return `${tls ? 'https' : 'http'}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 }
 
-/** What the library says in words: it keeps no codes of what was under it. */
-const FAULTS: readonly (readonly [RegExp, 'refused' | 'limit', string])[] = [
-  [
-    /self.signed|unable to (verify|get)/i,
-    'refused',
-    'its certificate is signed by nobody that this side trusts; give its authority (--tls-ca)',
-  ],
-  [/certificate has expired/i, 'refused', 'its certificate has expired; renew it, or set the clock of this machine'],
-  [/does not match certificate/i, 'refused', 'its certificate is for another name'],
-  [/wrong version number|packet length too long/i, 'refused', 'it does not speak TLS; check the scheme of the address and the port'],
-  [/larger than max/i, 'limit', 'a frame is above its limit'],
-];
+/** One call: the connection over it, and what the server says of it. */
+class Call {
+  readonly connection: MessageConnection;
+  /** Called once, with what is wrong where the server does not take it. */
+  onAnswer: (refusal: FedStreamError | undefined) => void = () => {};
+  #status: IncomingHttpHeaders | undefined;
 
-function callError(what: string, { details, code }: { details: string; code: number }): FedStreamError {
-  const fault = FAULTS.find(([pattern]) => pattern.test(details));
-  const cause = new Error(`gRPC status ${code}: ${details}`);
-  if (fault) return new FedStreamError(fault[1], `${what}: ${fault[2]}`, { cause });
-  const nobody = /ECONNREFUSED/.test(details);
-  return new FedStreamError(
-    'closed',
-    `${what}: ${nobody ? 'nobody listens there; start `fedstream server`, or check host and port' : details}`,
-    {
-      cause,
-    },
-  );
+  constructor(session: ClientHttp2Session, socket: Socket, { address: { url }, maxFrameBytes }: GrpcClientOptions) {
+    const stream = session.request({ ':method': 'POST', ':path': CONNECT_PATH, 'content-type': GRPC_TYPE, te: 'trailers' });
+    const close = (): void => {
+      if (session.destroyed) return;
+      session.close();
+      setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    };
+    this.connection = grpcConnection(stream, socket, {
+      peer: url,
+      maxFrameBytes,
+      status: () => this.#wrong(url),
+      abort: close,
+    });
+    this.#listen(stream, url);
+    stream.on('close', close);
+  }
+
+  #listen(stream: ClientHttp2Stream, url: string): void {
+    stream.on('response', (headers) => {
+      const { ':status': status, 'content-type': type = '' } = headers;
+      if (status !== 200 || !type.startsWith(GRPC_TYPE))
+        this.onAnswer(new FedStreamError('closed', `cannot connect to ${url}: it answers as no gRPC server does (HTTP status ${status})`));
+      else if (headers['grpc-status'] !== undefined) {
+        this.#status = headers;
+        this.onAnswer(this.#wrong(url));
+      } else this.onAnswer(undefined);
+    });
+    stream.on('trailers', (trailers) => {
+      this.#status = trailers;
+    });
+  }
+
+  /** What the status says, unless it is OK; an end without one is none of gRPC's. */
+  #wrong(url: string): FedStreamError | undefined {
+    const { 'grpc-status': status, 'grpc-message': message = '' } = this.#status ?? {};
+    if (status === STATUS_OK) return undefined;
+    return new FedStreamError('closed', `${url} ended the call with gRPC status ${status ?? '(none)'} ${message}`.trimEnd());
+  }
 }

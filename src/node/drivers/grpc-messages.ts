@@ -1,79 +1,115 @@
-// The messages of proto/fedstream/v1/frames.proto by hand: a generated decoder would copy each model once more.
+// gRPC's messages (proto/fedstream/v1/frames.proto) in the bytes of an HTTP/2 stream: a frame is read to where it stays, which no library of gRPC does.
 import { FedStreamError } from '../../core/errors.js';
-import { copyParts } from '../../driver/join-parts.js';
+import type { FrameSplitter } from '../../driver/frame-splitter.js';
+import { behindFront } from '../../driver/length-prefix.js';
 
-/** `/package.Service/Method`. */
-export const CONNECT_METHOD = '/fedstream.v1.Frames/Connect';
-
+/** A flag that says whether it is compressed, and the length as a big-endian u32, are before each message (gRPC over HTTP2, "Length-Prefixed-Message"). */
+const PREFIX_BYTES = 5;
 /** Field 1, length-delimited (protobuf's encoding guide). */
 const TAG = 0x0a;
-/** A tag and a varint of 32 bits. */
-export const FIELD_BYTES = 6;
-/** What is in front of a frame in the memory of its message, at most: gRPC's own five bytes, and those. */
-export const FRONT_BYTES = 5 + FIELD_BYTES;
+/** Of a varint of 32 bits. */
+const VARINT_BYTES = 5;
 
-/** The message of a frame. `@grpc/grpc-js` asks an encoded message for its length, and to be copied to behind gRPC's own bytes; joined before, it would be copied twice. */
-export class FrameMessage implements Pick<Buffer, 'length' | 'byteLength' | 'copy'> {
-  readonly length: number;
-  readonly byteLength: number;
-  readonly #parts: readonly Uint8Array[];
+const NO_FRAMES: readonly Uint8Array[] = [];
 
-  constructor(frame: readonly Uint8Array[], bytes: number) {
-    const front = [TAG];
-    let rest = bytes;
-    for (; rest > 0x7f; rest >>>= 7) front.push((rest & 0x7f) | 0x80);
-    front.push(rest);
-    this.#parts = [Uint8Array.from(front), ...frame];
-    this.length = front.length + bytes;
-    this.byteLength = this.length;
+/** The message of a frame, with what is before it in the stream. */
+export function frameMessage(frame: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  const field = [TAG];
+  let rest = bytes;
+  for (; rest > 0x7f; rest >>>= 7) field.push((rest & 0x7f) | 0x80);
+  field.push(rest);
+  const front = new Uint8Array(PREFIX_BYTES + field.length);
+  new DataView(front.buffer).setUint32(1, field.length + bytes);
+  front.set(field, PREFIX_BYTES);
+  return behindFront(front, frame);
+}
+
+/** Cuts the bytes of a stream into messages, and their frames out of those. Used as `FrameSplitter` is, which has the frames' memory. */
+export class MessageSplitter {
+  readonly #frames: FrameSplitter;
+  readonly #head = new Uint8Array(PREFIX_BYTES + 1 + VARINT_BYTES);
+  #filled = 0;
+  #needed = PREFIX_BYTES;
+  /** What is missing of the frame. */
+  #left = 0;
+  #isBroken = false;
+
+  constructor(frames: FrameSplitter) {
+    this.#frames = frames;
   }
 
-  copy(target: Uint8Array, start = 0): number {
-    return copyParts(target, this.#parts, start) - start;
+  /** Whether a message has begun and not ended. */
+  get isInside(): boolean {
+    return this.#filled > 0;
+  }
+
+  /** Where the next bytes go: at least one, also of what comes behind a fault, which is for nobody. */
+  room(): Uint8Array {
+    if (this.#isBroken) return this.#head;
+    if (this.#left > 0) return this.#frames.room().subarray(0, this.#left);
+    return this.#head.subarray(this.#filled, this.#needed);
+  }
+
+  /** So many bytes were put into `room()`. Returns the frames that are whole now; throws `limit`, `bad-frame`, `unsupported`. */
+  filled(bytes: number): readonly Uint8Array[] {
+    if (this.#isBroken) return NO_FRAMES;
+    if (this.#left === 0) {
+      this.#filled += bytes;
+      if (this.#filled === this.#needed) this.#takeHeadOrBreak();
+      return NO_FRAMES;
+    }
+    this.#left -= bytes;
+    if (this.#left === 0) this.#next();
+    return this.#frames.filled(bytes);
+  }
+
+  /** Copies bytes to where they belong. */
+  push(bytes: Uint8Array): readonly Uint8Array[] {
+    const frames: Uint8Array[] = [];
+    for (let at = 0; at < bytes.length; ) {
+      const room = this.room();
+      const part = bytes.subarray(at, at + room.length);
+      room.set(part);
+      at += part.length;
+      frames.push(...this.filled(part.length));
+    }
+    return frames;
+  }
+
+  #next(): void {
+    this.#filled = 0;
+    this.#needed = PREFIX_BYTES;
+  }
+
+  #takeHeadOrBreak(): void {
+    try {
+      this.#takeHead();
+    } catch (error) {
+      this.#isBroken = true;
+      throw error;
+    }
+  }
+
+  #takeHead(): void {
+    const head = this.#head;
+    const message = new DataView(head.buffer).getUint32(1);
+    if (head[0] !== 0) throw new FedStreamError('unsupported', 'a gRPC message is compressed; frames are not');
+    if (message < 3) throw notAFrame(message);
+    const last = this.#filled - 1;
+    if (last < PREFIX_BYTES + 1) this.#needed = PREFIX_BYTES + 2;
+    else if ((head[last] as number) > 0x7f && this.#needed < head.length) this.#needed++;
+    else this.#begin(message);
+  }
+
+  #begin(message: number): void {
+    const field = this.#head.subarray(PREFIX_BYTES, this.#filled);
+    const frame = field.subarray(1).reduce((length, digit, i) => length + (digit & 0x7f) * 2 ** (7 * i), 0);
+    if (field[0] !== TAG || frame === 0 || field.length + frame !== message) throw notAFrame(message);
+    this.#frames.begin(frame);
+    this.#left = frame;
   }
 }
 
-/** What the library calls for a message that is encoded already. */
-export function asItIs(message: Buffer): Buffer {
-  return message;
-}
-
-interface Writable {
-  write(message: Buffer, flushed: (error?: Error | null) => void): unknown;
-}
-
-/** Writes frames to a call; counts what is not flushed. */
-export class FrameCall {
-  pendingBytes = 0;
-  readonly #call: Writable;
-
-  constructor(call: Writable) {
-    this.#call = call;
-  }
-
-  send(parts: readonly Uint8Array[], bytes: number): Promise<void> {
-    const message = new FrameMessage(parts, bytes);
-    this.pendingBytes += bytes;
-    return new Promise((resolve, reject) => {
-      this.#call.write(message as unknown as Buffer, (error) => {
-        this.pendingBytes -= bytes;
-        if (error) reject(error);
-        else resolve();
-      });
-    });
-  }
-}
-
-/** A view; `bad-frame` unless it is one field of one byte at least, and nothing else. */
-export function decodeFrameMessage(message: Buffer): Uint8Array {
-  let length = 0;
-  let at = 1;
-  for (let shift = 0; shift < 35; shift += 7) {
-    const byte = message[at++] ?? 0;
-    length += (byte & 0x7f) * 2 ** shift;
-    if (byte < 0x80) break;
-  }
-  if (message[0] === TAG && length > 0 && at + length === message.length)
-    return new Uint8Array(message.buffer, message.byteOffset + at, length);
-  throw new FedStreamError('bad-frame', `a gRPC message of ${message.length} bytes is no frame (proto/fedstream/v1/frames.proto)`);
+function notAFrame(bytes: number): FedStreamError {
+  return new FedStreamError('bad-frame', `a gRPC message of ${bytes} bytes is no frame (proto/fedstream/v1/frames.proto)`);
 }

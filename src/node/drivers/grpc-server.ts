@@ -1,138 +1,111 @@
-// The server's side of the grpc drivers. Sockets are our own, so that TLS is as in the other drivers, and each becomes HTTP/2 in the library.
+// The server's side of the grpc drivers: each socket becomes a session of HTTP/2, and each call on it a connection.
+import { constants, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { ServerDuplexStream, ServerInterceptingCall } from '@grpc/grpc-js';
 import { FedStreamError } from '../../core/errors.js';
-import { discard } from '../../driver/discard.js';
-import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES } from '../../driver/driver.js';
-import { MessageConnection } from '../../driver/message-connection.js';
-import { asItIs, CONNECT_METHOD, decodeFrameMessage, FRONT_BYTES, FrameCall } from './grpc-frames.js';
-import { type GrpcOptions, type GrpcPackage, HTTP2_WINDOW_BYTES, messageLimits } from './grpc-options.js';
+import type { HostAddress } from '../../driver/address.js';
+import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
+import { CONNECT_PATH, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, widen } from './grpc-stream.js';
 import { listenError } from './socket-error.js';
 import { portOf } from './tcp.js';
-import { certificateNames } from './tls.js';
+import { certificateNames, type TlsMaterial } from './tls.js';
 import { socketPeer, tlsServer } from './tls-server.js';
 
-type Call = ServerDuplexStream<Uint8Array, Buffer>;
-
-/** A call that was ended and does not end is cut off after so long, with its socket. */
+/** gRPC's status of a method that there is not. */
+const UNIMPLEMENTED = '12';
+/** A socket whose last call has ended, and that stays, is cut off after so long. */
 const LINGER_MS = 2_000;
+
+export interface GrpcServerOptions extends DriverOptions {
+  readonly address: HostAddress;
+  /** Undefined for plain text. */
+  readonly tls: { readonly scheme: string; readonly material: TlsMaterial | undefined } | undefined;
+}
 
 export interface GrpcListening {
   readonly port: number;
   close(): Promise<void>;
 }
 
-export async function listenGrpc(
-  library: GrpcPackage,
-  options: GrpcOptions,
-  accept: (connection: Connection) => void,
-): Promise<GrpcListening> {
-  const sockets = new Map<string, Socket>();
-  /** Of sockets on which no call was made yet. */
-  const silent = new Map<Socket, NodeJS.Timeout>();
-  const heard = (socket: Socket): boolean => {
-    clearTimeout(silent.get(socket));
-    return silent.delete(socket);
-  };
-  const server = grpcServer(library, options, (call) => {
-    const socket = sockets.get(call.getPeer());
-    if (socket) heard(socket);
-    accept(connectionOver(library, call, socket, options.maxFrameBytes));
-  });
-  const injector = server.createConnectionInjector(library.ServerCredentials.createInsecure());
-  const take = (socket: Socket): void => {
-    const peer = socketPeer(socket);
-    sockets.set(peer, socket);
-    silent.set(
-      socket,
-      setTimeout(() => socket.destroy(), options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS),
-    );
+export async function listenGrpc(options: GrpcServerOptions, accept: (connection: Connection) => void): Promise<GrpcListening> {
+  const take = (socket: Socket): void => void new Calls(socket, options, accept);
+  const { tls } = options;
+  const server = tls ? tlsServer(take, { ...options, ...tls, more: { ALPNProtocols: ['h2'] } }) : createServer({ noDelay: true }, take);
+  await started(server, options.address);
+  return { port: portOf(server), close: async () => void server.close() };
+}
+
+/** The calls of one socket: one of a client of ours, several of another library's. */
+class Calls {
+  readonly #socket: Socket;
+  readonly #peer: string;
+  readonly #options: GrpcServerOptions;
+  readonly #accept: (connection: Connection) => void;
+  #open = 0;
+  /** Runs while there is no call. */
+  #idle: NodeJS.Timeout;
+
+  constructor(socket: Socket, options: GrpcServerOptions, accept: (connection: Connection) => void) {
+    this.#socket = socket;
+    this.#peer = socketPeer(socket);
+    this.#options = options;
+    this.#accept = accept;
+    this.#idle = setTimeout(() => socket.destroy(), options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS);
+    const refused = (): void =>
+      options.onRefused?.(this.#peer, new FedStreamError('refused', `${this.#peer} was not let in: it made no gRPC call of ours`));
     socket.on('error', () => {});
     socket.on('close', () => {
-      sockets.delete(peer);
-      if (heard(socket)) options.onRefused?.(peer, new FedStreamError('refused', `${peer} was not let in: it made no gRPC call of ours`));
+      clearTimeout(this.#idle);
+      refused();
     });
-    injector.injectConnection(socket);
-  };
-  const sources: Server =
-    options.scheme === 'grpcs' ? tlsServer(take, { ...options, more: { ALPNProtocols: ['h2'] } }) : createServer({ noDelay: true }, take);
-  await started(sources, options);
-  return { port: portOf(sources), close: async () => void sources.close() };
+    const session = performServerHandshake(socket, { settings: HTTP2_SETTINGS });
+    widen(session);
+    session.on('error', () => socket.destroy());
+    session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+      if (headers[':method'] === 'POST' && headers[':path'] === CONNECT_PATH && headers['content-type']?.startsWith(GRPC_TYPE)) {
+        socket.off('close', refused);
+        this.#begin(session, stream);
+      } else refuse(stream);
+    });
+  }
+
+  #begin(session: ServerHttp2Session, stream: ServerHttp2Stream): void {
+    const socket = this.#socket;
+    this.#open++;
+    clearTimeout(this.#idle);
+    stream.respond({ ':status': 200, 'content-type': GRPC_TYPE }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': STATUS_OK }));
+    const connection = grpcConnection(stream, socket, {
+      peer: this.#peer,
+      maxFrameBytes: this.#options.maxFrameBytes,
+      certificateNames: this.#options.tls ? certificateNames(socket as TLSSocket) : undefined,
+      abort: () => {},
+    });
+    stream.on('close', () => {
+      if (--this.#open > 0) return;
+      this.#idle = setTimeout(() => socket.destroy(), LINGER_MS);
+      session.close();
+    });
+    this.#accept(connection);
+  }
 }
 
-function grpcServer(library: GrpcPackage, { maxFrameBytes }: GrpcOptions, onCall: (call: Call) => void) {
-  const server = new library.Server({
-    ...messageLimits(maxFrameBytes),
-    'grpc.max_concurrent_streams': 64,
-    interceptors: [(_, call) => widen(call as unknown as ServerInterceptingCall)],
-  });
-  const definition = {
-    path: CONNECT_METHOD,
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: asItIs,
-    requestDeserialize: decodeFrameMessage,
-    responseSerialize: asItIs,
-    responseDeserialize: decodeFrameMessage,
-  } as const;
-  server.addService({ Connect: definition }, { Connect: onCall });
-  return server;
+function refuse(stream: ServerHttp2Stream): void {
+  stream.on('error', () => {});
+  stream.respond(
+    { ':status': 200, 'content-type': GRPC_TYPE, 'grpc-status': UNIMPLEMENTED, 'grpc-message': 'this is a FedStream server' },
+    { endStream: true },
+  );
+  stream.close(constants.NGHTTP2_NO_ERROR);
 }
 
-interface Http2Session {
-  setLocalWindowSize(bytes: number): void;
-  settings(settings: { initialWindowSize: number }): void;
-}
-
-/** The library has an option for the client's windows only. Where its inside is another one day, the windows are narrow, and all goes on, slower. */
-function widen<T>(call: T): T {
-  const { session } = (call as { stream?: { session?: Http2Session } }).stream ?? {};
-  session?.setLocalWindowSize?.(HTTP2_WINDOW_BYTES);
-  session?.settings?.({ initialWindowSize: HTTP2_WINDOW_BYTES });
-  return call;
-}
-
-function started(server: Server, { address }: GrpcOptions): Promise<void> {
+function started(server: Server, { url, host, port }: HostAddress): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause) => reject(listenError(address.url, cause)));
-    server.listen({ host: address.host, port: address.port }, () => {
+    server.once('error', (cause) => reject(listenError(url, cause)));
+    server.listen({ host, port }, () => {
       // Out of file descriptors: one connection is not taken, the others go on.
       server.on('error', () => {});
       resolve();
     });
   });
-}
-
-function connectionOver(library: GrpcPackage, call: Call, socket: Socket | undefined, maxFrameBytes = DEFAULT_MAX_FRAME_BYTES): Connection {
-  const peer = call.getPeer();
-  const names = socket && 'getPeerCertificate' in socket ? certificateNames(socket as TLSSocket) : undefined;
-  const frames = new FrameCall(call);
-  let cut: NodeJS.Timeout | undefined;
-  const connection = new MessageConnection(
-    {
-      send: (parts, bytes) => frames.send(parts, bytes),
-      flow: (welcome) => void (welcome ? call.resume() : call.pause()),
-      finish: () => void call.end(),
-      abort(reason) {
-        call.emit('error', { code: library.status.ABORTED, details: reason.message.slice(0, 200) });
-        // What was sent and is not taken would keep the status waiting.
-        cut = setTimeout(() => socket?.destroy(), LINGER_MS);
-        connection.ended(reason);
-      },
-      progress: () => frames.pendingBytes,
-    },
-    { peer, maxFrameBytes, certificateNames: names, release: (frame) => discard(frame, FRONT_BYTES) },
-  );
-  const ended = (error?: Error): void => {
-    clearTimeout(cut);
-    connection.ended(error);
-  };
-  call.sendMetadata(new library.Metadata());
-  call.on('data', (frame: Uint8Array) => connection.received(frame));
-  call.on('end', () => connection.otherEnded());
-  call.on('finish', () => ended());
-  call.on('error', (cause: Error) => ended(new FedStreamError('closed', `the connection to ${peer} broke: ${cause.message}`, { cause })));
-  call.on('cancelled', () => ended(new FedStreamError('closed', `${peer} closed the connection without an end`)));
-  return connection;
 }

@@ -1,10 +1,8 @@
-// The grpc and grpcs drivers: a connection is one bidirectional call (proto/fedstream/v1/frames.proto).
+// The grpc and grpcs drivers: a connection is one bidirectional call (proto/fedstream/v1/frames.proto). Over Node's HTTP/2, which is all that gRPC needs.
 import { addressUrl, parseAddress } from '../../driver/address.js';
 import type { Driver } from '../../driver/driver.js';
 import { connectGrpc } from './grpc-client.js';
-import type { GrpcPackage, GrpcScheme } from './grpc-options.js';
 import { listenGrpc } from './grpc-server.js';
-import { needPackage } from './need-package.js';
 import type { TlsMaterial } from './tls.js';
 
 /** `grpc://host:port`. */
@@ -14,20 +12,19 @@ export function grpc(): Driver {
 
 /** `grpcs://host:port`: inside TLS. */
 export function grpcs(material?: TlsMaterial): Driver {
-  return grpcDriver('grpcs', material);
+  return grpcDriver('grpcs', { scheme: 'grpcs', material });
 }
 
-function grpcDriver(scheme: GrpcScheme, material: TlsMaterial | undefined): Driver {
-  const load = (): Promise<GrpcPackage> => needPackage('@grpc/grpc-js', `${scheme}://`, () => import('@grpc/grpc-js'));
+function grpcDriver(
+  scheme: 'grpc' | 'grpcs',
+  tls: { readonly scheme: string; readonly material: TlsMaterial | undefined } | undefined,
+): Driver {
   return {
     schemes: [scheme],
-    async connect(url, options = {}) {
-      const address = parseAddress(url, scheme);
-      return connectGrpc(await load(), { address, scheme, material, ...options });
-    },
+    connect: async (url, options = {}) => connectGrpc({ address: parseAddress(url, scheme), tls, ...options }),
     async listen(url, accept, options = {}) {
       const address = parseAddress(url, scheme);
-      const { port, close } = await listenGrpc(await load(), { address, scheme, material, ...options }, accept);
+      const { port, close } = await listenGrpc({ address, tls, ...options }, accept);
       return { url: addressUrl(scheme, address, port), close };
     },
   };
