@@ -11,11 +11,12 @@ const LEAVES = 64;
 const WINDOW_BYTES = 48 * MIB;
 
 let mib = 0;
+let warmMib = 0;
 /** Sends so many chunks with two in flight; `write` calls back when it is flushed. */
 async function sendAll(write) {
   const leaves = Array.from({ length: LEAVES }, (_, i) => Buffer.alloc(MIB, i + 1));
   let before = Promise.resolve();
-  for (let i = 0; i < mib; i++) {
+  for (let i = 0; i < warmMib + mib; i++) {
     const flushed = new Promise((resolve) => write(leaves[i % LEAVES], resolve));
     await before;
     before = flushed;
@@ -24,12 +25,12 @@ async function sendAll(write) {
   process.send({ type: 'done' });
 }
 
-/** Counts bytes from the first to the last. */
+/** Counts bytes from the first behind the warm-up to the last. */
 function counter() {
-  let bytes = 0;
+  let bytes = -warmMib * MIB;
   let startedMs = 0;
   return (length) => {
-    startedMs ||= performance.now();
+    if (bytes >= 0) startedMs ||= performance.now();
     bytes += length;
     if (bytes >= mib * MIB) process.send({ type: 'done', seconds: (performance.now() - startedMs) / 1000 });
   };
@@ -167,8 +168,9 @@ function grpcClient(sends, url, credentials) {
   if (!sends) call.write(Buffer.alloc(1)); // the server must see the call
 }
 
-process.once('message', async ({ role, scheme, direction, mib: amount, material, url }) => {
+process.once('message', async ({ role, scheme, direction, mib: amount, warmMib: before, material, url }) => {
   mib = amount;
+  warmMib = before;
   const sends = (role === 'server') === (direction === 'down');
   process.once('disconnect', () => process.exit(0));
   if (role === 'server') process.send({ type: 'listening', url: await servers[scheme](sends, material, url) });

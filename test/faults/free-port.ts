@@ -1,10 +1,29 @@
-// A port that nobody listens on: for servers that are killed and listen on it again.
+// Ports for servers that are killed and listen again: nobody else may take one meanwhile.
 import { createServer } from 'node:net';
 
+/**
+ * Below those that Linux, macOS and Windows give to whoever asks for any port, or connects: another test would get such a port while its server is
+ * dead, which then cannot listen again.
+ */
+const FIRST = 20_000;
+const COUNT = 10_000;
+/** Test files run beside each other, each in a process of its own with a number. */
+const EACH = 1_000;
+const own = FIRST + ((Number(process.env.VITEST_POOL_ID ?? 0) * EACH) % COUNT);
+let next = process.pid % EACH;
+
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < EACH; tries++) {
+    const port = own + (next++ % EACH);
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`no port of ${own} to ${own + EACH - 1} is free`);
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const port = (server.address() as { port: number }).port;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
