@@ -7,7 +7,7 @@ import type { HostAddress } from '../../driver/address.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
 import type { MessageConnection } from '../../driver/message-connection.js';
 import { CONNECT_PATH, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, widen } from './grpc-stream.js';
-import { connectError } from './socket-error.js';
+import { brokenError, connectError } from './socket-error.js';
 import { clientTls, type TlsMaterial } from './tls.js';
 
 /** After its call has ended, a connection that does not end is cut off. */
@@ -42,22 +42,24 @@ export async function connectGrpc(options: GrpcClientOptions): Promise<Connectio
     const abort = (): void => fail(aborted());
     const broken = (cause: Error): void => fail(connectError(url, cause));
     // A handshake that is cut off ends without an error of its own; so does a server that wants none of HTTP/2.
-    const hungUp = (): void => fail(new FedStreamError('closed', `${url} closed the connection before it was open`));
+    const hungUp = (): void => fail(new FedStreamError('closed', `${url} closed the connection before it was open; is it a gRPC server?`));
     options.signal?.addEventListener('abort', abort, { once: true });
     socket.on('error', broken).on('close', hungUp);
     socket.once(options.tls ? 'secureConnect' : 'connect', () => {
       const session = connectHttp2(origin(options), { createConnection: () => socket, settings: HTTP2_SETTINGS });
-      session.on('error', (cause) => fail(connectError(url, cause)));
+      session.on('error', broken);
       session.once('connect', () => widen(session));
       const call = new Call(session, socket, options);
       connection = call.connection;
       call.onAnswer = (refusal) => {
-        if (refusal) fail(refusal);
-        else {
-          settled();
-          socket.on('error', () => {}); // the stream says it
-          resolve(call.connection);
+        if (refusal) {
+          fail(refusal);
+          return;
         }
+        settled();
+        session.off('error', broken).on('error', (cause) => call.connection.fail(brokenError(url, cause)));
+        socket.on('error', () => {}); // the session says it
+        resolve(call.connection);
       };
     });
   });
