@@ -1,0 +1,20 @@
+// Drivers on a Node whose inside is another than they know: nothing is read straight to where it stays, and the suite holds all the same.
+import { test, vi } from 'vitest';
+import { grpc } from '../../src/node/drivers/grpc.js';
+import { http } from '../../src/node/drivers/http.js';
+import { tcp } from '../../src/node/drivers/tcp.js';
+import { ws } from '../../src/node/drivers/ws.js';
+import { testDriver } from '../../src/testing/driver-conformance.js';
+
+vi.mock('../../src/node/drivers/direct-reads.js', async (original) => ({
+  ...(await original<typeof import('../../src/node/drivers/direct-reads.js')>()),
+  readInto: () => false,
+  readStreamInto: () => false,
+}));
+
+for (const [scheme, make] of Object.entries({ tcp, ws, http, grpc }))
+  testDriver(
+    `${scheme} without direct reads`,
+    { connects: 100, make, listenUrl: `${scheme}://127.0.0.1:0`, deadUrl: `${scheme}://127.0.0.1:1` },
+    test,
+  );
