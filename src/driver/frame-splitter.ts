@@ -1,6 +1,7 @@
 // Cuts a byte stream into frames, each behind its length as a little-endian u32.
 import { FedStreamError } from '../core/errors.js';
 import { putUint32, uint32At } from '../core/uint64.js';
+import { copyInto } from './copy-into.js';
 import { FrameMemory } from './frame-memory.js';
 import { LENGTH_BYTES } from './length-prefix.js';
 
@@ -67,15 +68,7 @@ export class FrameSplitter {
 
   /** Copies bytes to where they belong. */
   push(bytes: Uint8Array): readonly Uint8Array[] {
-    const frames: Uint8Array[] = [];
-    for (let at = 0; at < bytes.length; ) {
-      const room = this.room();
-      const part = bytes.subarray(at, at + room.length);
-      room.set(part);
-      at += part.length;
-      frames.push(...this.filled(part.length));
-    }
-    return frames;
+    return copyInto(this, bytes);
   }
 
   #filledLarge(large: Uint8Array, bytes: number): readonly Uint8Array[] {

@@ -1,5 +1,6 @@
 // gRPC's messages (proto/fedstream/v1/frames.proto) in the bytes of an HTTP/2 stream: a frame is read to where it stays, which no library of gRPC does.
 import { FedStreamError } from '../../core/errors.js';
+import { copyInto } from '../../driver/copy-into.js';
 import type { FrameSplitter } from '../../driver/frame-splitter.js';
 import { behindFront } from '../../driver/length-prefix.js';
 
@@ -65,15 +66,7 @@ export class MessageSplitter {
 
   /** Copies bytes to where they belong. */
   push(bytes: Uint8Array): readonly Uint8Array[] {
-    const frames: Uint8Array[] = [];
-    for (let at = 0; at < bytes.length; ) {
-      const room = this.room();
-      const part = bytes.subarray(at, at + room.length);
-      room.set(part);
-      at += part.length;
-      frames.push(...this.filled(part.length));
-    }
-    return frames;
+    return copyInto(this, bytes);
   }
 
   #next(): void {

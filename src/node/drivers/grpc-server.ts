@@ -1,13 +1,12 @@
 // The server's side of the grpc drivers: each socket becomes a session of HTTP/2, and each call on it a connection.
 import { constants, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { FedStreamError } from '../../core/errors.js';
 import type { HostAddress } from '../../driver/address.js';
-import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
+import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions, type Listener } from '../../driver/driver.js';
 import { CONNECT_PATH, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, widen } from './grpc-stream.js';
-import { listenError } from './socket-error.js';
-import { portOf } from './tcp.js';
+import { startListening } from './start-listening.js';
 import { certificateNames, type TlsMaterial } from './tls.js';
 import { socketPeer, tlsServer } from './tls-server.js';
 
@@ -22,17 +21,12 @@ export interface GrpcServerOptions extends DriverOptions {
   readonly tls: { readonly scheme: string; readonly material: TlsMaterial | undefined } | undefined;
 }
 
-export interface GrpcListening {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
-export async function listenGrpc(options: GrpcServerOptions, accept: (connection: Connection) => void): Promise<GrpcListening> {
+export async function listenGrpc(options: GrpcServerOptions, accept: (connection: Connection) => void): Promise<Listener> {
   const take = (socket: Socket): void => void new Calls(socket, options, accept);
   const { tls } = options;
   const server = tls ? tlsServer(take, { ...options, ...tls, more: { ALPNProtocols: ['h2'] } }) : createServer({ noDelay: true }, take);
-  await started(server, options.address);
-  return { port: portOf(server), close: async () => void server.close() };
+  const url = await startListening(server, tls?.scheme ?? 'grpc', options.address);
+  return { url, close: async () => void server.close() };
 }
 
 /** The calls of one socket: one of a client of ours, several of another library's. */
@@ -97,15 +91,4 @@ function refuse(stream: ServerHttp2Stream): void {
     { endStream: true },
   );
   stream.close(constants.NGHTTP2_NO_ERROR);
-}
-
-function started(server: Server, { url, host, port }: HostAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) => reject(listenError(url, cause)));
-    server.listen({ host, port }, () => {
-      // Out of file descriptors: one connection is not taken, the others go on.
-      server.on('error', () => {});
-      resolve();
-    });
-  });
 }

@@ -1,5 +1,5 @@
 // The grpc and grpcs drivers: a connection is one bidirectional call (proto/fedstream/v1/frames.proto). Over Node's HTTP/2, which is all that gRPC needs.
-import { addressUrl, parseAddress } from '../../driver/address.js';
+import { parseAddress } from '../../driver/address.js';
 import type { Driver } from '../../driver/driver.js';
 import { connectGrpc } from './grpc-client.js';
 import { listenGrpc } from './grpc-server.js';
@@ -22,10 +22,6 @@ function grpcDriver(
   return {
     schemes: [scheme],
     connect: async (url, options = {}) => connectGrpc({ address: parseAddress(url, scheme), tls, ...options }),
-    async listen(url, accept, options = {}) {
-      const address = parseAddress(url, scheme);
-      const { port, close } = await listenGrpc({ address, tls, ...options }, accept);
-      return { url: addressUrl(scheme, address, port), close };
-    },
+    listen: async (url, accept, options = {}) => listenGrpc({ address: parseAddress(url, scheme), tls, ...options }, accept),
   };
 }

@@ -3,10 +3,8 @@ import { createServer, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
-import { addressUrl, type HostAddress } from '../../driver/address.js';
 import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
-import { handshakeError, listenError } from './socket-error.js';
-import { portOf } from './tcp.js';
+import { handshakeError } from './socket-error.js';
 import { serverTls, type TlsMaterial } from './tls.js';
 import { socketPeer, tellRefused } from './tls-server.js';
 import { writeEach } from './write-parts.js';
@@ -42,16 +40,4 @@ export function httpServer({ tls, onRefused = () => {}, connectTimeoutMs = DEFAU
     if (cause.code !== 'ECONNRESET') onRefused(peer, handshakeError(peer, cause));
   });
   return server;
-}
-
-/** Resolves with the URL that others can connect to; `io` where the address cannot be had. */
-export function startListening(server: Server, scheme: string, address: HostAddress): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) => reject(listenError(address.url, cause)));
-    server.listen({ host: address.host, port: address.port }, () => {
-      // Out of file descriptors: one connection is not taken, the others go on.
-      server.on('error', () => {});
-      resolve(addressUrl(scheme, address, portOf(server)));
-    });
-  });
 }

@@ -8,8 +8,9 @@ import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type Driver, type DriverOp
 import { HTTP_HEADER, HTTP_VERSION, type HttpTarget, targetOf } from '../../driver/http-protocol.js';
 import { readBodies } from './http-body.js';
 import { connectHttp } from './http-client.js';
-import { httpServer, startListening } from './http-listener.js';
+import { httpServer } from './http-listener.js';
 import { HttpServerConnection } from './http-server-connection.js';
+import { startListening } from './start-listening.js';
 import { requestNames, type TlsMaterial } from './tls.js';
 
 type Scheme = 'http' | 'https';
