@@ -31,10 +31,13 @@ export class Part {
    */
   async resume({ objectId, totalBytes }: IncomingStream): Promise<Resume | undefined> {
     if (objectId === undefined || (await readText(this.#folder, this.#of)) !== identity(objectId)) return undefined;
-    // A process that ended between the last byte and its confirmation left the object under its name.
-    const whole = await this.#folder.sizeBytes(this.#name);
-    if (whole !== undefined) await this.#folder.rename(this.#name, this.file);
-    const size = whole ?? (await this.#folder.sizeBytes(this.file)) ?? 0;
+    let size = await this.#folder.sizeBytes(this.file);
+    if (size === undefined) {
+      // A process that ended between the last byte and its confirmation left the object under its name. Beside a part, that name is of an older one.
+      size = await this.#folder.sizeBytes(this.#name);
+      if (size === undefined) return undefined;
+      await this.#folder.rename(this.#name, this.file);
+    }
     const sums = await this.#verified(size);
     const offset = sums.count * LEAF_BYTES;
     if (offset <= size) return offset === 0 ? undefined : { offset, sums };
@@ -90,10 +93,10 @@ export class Part {
     await this.#folder.remove(this.#sums);
   }
 
-  /** Nothing of it can be used. */
+  /** Nothing of it can be used. Its bytes go last: without them, what says which object it is would speak of the one under its name. */
   async remove(): Promise<void> {
-    await this.#folder.remove(this.file);
     await this.settle();
+    await this.#folder.remove(this.file);
   }
 
   get #sums(): string {

@@ -222,6 +222,13 @@ test('a file that is cut off goes on; one that was changed meanwhile begins anew
   await put(files, 'data', changed);
   await expect(second.near.file('data', { folder, as: 'again' })).resolves.toMatchObject({ resumedBytes: 0 });
   expect((await get(folder, 'again')).equals(changed)).toBe(true);
+  // What was there before stays, whole, until the new one is, and is not taken for its beginning.
+  const fifth = await overMemory(undefined, offers, cut);
+  await expect(fifth.near.file('data', { folder })).rejects.toMatchObject({ code: 'closed' });
+  expect((await get(folder, 'data')).equals(bytes)).toBe(true);
+  expect((await second.near.file('data', { folder })).resumedBytes).toBeGreaterThan(2 ** 20);
+  expect((await get(folder, 'data')).equals(changed)).toBe(true);
+  expect(await folder.list()).toEqual(['again', 'data']);
   await second.close();
 });
 
