@@ -14,7 +14,8 @@ const PORTS = { http: 80, https: 443 } as const;
 
 /** `http://host:port/path` and `https://…`, to connect only. */
 export function fetchClient(options: { readonly fetch?: typeof fetch } = {}): Driver {
-  const call = options.fetch ?? globalThis.fetch;
+  // A browser's own `fetch` is called with no other `this` than the global one.
+  const call = options.fetch ?? ((...request: Parameters<typeof fetch>) => globalThis.fetch(...request));
   return { schemes: ['http', 'https'], connect: (url, how = {}) => connect(call, url, how) };
 }
 

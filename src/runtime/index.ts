@@ -1,4 +1,5 @@
 // The public entry `fedstream`: what a job file and a program that embeds FedStream need.
+export { referenceCodecs } from '../codec/codec-table.js';
 export { type ErrorCode, FedStreamError } from '../core/errors.js';
 export { memoryFolder } from '../core/memory-folder.js';
 export type { Folder } from '../core/storage.js';

@@ -1,0 +1,43 @@
+// What page.ts and browser.test.ts agree on.
+import { z } from 'zod';
+import type { StateDict } from '../../src/tensor/state-dict.js';
+import { someModel } from '../wire/models.js';
+
+export const SCHEMES = ['ws', 'http'] as const;
+export type Scheme = (typeof SCHEMES)[number];
+
+/** Where the server of each check is; `flooded` tells over HTTP how many bytes the one that floods has sent. */
+export type Urls = Readonly<Record<'echo' | 'model' | 'breaks' | 'nobody' | 'floods' | 'flooded', string>>;
+
+const ALL = [
+  'frames of every size come back, whole and in order',
+  'a coded model comes, and one goes, verified',
+  'a connection that breaks says so',
+  'where nobody is, nobody is waited for',
+] as const;
+const STOPS = 'who does not read stops the other side';
+export type Check = (typeof ALL)[number] | typeof STOPS;
+
+/** A page's WebSocket has no way to stop its sender; the windows of byte streams bound what waits. */
+export const CHECKS: Readonly<Record<Scheme, readonly Check[]>> = { ws: ALL, http: [...ALL, STOPS] };
+
+export interface Found {
+  readonly scheme: Scheme;
+  readonly check: Check;
+  /** Undefined where all is well. */
+  readonly error?: string | undefined;
+}
+
+/** Asked of the server once the page has the model: does it have the same one, and is what the page offers what it should be? */
+export const compareSchema = z.strictObject({ digest: z.string() });
+export const comparisonSchema = z.strictObject({ global: z.boolean(), update: z.boolean() });
+
+/** From a byte to the limit. */
+export function framesOfAllSizes(): Uint8Array[] {
+  const sizes = [1, 2, 125, 126, 127, 65_535, 65_536, 1, 300_000, 4 * 2 ** 20 + 4096, 17, 2 ** 20, 4 * 2 ** 20, 1];
+  return sizes.map((size, seed) => Uint8Array.from({ length: size }, (_, i) => (i * 31 + seed * 7) ^ (i >> 9)));
+}
+
+/** Several leaves each way. */
+export const theGlobal = (): StateDict => someModel({ codec: 'nf4' }, 1, 5_000_000);
+export const anUpdate = (): StateDict => someModel({ codec: 'fp16' }, 2, 2_000_000);
