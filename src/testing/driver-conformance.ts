@@ -297,6 +297,21 @@ const TESTS: Readonly<Record<string, DriverTest>> = {
     });
   },
 
+  'refuses nobody who behaves': async (subject) => {
+    await withListener(subject, async ({ driver, listener, accepted, refused }) => {
+      for (const error of [undefined, new Error('rude')]) {
+        const client = await driver.connect(listener.url);
+        const server = await (accepted(1)[0] as Promise<Connection>);
+        await client.send(seededBytes(1, 10));
+        await expectFrame(server[Symbol.asyncIterator](), seededBytes(1, 10), 'a frame');
+        await client.close(error);
+        await Promise.all([client.closed, server.close(), server.closed]);
+      }
+      await pause(50); // what is under a connection may end behind it
+      equal(refused.length, 0, 'peers that were refused');
+    });
+  },
+
   'says that nobody listens': async (subject) => {
     const error = await rejects(subject.make().connect(subject.deadUrl), ['closed'], 'connecting to nobody');
     check(error.message.includes(subject.deadUrl), `the message does not name ${subject.deadUrl}: ${error.message}`);

@@ -45,19 +45,19 @@ class Calls {
     this.#options = options;
     this.#accept = accept;
     this.#idle = setTimeout(() => socket.destroy(), options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS);
-    const refused = (): void =>
-      options.onRefused?.(this.#peer, new FedStreamError('refused', `${this.#peer} was not let in: it made no gRPC call of ours`));
+    let called = false;
     socket.on('error', () => {});
     socket.on('close', () => {
       clearTimeout(this.#idle);
-      refused();
+      if (!called)
+        options.onRefused?.(this.#peer, new FedStreamError('refused', `${this.#peer} was not let in: it made no gRPC call of ours`));
     });
     const session = performServerHandshake(socket, { settings: HTTP2_SETTINGS });
     widen(session);
     session.on('error', () => socket.destroy());
     session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
       if (headers[':method'] === 'POST' && headers[':path'] === CONNECT_PATH && headers['content-type']?.startsWith(GRPC_TYPE)) {
-        socket.off('close', refused);
+        called = true;
         this.#begin(session, stream);
       } else refuse(stream);
     });

@@ -33,11 +33,14 @@ export function httpServer({ tls, onRefused = () => {}, connectTimeoutMs = DEFAU
     tellRefused(server as unknown as TlsServer, onRefused);
     server.on('secureConnection', writeEach);
   }
+  // Whoever has made a request was let in, or told why not; that it is cut off later is another matter.
+  const asked = new WeakSet<object>();
+  server.on('request', ({ socket }) => void asked.add(socket));
   // Bytes that are no HTTP, or none at all for too long.
   server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
     const peer = socketPeer(socket as Socket);
     socket.destroy();
-    if (cause.code !== 'ECONNRESET') onRefused(peer, handshakeError(peer, cause));
+    if (cause.code !== 'ECONNRESET' && !asked.has(socket)) onRefused(peer, handshakeError(peer, cause));
   });
   return server;
 }
