@@ -4,7 +4,7 @@ import { addressUrl, parseAddress } from './address.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions } from './driver.js';
 import { FrameMemory } from './frame-memory.js';
 import { FrameSplitter } from './frame-splitter.js';
-import { FRAMES_TYPE, HTTP_HEADER, HTTP_VERSION, isConnectionId, pathOf } from './http-protocol.js';
+import { FRAMES_TYPE, HTTP_HEADER, HTTP_VERSION, isConnectionId, pathOf, refusedFrames } from './http-protocol.js';
 import { lengthPrefixed } from './length-prefix.js';
 import { MessageConnection } from './message-connection.js';
 
@@ -143,7 +143,7 @@ class FetchConnection {
     const response = await this.#call(`${this.#base}${path}`, body ? { ...init, body } : init);
     await response.arrayBuffer();
     this.#taken++;
-    if (response.status !== 204) throw new Error(`it answered ${response.status}`);
+    if (response.status !== 204) throw new Error(refusedFrames(response.status));
   }
 
   #flow(welcome: boolean): void {

@@ -41,3 +41,9 @@ export function targetOf(method: string, url: string): HttpTarget | undefined {
 export function isConnectionId(text: string): boolean {
   return ID.test(text);
 }
+
+/** What is wrong where frames that go up are answered otherwise than with 204. */
+export function refusedFrames(status: number): string {
+  if (status !== 413) return `it answered ${status}`;
+  return 'it answered 413: a proxy on the way takes no bodies of this size; raise its limit (docs/proxies.md)';
+}

@@ -12,6 +12,8 @@ import { clientTls, type TlsMaterial } from './tls.js';
 
 /** After its call has ended, a connection that does not end is cut off. */
 const LINGER_MS = 2_000;
+/** A server of HTTP/2 that has not answered the call by then may be a proxy that keeps the head of an answer until bytes follow it. */
+const HEAD_MS = 250;
 
 export interface GrpcClientOptions extends DriverOptions {
   readonly address: HostAddress;
@@ -26,8 +28,10 @@ export async function connectGrpc(options: GrpcClientOptions): Promise<Connectio
   return new Promise((resolve, reject) => {
     const socket = dial(options);
     let connection: MessageConnection | undefined;
+    let kept: NodeJS.Timeout | undefined;
     const settled = (): void => {
       clearTimeout(timer);
+      clearTimeout(kept);
       options.signal?.removeEventListener('abort', abort);
       socket.off('error', broken).off('close', hungUp);
     };
@@ -51,16 +55,19 @@ export async function connectGrpc(options: GrpcClientOptions): Promise<Connectio
       session.once('connect', () => widen(session));
       const call = new Call(session, socket, options);
       connection = call.connection;
-      call.onAnswer = (refusal) => {
-        if (refusal) {
-          fail(refusal);
-          return;
-        }
+      let isOpen = false;
+      const opened = (): void => {
+        if (isOpen) return;
+        isOpen = true;
         settled();
         session.off('error', broken).on('error', (cause) => call.connection.fail(brokenError(url, cause)));
         socket.on('error', () => {}); // the session says it
         resolve(call.connection);
       };
+      session.once('remoteSettings', () => {
+        kept = setTimeout(opened, HEAD_MS);
+      });
+      call.onAnswer = (refusal) => (refusal ? fail(refusal) : opened());
     });
   });
 }

@@ -1,6 +1,7 @@
 // The client's frames on their way up: a request carries them for as long as they keep coming, then the next one does.
 import type { ClientRequest } from 'node:http';
 import { FedStreamError } from '../../core/errors.js';
+import { refusedFrames } from '../../driver/http-protocol.js';
 import { lengthPrefixed } from '../../driver/length-prefix.js';
 import { writeParts } from './write-parts.js';
 
@@ -68,7 +69,7 @@ export class HttpUplink {
     request.on('error', (cause) => this.#fail(cause));
     request.on('response', (response) => {
       response.resume();
-      if (response.statusCode !== 204) this.#fail(new FedStreamError('closed', `it answered ${response.statusCode}`));
+      if (response.statusCode !== 204) this.#fail(new FedStreamError('closed', refusedFrames(response.statusCode ?? 0)));
     });
     request.on('close', () => this.#requests.delete(request));
     return request;
