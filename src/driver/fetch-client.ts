@@ -1,7 +1,8 @@
 // The http client for pages and workers: over `fetch` (docs/spec/drivers.md).
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { addressUrl, parseAddress } from './address.js';
-import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions } from './driver.js';
+import { connecting } from './connecting.js';
+import { type Connection, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions } from './driver.js';
 import { FrameMemory } from './frame-memory.js';
 import { FrameSplitter } from './frame-splitter.js';
 import { FRAMES_TYPE, HTTP_HEADER, HTTP_VERSION, isConnectionId, pathOf, refusedFrames } from './http-protocol.js';
@@ -23,30 +24,24 @@ async function connect(call: typeof fetch, url: string, options: DriverOptions):
   const scheme = url.startsWith('https:') ? 'https' : 'http';
   const address = parseAddress(url, scheme, { defaultPort: PORTS[scheme], path: true });
   const base = addressUrl(scheme, address, address.port);
-  const stop = new AbortController();
-  const give = (reason: unknown): void => stop.abort(asFedStreamError(reason, 'aborted', `connecting to ${url}`));
-  const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
-  const timer = setTimeout(() => give(new FedStreamError('timeout', `${url} did not answer within ${limitMs / 1000} s`)), limitMs);
-  const aborted = (): void => give(options.signal?.reason);
-  options.signal?.addEventListener('abort', aborted, { once: true });
-  if (options.signal?.aborted) aborted();
-  try {
-    const opened = await call(`${base}${pathOf({ kind: 'open' })}`, { method: 'POST', signal: stop.signal });
-    const id = opened.status === 201 && opened.headers.get(HTTP_HEADER) === HTTP_VERSION ? await opened.text() : '';
-    if (!isConnectionId(id))
-      throw new FedStreamError('closed', `cannot connect to ${url}: it answers ${opened.status}, not as FedStream does`);
-    const down = await call(`${base}${pathOf({ kind: 'down', id })}`, { signal: stop.signal });
-    if (down.status !== 200 || !down.body) throw new FedStreamError('closed', `cannot connect to ${url}: it answers ${down.status}`);
-    return new FetchConnection(call, base, id, down.body, stop, options.maxFrameBytes).connection;
-  } catch (cause) {
-    if (stop.signal.aborted) throw stop.signal.reason;
-    if (cause instanceof FedStreamError) throw cause;
-    // A page is not told why: a wrong certificate, a closed port and a missing CORS header look alike.
-    throw new FedStreamError('closed', `cannot connect to ${url}; check address and certificate`, { cause });
-  } finally {
-    clearTimeout(timer);
-    options.signal?.removeEventListener('abort', aborted);
-  }
+  return connecting(url, options, async (stop) => {
+    const over = new AbortController();
+    stop.addEventListener('abort', () => over.abort(stop.reason), { once: true });
+    try {
+      const opened = await call(`${base}${pathOf({ kind: 'open' })}`, { method: 'POST', signal: over.signal });
+      const id = opened.status === 201 && opened.headers.get(HTTP_HEADER) === HTTP_VERSION ? await opened.text() : '';
+      if (!isConnectionId(id))
+        throw new FedStreamError('closed', `cannot connect to ${url}: it answers ${opened.status}, not as FedStream does`);
+      const down = await call(`${base}${pathOf({ kind: 'down', id })}`, { signal: over.signal });
+      if (down.status !== 200 || !down.body) throw new FedStreamError('closed', `cannot connect to ${url}: it answers ${down.status}`);
+      return new FetchConnection(call, base, id, down.body, over, options.maxFrameBytes).connection;
+    } catch (cause) {
+      stop.throwIfAborted();
+      if (cause instanceof FedStreamError) throw cause;
+      // A page is not told why: a wrong certificate, a closed port and a missing CORS header look alike.
+      throw new FedStreamError('closed', `cannot connect to ${url}; check address and certificate`, { cause });
+    }
+  });
 }
 
 interface Waiting {

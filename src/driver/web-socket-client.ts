@@ -1,7 +1,8 @@
 // The ws client for pages and workers: over the WebSocket that the platform has.
-import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import { FedStreamError } from '../core/errors.js';
 import { parseAddress } from './address.js';
-import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type Driver, type DriverOptions } from './driver.js';
+import { connecting } from './connecting.js';
+import type { Connection, Driver, DriverOptions } from './driver.js';
 import { joinParts } from './join-parts.js';
 import { MessageConnection } from './message-connection.js';
 
@@ -45,37 +46,29 @@ export function webSocketClient(options: WebSocketClientOptions = {}): Driver {
     schemes: ['ws', 'wss'],
     async connect(url, connect = {}) {
       parseAddress(url, url.startsWith('wss:') ? 'wss' : 'ws', { defaultPort: 80, path: true });
-      if (connect.signal?.aborted) throw asFedStreamError(connect.signal.reason, 'aborted', `connecting to ${url}`);
       if (!make) throw new FedStreamError('unsupported', 'this platform has no WebSocket; use the driver for Node');
-      return opened(new make(url, SUBPROTOCOL), url, connect);
+      return connecting(url, connect, (stop) => opened(new make(url, SUBPROTOCOL), url, connect, stop));
     },
   };
 }
 
-function opened(socket: WebSocketLike, url: string, options: DriverOptions): Promise<Connection> {
+function opened(socket: WebSocketLike, url: string, options: DriverOptions, stop: AbortSignal): Promise<Connection> {
   socket.binaryType = 'arraybuffer';
   return new Promise((resolve, reject) => {
-    let settled = false;
-    const settle = (act: () => void): void => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
-      options.signal?.removeEventListener('abort', abort);
-      act();
+    let isOpen = false;
+    const fail = (error: FedStreamError): void => {
+      if (isOpen) return; // the end of a connection says it
+      socket.close();
+      reject(error);
     };
-    const fail = (error: FedStreamError): void =>
-      settle(() => {
-        socket.close();
-        reject(error);
-      });
-    const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
-    const timer = setTimeout(() => fail(new FedStreamError('timeout', `${url} did not answer within ${limitMs / 1000} s`)), limitMs);
-    const abort = (): void => fail(asFedStreamError(options.signal?.reason, 'aborted', `connecting to ${url}`));
-    options.signal?.addEventListener('abort', abort, { once: true });
+    stop.addEventListener('abort', () => fail(stop.reason), { once: true });
     // A page is not told why: a wrong certificate, a closed port and a wrong path look alike.
     socket.addEventListener('error', () => fail(new FedStreamError('closed', `cannot connect to ${url}; check address and certificate`)));
     const connection = connectionOver(socket, url, options);
-    socket.addEventListener('open', () => settle(() => resolve(connection)));
+    socket.addEventListener('open', () => {
+      isOpen = true;
+      resolve(connection);
+    });
   });
 }
 

@@ -2,9 +2,10 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
 import { connect, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import { asFedStreamError, FedStreamError } from '../../core/errors.js';
+import { FedStreamError } from '../../core/errors.js';
 import type { HostAddress } from '../../driver/address.js';
-import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
+import { connecting } from '../../driver/connecting.js';
+import type { Connection, DriverOptions } from '../../driver/driver.js';
 import type { MessageConnection } from '../../driver/message-connection.js';
 import { CONNECT_PATH, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, widen } from './grpc-stream.js';
 import { brokenError, connectError } from './socket-error.js';
@@ -21,18 +22,18 @@ export interface GrpcClientOptions extends DriverOptions {
   readonly tls: { readonly material: TlsMaterial | undefined } | undefined;
 }
 
-export async function connectGrpc(options: GrpcClientOptions): Promise<Connection> {
+export function connectGrpc(options: GrpcClientOptions): Promise<Connection> {
+  return connecting(options.address.url, options, (stop) => called(options, stop));
+}
+
+function called(options: GrpcClientOptions, stop: AbortSignal): Promise<Connection> {
   const { url } = options.address;
-  const aborted = (): FedStreamError => asFedStreamError(options.signal?.reason, 'aborted', `connecting to ${url}`);
-  if (options.signal?.aborted) throw aborted();
   return new Promise((resolve, reject) => {
     const socket = dial(options);
     let connection: MessageConnection | undefined;
     let kept: NodeJS.Timeout | undefined;
     const settled = (): void => {
-      clearTimeout(timer);
       clearTimeout(kept);
-      options.signal?.removeEventListener('abort', abort);
       socket.off('error', broken).off('close', hungUp);
     };
     const fail = (error: Error): void => {
@@ -41,13 +42,10 @@ export async function connectGrpc(options: GrpcClientOptions): Promise<Connectio
       socket.destroy();
       reject(error);
     };
-    const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
-    const timer = setTimeout(() => fail(new FedStreamError('timeout', `${url} did not answer within ${limitMs / 1000} s`)), limitMs);
-    const abort = (): void => fail(aborted());
     const broken = (cause: Error): void => fail(connectError(url, cause));
     // A handshake that is cut off ends without an error of its own; so does a server that wants none of HTTP/2.
     const hungUp = (): void => fail(new FedStreamError('closed', `${url} closed the connection before it was open; is it a gRPC server?`));
-    options.signal?.addEventListener('abort', abort, { once: true });
+    stop.addEventListener('abort', () => fail(stop.reason), { once: true });
     socket.on('error', broken).on('close', hungUp);
     socket.once(options.tls ? 'secureConnect' : 'connect', () => {
       const session = connectHttp2(origin(options), { createConnection: () => socket, settings: HTTP2_SETTINGS });

@@ -2,9 +2,10 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as plainRequest, type RequestOptions } from 'node:http';
 import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import type { Socket } from 'node:net';
-import { asFedStreamError, FedStreamError } from '../../core/errors.js';
+import { FedStreamError } from '../../core/errors.js';
 import { addressUrl, type HostAddress } from '../../driver/address.js';
-import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
+import { connecting } from '../../driver/connecting.js';
+import type { Connection, DriverOptions } from '../../driver/driver.js';
 import { FRAMES_TYPE, HTTP_HEADER, HTTP_VERSION, type HttpTarget, isConnectionId, pathOf } from '../../driver/http-protocol.js';
 import { MessageConnection } from '../../driver/message-connection.js';
 import { hashedFrames } from '../../stream/hashed-frames.js';
@@ -26,7 +27,6 @@ export async function connectHttp(
   options: DriverOptions,
   material: TlsMaterial | undefined,
 ): Promise<Connection> {
-  if (options.signal?.aborted) throw asFedStreamError(options.signal.reason, 'aborted', `connecting to ${address.url}`);
   const agentOptions = { keepAlive: true, noDelay: true, scheduling: 'lifo' } as const;
   const agent = scheme === 'https' ? new SecureAgent({ ...agentOptions, ...clientTls(material, address.host) }) : new Agent(agentOptions);
   const start: StartRequest = (target, method, headers = {}) => {
@@ -37,26 +37,20 @@ export async function connectHttp(
     if (scheme === 'https') request.once('socket', writeEach);
     return request;
   };
-  const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
-  const late = new AbortController();
-  const timer = setTimeout(
-    () => late.abort(new FedStreamError('timeout', `${address.url} did not answer within ${limitMs / 1000} s`)),
-    limitMs,
-  );
-  const signal = options.signal ? AbortSignal.any([options.signal, late.signal]) : late.signal;
-  try {
-    const { message } = await answer(start({ kind: 'open' }, 'POST', { 'content-length': '0' }).end(), address.url, 201, signal);
-    const id = await idIn(message, address.url);
-    const begun = start({ kind: 'down', id }, 'GET').end();
-    begun.once('socket', (socket) => whenConnected(socket, scheme, () => readBodies(socket)));
-    const down = await answer(begun, address.url, 200, signal);
-    return connectionOver(down, id, start, agent, addressUrl(scheme, address, address.port), options);
-  } catch (error) {
-    agent.destroy();
-    throw signal.aborted ? asFedStreamError(signal.reason, 'aborted', `connecting to ${address.url}`) : error;
-  } finally {
-    clearTimeout(timer);
-  }
+  return connecting(address.url, options, async (stop) => {
+    try {
+      const { message } = await answer(start({ kind: 'open' }, 'POST', { 'content-length': '0' }).end(), address.url, 201, stop);
+      const id = await idIn(message, address.url);
+      const begun = start({ kind: 'down', id }, 'GET').end();
+      begun.once('socket', (socket) => whenConnected(socket, scheme, () => readBodies(socket)));
+      const down = await answer(begun, address.url, 200, stop);
+      return connectionOver(down, id, start, agent, addressUrl(scheme, address, address.port), options);
+    } catch (error) {
+      agent.destroy();
+      stop.throwIfAborted();
+      throw error;
+    }
+  });
 }
 
 async function idIn(answer: IncomingMessage, url: string): Promise<string> {

@@ -1,7 +1,8 @@
 // What the drivers over a byte stream share (tcp, tcps, uds): connecting, listening, frames behind their lengths.
 import type { ListenOptions, Server, Socket } from 'node:net';
-import { asFedStreamError, FedStreamError } from '../../core/errors.js';
-import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type Driver, type DriverOptions, type Listener } from '../../driver/driver.js';
+import { FedStreamError } from '../../core/errors.js';
+import { connecting } from '../../driver/connecting.js';
+import type { Connection, Driver, DriverOptions, Listener } from '../../driver/driver.js';
 import { DirectReads } from './direct-reads.js';
 import { SocketConnection } from './socket-connection.js';
 import { brokenError, connectError, listenError } from './socket-error.js';
@@ -33,36 +34,27 @@ export interface SocketKind {
 export function socketDriver(kind: SocketKind): Driver {
   return {
     schemes: [kind.scheme],
-    connect: (url, options = {}) => connect(kind, url, options),
+    async connect(url, options = {}) {
+      kind.check(url);
+      return connecting(url, options, (stop) => dialled(kind, url, options, stop));
+    },
     listen: (url, accept, options = {}) => listen(kind, url, accept, options),
   };
 }
 
-async function connect(kind: SocketKind, url: string, options: DriverOptions): Promise<Connection> {
-  kind.check(url);
-  const aborted = (): FedStreamError => asFedStreamError(options.signal?.reason, 'aborted', `connecting to ${url}`);
-  if (options.signal?.aborted) throw aborted();
+function dialled(kind: SocketKind, url: string, options: DriverOptions, stop: AbortSignal): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const reads = new DirectReads(options.maxFrameBytes);
     const socket = kind.dial(url, { onread: reads.onread });
-    const done = (): void => {
-      clearTimeout(timer);
-      options.signal?.removeEventListener('abort', abort);
-    };
     const fail = (error: Error): void => {
-      done();
       socket.destroy();
       reject(error);
     };
-    const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
-    const timer = setTimeout(() => fail(new FedStreamError('timeout', `${url} did not answer within ${limitMs / 1000} s`)), limitMs);
-    const abort = (): void => fail(aborted());
-    options.signal?.addEventListener('abort', abort, { once: true });
+    stop.addEventListener('abort', () => fail(stop.reason), { once: true });
     // A handshake that is cut off ends without an error of its own.
     socket.once('close', () => fail(new FedStreamError('closed', `${url} closed the connection before it was open`)));
     socket.once('error', (cause) => fail(connectError(url, cause)));
     socket.once(kind.ready, () => {
-      done();
       socket.removeAllListeners('error').removeAllListeners('close');
       resolve(connectionOver(kind, socket, url, options, { reads, direct: true }));
     });

@@ -3,16 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
-import { asFedStreamError, FedStreamError } from '../../core/errors.js';
+import { FedStreamError } from '../../core/errors.js';
 import { parseAddress } from '../../driver/address.js';
-import {
-  type Connection,
-  DEFAULT_CONNECT_TIMEOUT_MS,
-  DEFAULT_MAX_FRAME_BYTES,
-  type Driver,
-  type DriverOptions,
-  type Listener,
-} from '../../driver/driver.js';
+import { connecting } from '../../driver/connecting.js';
+import { type Connection, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions, type Listener } from '../../driver/driver.js';
 import { MessageConnection } from '../../driver/message-connection.js';
 import { SUBPROTOCOL } from '../../driver/web-socket-client.js';
 import { hashedFrames } from '../../stream/hashed-frames.js';
@@ -47,20 +41,21 @@ function webSocketDriver(scheme: Scheme, material: TlsMaterial | undefined): Dri
     async connect(url, options = {}) {
       const { host } = parseAddress(url, scheme, rules);
       const library = await needPackage('ws', `${scheme}://`, () => import('ws'));
-      if (options.signal?.aborted) throw asFedStreamError(options.signal.reason, 'aborted', `connecting to ${url}`);
-      const socket = new library.WebSocket(url, SUBPROTOCOL, {
-        ...(scheme === 'wss' ? { ...clientTls(material, host), generateMask: noMask } : {}),
-        perMessageDeflate: false,
-        maxPayload: options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES,
-        skipUTF8Validation: true,
-        autoPong: false,
+      return connecting(url, options, (stop) => {
+        const socket = new library.WebSocket(url, SUBPROTOCOL, {
+          ...(scheme === 'wss' ? { ...clientTls(material, host), generateMask: noMask } : {}),
+          perMessageDeflate: false,
+          maxPayload: options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES,
+          skipUTF8Validation: true,
+          autoPong: false,
+        });
+        return opened(
+          socket,
+          { ...options, peer: url },
+          (under) => new MessageWriter(socket, under, makerOf(library), scheme === 'wss' ? 'zero' : 'random'),
+          stop,
+        );
       });
-      return opened(
-        socket,
-        url,
-        { ...options, peer: url },
-        (under) => new MessageWriter(socket, under, makerOf(library), scheme === 'wss' ? 'zero' : 'random'),
-      );
     },
     listen: (url, accept, options = {}) => listen(scheme, url, accept, options, material),
   };
@@ -69,22 +64,18 @@ function webSocketDriver(scheme: Scheme, material: TlsMaterial | undefined): Dri
 /** `writerOf` gets the socket under it. */
 function opened(
   socket: WebSocket,
-  url: string,
   options: ConnectionOptions,
   writerOf: (under: Duplex) => MessageWriter,
+  stop: AbortSignal,
 ): Promise<Connection> {
+  const { peer: url } = options;
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {
-      clearTimeout(timer);
-      options.signal?.removeEventListener('abort', abort);
       socket.on('error', () => {});
       socket.terminate();
       reject(error);
     };
-    const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
-    const timer = setTimeout(() => fail(new FedStreamError('timeout', `${url} did not answer within ${limitMs / 1000} s`)), limitMs);
-    const abort = (): void => fail(asFedStreamError(options.signal?.reason, 'aborted', `connecting to ${url}`));
-    options.signal?.addEventListener('abort', abort, { once: true });
+    stop.addEventListener('abort', () => fail(stop.reason), { once: true });
     socket.once('error', (cause) => fail(connectError(url, cause)));
     socket.once('unexpected-response', (_, response) => {
       fail(new FedStreamError('closed', `cannot connect to ${url}: it answered ${response.statusCode}, not with a WebSocket`));
@@ -95,8 +86,6 @@ function opened(
     });
     // Behind it messages come at once: whoever takes them must be there.
     socket.once('open', () => {
-      clearTimeout(timer);
-      options.signal?.removeEventListener('abort', abort);
       socket.removeAllListeners('error').removeAllListeners('unexpected-response');
       resolve(connectionOver(socket, under as Duplex, writerOf(under as Duplex), options));
     });

@@ -1,0 +1,24 @@
+// A try to connect, within the limit and under the signal that every driver is given.
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from './driver.js';
+
+/**
+ * Runs one try. It is given a signal, which is aborted with the error that the try then has to fail with: `timeout` where the limit is over, `aborted`
+ * or what the caller's own signal says.
+ */
+export async function connecting<T>(url: string, options: DriverOptions, attempt: (stop: AbortSignal) => Promise<T>): Promise<T> {
+  const { signal, connectTimeoutMs: limitMs = DEFAULT_CONNECT_TIMEOUT_MS } = options;
+  const stop = new AbortController();
+  const aborted = (): void => stop.abort(asFedStreamError(signal?.reason, 'aborted', `connecting to ${url}`));
+  const late = (): void => stop.abort(new FedStreamError('timeout', `${url} did not answer within ${limitMs / 1000} s`));
+  if (signal?.aborted) aborted();
+  stop.signal.throwIfAborted();
+  const timer = setTimeout(late, limitMs);
+  signal?.addEventListener('abort', aborted, { once: true });
+  try {
+    return await attempt(stop.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', aborted);
+  }
+}
