@@ -145,7 +145,7 @@ and more, which is what the worst figures of control have in them.
 
 - **Payload** is what TCP leaves of the link: 1448 of 1500 bytes.
 - **First** is the first transfer of a connection, from \`send()\` to \`done\`, TCP's slow start with it; **next** is a later one, as in every round but the first.
-- **Flow** is that later one without what a stream begins and ends with (two round trips): from the first verified leaf to the last.
+- **Flow** is that later one without what a stream begins and ends with (a round trip): from the first verified leaf to the last.
 - **nf4** is how much sooner a model is there when it is coded so, from \`send()\` to \`done\` (its size, without the time to code it).
 - **Control** is the 99th percentile of a request and its reply every 20 ms, while a later transfer fills the link, and while the first does.
 
@@ -164,8 +164,8 @@ ${[
   ),
 ].join('\n')}
 
-On a long fat path, 200 MB are few: at 1 Gbit/s they take 1.7 s, and a stream's two round trips of 200 ms are a quarter of that; nf4, at a seventh of the bytes, spends more time on
-them than on its bytes. Models are larger.
+On a long fat path, 200 MB are few: at 1 Gbit/s they take 1.7 s, and the round trip of 200 ms that the first byte and the last word need makes 89 % the most that there can be; nf4, at a seventh of
+the bytes, takes about as long for that round trip as for its bytes. Models are larger.
 
 ${plots.map((name) => `![${name}](images/${name})`).join('\n\n')}
 

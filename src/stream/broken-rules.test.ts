@@ -1,13 +1,14 @@
 // Peers that break the rules of byte streams: they are refused, cost no more than a window, and harm nobody else.
 import { expect, test } from 'vitest';
+import type { FedStreamError } from '../core/errors.js';
 import { connectionPair } from '../driver/memory.js';
-import { pack } from '../frame/pack.js';
+import { pack, unpack } from '../frame/pack.js';
 import { Session } from '../frame/session.js';
 import { checksumOf } from './hashed-memory.js';
 import type { IncomingStream } from './incoming-stream.js';
 import { digestOf } from './leaf-sums.js';
 import { memorySource } from './source.js';
-import { encodeDataHeader } from './stream-frames.js';
+import { doneSchema, encodeDataHeader } from './stream-frames.js';
 import { Streams } from './streams.js';
 
 const MIB = 1024 * 1024;
@@ -143,4 +144,70 @@ test.each([
   await Promise.all([session.start(), raw.start()]);
   await expect(streams.send(null, memorySource(new Uint8Array(20)))).rejects.toMatchObject({ code: 'bad-frame' });
   await expect(session.closed).resolves.toMatchObject({ code: 'bad-frame' });
+});
+
+/** By hand, a stream of one byte, whose confirmation allows the next one to be early. */
+async function allowedEarly(): Promise<
+  Awaited<ReturnType<typeof dishonest>> & { readonly limit: number; readonly ended: Promise<FedStreamError> }
+> {
+  const peer = await dishonest();
+  const { raw, opened } = peer;
+  const allowed = new Promise<number>((resolve) =>
+    raw.handle('done', ({ header }) => resolve(unpack(header, doneSchema, 'done').early.limit)),
+  );
+  const next = opened();
+  await raw.control('open', 1, pack({ meta: null }));
+  const stream = await next;
+  const reading = (async () => {
+    for await (const _ of stream.read());
+    await stream.confirm();
+  })();
+  const byte = Uint8Array.of(7);
+  await settled();
+  await raw.bulk('data', 1, ...(await chunk(0, byte)));
+  await raw.control('end', 1, pack({ totalBytes: 1, digest: await digestOf(byte) }));
+  await reading;
+  return { ...peer, limit: await allowed, ended: raw.closed };
+}
+
+test.each([
+  ['that was allowed nothing', async () => ({ ...(await dishonest()), limit: 1 }), 0],
+  ['that announces more than it was allowed', allowedEarly, 1],
+] as const)('a stream %s ends the session', async (_, make, more) => {
+  const { raw, limit } = await make();
+  await raw.control('open', 2, pack({ meta: null, totalBytes: limit + more, early: limit + more }));
+  expect(await raw.closed).toMatchObject({ code: 'bad-frame', message: expect.stringContaining('not allowed') });
+});
+
+test('what is allowed is allowed once', async () => {
+  const { raw, opened, limit } = await allowedEarly();
+  const next = opened();
+  await raw.control('open', 2, pack({ meta: null, totalBytes: limit, early: limit }));
+  await next;
+  await raw.control('open', 3, pack({ meta: null, totalBytes: 1, early: 1 }));
+  expect(await raw.closed).toMatchObject({ code: 'bad-frame', message: expect.stringContaining('not allowed') });
+});
+
+test.each([
+  [
+    'more bytes than were announced',
+    [
+      ['data', 0, 1000],
+      ['data', 1000, 1],
+    ],
+  ],
+  ['an end before them', [['data', 0, 999], ['end']]],
+  ['two ends', [['data', 0, 1000], ['end'], ['end']]],
+  ['a chunk without a byte', [['data', 0, 0]]],
+] as const)('%s, before the stream is accepted, are refused', async (_, frames) => {
+  const { raw, opened, refusal, alive } = await allowedEarly();
+  const next = opened();
+  await raw.control('open', 2, pack({ meta: null, totalBytes: 1000, early: 1000 }));
+  await next;
+  for (const [type, offset = 0, length = 0] of frames) {
+    if (type === 'end') await raw.control('end', 2, pack({ totalBytes: 1000, digest: '0'.repeat(32) }));
+    else await raw.bulk('data', 2, ...(await chunk(offset, new Uint8Array(length))));
+  }
+  expect(await refusal).toContain('before the stream was accepted');
+  await alive();
 });

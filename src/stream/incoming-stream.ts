@@ -5,6 +5,7 @@ import { Queue } from '../core/queue.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
+import { EarlyFrames } from './early.js';
 import { checksumOf } from './hashed-memory.js';
 import { type HeldLeaf, LeafAssembly } from './leaf-assembly.js';
 import { LEAF_BYTES, LeafSums, leafCount, sameBytes } from './leaf-sums.js';
@@ -32,6 +33,7 @@ export interface OpenedStream {
   readonly id?: string | undefined;
   readonly totalBytes?: number | undefined;
   readonly digest?: string | undefined;
+  readonly early?: number | undefined;
 }
 
 export interface Resume {
@@ -66,6 +68,7 @@ export class IncomingStream {
   readonly #path: Path;
   #window: ReceiveWindow;
   readonly #assembly = new LeafAssembly();
+  readonly #early: EarlyFrames;
   /** A leaf that was short has come: it is the last. */
   #whole = false;
   #awaitsRetry = false;
@@ -80,6 +83,7 @@ export class IncomingStream {
     this.totalBytes = opened.totalBytes;
     this.digest = opened.digest;
     this.objectId = opened.id ?? opened.digest;
+    this.#early = new EarlyFrames(opened.early);
     this.#close = close;
     this.#path = path;
     this.#window = this.#newWindow();
@@ -98,8 +102,11 @@ export class IncomingStream {
     this.sums = sums;
     this.#verified = offset;
     this.#consumed = offset;
-    this.#granted = offset + this.#window.firstBytes;
-    await this.#session.control('accept', this.id, pack({ offset, limit: this.#granted, chunk: this.#window.chunkBytes }));
+    this.#granted = Math.max(offset + this.#window.firstBytes, this.#early.bytes);
+    const accepting = this.#session.control('accept', this.id, pack({ offset, limit: this.#granted, chunk: this.#window.chunkBytes }));
+    accepting.catch(() => {}); // awaited below
+    for (const frame of this.#early.takeHeld(offset, this.totalBytes)) this.#take(frame);
+    await accepting;
     for await (const { bytes, release } of this.#arrived) {
       yield bytes;
       this.#consumed += bytes.length;
@@ -129,7 +136,16 @@ export class IncomingStream {
   async confirm(): Promise<void> {
     if (this.foundDigest === '') throw new FedStreamError('internal', 'a stream was confirmed before it was verified');
     this.#finish();
-    await this.#session.control('done', this.id);
+    await this.#session.control('done', this.id, this.#allowance());
+  }
+
+  /** What the next stream of the session may begin with: as much as it would be accepted with. */
+  #allowance(): Uint8Array | undefined {
+    if (this.#path.allowsEarly) return undefined;
+    this.#path.settle(this.#session.roundTripMs);
+    const early = { limit: this.#window.firstBytes, chunk: this.#window.chunkBytes };
+    this.#path.allowEarly(early.limit);
+    return pack({ early });
   }
 
   /** Says no, or that it went wrong here. */
@@ -146,12 +162,18 @@ export class IncomingStream {
   }
 
   receive(frame: Frame): void {
-    if (frame.type === 'data') this.#received(frame);
-    else if (frame.type === 'end') this.#finished(frame);
-    else if (frame.type === 'reset') {
+    if (frame.type === 'data' || frame.type === 'end') {
+      if (this.#accepted) this.#take(frame);
+      else if (!this.#early.hold(frame)) throw new FedStreamError('bad-frame', 'data came before the stream was accepted');
+    } else if (frame.type === 'reset') {
       const { code, message } = unpack(frame.header, resetSchema, 'a reset frame');
       this.#finish(new FedStreamError(code, message));
     } else throw new FedStreamError('bad-frame', `a ${frame.type} frame for a stream that this side receives`);
+  }
+
+  #take(frame: Frame): void {
+    if (frame.type === 'end') this.#finished(frame);
+    else this.#received(frame);
   }
 
   /** Where the next byte belongs. */
@@ -162,11 +184,10 @@ export class IncomingStream {
   #received(frame: Frame): void {
     const { offset, sums } = decodeDataHeader(frame.header);
     const { payload } = frame;
-    if (!this.#accepted) throw new FedStreamError('bad-frame', 'data came before the stream was accepted');
     if (this.#end || payload.length === 0) throw new FedStreamError('bad-frame', 'data came behind the end of a stream, or without a byte');
     this.wireBytes += payload.length + framingBytes(sums.length);
-    // What was on its way when a retry was asked for comes again.
-    if (this.#awaitsRetry && offset !== this.#expected) {
+    // What was on its way when a retry was asked for comes again; what was so before this side said where to go on does not.
+    if (this.#early.unwanted(frame) || (this.#awaitsRetry && offset !== this.#expected)) {
       frame.release();
       return;
     }
@@ -213,7 +234,7 @@ export class IncomingStream {
 
   #finished(frame: Frame): void {
     // An end that was on its way when a retry was asked for comes again behind the chunks.
-    if (this.#awaitsRetry) return;
+    if (this.#awaitsRetry || this.#early.unwanted(frame)) return;
     const end = unpack(frame.header, endSchema, 'an end frame');
     const claimed = this.totalBytes ?? end.totalBytes;
     if (end.totalBytes !== this.#verified || claimed !== end.totalBytes) {
@@ -237,6 +258,7 @@ export class IncomingStream {
   #finish(error?: FedStreamError): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#early.drop();
     this.#arrived.end(error ? asFedStreamError(error) : undefined);
     this.#close();
   }

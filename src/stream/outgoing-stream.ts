@@ -4,11 +4,12 @@ import type { Json } from '../core/json.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
+import type { EarlyAllowance } from './early.js';
 import { checksumOf } from './hashed-memory.js';
 import { LEAF_BYTES, LeafSums } from './leaf-sums.js';
 import { leavesOf } from './leaves.js';
 import type { ByteSource } from './source.js';
-import { acceptSchema, creditSchema, encodeDataHeader, framingBytes, resetSchema, retrySchema } from './stream-frames.js';
+import { acceptSchema, creditSchema, doneSchema, encodeDataHeader, framingBytes, resetSchema, retrySchema } from './stream-frames.js';
 
 /** A link that corrupts this many leaves of one stream is broken. */
 const MAX_RETRIES = 1000;
@@ -41,7 +42,13 @@ export class OutgoingStream {
   readonly #session: Session;
   readonly #source: ByteSource;
   readonly #options: SendOptions;
-  #limit = -1;
+  readonly #allowance: EarlyAllowance;
+  /** Bytes that go out whether or not the stream was accepted. */
+  #earlyBytes = 0;
+  /** Where the receiver goes on, until all of those are out. */
+  #goesOn: { readonly offset: number; readonly limit: number; readonly chunk: number } | undefined;
+  #accepted = false;
+  #limit = 0;
   /** What the receiver wants a frame to carry. */
   #chunkBytes = LEAF_BYTES;
   #restart: number | undefined;
@@ -60,19 +67,20 @@ export class OutgoingStream {
   #error: FedStreamError | undefined;
   #wake: () => void = () => {};
 
-  constructor(id: number, session: Session, source: ByteSource, options: SendOptions) {
+  constructor(id: number, session: Session, source: ByteSource, options: SendOptions, allowance: EarlyAllowance) {
     this.id = id;
     this.#session = session;
     this.#source = source;
     this.#sums = source.sums ?? new LeafSums();
     this.#options = options;
+    this.#allowance = allowance;
   }
 
   receive(frame: Frame): void {
-    if (frame.type === 'accept') this.#accepted(frame);
+    if (frame.type === 'accept') this.#accept(frame);
     else if (frame.type === 'credit') this.#credited(frame);
     else if (frame.type === 'retry') this.#retry(frame);
-    else if (frame.type === 'done') this.#confirmed();
+    else if (frame.type === 'done') this.#confirmed(frame);
     else if (frame.type === 'refuse') {
       const { code, message } = unpack(frame.header, resetSchema, 'a refuse frame');
       this.#refused = true;
@@ -93,8 +101,14 @@ export class OutgoingStream {
     if (this.#options.signal?.aborted) abort();
     try {
       const { id, totalBytes, digest } = this.#source;
-      await this.#session.control('open', this.id, pack({ meta, id, totalBytes, digest }));
-      await this.#until(() => this.#limit >= 0);
+      const early = this.#allowance.take(totalBytes);
+      if (early) {
+        this.#earlyBytes = early.bytes;
+        this.#limit = early.bytes;
+        this.#chunkBytes = early.chunk;
+      }
+      await this.#session.control('open', this.id, pack({ meta, id, totalBytes, digest, early: early?.bytes }));
+      if (!early) await this.#until(() => this.#accepted);
       return await this.#transmit();
     } catch (error) {
       const failure = asFedStreamError(error);
@@ -106,17 +120,35 @@ export class OutgoingStream {
     }
   }
 
-  #accepted(frame: Frame): void {
+  #accept(frame: Frame): void {
     const { offset, limit, chunk } = unpack(frame.header, acceptSchema, 'an accept frame');
-    if (this.#limit >= 0) throw new FedStreamError('bad-frame', 'a stream was accepted twice');
+    if (this.#accepted) throw new FedStreamError('bad-frame', 'a stream was accepted twice');
     const { id, digest, totalBytes } = this.#source;
     const wrong = offset % LEAF_BYTES !== 0 && offset !== totalBytes;
     if (wrong || offset > (totalBytes ?? Number.MAX_SAFE_INTEGER) || (offset > 0 && (id ?? digest) === undefined))
       throw new FedStreamError('bad-frame', `a stream was accepted from ${offset}, which it does not have`);
+    this.#accepted = true;
+    if (offset > 0 && this.#earlyBytes > 0) {
+      this.#goesOn = { offset, limit, chunk };
+      this.#goOn();
+      return;
+    }
     this.#startOffset = offset;
-    this.#reached = offset;
+    this.#reached = Math.max(this.#reached, offset);
+    this.#limit = Math.max(this.#limit, limit);
+    this.#chunkBytes = chunk;
+  }
+
+  /** Once all that was announced is out: the receiver counts on it. */
+  #goOn(): void {
+    if (!this.#goesOn || this.#offset < this.#earlyBytes) return;
+    const { offset, limit, chunk } = this.#goesOn;
+    this.#goesOn = undefined;
+    this.#startOffset = offset;
+    this.#reached = Math.max(this.#reached, offset);
     this.#limit = limit;
     this.#chunkBytes = chunk;
+    this.#restart = offset;
   }
 
   #credited(frame: Frame): void {
@@ -125,14 +157,15 @@ export class OutgoingStream {
     this.#chunkBytes = chunk;
   }
 
-  #confirmed(): void {
-    if (!this.#ending) throw new FedStreamError('bad-frame', 'a stream was confirmed before its end');
+  #confirmed(frame: Frame): void {
+    if (!this.#ending || !this.#accepted) throw new FedStreamError('bad-frame', 'a stream was confirmed before its end');
+    if (frame.header.length > 0) this.#allowance.allow(unpack(frame.header, doneSchema, 'a done frame').early);
     this.#done = true;
   }
 
   #retry(frame: Frame): void {
     const { offset } = unpack(frame.header, retrySchema, 'a retry frame');
-    if (offset < this.#startOffset || offset > this.#reached || offset % LEAF_BYTES !== 0)
+    if (!this.#accepted || offset < this.#startOffset || offset > this.#reached || offset % LEAF_BYTES !== 0)
       throw new FedStreamError('bad-frame', `a leaf at ${offset} was asked for again, which was never sent`);
     if (++this.#retries > MAX_RETRIES)
       throw new FedStreamError('checksum', `more than ${MAX_RETRIES} leaves of one stream were corrupt; check the link`);
@@ -240,6 +273,7 @@ export class OutgoingStream {
     sent.catch(() => {}); // awaited some chunks later
     this.#wireBytes += bytes + framingBytes(sums.length);
     this.#offset = end;
+    this.#goOn();
     this.#options.onProgress?.(end);
     this.#unflushed.push(sent);
     await this.#flushed(this.#session.bulkInFlight - 1);

@@ -37,6 +37,8 @@ export class Path {
   /** The least window: a lane that waits for a lost packet must leave room for the others. */
   readonly leastBytes: number;
   readonly breadth: WindowBreadth;
+  /** What the next stream may send before it is accepted: allowed, and not used yet. */
+  #earlyBytes = 0;
   slackMs = SLACK_MS;
   #probes: readonly number[] = [];
 
@@ -73,6 +75,22 @@ export class Path {
 
   resize(bytes: number): void {
     this.windowBytes = Math.round(Math.min(Math.max(bytes, this.leastBytes), MAX_WINDOW_BYTES));
+  }
+
+  /** One stream at a time is allowed it, so that what nobody has accepted is bounded. */
+  get allowsEarly(): boolean {
+    return this.#earlyBytes > 0;
+  }
+
+  allowEarly(bytes: number): void {
+    this.#earlyBytes = bytes;
+  }
+
+  /** Whether a stream may begin with so many; it was the one that might. */
+  usesEarly(bytes: number): boolean {
+    const may = bytes <= this.#earlyBytes;
+    this.#earlyBytes = 0;
+    return may;
   }
 
   /** The window is what control waits for. */

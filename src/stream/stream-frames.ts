@@ -24,10 +24,19 @@ const chunk = z
 const json: z.ZodType<Json> = z.json() as z.ZodType<Json>;
 
 /** The opener says what it has; what is not known before it is sent is missing. */
-export const openSchema = z.strictObject({ meta: json, id: id.optional(), totalBytes: bytes.optional(), digest: digest.optional() });
+export const openSchema = z.strictObject({
+  meta: json,
+  id: id.optional(),
+  totalBytes: bytes.optional(),
+  digest: digest.optional(),
+  /** Bytes that follow at once. */
+  early: bytes.min(1).optional(),
+});
 /** The receiver says from where, how far the sender may go for now, and in chunks of which size. */
 export const acceptSchema = z.strictObject({ offset: bytes, limit: bytes, chunk });
 export const creditSchema = z.strictObject({ limit: bytes, chunk });
+/** Where the header is missing, nothing is allowed. */
+export const doneSchema = z.strictObject({ early: creditSchema });
 export const endSchema = z.strictObject({ totalBytes: bytes, digest });
 export const retrySchema = z.strictObject({ offset: bytes });
 export const resetSchema = z.strictObject({ code: z.enum(ERROR_CODES), message: z.string().max(8192) });

@@ -4,6 +4,7 @@ import type { Json } from '../core/json.js';
 import type { Frame, FrameType } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
+import { EarlyAllowance } from './early.js';
 import { IncomingStream } from './incoming-stream.js';
 import { OutgoingStream, type SendOptions, type SentStream } from './outgoing-stream.js';
 import { Path } from './path.js';
@@ -22,6 +23,7 @@ export class Streams {
   readonly #outgoing = new Map<number, OutgoingStream>();
   readonly #incoming = new Map<number, IncomingStream>();
   readonly #path: Path;
+  readonly #allowance = new EarlyAllowance();
   #nextId = 1;
 
   /** `onOpen` owns the stream that it is given: it reads it or rejects it. */
@@ -37,7 +39,7 @@ export class Streams {
   /** Opens a stream, sends the source, and resolves once the other side has confirmed it. */
   async send(meta: Json, source: ByteSource, options: SendOptions = {}): Promise<SentStream> {
     const id = this.#nextId++;
-    const stream = new OutgoingStream(id, this.#session, source, options);
+    const stream = new OutgoingStream(id, this.#session, source, options, this.#allowance);
     this.#outgoing.set(id, stream);
     try {
       return await stream.send(meta);
@@ -50,6 +52,8 @@ export class Streams {
     const opened = unpack(frame.header, openSchema, 'an open frame');
     const id = frame.stream;
     if (this.#incoming.has(id)) throw new FedStreamError('bad-frame', `stream ${id} was opened twice`);
+    if (opened.early !== undefined && !this.#path.usesEarly(opened.early))
+      throw new FedStreamError('bad-frame', `stream ${id} begins with ${opened.early} bytes that it was not allowed`);
     if (this.#incoming.size >= MAX_INCOMING) {
       const message = `more than ${MAX_INCOMING} streams at once`;
       void this.#session.control('refuse', id, pack({ code: 'limit', message })).catch(() => {});
