@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const venv = join(root, '.venv');
 const python = join(venv, 'bin/python');
 const stamp = join(venv, 'fedstream.stamp');
-const PACKAGES = ['torch', 'transformers', 'peft', 'safetensors', 'numpy', 'accelerate', 'ml_dtypes', 'pytest', 'mypy'];
+const PACKAGES = ['torch', 'transformers', 'peft', 'safetensors', 'numpy', 'accelerate', 'ml_dtypes', 'pytest', 'mypy', 'grpcio-tools'];
 
 const wanted = `${PACKAGES.join(' ')}\n${readFileSync(join(root, 'python/pyproject.toml'), 'utf8')}`;
 if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) process.exit(0);

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const python = join(root, '.venv/bin/python');
 
-const found = spawnSync(python, ['-c', 'import torch, transformers, peft, safetensors, fedstream']).status === 0;
+const found = spawnSync(python, ['-c', 'import torch, transformers, peft, safetensors, grpc_tools, fedstream']).status === 0;
 if (!found && process.env.FEDSTREAM_REQUIRE_PYTHON) throw new Error('there is no .venv with torch: run node scripts/python-env.mjs');
 
 /** For `test.skipIf`. */
