@@ -1,6 +1,6 @@
 // Transfers over shaped links between two network namespaces: rate × round trip × loss × driver × chunk size × stripes × codec. Prints a table, writes a page and plots.
 // Run (as root): node bench/network.mjs [--quick] [--mbit 50,100,1000] [--rtt 1,50,200] [--loss 0,1] [--drivers tcp,…] [--chunks auto,64,…] [--stripes 1,4]
-//                [--mb 200] [--round-trips 200] [--congestion cubic,bbr] [--jobs 4] [--rows rows.json] [--page docs/network.md]
+//                [--mb 200] [--round-trips 200] [--congestion cubic,bbr] [--jobs 4] [--rows bench/network/rows.json] [--page docs/network.md]
 // --round-trips makes the model so large that it fills the link for so many round trips, at least --mb; --congestion is TCP's without loss and with it.
 // --rows adds what is measured to a file, in place of what was measured under the same conditions, and the page shows all of it; --jobs measures so many slow links (100 Mbit and below) at the same time.
 // Each connection carries the model twice: `first` begins with TCP's slow start, `next` is what every later round of a federation finds. Coding takes no part:
@@ -78,6 +78,8 @@ async function transfer(link, { scheme, chunkBytes, stripes = 1 }, transfers, ha
   return sent.map((one, i) => ({ ...one, flow: received[i] }));
 }
 
+/** A row a line, so that a difference shows what was measured again. */
+const linesOf = (all) => `[\n${all.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`;
 const percentile = (all, share) => [...all].sort((a, b) => a - b)[Math.floor(all.length * share)] ?? 0;
 
 async function measure(shape, link, cell) {
@@ -123,7 +125,7 @@ const work = async (shape, cell) => {
     const row = await measure(shape, link, cell);
     rows = latest([...rows, row]);
     console.log(rowText(row));
-    if (values.rows) writeFileSync(values.rows, JSON.stringify(rows));
+    if (values.rows) writeFileSync(values.rows, linesOf(rows));
   } finally {
     await link.close();
   }
