@@ -198,6 +198,7 @@ test.each([
   ],
   ['an end before them', [['data', 0, 999], ['end']]],
   ['two ends', [['data', 0, 1000], ['end'], ['end']]],
+  ['crumbs', [0, 1, 2, 3].map((offset) => ['data', offset, 1] as const)],
   ['a chunk without a byte', [['data', 0, 0]]],
 ] as const)('%s, before the stream is accepted, are refused', async (_, frames) => {
   const { raw, opened, refusal, alive } = await allowedEarly();

@@ -1,5 +1,6 @@
 // What may be on its way before a stream is accepted: a round trip saved for each stream of a session but the first (docs/spec/stream.md, "Early").
 import type { Frame } from '../frame/frame.js';
+import { MIN_CHUNK_BYTES } from './stream-frames.js';
 
 /** What the receiver of a stream allows the next one, when it confirms. */
 export interface Early {
@@ -45,7 +46,9 @@ export class EarlyFrames {
     const { type, payload } = frame;
     this.#heldBytes += payload.length;
     const fits = type === 'data' ? payload.length > 0 && this.#heldBytes <= this.bytes : this.#heldBytes === this.bytes && !this.#heldEnd;
-    if (this.bytes === 0 || !fits) return false;
+    // A frame costs more than its bytes: no chunk that was allowed is smaller, but the last.
+    const few = this.#held.length <= this.bytes / MIN_CHUNK_BYTES + 1;
+    if (this.bytes === 0 || !fits || !few) return false;
     this.#heldEnd = type === 'end';
     this.#held.push(frame);
     return true;
