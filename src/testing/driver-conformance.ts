@@ -115,11 +115,11 @@ const TESTS: Readonly<Record<string, DriverTest>> = {
   },
 
   'stops a client whose server does not read': async (subject) => {
-    await withPair(subject, ({ client, server }) => stopsSender(client, server));
+    await withPair(subject, ({ client, server }) => stopsSender(client, server, subject.mostUnreadBytes));
   },
 
   'stops a server whose client does not read': async (subject) => {
-    await withPair(subject, ({ client, server }) => stopsSender(server, client));
+    await withPair(subject, ({ client, server }) => stopsSender(server, client, subject.mostUnreadBytes));
   },
 
   'goes on where a receiver that had stopped reads on, again and again': async (subject) => {
