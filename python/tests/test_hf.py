@@ -243,3 +243,6 @@ if __name__ == "__main__":
         trainer.evaluate()
         trainer.train()
     torch.save(trainer.model.state_dict(), out / f"rank-{rank}.pt")
+    # Threads of a process group that lives on at the end of its process now and then end that with an abort.
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
