@@ -36,6 +36,13 @@ interface Leaf {
   readonly sum: Uint8Array;
 }
 
+/** What an accept frame says. */
+interface Accepted {
+  readonly offset: number;
+  readonly limit: number;
+  readonly chunk: number;
+}
+
 /** One stream from open to done. Frames for it come through `receive`. */
 export class OutgoingStream {
   readonly id: number;
@@ -46,7 +53,7 @@ export class OutgoingStream {
   /** Bytes that go out whether or not the stream was accepted. */
   #earlyBytes = 0;
   /** Where the receiver goes on, until all of those are out. */
-  #goesOn: { readonly offset: number; readonly limit: number; readonly chunk: number } | undefined;
+  #goesOn: Accepted | undefined;
   #accepted = false;
   #limit = 0;
   /** What the receiver wants a frame to carry. */
@@ -121,7 +128,8 @@ export class OutgoingStream {
   }
 
   #accept(frame: Frame): void {
-    const { offset, limit, chunk } = unpack(frame.header, acceptSchema, 'an accept frame');
+    const accepted = unpack(frame.header, acceptSchema, 'an accept frame');
+    const { offset } = accepted;
     if (this.#accepted) throw new FedStreamError('bad-frame', 'a stream was accepted twice');
     const { id, digest, totalBytes } = this.#source;
     const wrong = offset % LEAF_BYTES !== 0 && offset !== totalBytes;
@@ -129,10 +137,12 @@ export class OutgoingStream {
       throw new FedStreamError('bad-frame', `a stream was accepted from ${offset}, which it does not have`);
     this.#accepted = true;
     if (offset > 0 && this.#earlyBytes > 0) {
-      this.#goesOn = { offset, limit, chunk };
+      this.#goesOn = accepted;
       this.#goOn();
-      return;
-    }
+    } else this.#startFrom(accepted);
+  }
+
+  #startFrom({ offset, limit, chunk }: Accepted): void {
     this.#startOffset = offset;
     this.#reached = Math.max(this.#reached, offset);
     this.#limit = Math.max(this.#limit, limit);
@@ -142,13 +152,9 @@ export class OutgoingStream {
   /** Once all that was announced is out: the receiver counts on it. */
   #goOn(): void {
     if (!this.#goesOn || this.#offset < this.#earlyBytes) return;
-    const { offset, limit, chunk } = this.#goesOn;
+    this.#startFrom(this.#goesOn);
+    this.#restart = this.#goesOn.offset;
     this.#goesOn = undefined;
-    this.#startOffset = offset;
-    this.#reached = Math.max(this.#reached, offset);
-    this.#limit = limit;
-    this.#chunkBytes = chunk;
-    this.#restart = offset;
   }
 
   #credited(frame: Frame): void {

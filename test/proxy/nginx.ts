@@ -90,9 +90,9 @@ function answers(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1');
   return new Promise((resolve) => {
     socket.once('error', () => resolve(false));
-    socket.once('connect', () => resolve(true));
-  }).then((yes) => {
-    socket.destroy();
-    return yes as boolean;
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
   });
 }
