@@ -65,6 +65,8 @@ export class IncomingStream {
   #verified = 0;
   #consumed = 0;
   #granted = 0;
+  /** The size of chunks that the sender was told. */
+  #wantedChunkBytes = 0;
   readonly #path: Path;
   #window: ReceiveWindow;
   readonly #assembly = new LeafAssembly();
@@ -103,7 +105,8 @@ export class IncomingStream {
     this.#verified = offset;
     this.#consumed = offset;
     this.#granted = Math.max(offset + this.#window.firstBytes, this.#early.bytes);
-    const accepting = this.#session.control('accept', this.id, pack({ offset, limit: this.#granted, chunk: this.#window.chunkBytes }));
+    this.#wantedChunkBytes = this.#window.chunkBytes;
+    const accepting = this.#session.control('accept', this.id, pack({ offset, limit: this.#granted, chunk: this.#wantedChunkBytes }));
     accepting.catch(() => {}); // awaited below
     for (const frame of this.#early.takeHeld(offset, this.totalBytes)) this.#take(frame);
     await accepting;
@@ -247,12 +250,17 @@ export class IncomingStream {
     this.#arrived.end();
   }
 
-  /** Raised in parts of the window: what is taken and not granted yet is missing on its way. */
+  /**
+   * Raised in parts of the window: what is taken and not granted yet is missing on its way. Smaller chunks are told at once: the window may have
+   * become so small that nothing can be granted, and what was is less than a chunk that the sender waits with.
+   */
   #grant(): void {
-    const limit = this.#consumed + this.#assembly.pendingBytes + this.#window.bytes;
-    if (this.#ended || limit - this.#granted < this.#window.bytes / GRANTS_A_WINDOW) return;
-    this.#granted = limit;
-    void this.#session.control('credit', this.id, pack({ limit, chunk: this.#window.chunkBytes })).catch(() => {});
+    const { bytes, chunkBytes } = this.#window;
+    const limit = this.#consumed + this.#assembly.pendingBytes + bytes;
+    if (this.#ended || (limit - this.#granted < bytes / GRANTS_A_WINDOW && chunkBytes >= this.#wantedChunkBytes)) return;
+    this.#granted = Math.max(this.#granted, limit);
+    this.#wantedChunkBytes = chunkBytes;
+    void this.#session.control('credit', this.id, pack({ limit: this.#granted, chunk: chunkBytes })).catch(() => {});
   }
 
   #finish(error?: FedStreamError): void {

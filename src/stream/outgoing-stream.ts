@@ -4,6 +4,7 @@ import type { Json } from '../core/json.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
+import { type Chunk, firstChunk, leavesAChunk, type UnsentLeaf } from './chunks.js';
 import type { EarlyAllowance } from './early.js';
 import { checksumOf } from './hashed-memory.js';
 import { LEAF_BYTES, LeafSums } from './leaf-sums.js';
@@ -29,11 +30,6 @@ export interface SentStream {
   readonly retries: number;
   /** Payload and framing of the data frames that went out. */
   readonly wireBytes: number;
-}
-
-interface Leaf {
-  readonly bytes: Uint8Array;
-  readonly sum: Uint8Array;
 }
 
 /** What an accept frame says. */
@@ -213,8 +209,8 @@ export class OutgoingStream {
   async #transmitRest(): Promise<boolean> {
     // What the receiver has and this side has not seen is read, for the digest, and not sent.
     let position = Math.min(Math.floor(this.#offset / LEAF_BYTES), this.#sums.count) * LEAF_BYTES;
-    const leavesAFrame = Math.max(1, this.#chunkBytes / LEAF_BYTES);
-    const frame: Leaf[] = [];
+    const leavesAFrame = leavesAChunk(this.#chunkBytes);
+    const frame: UnsentLeaf[] = [];
     try {
       for await (const bytes of leavesOf(this.#source, position, this.#session.bulkInFlight * leavesAFrame)) {
         const sum = this.#sumOf(position, bytes);
@@ -250,30 +246,28 @@ export class OutgoingStream {
     );
   }
 
-  /** In one frame, or one leaf in several; false where a retry came. */
-  async #sendLeaves(leaves: readonly Leaf[]): Promise<boolean> {
-    const [{ bytes, sum }] = leaves as [Leaf];
-    if (leaves.length > 1) {
-      const payload = leaves.map((leaf) => leaf.bytes);
-      return this.#sendChunk(
-        payload,
-        leaves.map((leaf) => leaf.sum),
-      );
-    }
-    for (let at = 0; at < bytes.length; ) {
-      const chunk = bytes.subarray(at, at + this.#chunkBytes);
-      at += chunk.length;
-      if (!(await this.#sendChunk([chunk], at === bytes.length ? [sum] : []))) return false;
+  /** In one frame, or in several; false where a retry came. The session's number of chunks less one at most is not flushed when it returns. */
+  async #sendLeaves(leaves: readonly UnsentLeaf[]): Promise<boolean> {
+    for (let rest = leaves; rest.length > 0; ) {
+      const chunk = await this.#until(() => this.#restarts() || this.#fitting(rest));
+      if (chunk === true) return false;
+      rest = chunk.rest;
+      await this.#sendChunk(chunk);
     }
     return true;
   }
 
-  /** Once the receiver has room for it; false where a retry came. The session's number of chunks less one at most is not flushed when it returns. */
-  async #sendChunk(payload: readonly Uint8Array[], sums: readonly Uint8Array[]): Promise<boolean> {
-    const bytes = payload.reduce((sum, part) => sum + part.length, 0);
+  /**
+   * What goes out next, if the receiver has room for it. Cut anew each time that it is asked: a chunk as large as the receiver wanted when the window was
+   * wide may never fit into the one that there is now.
+   */
+  #fitting(leaves: readonly UnsentLeaf[]): Chunk | false {
+    const chunk = firstChunk(leaves, this.#chunkBytes);
+    return this.#offset + chunk.bytes <= this.#limit && chunk;
+  }
+
+  async #sendChunk({ payload, sums, bytes }: Chunk): Promise<void> {
     const end = this.#offset + bytes;
-    await this.#until(() => end <= this.#limit || this.#restarts());
-    if (this.#restarts()) return false;
     this.#reached = Math.max(this.#reached, end);
     const sent = this.#session.bulk('data', this.id, encodeDataHeader(this.#offset, sums), ...payload);
     sent.catch(() => {}); // awaited some chunks later
@@ -283,7 +277,6 @@ export class OutgoingStream {
     this.#options.onProgress?.(end);
     this.#unflushed.push(sent);
     await this.#flushed(this.#session.bulkInFlight - 1);
-    return true;
   }
 
   /** Resolves once at most so many chunks are not flushed. */
@@ -291,11 +284,12 @@ export class OutgoingStream {
     while (this.#unflushed.length > most) await this.#unflushed.shift();
   }
 
-  /** Waits for a change that makes it true; throws what failed the stream. */
-  async #until(condition: () => boolean): Promise<void> {
+  /** Waits for a change that makes it anything but false, and returns it; throws what failed the stream. */
+  async #until<T>(condition: () => T | false): Promise<T> {
     for (;;) {
       if (this.#error) throw this.#error;
-      if (condition()) return;
+      const found = condition();
+      if (found !== false) return found;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

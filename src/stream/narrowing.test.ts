@@ -1,0 +1,119 @@
+// Windows that become smaller while chunks of the wider ones wait: whoever has credit left can make use of it, whatever the path does.
+import fc from 'fast-check';
+import { afterEach, expect, test, vi } from 'vitest';
+import { connectionPair } from '../driver/memory.js';
+import { pack, unpack } from '../frame/pack.js';
+import { Session } from '../frame/session.js';
+import { IncomingStream } from './incoming-stream.js';
+import { LEAF_BYTES } from './leaf-sums.js';
+import { MIN_WINDOW_BYTES, Path } from './path.js';
+import { memorySource } from './source.js';
+import { openSchema } from './stream-frames.js';
+import { Streams } from './streams.js';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+afterEach(() => void vi.restoreAllMocks());
+
+test('a sender that waits with a chunk goes on in smaller ones as soon as it is told', async () => {
+  const [near, farEnd] = connectionPair('memory://told');
+  const session = new Session(near, { name: 'sender' });
+  const raw = new Session(farEnd, { name: 'receiver' });
+  const streams = new Streams(session, () => {});
+  const came: number[] = [];
+  raw.handle('open', ({ stream }) => void raw.control('accept', stream, pack({ offset: 0, limit: 1.5 * MIB, chunk: MIB })));
+  raw.handle('data', ({ payload }) => void came.push(payload.length));
+  for (const type of ['end', 'reset'] as const) raw.handle(type, () => {});
+  await Promise.all([session.start(), raw.start()]);
+  const sending = streams.send(null, memorySource(new Uint8Array(3 * MIB)));
+  await settled();
+  expect(came).toEqual([MIB]);
+  await raw.control('credit', 1, pack({ limit: 1.5 * MIB, chunk: 128 * KIB }));
+  await settled();
+  expect(came).toEqual([MIB, ...Array(4).fill(128 * KIB)]);
+  // And in larger ones again, from the middle of a leaf on.
+  await raw.control('credit', 1, pack({ limit: 3 * MIB, chunk: MIB }));
+  await settled();
+  expect(came.slice(5)).toEqual([MIB / 2, MIB]);
+  await raw.close();
+  await expect(sending).rejects.toMatchObject({ code: 'closed' });
+});
+
+test('a sender that gathers several leaves for a chunk sends fewer where fewer are wanted', async () => {
+  const [near, farEnd] = connectionPair('memory://fewer');
+  const session = new Session(near, { name: 'sender' });
+  const raw = new Session(farEnd, { name: 'receiver' });
+  const streams = new Streams(session, () => {});
+  const came: number[] = [];
+  raw.handle('open', ({ stream }) => void raw.control('accept', stream, pack({ offset: 0, limit: 6.5 * MIB, chunk: 4 * MIB })));
+  raw.handle('data', ({ payload }) => void came.push(payload.length / MIB));
+  for (const type of ['end', 'reset'] as const) raw.handle(type, () => {});
+  await Promise.all([session.start(), raw.start()]);
+  const sending = streams.send(null, memorySource(new Uint8Array(9 * MIB)));
+  await settled();
+  expect(came).toEqual([4]);
+  await raw.control('credit', 1, pack({ limit: 6.5 * MIB, chunk: 2 * MIB }));
+  await settled();
+  await raw.control('credit', 1, pack({ limit: 6.5 * MIB, chunk: 512 * KIB }));
+  await settled();
+  expect(came).toEqual([4, 2, 0.5]);
+  await raw.close();
+  await expect(sending).rejects.toMatchObject({ code: 'closed' });
+});
+
+/** Streams one after another in one session, of a path that the test makes wide and narrow: as each leaf is taken, and before each stream. */
+async function sendOver(widths: readonly number[], sizes: readonly number[]): Promise<void> {
+  vi.spyOn(performance, 'now').mockReturnValue(0); // no time passes: nothing else changes the path
+  const [near, farEnd] = connectionPair('memory://narrowing');
+  const [session, far] = [new Session(near, { name: 'sender' }), new Session(farEnd, { name: 'receiver' })];
+  const streams = new Streams(session, () => {});
+  const path = new Path();
+  let turn = 0;
+  const narrowOrWiden = (): void => {
+    path.resize(widths[turn++ % widths.length] as number);
+    path.chunkBytes = LEAF_BYTES;
+  };
+  const incoming = new Map<number, IncomingStream>();
+  const received: number[] = [];
+  far.handle('open', ({ stream: id, header }) => {
+    const opened = unpack(header, openSchema, 'open');
+    const stream = new IncomingStream(far, id, opened, path, () => incoming.delete(id));
+    incoming.set(id, stream);
+    path.usesEarly(opened.early ?? 0);
+    void (async () => {
+      narrowOrWiden();
+      let bytes = 0;
+      for await (const piece of stream.read()) {
+        bytes += piece.length;
+        narrowOrWiden();
+      }
+      received.push(bytes);
+      await stream.confirm();
+    })();
+  });
+  for (const type of ['data', 'end'] as const) far.handle(type, (frame) => incoming.get(frame.stream)?.receive(frame));
+  await Promise.all([session.start(), far.start()]);
+  const object = new Uint8Array(Math.max(...sizes));
+  for (const size of sizes) await streams.send(null, memorySource(object.subarray(0, size)));
+  expect(received).toEqual(sizes);
+  await session.close();
+}
+
+test('a receiver whose window becomes small says so where it can grant nothing, and the stream ends', async () => {
+  const narrow = Array<number>(20).fill(MIN_WINDOW_BYTES);
+  await sendOver([4.5 * MIB, ...narrow], [9 * MIB]);
+  // Chunks that went out early, as a wide window allowed, and a narrow one accepted.
+  await sendOver([...Array<number>(10).fill(4.5 * MIB), ...narrow], [9 * MIB, 9 * MIB]);
+});
+
+test('streams end however wide and narrow their windows become, and whatever came early', async () => {
+  const width = fc.oneof(fc.constant(MIN_WINDOW_BYTES), fc.integer({ min: MIN_WINDOW_BYTES, max: 9 * MIB }));
+  const property = fc.asyncProperty(
+    fc.array(width, { minLength: 1, maxLength: 12 }),
+    fc.array(fc.integer({ min: 1, max: 12 * MIB }), { minLength: 1, maxLength: 4 }),
+    sendOver,
+  );
+  await fc.assert(property, { seed: 5, numRuns: 60 });
+});
