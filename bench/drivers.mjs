@@ -1,5 +1,4 @@
 // Drivers on loopback: verified bytes from memory to memory, as a ratio to the bare library under them, and control latency meanwhile.
-// Run: node bench/drivers.mjs [--only tcp,ws] [--mib 3072] [--warm-mib 8192] [--tries 2] [--unknown-sums] [--json]
 // The receiver verifies each leaf. The sender knows the checksums, as it does of a spool, or with --unknown-sums makes them while it sends.
 // Two processes; bare and FedStream alternate, and the best of each counts, since the machine may be shared. Over each connection some bytes go before the clock
 // runs: V8 compiles while they do (what counts bytes once more at 2^31 of them), and a process of a federation lives for many rounds.
@@ -8,34 +7,41 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { wholeNumber } from '../dist/cli/options.js';
 import { throwawayAuthority } from '../dist/node/throwaway-certificates.js';
+import { benchCommand, listOf, oneOf } from './command.mjs';
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    mib: { type: 'string', default: '3072' },
-    'warm-mib': { type: 'string', default: '8192' },
-    tries: { type: 'string', default: '2' },
-    'unknown-sums': { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-  },
-});
 /** What each driver is held to: the ratio to its bare library. */
 const FLOORS = { tcp: 0.6, uds: 0.6, tcps: 0.8, ws: 0.8, wss: 0.8, http: 0.8, https: 0.8, grpc: 0.8, grpcs: 0.8 };
+const values = benchCommand(
+  'drivers.mjs',
+  'Drivers on loopback beside their bare libraries: GB/s of verified bytes, and control latency meanwhile.',
+  [
+    ['', 'all of them, minutes'],
+    ['--only http,https --tries 4', 'two of them, the best of four'],
+  ],
+)
+  .option('--only <list>', Object.keys(FLOORS).join(', '), listOf(oneOf(Object.keys(FLOORS))))
+  .option('--mib <number>', 'bytes that are measured, MiB; half of them for drivers with TLS, and gRPC', wholeNumber(1), 3072)
+  .option('--warm-mib <number>', 'bytes before them', wholeNumber(0), 8192)
+  .option('--tries <number>', 'of which the best counts', wholeNumber(1), 2)
+  .option('--unknown-sums', 'the sender makes checksums while it sends, which it has of a spool')
+  .option('--json', 'print the rows as JSON')
+  .parse()
+  .opts();
 /** Of the bytes, for those that are slow: all take seconds. */
 const SHARE = { tcps: 0.5, wss: 0.5, https: 0.5, grpc: 0.5, grpcs: 0.5 };
 
 const folder = mkdtempSync(join(tmpdir(), 'fedstream-bench-'));
 const authority = await throwawayAuthority();
 const material = { ca: authority.ca, ...(await authority.issue('localhost', { alsoFor: ['127.0.0.1'] })) };
-const drivers = values.only?.split(',') ?? Object.keys(FLOORS);
+const drivers = values.only ?? Object.keys(FLOORS);
 const directions = ['down', 'up'];
 const rows = [];
 
 /** One transfer between two processes: `down` is from the server to the client. */
 async function transfer(kind, scheme, direction) {
-  const [mib, warmMib] = [values.mib, values['warm-mib']].map((amount) => Math.round(Number(amount) * (SHARE[scheme] ?? 1)));
+  const [mib, warmMib] = [values.mib, values.warmMib].map((amount) => Math.ceil(amount * (SHARE[scheme] ?? 1)));
   const side = (role) => {
     const url =
       scheme === 'uds' ? `uds://${join(folder, `${rows.length}-${kind}-${direction}-${Math.random()}.sock`)}` : `${scheme}://127.0.0.1:0`;
@@ -50,7 +56,7 @@ async function transfer(kind, scheme, direction) {
       mib,
       warmMib,
       material,
-      knowsSums: !values['unknown-sums'],
+      knowsSums: !values.unknownSums,
       url: role === 'server' ? url : undefined,
     });
     const heard = {};
@@ -81,7 +87,7 @@ try {
     for (const direction of directions) {
       const best = { bare: 0, ours: 0 };
       const latenciesMs = [];
-      for (let attempt = 0; attempt < Number(values.tries); attempt++) {
+      for (let attempt = 0; attempt < values.tries; attempt++) {
         for (const kind of ['bare', 'ours']) {
           const { gbps, latenciesMs: some = [] } = await transfer(kind, scheme, direction);
           best[kind] = Math.max(best[kind], gbps);

@@ -1,9 +1,10 @@
-// Hands a state dict of 500 MB (or --mb N) to a Python program and takes it back: times to and from the wire, and the program's memory.
+// Hands a state dict to a Python program and takes it back: times to and from the wire, and the program's memory.
 // Needs .venv (node scripts/python-env.mjs). The baseline of the same run is a copy of the file.
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { positiveNumber } from '../dist/cli/options.js';
 import { nodeCodecs } from '../dist/node/codecs.js';
 import { nodeFolder } from '../dist/node/node-folder.js';
 import { startTrainerProcess } from '../dist/node/trainer-process.js';
@@ -11,9 +12,15 @@ import { memoryStateDict } from '../dist/tensor/memory-state-dict.js';
 import { openSafetensors, writeSafetensors } from '../dist/tensor/safetensors.js';
 import { processTrainer } from '../dist/trainer/bridge/process-trainer.js';
 import { prepareModel } from '../dist/transfer/send.js';
+import { benchCommand } from './command.mjs';
 
-const at = process.argv.indexOf('--mb');
-const megabytes = at < 0 ? 500 : Number(process.argv[at + 1]);
+const { mb: megabytes } = benchCommand(
+  'hand-over.mjs',
+  "Hands a state dict to a Python program and takes it back: times to and from the wire, and the program's memory. Needs .venv (node scripts/python-env.mjs).",
+)
+  .option('--mb <number>', 'size of the state dict, MB', positiveNumber, 500)
+  .parse()
+  .opts();
 const ROUNDS = 4;
 const TENSOR_BYTES = 20e6;
 const root = fileURLToPath(new URL('..', import.meta.url));

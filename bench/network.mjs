@@ -1,47 +1,55 @@
 // Transfers over shaped links between two network namespaces: rate × round trip × loss × driver × chunk size × stripes × codec. Prints a table, writes a page and plots.
-// Run (as root): node bench/network.mjs [--quick] [--mbit 50,100,1000] [--rtt 1,50,200] [--loss 0,1] [--drivers tcp,…] [--chunks auto,64,…] [--stripes 1,4]
-//                [--mb 200] [--round-trips 200] [--congestion cubic,bbr] [--jobs 4] [--rows bench/network/rows.json] [--page docs/network.md]
-// --round-trips makes the model so large that it fills the link for so many round trips, at least --mb; --congestion is TCP's without loss and with it.
-// --rows adds what is measured to a file, in place of what was measured under the same conditions, and the page shows all of it; --jobs measures so many slow links (100 Mbit and below) at the same time.
 // Each connection carries the model twice: `first` begins with TCP's slow start, `next` is what every later round of a federation finds. Coding takes no part:
 // nf4 is a transfer of its size.
 import { fork } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { positiveNumber, wholeNumber } from '../dist/cli/options.js';
 import { throwawayAuthority } from '../dist/node/throwaway-certificates.js';
+import { benchCommand, listOf, oneOf } from './command.mjs';
 import { congestionControls, lab, missing, PAYLOAD_SHARE, SERVER_ADDRESS } from './network/lab.mjs';
 import { latest, networkPage, plotsOf, rowText } from './network/page.mjs';
-import { planOf } from './network/plan.mjs';
+import { CHUNK_CHOICES, DRIVERS, planOf } from './network/plan.mjs';
 
-const text = { type: 'string' };
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    mbit: text,
-    rtt: text,
-    loss: text,
-    drivers: text,
-    chunks: text,
-    stripes: text,
-    mb: text,
-    congestion: text,
-    'round-trips': text,
-    jobs: { ...text, default: '1' },
-    rows: text,
-    page: text,
-  },
-});
+const SLOW_MBIT = 100;
+const values = benchCommand(
+  'network.mjs',
+  'Transfers over shaped links between two network namespaces, as root: a line each, and a page with plots.\nEvery driver over every link in every size of chunk, and stripes over the first driver.',
+  [
+    ['--quick', 'some links and drivers, without loss: minutes'],
+    ['--loss 0 --rows rows.json --page docs/network.md', 'all without loss, added to what was measured before, and the page of it'],
+    ['--mbit 1000 --rtt 200 --drivers tcp --chunks auto --round-trips 200', 'one link, with a model that fills it for 200 round trips'],
+  ],
+)
+  .option('--quick', 'fewer of everything, and less to send over slow links')
+  .option('--mbit <list>', 'rates, Mbit/s; without --quick 50,100,1000', listOf(positiveNumber))
+  .option('--rtt <list>', 'round trips, ms; 1,50,200', listOf(positiveNumber))
+  .option('--loss <list>', 'per cent of packets that are lost; without --quick 0,1', listOf(wholeNumber(0, 50)))
+  .option('--drivers <list>', DRIVERS.join(', '), listOf(oneOf(DRIVERS)))
+  .option(
+    '--chunks <list>',
+    'KiB, or auto, what a stream chooses by itself; without --quick auto,64,256,1024,4096',
+    listOf(oneOf(CHUNK_CHOICES)),
+  )
+  .option('--stripes <list>', 'connections that carry a session; without --quick 1,4', listOf(wholeNumber(1, 16)))
+  .option('--mb <number>', 'size of the model, MB; without --quick 200', positiveNumber)
+  .option('--round-trips <number>', 'a model so large, if --mb is less, that it fills the link for so many round trips', positiveNumber)
+  .option('--congestion <list>', "TCP's congestion control without loss, and with it; cubic,bbr where the kernel has them", (value) =>
+    value.split(','),
+  )
+  .option('--jobs <number>', `so many links of ${SLOW_MBIT} Mbit/s and less at the same time`, wholeNumber(1, 64), 1)
+  .option('--rows <file>', 'add what is measured to this file, in place of what was measured under the same conditions')
+  .option('--page <file>', 'write the page, and its plots beside it in images/')
+  .parse()
+  .opts();
 /** A quick run sends for seconds, not for half a minute, over slow links. */
-const leastMegabytes = (mbit) => Number(values.mb ?? (values.quick ? Math.min(200, mbit / 2) : 200));
-const megabytes = ({ mbit, roundTripMs }) =>
-  Math.max(leastMegabytes(mbit), (((mbit / 8) * roundTripMs) / 1000) * Number(values['round-trips'] ?? 0));
+const leastMegabytes = (mbit) => values.mb ?? (values.quick ? Math.min(200, mbit / 2) : 200);
+const megabytes = ({ mbit, roundTripMs }) => Math.max(leastMegabytes(mbit), (((mbit / 8) * roundTripMs) / 1000) * (values.roundTrips ?? 0));
 /** 4 bits a value and 32 for each 64 of them, of 32. */
 const NF4_SHARE = (4 + 32 / 64) / 32;
 /** A transfer without an end is one that hangs: so many times what the link would need, and as many seconds. */
 const HANG = 60;
-const SLOW_MBIT = 100;
 
 const authority = await throwawayAuthority();
 const material = { ca: authority.ca, ...(await authority.issue('fedbench', { alsoFor: [SERVER_ADDRESS] })) };
@@ -88,7 +96,7 @@ async function measure(shape, link, cell) {
   const firstBytes = Math.round(leastMegabytes(mbit) * 1e6);
   const payloadPerSecond = (mbit * 1e6 * PAYLOAD_SHARE) / 8;
   const hangMs = HANG * 1000 * (1 + (2 * bytes) / payloadPerSecond);
-  const large = values['round-trips'] !== undefined;
+  const large = values.roundTrips !== undefined;
   const row = { ...shape, ...cell, large, megabytes: bytes / 1e6, congestion: link.congestion, emulator: link.emulator };
   try {
     const [first, next, nf4] = await transfer(link, cell, [firstBytes, bytes, Math.round(bytes * NF4_SHARE)], hangMs);
@@ -112,7 +120,7 @@ const { links, cells } = planOf(values);
 let rows = values.rows && existsSync(values.rows) ? JSON.parse(readFileSync(values.rows, 'utf8')) : [];
 const works = links.flatMap((shape) => cells.map((cell) => ({ shape, cell })));
 const [standard, ...available] = congestionControls();
-const wanted = values.congestion?.split(',') ?? ['cubic', 'bbr'].map((name) => (available.includes(name) ? name : standard));
+const wanted = values.congestion ?? ['cubic', 'bbr'].map((name) => (available.includes(name) ? name : standard));
 const unknown = wanted.find((name) => !available.includes(name));
 if (unknown) {
   console.error(`bench/network: TCP here has no congestion control ${unknown}; it has ${available.join(' ').trim()}`);
@@ -134,7 +142,7 @@ const inTurn = async (queue) => {
   for (let one = queue.shift(); one; one = queue.shift()) await work(one.shape, one.cell);
 };
 const slow = works.filter(({ shape }) => shape.mbit <= SLOW_MBIT);
-await Promise.all(Array.from({ length: Number(values.jobs) }, () => inTurn(slow)));
+await Promise.all(Array.from({ length: values.jobs }, () => inTurn(slow)));
 await inTurn(works.filter(({ shape }) => shape.mbit > SLOW_MBIT));
 if (values.page) {
   const plots = plotsOf(rows);

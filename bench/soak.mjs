@@ -1,10 +1,9 @@
 // A long run: a server and its clients over TCP, many rounds of a large model; what the server's memory does from round to round.
-// Usage: node bench/soak.mjs [--rounds 30] [--clients 4] [--mb 200] [--codec nf4] [--dir FOLDER] [--json]
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { positiveNumber, wholeNumber } from '../dist/cli/options.js';
 import { nodeCodecs } from '../dist/node/codecs.js';
 import { tcp } from '../dist/node/drivers/tcp.js';
 import { processMemory } from '../dist/node/memory.js';
@@ -14,6 +13,7 @@ import { writeGlobalModel } from '../dist/runtime/global-models.js';
 import { parseJob } from '../dist/runtime/job.js';
 import { runServer } from '../dist/runtime/server.js';
 import { siteLink } from '../dist/runtime/site-link.js';
+import { benchCommand } from './command.mjs';
 
 const CHUNK = 262_144;
 const quiet = { debug() {}, info() {}, warn: say, error: say };
@@ -98,17 +98,20 @@ function start(role, settings, onMessage = () => {}) {
 }
 
 async function main() {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '30' },
-      clients: { type: 'string', default: '4' },
-      mb: { type: 'string', default: '200' },
-      codec: { type: 'string', default: 'nf4' },
-      dir: { type: 'string', default: tmpdir() },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const [rounds, clients, mb] = [values.rounds, values.clients, values.mb].map(Number);
+  const values = benchCommand(
+    'soak.mjs',
+    "A server and its clients over TCP, many rounds of a large model: what the server's memory does from round to round.",
+    [['--rounds 5 --mb 50', 'a short one']],
+  )
+    .option('--rounds <number>', 'rounds', wholeNumber(1), 30)
+    .option('--clients <number>', 'clients, a process each', wholeNumber(1, 64), 4)
+    .option('--mb <number>', 'size of the model, MiB of fp32', positiveNumber, 200)
+    .option('--codec <name>', 'of the messages', 'nf4')
+    .option('--dir <folder>', 'where the run lies', tmpdir())
+    .option('--json', 'print {rounds, …, figures} as JSON')
+    .parse()
+    .opts();
+  const { rounds, clients, mb } = values;
   const sites = Array.from({ length: clients }, (_, i) => `site-${i + 1}`);
   const job = parseJob({ rounds, sites, quantize: values.codec, idleMs: 60_000 }, 'the soak');
   const folder = mkdtempSync(join(values.dir, 'fedstream-soak-'));

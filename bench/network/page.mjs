@@ -137,7 +137,7 @@ export function networkPage(rows, plots) {
   const sections = [
     `# Networks
 
-Transfers between two network namespaces over a shaped link, made by \`node bench/network.mjs --rows bench/network/rows.json --page docs/network.md\`: its head has the options, and each section says its
+Transfers between two network namespaces over a shaped link, made by \`node bench/network.mjs --rows bench/network/rows.json --page docs/network.md\`: \`--help\` shows the options, and each section says its
 own. The link was ${rows[0]?.emulator === 'tc netem' ? 'tc netem over veth' : '`bench/network/link.c` over tun (the kernel had no tc netem)'}, with a queue of 50 ms and a round trip; TCP's congestion
 control was ${congestion(lossless)} without loss${lossy.length > 0 ? ` and ${congestion(lossy)} with it` : ''}; packets have 1500 bytes. Both namespaces let sockets grow to 128 MiB (\`tcp_rmem\`, \`tcp_wmem\`) and keep
 their windows while they are idle, as a machine on such a path should. The machine had two cores, for both ends and the link; its host took up to a tenth of their time, in pauses of 10 ms

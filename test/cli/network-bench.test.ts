@@ -64,6 +64,23 @@ test('the page of networks has a row a measurement and a plot a rate', async () 
   expect(page).not.toMatch(/NaN|undefined/);
 });
 
+test.each([
+  ['drivers.mjs', ['--only', 'http,ftp'], "option '--only <list>' argument 'http,ftp' is invalid. ftp is none of tcp,"],
+  ['network.mjs', ['--chunks', 'auto,3'], "option '--chunks <list>' argument 'auto,3' is invalid. 3 is none of auto,"],
+  ['soak.mjs', ['--rounds', '0'], "option '--rounds <number>' argument '0' is invalid. It must be a whole number from 1 on."],
+  ['hand-over.mjs', ['--mb', 'much'], "option '--mb <number>' argument 'much' is invalid. It must be a number above 0."],
+])('%s says how it is used, and what is wrong with a value', (name, wrong, message) => {
+  const run = (args: string[]): { status: number | null; stdout: string; stderr: string } =>
+    spawnSync(process.execPath, [script(name), ...args], { encoding: 'utf8' });
+  const help = run(['--help']);
+  expect(help.status).toBe(0);
+  expect(help.stdout).toContain(`Usage: node bench/${name} [options]`);
+  const failed = run(wrong);
+  expect(failed.status).toBe(2);
+  expect(failed.stderr).toContain(message);
+  expect(failed.stderr).toContain('--help shows what there is');
+});
+
 test.skipIf(process.getuid?.() === 0)('without root, a network bench says so in one line', () => {
   const { status, stderr } = spawnSync(process.execPath, [script('network.mjs'), '--quick'], { encoding: 'utf8' });
   expect(status).toBe(2);

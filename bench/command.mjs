@@ -1,0 +1,22 @@
+// The command line of a benchmark: --help with examples, and one line for what is wrong with a value.
+import { Command, InvalidArgumentError } from 'commander';
+
+/** `script` as in bench/; each example is [what follows the script, what it does]. */
+export function benchCommand(script, description, examples = []) {
+  const run = `node bench/${script}`;
+  const lines = examples.map(([options, what]) => `  ${run}${options && ` ${options}`}\n      ${what}`);
+  const command = new Command(run)
+    .description(description)
+    .showHelpAfterError('(--help shows what there is)')
+    // As the command `fedstream` ends where it was used wrongly.
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
+  return lines.length > 0 ? command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`) : command;
+}
+
+/** Values with commas between them, each read by the parser. */
+export const listOf = (parse) => (value) => value.split(',').map((one) => parse(one));
+
+export const oneOf = (choices) => (value) => {
+  if (choices.includes(value)) return value;
+  throw new InvalidArgumentError(`${value ? `${value} is none of` : 'It must be one of'} ${choices.join(', ')}.`);
+};
