@@ -58,6 +58,47 @@ test.each([
   expect(rate).toBeGreaterThan(0.6 * 125e6);
 });
 
+test.each([
+  [6.25e6, 50, 1],
+  [6.25e6, 200, 7],
+  [12.5e6, 50, 42],
+  [12.5e6, 50, 1],
+  [12.5e6, 200, 7],
+  [12.5e6, 200, 42],
+])(
+  '%i bytes/s, %i ms, where a packet in a hundred is lost and holds up what follows: the window soon holds that, too (seed %i)',
+  (bytesPerSecond, roundTripMs, seed) => {
+    let nowMs = 0;
+    const path = new Path();
+    const window = new ReceiveWindow(path, { roundTripMs: () => roundTripMs, nowMs: () => nowMs });
+    const packet = 1448;
+    const serialMs = packet / (bytesPerSecond / 1000);
+    /** How far the sender may go, and since when. */
+    const granted = [{ atMs: 0, limit: window.bytes }];
+    let [sentMs, sent, delivered] = [0, 0, 0];
+    let state = seed;
+    const random = (): number => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state / 2 ** 32;
+    };
+    let [deliveredInTime, sinceMs] = [0, 0];
+    while (nowMs < 200 * roundTripMs) {
+      while ((granted[0]?.limit ?? 0) < sent + packet) granted.shift();
+      sentMs = Math.max(sentMs + serialMs, granted[0]?.atMs ?? 0);
+      sent += packet;
+      let recoverMs = 0;
+      while (random() < 0.01) recoverMs += 1.5 * roundTripMs;
+      nowMs = Math.max(nowMs, sentMs + roundTripMs / 2 + recoverMs);
+      delivered += packet;
+      window.arrived(packet);
+      granted.push({ atMs: nowMs + roundTripMs / 2, limit: delivered + window.bytes });
+      if (nowMs < 100 * roundTripMs) [deliveredInTime, sinceMs] = [delivered, nowMs];
+    }
+    const rate = ((delivered - deliveredInTime) / (nowMs - sinceMs)) * 1000;
+    expect(rate / bytesPerSecond).toBeGreaterThan(0.95);
+  },
+);
+
 test('the next stream begins where the one before ended', () => {
   const path = new Path();
   const { bytes } = follow(125e6, 50, 5, path);

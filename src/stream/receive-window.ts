@@ -92,7 +92,7 @@ export class ReceiveWindow {
     if (elapsedMs < shortestMs || this.#arrived < LEAST_CHUNKS * this.chunkBytes) return;
     const { firstMs, lastMs } = this.#stalls ?? { firstMs: 0, lastMs: 0 };
     if (this.#stalls && nowMs - lastMs < shortestMs && nowMs - firstMs < LONGEST_ROUND_TRIPS * shortestMs) return;
-    this.#follow(this.#arrived / elapsedMs, roundTripMs);
+    this.#follow(this.#arrived / elapsedMs, roundTripMs, this.#stalls !== undefined);
     this.#sinceMs = nowMs;
     this.#arrived = 0;
     this.#stalls = undefined;
@@ -116,12 +116,12 @@ export class ReceiveWindow {
     this.#path.narrow();
   }
 
-  #follow(rate: number, roundTripMs: number): void {
+  #follow(rate: number, roundTripMs: number, stalled: boolean): void {
     const path = this.#path;
     const chunk = 2 ** Math.floor(Math.log2(rate * CHUNK_MS));
     path.chunkBytes = Math.min(Math.max(chunk, SMALLEST_CHUNK_BYTES), LARGEST_CHUNK_BYTES);
     const grows = path.grows(rate);
-    if (!path.grew) path.breadth.saw(rate); // what grows by itself is no answer to a trial
+    if (!path.grew) path.breadth.saw(rate, stalled); // what grows by itself is no answer to a trial
     const steady = path.steadyBytes(roundTripMs) ?? 0;
     path.resize(grows ? Math.max(steady, rate * (SLOW_START_ROUND_TRIPS * roundTripMs + path.slackMs), path.windowBytes) : steady);
   }

@@ -17,6 +17,9 @@ const HOLDS = 0.93;
 /** A rate that falls to so little while nothing was tried: something is lost, and made the window smaller. */
 const FELL_TO = 0.7;
 const FALL_STEP = 2;
+/** Stalls in so many of the last intervals: what comes waits behind lost packets, and the sender for a window that is full of it. No trial is needed. */
+const STALLED = 2;
+const WATCHED = 3;
 
 interface Trial {
   readonly roundTrips: number;
@@ -33,14 +36,15 @@ export class WindowBreadth {
   /** Until the trial ends, or the next one begins; the first comes soon. */
   #left = 2 * INTERVALS;
   #narrower = false;
+  #stalls: readonly boolean[] = [];
 
   constructor(lanes = 1) {
     this.#least = lanes > 1 ? LEAST_STRIPED : LEAST;
     this.roundTrips = this.#least;
   }
 
-  /** The rate of one more interval. */
-  saw(rate: number): void {
+  /** The rate of one more interval, and whether there was a stall in it. */
+  saw(rate: number, stalled = false): void {
     this.#rates = [rate, ...this.#rates].slice(0, INTERVALS);
     const mean = this.#rates.reduce((sum, one) => sum + one, 0) / this.#rates.length;
     if (this.#rates.length < INTERVALS || mean > this.#best) this.#best = Math.max(mean, this.#best);
@@ -49,6 +53,7 @@ export class WindowBreadth {
       this.#best = mean;
       this.#left = PAUSE_INTERVALS;
     }
+    if (this.#isHeldUp(stalled)) this.#widen();
     if (--this.#left > 0) return;
     if (this.#trial) this.#judge(this.#trial, mean);
     else this.#try(mean);
@@ -59,6 +64,20 @@ export class WindowBreadth {
     this.#set(this.roundTrips / STEP);
     this.#trial = undefined;
     this.#left = PAUSE_INTERVALS;
+  }
+
+  #isHeldUp(stalled: boolean): boolean {
+    this.#stalls = [stalled, ...this.#stalls].slice(0, WATCHED);
+    return this.#stalls.filter(Boolean).length >= STALLED && this.roundTrips < MOST;
+  }
+
+  /** A step; where that was too much, a trial will find it. */
+  #widen(): void {
+    this.#set(this.roundTrips * STEP);
+    this.#stalls = [];
+    this.#trial = undefined;
+    this.#left = PAUSE_INTERVALS;
+    this.#narrower = true;
   }
 
   #try(rate: number): void {
