@@ -191,7 +191,7 @@ ${table(
 )}`);
   if (chunks.length > 0)
     sections.push(`## Sizes of chunks
-\`--chunks 64,256,1024,4096 --stripes 1\`, 200 MB at 1 Gbit/s and 60 MB on slower links, and 20 MB with loss, which at 1 Gbit/s was measured over tcp: a later transfer from \`send()\` to \`done\`, how much sooner nf4 is there, and control's 99th percentile. Left to itself a stream takes 5 ms of its path, from 32 KiB to 1 MiB.
+\`--chunks 64,256,1024,4096 --stripes 1\`, 200 MB at 1 Gbit/s and 60 MB on slower links, and 20 MB with loss, which at 1 Gbit/s was measured over tcp, http and grpc: a later transfer from \`send()\` to \`done\`, how much sooner nf4 is there, and control's 99th percentile. Left to itself a stream takes 5 ms of its path, from 32 KiB to 1 MiB.
 
 ${chunkTable(chunks)}`);
   return `${sections.join('\n\n')}\n`;
