@@ -10,9 +10,12 @@ import { LEAF_BYTES } from './leaf-sums.js';
 const STEP_BYTES = 64 * 1024;
 
 /** What a connection over a byte stream cuts into frames, and the memory of those. */
-export function hashedFrames(maxFrameBytes = DEFAULT_MAX_FRAME_BYTES): { readonly splitter: FrameSplitter; readonly memory: FrameMemory } {
+export function hashedFrames(
+  maxFrameBytes = DEFAULT_MAX_FRAME_BYTES,
+  readBytes?: number,
+): { readonly splitter: FrameSplitter; readonly memory: FrameMemory } {
   const memory = new FrameMemory(hashedMemory());
-  return { memory, splitter: new FrameSplitter(maxFrameBytes, memory, hashWhileItComes) };
+  return { memory, splitter: new FrameSplitter(maxFrameBytes, memory, hashWhileItComes, readBytes) };
 }
 
 /** Frames of a whole leaf alone: smaller parts are put together elsewhere, and hashed there. */

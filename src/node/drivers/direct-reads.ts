@@ -20,8 +20,8 @@ export class DirectReads {
     callback: (bytes: number): boolean => this.onRead(bytes),
   };
 
-  constructor(maxFrameBytes: number | undefined) {
-    const { splitter, memory } = hashedFrames(maxFrameBytes);
+  constructor(maxFrameBytes: number | undefined, readBytes?: number) {
+    const { splitter, memory } = hashedFrames(maxFrameBytes, readBytes);
     this.splitter = splitter;
     this.memory = memory;
   }

@@ -18,6 +18,8 @@ export interface SocketKind {
   check(url: string): void;
   /** The event that says that the socket can be used. */
   readonly ready: 'connect' | 'secureConnect';
+  /** What is read of a large frame at a time, where it is not as over TCP. */
+  readonly readBytes?: number;
   dial(url: string, options: DialOptions): Socket;
   /** A server that is not listening yet; `accept` gets each socket once it can be used. */
   serve(accept: (socket: Socket) => void, options: DriverOptions): Server;
@@ -44,7 +46,7 @@ export function socketDriver(kind: SocketKind): Driver {
 
 function dialled(kind: SocketKind, url: string, options: DriverOptions, stop: AbortSignal): Promise<Connection> {
   return new Promise((resolve, reject) => {
-    const reads = new DirectReads(options.maxFrameBytes);
+    const reads = new DirectReads(options.maxFrameBytes, kind.readBytes);
     const socket = kind.dial(url, { onread: reads.onread });
     const fail = (error: Error): void => {
       socket.destroy();
@@ -66,7 +68,7 @@ async function listen(kind: SocketKind, url: string, accept: (connection: Connec
   await kind.prepare?.(url);
   return new Promise((resolve, reject) => {
     const accepted = (socket: Socket): void => {
-      const reads = new DirectReads(options.maxFrameBytes);
+      const reads = new DirectReads(options.maxFrameBytes, kind.readBytes);
       accept(connectionOver(kind, socket, url, options, { reads, direct: reads.takeOver(socket) }));
     };
     const server = kind.serve(accepted, options);
