@@ -1,15 +1,14 @@
 // The command line of a benchmark: --help with examples, and one line for what is wrong with a value.
 import { Command, InvalidArgumentError } from 'commander';
+import { reportFailure } from '../dist/cli/exit-code.js';
 
-/** `script` as in bench/; each example is [what follows the script, what it does]. */
+/** `script` as in bench/; each example is [what follows the script, what it does]. It fails as the command `fedstream` does, in one line. */
 export function benchCommand(script, description, examples = []) {
+  const fail = (error) => process.exit(reportFailure(error, console.error));
+  process.once('uncaughtException', fail);
   const run = `node bench/${script}`;
   const lines = examples.map(([options, what]) => `  ${run}${options && ` ${options}`}\n      ${what}`);
-  const command = new Command(run)
-    .description(description)
-    .showHelpAfterError('(--help shows what there is)')
-    // As the command `fedstream` ends where it was used wrongly.
-    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
+  const command = new Command(run).description(description).showHelpAfterError('(--help shows what there is)').exitOverride(fail);
   return lines.length > 0 ? command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`) : command;
 }
 

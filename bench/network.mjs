@@ -2,10 +2,11 @@
 // Each connection carries the model twice: `first` begins with TCP's slow start, `next` is what every later round of a federation finds. Coding takes no part:
 // nf4 is a transfer of its size.
 import { fork } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { positiveNumber, wholeNumber } from '../dist/cli/options.js';
+import { FedStreamError } from '../dist/core/errors.js';
 import { throwawayAuthority } from '../dist/node/throwaway-certificates.js';
 import { benchCommand, listOf, oneOf } from './command.mjs';
 import { congestionControls, lab, missing, PAYLOAD_SHARE, SERVER_ADDRESS } from './network/lab.mjs';
@@ -18,7 +19,10 @@ const values = benchCommand(
   'Transfers over shaped links between two network namespaces, as root: a line each, and a page with plots.\nEvery driver over every link in every size of chunk, and stripes over the first driver.',
   [
     ['--quick', 'some links and drivers, without loss: minutes'],
-    ['--loss 0 --rows rows.json --page docs/network.md', 'all without loss, added to what was measured before, and the page of it'],
+    [
+      '--loss 0 --rows bench/network/rows.json --page docs/network.md',
+      'all without loss, added to what was measured before, and the page of it',
+    ],
     ['--mbit 1000 --rtt 200 --drivers tcp --chunks auto --round-trips 200', 'one link, with a model that fills it for 200 round trips'],
   ],
 )
@@ -35,9 +39,7 @@ const values = benchCommand(
   .option('--stripes <list>', 'connections that carry a session; without --quick 1,4', listOf(wholeNumber(1, 16)))
   .option('--mb <number>', 'size of the model, MB; without --quick 200', positiveNumber)
   .option('--round-trips <number>', 'a model so large, if --mb is less, that it fills the link for so many round trips', positiveNumber)
-  .option('--congestion <list>', "TCP's congestion control without loss, and with it; cubic,bbr where the kernel has them", (value) =>
-    value.split(','),
-  )
+  .option('--congestion <list>', "TCP's congestion control without loss, and with it; cubic,bbr where the kernel has them", listOf(String))
   .option('--jobs <number>', `so many links of ${SLOW_MBIT} Mbit/s and less at the same time`, wholeNumber(1, 64), 1)
   .option('--rows <file>', 'add what is measured to this file, in place of what was measured under the same conditions')
   .option('--page <file>', 'write the page, and its plots beside it in images/')
@@ -88,6 +90,13 @@ async function transfer(link, { scheme, chunkBytes, stripes = 1 }, transfers, ha
 
 /** A row a line, so that a difference shows what was measured again. */
 const linesOf = (all) => `[\n${all.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`;
+function readRows(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new FedStreamError('bad-data', `${file}, to which --rows adds, cannot be read: ${cause.message}`, { cause });
+  }
+}
 const percentile = (all, share) => [...all].sort((a, b) => a - b)[Math.floor(all.length * share)] ?? 0;
 
 async function measure(shape, link, cell) {
@@ -116,8 +125,10 @@ if (why) {
   console.error(`bench/network: ${why}`);
   process.exit(2);
 }
+const images = values.page && join(dirname(values.page), 'images');
+if (images) mkdirSync(images, { recursive: true }); // before what takes long
 const { links, cells } = planOf(values);
-let rows = values.rows && existsSync(values.rows) ? JSON.parse(readFileSync(values.rows, 'utf8')) : [];
+let rows = values.rows && existsSync(values.rows) ? readRows(values.rows) : [];
 const works = links.flatMap((shape) => cells.map((cell) => ({ shape, cell })));
 const [standard, ...available] = congestionControls();
 const wanted = values.congestion ?? ['cubic', 'bbr'].map((name) => (available.includes(name) ? name : standard));
@@ -146,6 +157,6 @@ await Promise.all(Array.from({ length: values.jobs }, () => inTurn(slow)));
 await inTurn(works.filter(({ shape }) => shape.mbit > SLOW_MBIT));
 if (values.page) {
   const plots = plotsOf(rows);
-  for (const [name, svg] of Object.entries(plots)) writeFileSync(join(dirname(values.page), 'images', name), svg);
+  for (const [name, svg] of Object.entries(plots)) writeFileSync(join(images, name), svg);
   writeFileSync(values.page, networkPage(rows, Object.keys(plots)));
 }

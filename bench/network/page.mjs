@@ -181,8 +181,8 @@ ${table(plain, ['driver'], (row) => [row.scheme])}`,
 ${table(large, ['driver'], (row) => [row.scheme])}`);
   if (stripes.length > 0)
     sections.push(`## Stripes
-\`--drivers tcp --chunks auto --stripes 1,4\`: one connection, and several that carry one session (\`fedstream client --stripes\`). TCP's congestion control was
-${congestion(stripes)}. **Gain** is what they make of the later transfer, and of the first.
+\`--drivers tcp --chunks auto --stripes 1,4\`: one connection, and several that carry one session (\`fedstream client --stripes\`). With loss \`--loss 1 --mb …\`; TCP's congestion control was
+${congestion(stripes)} (\`--congestion cubic,cubic\`). **Gain** is what they make of the later transfer, and of the first.
 
 ${table(
   [...stripes, ...stripes.map(beside).filter(Boolean)].sort((a, b) => a.congestion.localeCompare(b.congestion) || a.stripes - b.stripes),

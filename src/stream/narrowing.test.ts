@@ -17,50 +17,58 @@ const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
 
 afterEach(() => void vi.restoreAllMocks());
 
-test('a sender that waits with a chunk goes on in smaller ones as soon as it is told', async () => {
-  const [near, farEnd] = connectionPair('memory://told');
+interface Credit {
+  readonly limit: number;
+  readonly chunk: number;
+}
+
+/** A sender of so many bytes, accepted by hand; `grant` gives it credit, and what came of them until it stood still. */
+async function accepted(
+  bytes: number,
+  first: Credit,
+): Promise<{ came: number[]; grant(credit: Credit): Promise<void>; end(): Promise<void> }> {
+  const [near, farEnd] = connectionPair('memory://accepted');
   const session = new Session(near, { name: 'sender' });
   const raw = new Session(farEnd, { name: 'receiver' });
   const streams = new Streams(session, () => {});
   const came: number[] = [];
-  raw.handle('open', ({ stream }) => void raw.control('accept', stream, pack({ offset: 0, limit: 1.5 * MIB, chunk: MIB })));
+  raw.handle('open', ({ stream }) => void raw.control('accept', stream, pack({ offset: 0, ...first })));
   raw.handle('data', ({ payload }) => void came.push(payload.length));
   for (const type of ['end', 'reset'] as const) raw.handle(type, () => {});
   await Promise.all([session.start(), raw.start()]);
-  const sending = streams.send(null, memorySource(new Uint8Array(3 * MIB)));
+  const sending = streams.send(null, memorySource(new Uint8Array(bytes)));
   await settled();
+  return {
+    came,
+    async grant(credit) {
+      await raw.control('credit', 1, pack(credit));
+      await settled();
+    },
+    async end() {
+      await raw.close();
+      await expect(sending).rejects.toMatchObject({ code: 'closed' });
+    },
+  };
+}
+
+test('a sender that waits with a chunk goes on in smaller ones as soon as it is told', async () => {
+  const { came, grant, end } = await accepted(3 * MIB, { limit: 1.5 * MIB, chunk: MIB });
   expect(came).toEqual([MIB]);
-  await raw.control('credit', 1, pack({ limit: 1.5 * MIB, chunk: 128 * KIB }));
-  await settled();
+  await grant({ limit: 1.5 * MIB, chunk: 128 * KIB });
   expect(came).toEqual([MIB, ...Array(4).fill(128 * KIB)]);
   // And in larger ones again, from the middle of a leaf on.
-  await raw.control('credit', 1, pack({ limit: 3 * MIB, chunk: MIB }));
-  await settled();
+  await grant({ limit: 3 * MIB, chunk: MIB });
   expect(came.slice(5)).toEqual([MIB / 2, MIB]);
-  await raw.close();
-  await expect(sending).rejects.toMatchObject({ code: 'closed' });
+  await end();
 });
 
 test('a sender that gathers several leaves for a chunk sends fewer where fewer are wanted', async () => {
-  const [near, farEnd] = connectionPair('memory://fewer');
-  const session = new Session(near, { name: 'sender' });
-  const raw = new Session(farEnd, { name: 'receiver' });
-  const streams = new Streams(session, () => {});
-  const came: number[] = [];
-  raw.handle('open', ({ stream }) => void raw.control('accept', stream, pack({ offset: 0, limit: 6.5 * MIB, chunk: 4 * MIB })));
-  raw.handle('data', ({ payload }) => void came.push(payload.length / MIB));
-  for (const type of ['end', 'reset'] as const) raw.handle(type, () => {});
-  await Promise.all([session.start(), raw.start()]);
-  const sending = streams.send(null, memorySource(new Uint8Array(9 * MIB)));
-  await settled();
-  expect(came).toEqual([4]);
-  await raw.control('credit', 1, pack({ limit: 6.5 * MIB, chunk: 2 * MIB }));
-  await settled();
-  await raw.control('credit', 1, pack({ limit: 6.5 * MIB, chunk: 512 * KIB }));
-  await settled();
-  expect(came).toEqual([4, 2, 0.5]);
-  await raw.close();
-  await expect(sending).rejects.toMatchObject({ code: 'closed' });
+  const { came, grant, end } = await accepted(9 * MIB, { limit: 6.5 * MIB, chunk: 4 * MIB });
+  expect(came).toEqual([4 * MIB]);
+  await grant({ limit: 6.5 * MIB, chunk: 2 * MIB });
+  await grant({ limit: 6.5 * MIB, chunk: 512 * KIB });
+  expect(came).toEqual([4 * MIB, 2 * MIB, 0.5 * MIB]);
+  await end();
 });
 
 /** Streams one after another in one session, of a path that the test makes wide and narrow: as each leaf is taken, and before each stream. */

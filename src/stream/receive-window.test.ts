@@ -1,5 +1,6 @@
 // The window follows a simulated path: it fills it, and little more, and its chunks are short.
 import { expect, test } from 'vitest';
+import { randomStream } from '../core/random.js';
 import { LEAF_BYTES } from './leaf-sums.js';
 import { MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, Path, SMALLEST_CHUNK_BYTES } from './path.js';
 import { LARGEST_CHUNK_BYTES, ReceiveWindow } from './receive-window.js';
@@ -76,18 +77,14 @@ test.each([
     /** How far the sender may go, and since when. */
     const granted = [{ atMs: 0, limit: window.bytes }];
     let [sentMs, sent, delivered] = [0, 0, 0];
-    let state = seed;
-    const random = (): number => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return state / 2 ** 32;
-    };
+    const random = randomStream(seed);
     let [deliveredInTime, sinceMs] = [0, 0];
     while (nowMs < 200 * roundTripMs) {
       while ((granted[0]?.limit ?? 0) < sent + packet) granted.shift();
       sentMs = Math.max(sentMs + serialMs, granted[0]?.atMs ?? 0);
       sent += packet;
       let recoverMs = 0;
-      while (random() < 0.01) recoverMs += 1.5 * roundTripMs;
+      while (random.uniform() < 0.01) recoverMs += 1.5 * roundTripMs;
       nowMs = Math.max(nowMs, sentMs + roundTripMs / 2 + recoverMs);
       delivered += packet;
       window.arrived(packet);

@@ -44,16 +44,16 @@ export class WindowBreadth {
   }
 
   /** The rate of one more interval, and whether there was a stall in it. */
-  saw(rate: number, stalled = false): void {
+  saw(rate: number, stalled: boolean): void {
+    this.#stalls = [stalled, ...this.#stalls].slice(0, WATCHED);
     this.#rates = [rate, ...this.#rates].slice(0, INTERVALS);
     const mean = this.#rates.reduce((sum, one) => sum + one, 0) / this.#rates.length;
     if (this.#rates.length < INTERVALS || mean > this.#best) this.#best = Math.max(mean, this.#best);
     else if (!this.#trial && mean < FELL_TO * this.#best) {
-      this.#set(this.roundTrips * FALL_STEP);
+      this.#stepTo(this.roundTrips * FALL_STEP);
       this.#best = mean;
-      this.#left = PAUSE_INTERVALS;
     }
-    if (this.#isHeldUp(stalled)) this.#widen();
+    if (this.#isHeldUp && this.roundTrips < MOST) this.#widen();
     if (--this.#left > 0) return;
     if (this.#trial) this.#judge(this.#trial, mean);
     else this.#try(mean);
@@ -61,23 +61,25 @@ export class WindowBreadth {
 
   /** A step narrower, at once; what is being tried is tried no more. */
   narrow(): void {
-    this.#set(this.roundTrips / STEP);
-    this.#trial = undefined;
-    this.#left = PAUSE_INTERVALS;
+    this.#stepTo(this.roundTrips / STEP);
   }
 
-  #isHeldUp(stalled: boolean): boolean {
-    this.#stalls = [stalled, ...this.#stalls].slice(0, WATCHED);
-    return this.#stalls.filter(Boolean).length >= STALLED && this.roundTrips < MOST;
+  get #isHeldUp(): boolean {
+    return this.#stalls.filter(Boolean).length >= STALLED;
   }
 
   /** A step; where that was too much, a trial will find it. */
   #widen(): void {
-    this.#set(this.roundTrips * STEP);
+    this.#stepTo(this.roundTrips * STEP);
     this.#stalls = [];
+    this.#narrower = true;
+  }
+
+  /** Without a trial: the next one comes after a pause. */
+  #stepTo(roundTrips: number): void {
+    this.#set(roundTrips);
     this.#trial = undefined;
     this.#left = PAUSE_INTERVALS;
-    this.#narrower = true;
   }
 
   #try(rate: number): void {

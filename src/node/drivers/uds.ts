@@ -7,7 +7,7 @@ import { socketDriver } from './socket-driver.js';
 
 /** The kernel's `sun_path` has 108 bytes with its end (unix(7)); macOS has 104. */
 const LONGEST_PATH_BYTES = 103;
-/** With 64 KiB a fifth slower: here it is the calls that cost (measured). */
+/** With 64 KiB a sixth slower: here it is the calls that cost (measured). */
 const READ_BYTES = 128 * 1024;
 
 /** `uds:///absolute/path`. Who may connect is who may write to the path: choose its folder accordingly. */
