@@ -19,8 +19,7 @@ class Ranks:
     def __init__(self) -> None:
         self.count = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
         self.rank = dist.get_rank() if self.count > 1 else 0
-        # Words go over gloo whatever moves the tensors: it waits on the host.
-        self._group = dist.new_group(backend="gloo", timeout=_PATIENCE) if self.count > 1 else None
+        self._group = _group_for_words() if self.count > 1 else None
 
     @property
     def talks(self) -> bool:
@@ -51,3 +50,11 @@ class Ranks:
         total = value.detach().clone()
         dist.all_reduce(total)
         return float(total) / self.count
+
+
+def _group_for_words() -> dist.ProcessGroup:
+    """All ranks, over gloo whatever moves the tensors: it waits on the host."""
+    group = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    # torch's types allow for a process that is left out of a group; one of all ranks leaves none out.
+    assert isinstance(group, dist.ProcessGroup)
+    return group
