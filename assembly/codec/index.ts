@@ -15,3 +15,5 @@ export {
 } from './casts';
 export { accumulateFourBit, decodeFourBit, encodeFp4, encodeNf4 } from './four-bit';
 export { useScratch } from './memory-map';
+export { encodeUniform } from './uniform';
+export { accumulateUniform, decodeUniform } from './uniform-decode';

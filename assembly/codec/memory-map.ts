@@ -10,8 +10,11 @@ export const FP4_RULE: usize = 0x21500;
 /** What is above belongs to the host. */
 export const HEAP: usize = 0x22000;
 
-/** Of each instance: the scaled map (1,024 bytes), then a short tail (64 bytes). Threads over one memory set their own. */
-export const SCRATCH_BYTES: usize = 1088;
+/**
+ * Of each instance: the scaled map (1,024 bytes), a short tail (64 bytes of values, 16 of codes), and of the uniform codes a block (512),
+ * its codes (80) and its sums (128). Threads over one memory set their own.
+ */
+export const SCRATCH_BYTES: usize = 1824;
 
 let scratch: usize = HEAP;
 
@@ -27,4 +30,25 @@ export function scaledMap(): usize {
 @inline
 export function tail(): usize {
   return scratch + 1024;
+}
+
+/** A block's values where they are not those of the host; blockwise8's map is not in use then. */
+@inline
+export function uniformValues(): usize {
+  return scratch;
+}
+
+@inline
+export function uniformBlock(): usize {
+  return scratch + 1104;
+}
+
+@inline
+export function uniformCodes(): usize {
+  return scratch + 1616;
+}
+
+@inline
+export function uniformSums(): usize {
+  return scratch + 1696;
 }

@@ -1,6 +1,8 @@
 // Codecs by the names that people write: in a job, on the command line.
 import { FedStreamError } from '../core/errors.js';
 import { type Encoding, RAW } from '../tensor/manifest.js';
+import { codecTraits } from './codec-traits.js';
+import { UNIFORM_BLOCK } from './uniform-block.js';
 
 /** What each name means; `fp32` is none: every tensor stays in its own dtype. */
 export const CODEC_NAMES: Readonly<Record<string, Encoding>> = {
@@ -12,6 +14,10 @@ export const CODEC_NAMES: Readonly<Record<string, Encoding>> = {
   nf4: { codec: 'nf4', blockSize: 64 },
   'fp4-nested': { codec: 'fp4', blockSize: 64, nested: true },
   'nf4-nested': { codec: 'nf4', blockSize: 64, nested: true },
+  u1: { codec: 'u1', blockSize: UNIFORM_BLOCK },
+  u2: { codec: 'u2', blockSize: UNIFORM_BLOCK },
+  u3: { codec: 'u3', blockSize: UNIFORM_BLOCK },
+  u4: { codec: 'u4', blockSize: UNIFORM_BLOCK },
 };
 
 /** `nf4`, `nf4-nested`, `blockwise8:256` (another block size); `bad-argument` lists the names there are. */
@@ -29,6 +35,12 @@ export function parseCodecName(text: string): Encoding {
     throw new FedStreamError(
       'bad-argument',
       `codec ${JSON.stringify(text)}: a block size is a number behind blockwise8, fp4 or nf4, as in nf4:128`,
+    );
+  }
+  if (codecTraits(encoding).fixedBlock && Number(block) !== encoding.blockSize) {
+    throw new FedStreamError(
+      'bad-argument',
+      `codec ${JSON.stringify(text)}: blocks of ${name} always have ${encoding.blockSize} values; say ${name}`,
     );
   }
   return { ...encoding, blockSize: Number(block) };

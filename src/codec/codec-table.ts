@@ -7,6 +7,8 @@ import type { Codec, CodecTable } from './codec.js';
 import { FOUR_BIT_BLOCK } from './four-bit.js';
 import { fp4 } from './fp4.js';
 import { nf4 } from './nf4.js';
+import { uniform } from './uniform.js';
+import { UNIFORM_BLOCK, type UniformBits } from './uniform-block.js';
 
 /** CODECS allows any multiple of 16; powers of two, so that a block never straddles two chunks. */
 export const BLOCK_SIZES = { smallest: 16, largest: 16_384 } as const;
@@ -21,6 +23,10 @@ export const referenceCodecs: CodecTable = {
   },
   fp4: (encoding) => fp4({ blockSize: checkedBlock(encoding, FOUR_BIT_BLOCK), nested: encoding.nested ?? false }),
   nf4: (encoding) => nf4({ blockSize: checkedBlock(encoding, FOUR_BIT_BLOCK), nested: encoding.nested ?? false }),
+  u1: (encoding) => uniformOf(encoding, 1),
+  u2: (encoding) => uniformOf(encoding, 2),
+  u3: (encoding) => uniformOf(encoding, 3),
+  u4: (encoding) => uniformOf(encoding, 4),
 };
 
 /** The codec of an encoding; `unsupported` where the table has none, `bad-manifest` where its parameters cannot be. */
@@ -37,6 +43,11 @@ export function codecOf(codecs: CodecTable, encoding: Encoding): Codec {
 function castOf(encoding: Encoding, make: () => Codec): Codec {
   if (encoding.blockSize !== undefined || encoding.nested) throw unknownEncoding(encoding);
   return make();
+}
+
+function uniformOf(encoding: Encoding, bits: UniformBits): Codec {
+  if (encoding.nested || (encoding.blockSize ?? UNIFORM_BLOCK) !== UNIFORM_BLOCK) throw unknownEncoding(encoding);
+  return uniform(bits);
 }
 
 function checkedBlock(encoding: Encoding, standard: number): number {

@@ -10,14 +10,17 @@ export interface KernelExports {
   encodeBlockwise8(from: number, count: number, blockSize: number, scales: number, codes: number): number;
   encodeNf4(from: number, count: number, blockSize: number, scales: number, codes: number): number;
   encodeFp4(from: number, count: number, blockSize: number, scales: number, codes: number): number;
+  encodeUniform(bits: number, from: number, count: number, scales: number, codes: number): number;
   encodeFp16(from: number, count: number, to: number): number;
   encodeBf16(from: number, count: number, to: number): number;
   decodeBlockwise8(scales: number, codes: number, count: number, blockSize: number, to: number): void;
   decodeFourBit(isNf4: number, scales: number, codes: number, count: number, blockSize: number, to: number): void;
+  decodeUniform(bits: number, scales: number, codes: number, count: number, to: number): void;
   decodeFp16(from: number, count: number, to: number): void;
   decodeBf16(from: number, count: number, to: number): void;
   accumulateBlockwise8(scales: number, codes: number, count: number, blockSize: number, weight: number, into: number): void;
   accumulateFourBit(isNf4: number, scales: number, codes: number, count: number, blockSize: number, weight: number, into: number): void;
+  accumulateUniform(bits: number, scales: number, codes: number, count: number, weight: number, into: number): void;
   accumulateFp16(from: number, count: number, weight: number, into: number): void;
   accumulateBf16(from: number, count: number, weight: number, into: number): void;
   accumulateF32(from: number, count: number, weight: number, into: number): void;

@@ -7,6 +7,8 @@ import { NESTED_BLOCK } from './four-bit.js';
 import type { Kernels } from './kernels.js';
 import { checkSizes, scaleView } from './scaling.js';
 import { rawOf, type StagedKernel, type StageKernel, stagedKernel } from './staged-kernel.js';
+import { uniformCodeBytes, uniformScaleBytes } from './uniform.js';
+import type { UniformBits } from './uniform-block.js';
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
@@ -18,6 +20,10 @@ export function wasmCodecs(kernels: Kernels): CodecTable {
     blockwise8: (encoding) => blockCodec(kernels, encoding, blockwise8Kernel),
     fp4: (encoding) => blockCodec(kernels, encoding, (k, blockSize) => fourBitKernel(k, blockSize, 0)),
     nf4: (encoding) => blockCodec(kernels, encoding, (k, blockSize) => fourBitKernel(k, blockSize, 1)),
+    u1: (encoding) => uniformCodec(kernels, encoding, 1),
+    u2: (encoding) => uniformCodec(kernels, encoding, 2),
+    u3: (encoding) => uniformCodec(kernels, encoding, 3),
+    u4: (encoding) => uniformCodec(kernels, encoding, 4),
   };
 }
 
@@ -25,7 +31,11 @@ function blockCodec(kernels: Kernels, encoding: Encoding, kernel: (kernels: Kern
   const checked = codecOf(referenceCodecs, encoding).encoding;
   const blockSize = checked.blockSize as number;
   const staged = stagedKernel(kernels, kernel(kernels, blockSize));
-  return codec(kernels, encoding, staged, checked.nested ? nestedScales(kernels, blockSize) : plainScales(blockSize));
+  return codec(kernels, encoding, staged, checked.nested ? nestedScales(kernels, blockSize) : plainScales(blockScaleBytes(blockSize)));
+}
+
+function uniformCodec(kernels: Kernels, encoding: Encoding, bits: UniformBits): Codec {
+  return codec(kernels, encoding, stagedKernel(kernels, uniformKernel(kernels, bits)), plainScales(uniformScaleBytes));
 }
 
 /** How the scales of a chunk lie in its bytes: `write` and `read` go between them and plain float32 scales. */
@@ -74,8 +84,7 @@ const NONE = new Uint8Array(0);
 
 const noScales: ScaleLayout = { room: () => NONE, bytes: () => 0, write: () => {}, read: () => {} };
 
-function plainScales(blockSize: number): ScaleLayout {
-  const bytes = (elements: number): number => 4 * Math.ceil(elements / blockSize);
+function plainScales(bytes: (elements: number) => number): ScaleLayout {
   return { bytes, room: (elements, coded) => coded.subarray(0, bytes(elements)), write: () => {}, read: () => {} };
 }
 
@@ -150,6 +159,17 @@ function fourBitKernel({ run }: Kernels, blockSize: number, isNf4: 0 | 1): Stage
     encode: (values, count, scales, codes) => encode(values, count, blockSize, scales, codes),
     decode: (scales, codes, count, values) => run.decodeFourBit(isNf4, scales, codes, count, blockSize, values),
     accumulate: (scales, codes, count, weight, values) => run.accumulateFourBit(isNf4, scales, codes, count, blockSize, weight, values),
+    saturated: () => 0,
+  };
+}
+
+function uniformKernel({ run }: Kernels, bits: UniformBits): StageKernel {
+  return {
+    scaleBytes: uniformScaleBytes,
+    codeBytes: (elements) => uniformCodeBytes(bits, elements),
+    encode: (values, count, scales, codes) => run.encodeUniform(bits, values, count, scales, codes),
+    decode: (scales, codes, count, values) => run.decodeUniform(bits, scales, codes, count, values),
+    accumulate: (scales, codes, count, weight, values) => run.accumulateUniform(bits, scales, codes, count, weight, values),
     saturated: () => 0,
   };
 }

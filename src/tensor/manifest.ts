@@ -3,7 +3,7 @@ import type { Dtype } from './dtype.js';
 
 /** How the bytes of a tensor are coded. `raw` is the tensor's own dtype, little-endian, C order. */
 export interface Encoding {
-  /** `raw`, or the name of a codec (`fp16`, `bf16`, `blockwise8`, `fp4`, `nf4`). */
+  /** `raw`, or the name of a codec (`fp16`, `bf16`, `blockwise8`, `fp4`, `nf4`, `u1` to `u4`). */
   readonly codec: string;
   /** Elements a scale block, for the block-wise codecs. */
   readonly blockSize?: number;

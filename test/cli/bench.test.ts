@@ -36,7 +36,7 @@ test('codecs: every kernel, on one thread and on all', () => {
       referenceGBps: expect.any(Number),
     });
   const names = new Set(kernels.map(({ name }: { name: string }) => name));
-  for (const codec of ['fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'nf4-nested'])
+  for (const codec of ['fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'nf4-nested', 'u1', 'u2', 'u3', 'u4'])
     for (const work of ['encode', 'decode', 'accumulate']) expect(names).toContain(`${codec}.${work}`);
   expect(names).toContain('xxh3');
 }, 90_000);
@@ -49,6 +49,7 @@ test("sizes: the paper's Table II to the second decimal", () => {
   expect(row('blockwise8')).toMatchObject({ modelMB: 1429.06, metaMB: 1.54 });
   for (const codec of ['fp4', 'nf4']) expect(row(codec)).toMatchObject({ modelMB: 714.53, metaMB: 89.33 });
   expect(row('nf4-nested').percentOfFp32).toBe(12.9);
+  for (const bits of [1, 2, 3, 4]) expect(row(`u${bits}`).percentOfFp32).toBeCloseTo((100 * (bits + 0.125)) / 32, 2);
 });
 
 test.each([

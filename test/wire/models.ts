@@ -14,6 +14,8 @@ export const ENCODINGS: Readonly<Record<string, Encoding>> = {
   nf4: { codec: 'nf4' },
   'fp4-nested': { codec: 'fp4', nested: true },
   'nf4-nested': { codec: 'nf4', nested: true },
+  u1: { codec: 'u1' },
+  u3: { codec: 'u3' },
 };
 
 /** Values in [-1, 1) that depend on the seed alone. */

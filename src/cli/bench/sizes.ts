@@ -23,6 +23,10 @@ const CODECS = [
   'nf4:32',
   'nf4:128',
   'nf4:256',
+  'u4',
+  'u3',
+  'u2',
+  'u1',
 ];
 
 /** MB are 2^20 bytes, as in the paper. */
