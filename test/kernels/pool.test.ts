@@ -54,9 +54,9 @@ test.each([1, 2, 3])('%i threads give the bytes of the reference, in order', asy
   });
 });
 
-test('sums are those of the reference', async () => {
+test.each(['nf4', 'u1', 'u3', 'u4'])('sums are those of the reference: %s', async (name) => {
   await withPool(2, async (pool) => {
-    const codec = codecOf(referenceCodecs, parseCodecName('nf4'));
+    const codec = codecOf(referenceCodecs, parseCodecName(name));
     const from = Float32Array.from({ length: 5001 }, (_, i) => Math.cos(i));
     const coded = pool.memory.borrow(codec.encodedBytes(5001));
     codec.encode(from, coded);
