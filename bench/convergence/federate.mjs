@@ -1,0 +1,93 @@
+// A federation in this process: a real server, real sites, filters, streams and the built-in trainer, over the memory driver.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLogger } from '../../dist/core/log.js';
+import { memoryFolder } from '../../dist/core/memory-folder.js';
+import { memory } from '../../dist/driver/memory.js';
+import { nodeCodecs } from '../../dist/node/codecs.js';
+import { makeTrainer } from '../../dist/node/make-trainer.js';
+import { processMemory } from '../../dist/node/memory.js';
+import { nodeFolder } from '../../dist/node/node-folder.js';
+import { prepareRun } from '../../dist/node/prepare-run.js';
+import { readModelTexts, writeModelFolder } from '../../dist/node/run-files.js';
+import { runClient } from '../../dist/runtime/client.js';
+import { parseJob, siteNames } from '../../dist/runtime/job.js';
+import { runServer } from '../../dist/runtime/server.js';
+import { siteLink } from '../../dist/runtime/site-link.js';
+
+const URL = 'memory://server';
+
+/** Runs `job` on `data` ({bySite, validation}); evaluations, transfers and seconds. `keep(runPath)` may take the folder before it is gone. */
+export async function federate(job, data, keep = async () => {}) {
+  const runPath = mkdtempSync(join(tmpdir(), 'fedstream-study-'));
+  const startedMs = performance.now();
+  try {
+    const prepared = await prepareRun(parseJob(job, 'the study'), runPath, data);
+    const events = await run(prepared, runPath, data);
+    await writeModelFolder(runPath, 'model', prepared.rounds);
+    await keep(join(runPath, 'model'));
+    return { ...figures(events), seconds: (performance.now() - startedMs) / 1000 };
+  } finally {
+    rmSync(runPath, { recursive: true, force: true });
+  }
+}
+
+async function run(job, runPath, { bySite, validation }) {
+  const stop = new AbortController();
+  const common = { codecs: nodeCodecs(), log: silentLogger, driver: memory(), url: URL, signal: stop.signal };
+  const files = await readModelTexts(runPath);
+  // One thread each: the bench fills the cores with runs, not with threads of one.
+  const trainer = { files, threads: 1, log: silentLogger };
+  const evaluator = await makeTrainer({ ...trainer, job, training: [], validation });
+  const events = [];
+  const clients = [];
+  const site = async (name) => {
+    const folder = memoryFolder(name);
+    const link = siteLink({ ...common, site: name, folder, retryMs: 500 });
+    const make = (joined) =>
+      makeTrainer({ ...trainer, job: joined.job, training: bySite.get(name), validation: [], stateFolder: folder.folder('state') });
+    try {
+      await runClient({ ...common, site: name, link, folder, memory: processMemory, makeTrainer: make });
+    } finally {
+      await link.close();
+    }
+  };
+  /** A study has no quorum to fall back on: a site that fails ends the run. */
+  const onListening = () => {
+    for (const name of siteNames(job)) clients.push(site(name).catch((error) => stop.abort(error)));
+  };
+  try {
+    await runServer({ ...common, job, run: nodeFolder(runPath), files, evaluator, emit: (event) => events.push(event), onListening });
+    await Promise.all(clients);
+  } finally {
+    await evaluator.close();
+  }
+  const warning = events.find((event) => event.type === 'warning');
+  if (warning) throw new Error(warning.message);
+  return events;
+}
+
+/** Losses in full precision, and bytes on the wire; `later` are those of the rounds after the first. */
+function figures(events) {
+  const losses = events.filter(({ type }) => type === 'evaluation').map(({ loss }) => loss);
+  const transfers = events.filter(({ type }) => type === 'transfer');
+  const sum = (of, field = 'bytes') => of.reduce((total, one) => total + one[field], 0);
+  const [down, up] = ['down', 'up'].map((direction) => transfers.filter((one) => one.direction === direction));
+  const later = (of) => of.filter(({ round }) => round > 1);
+  const [initial, ...rounds] = losses;
+  return {
+    initial,
+    rounds,
+    final: rounds.at(-1),
+    bytes: {
+      down: sum(down),
+      up: sum(up),
+      fp32Down: sum(down, 'fp32Bytes'),
+      fp32Up: sum(up, 'fp32Bytes'),
+      laterDown: sum(later(down)),
+      laterUp: sum(later(up)),
+      fp32Later: sum(later(transfers), 'fp32Bytes'),
+    },
+  };
+}

@@ -1,0 +1,111 @@
+// The studies of bench/convergence.mjs as data: seeds, arms, and the job and samples of a run.
+import { parseJob, siteNames } from '../../dist/runtime/job.js';
+import { generateTasks, splitByFamily } from '../../dist/trainer/data/generate/generate-tasks.js';
+import { holdOut, splitSamples } from '../../dist/trainer/data/split.js';
+
+const BATCH = 16;
+/** Some 130,000 parameters: what a core trains for a few rounds in ten seconds, in matrices of many blocks of each codec. */
+const MODEL = { hiddenSize: 64, layers: 2, heads: 4, kvHeads: 2, ffnSize: 176, vocabularySize: 512 };
+const TRAIN = { localSteps: 40, batchSize: BATCH, maxTokens: 40, learningRate: 4e-3 };
+const HELD_OUT = 300;
+const SAMPLES = 3000;
+
+/** The same batches in two halves: the same mathematics, in sums of another order. How far runs are apart that no coding parts. */
+const floor = { quantize: 'fp32', train: { batchSize: BATCH / 2, accumulate: 2 } };
+const coded = (quantize) => ({ quantize });
+
+/** What an arm changes in the job. */
+const ARMS = {
+  fp32: coded('fp32'),
+  floor,
+  bf16: coded('bf16'),
+  blockwise8: coded('blockwise8'),
+  nf4: coded('nf4'),
+  fp4: coded('fp4'),
+  u4: coded('u4'),
+  u3: coded('u3'),
+  u2: coded('u2'),
+  lean: coded('lean'),
+  'u1-feedback': coded({ down: 'u4', up: 'u1', feedback: true }),
+  u1: coded('u1'),
+  'nf4-first': coded({ first: 'nf4', down: 'nf4', up: 'nf4', feedback: true }),
+  'paper:nf4': coded('paper:nf4'),
+  'paper:blockwise8': coded('paper:blockwise8'),
+};
+
+/** What the trained model of study P knows; the other families are new to it. */
+const KNOWN = new Set(['capitals', 'opposites', 'larger number', 'young animals', 'days', 'word in a list', 'colours']);
+
+export const STUDIES = {
+  S: {
+    title: 'a small model from random weights, three sites that differ in kind',
+    seeds: 8,
+    arms: ['fp32', 'floor', 'bf16', 'blockwise8', 'nf4', 'fp4', 'u4', 'u3', 'u2', 'lean', 'u1-feedback', 'u1', 'paper:nf4', 'paper:blockwise8'],
+    settings: [{}],
+    job: { rounds: 5, sites: 3, model: MODEL, train: TRAIN },
+    dataOf: ({ seed }, sites) => shared(generateTasks(seed, SAMPLES), seed, (training) => splitByFamily(training, sites, seed)),
+  },
+  P: {
+    title: 'a trained model that goes on with other families of tasks, three sites that differ',
+    seeds: 6,
+    arms: ['fp32', 'floor', 'u4', 'u2', 'lean', 'nf4', 'nf4-first', 'paper:nf4'],
+    settings: [{}],
+    startsTrained: true,
+    job: { rounds: 4, sites: 3, train: { ...TRAIN, learningRate: 1e-3 } },
+    dataOf({ seed }, sites) {
+      const mixed = generateTasks(seed, 2 * SAMPLES).filter(({ category }, i) => !KNOWN.has(category) || i % 5 === 0);
+      return shared(mixed, seed, (training) => splitSamples(training, sites, { dirichlet: 0.5 }, seed));
+    },
+  },
+  N: {
+    title: 'strongly uneven sites, from random weights, split by Dirichlet',
+    seeds: 5,
+    arms: ['fp32', 'floor', 'u4', 'lean'],
+    settings: [{ alpha: 0.1 }, { alpha: 0.05 }],
+    job: { rounds: 5, sites: 3, model: MODEL, train: TRAIN },
+    dataOf: ({ seed, alpha }, sites) =>
+      shared(generateTasks(seed, SAMPLES), seed, (training) => splitSamples(training, sites, { dirichlet: alpha }, seed)),
+  },
+};
+
+export const ARM_NAMES = Object.keys(ARMS);
+
+function shared(samples, seed, split) {
+  const { training, validation } = holdOut(samples, 0.1, HELD_OUT, seed);
+  return { bySite: split(training), validation };
+}
+
+/** Of {study, arm, seed, alpha}: the job, with `base` as its model where the study starts from a trained one. */
+export function jobOf({ study, arm, seed }, base) {
+  const { job, startsTrained } = STUDIES[study];
+  const { train, ...coding } = ARMS[arm];
+  const model = startsTrained ? { model: { path: base } } : {};
+  return { ...job, ...model, ...coding, seed, train: { ...job.train, ...train } };
+}
+
+export function dataOf(run, job) {
+  return STUDIES[run.study].dataOf(run, siteNames(parseJob(job, 'the study')));
+}
+
+/** The training that study P's model comes from: fp32, families that it then knows, the same on every machine. */
+export function baseTraining() {
+  const job = { seed: 2026, rounds: 6, sites: 3, model: MODEL, quantize: 'fp32', train: { ...TRAIN, localSteps: 60 } };
+  const samples = generateTasks(job.seed, 2 * SAMPLES).filter(({ category }) => KNOWN.has(category));
+  const sites = siteNames(parseJob(job, 'the base'));
+  return { job, data: shared(samples, job.seed, (training) => splitSamples(training, sites, 'iid', job.seed)) };
+}
+
+/** Seed by seed, so that a study that is stopped has whole sets of arms. */
+export function planOf({ study, arms, seeds }) {
+  return study.flatMap((name) => {
+    const { settings, seeds: count, arms: own } = STUDIES[name];
+    const wanted = arms ? own.filter((arm) => arms.includes(arm)) : own;
+    return (seeds ?? Array.from({ length: count }, (_, i) => i + 1)).flatMap((seed) =>
+      settings.flatMap((setting) => wanted.map((arm) => ({ study: name, ...setting, arm, seed }))),
+    );
+  });
+}
+
+/** What makes two rows the same run. */
+export const keyOf = ({ study, alpha, arm, seed }) => JSON.stringify([study, alpha ?? null, arm, seed]);
+export const textOf = ({ study, alpha, arm, seed }) => `${study}${alpha === undefined ? '' : ` alpha ${alpha}`} ${arm} seed ${seed}`;
