@@ -51,9 +51,9 @@ export const STUDIES = {
     arms: ['fp32', 'floor', 'u4', 'u2', 'lean', 'nf4', 'nf4-first', 'paper:nf4'],
     settings: [{}],
     startsTrained: true,
-    job: { rounds: 4, sites: 3, train: { ...TRAIN, learningRate: 1e-3 } },
+    job: { rounds: 4, sites: 3, train: { ...TRAIN, learningRate: 5e-4 } },
     dataOf({ seed }, sites) {
-      const mixed = generateTasks(seed, 2 * SAMPLES).filter(({ category }, i) => !KNOWN.has(category) || i % 5 === 0);
+      const mixed = generateTasks(seed, 2 * SAMPLES).filter(({ category }, i) => !KNOWN.has(category) || i % 2 === 0);
       return shared(mixed, seed, (training) => splitSamples(training, sites, { dirichlet: 0.5 }, seed));
     },
   },
