@@ -72,7 +72,9 @@ async function work() {
     if (row) {
       results.keep(row);
       console.log(JSON.stringify(row));
-      console.error(`${textOf(run)}: ${row.initial.toFixed(3)} -> ${row.final.toFixed(5)}, ${row.seconds.toFixed(0)} s, ${queue.length} left`);
+      console.error(
+        `${textOf(run)}: ${row.initial.toFixed(3)} -> ${row.final.toFixed(5)}, ${row.seconds.toFixed(0)} s, ${queue.length} left`,
+      );
     } else {
       failures++;
       console.error(`${textOf(run)} failed: ${failed}`);

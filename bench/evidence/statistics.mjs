@@ -51,9 +51,7 @@ export function compareArms(rows, baseline = 'fp32') {
   const bySeed = new Map(rows.filter(({ arm }) => arm === baseline).map(({ seed, value }) => [seed, value]));
   const arms = [...new Set(rows.map(({ arm }) => arm))].filter((arm) => arm !== baseline);
   const compared = arms.flatMap((arm) => {
-    const differences = rows
-      .filter((row) => row.arm === arm && bySeed.has(row.seed))
-      .map(({ seed, value }) => value - bySeed.get(seed));
+    const differences = rows.filter((row) => row.arm === arm && bySeed.has(row.seed)).map(({ seed, value }) => value - bySeed.get(seed));
     return differences.length > 0 ? [{ arm, ...pairedTests(differences) }] : [];
   });
   const tested = compared.filter(({ count }) => count > 1);

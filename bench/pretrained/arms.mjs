@@ -1,0 +1,95 @@
+// Sizes and arms of bench/pretrained.mjs, as data.
+
+const coded = (quantize) => ({ quantize });
+
+/** What an arm changes in the job; `accumulate` takes the same batches in parts: the same mathematics, rounded in another order. */
+export const ARMS = {
+  fp32: coded('fp32'),
+  floor: { quantize: 'fp32', accumulate: 2 },
+  lean: coded('lean'),
+  u4: coded('u4'),
+  u3: coded('u3'),
+  u2: coded('u2'),
+  nf4: coded('nf4'),
+  fp4: coded('fp4'),
+  blockwise8: coded('blockwise8'),
+  bf16: coded('bf16'),
+  'nf4-first': coded({ first: 'nf4', down: 'nf4', up: 'nf4', feedback: true }),
+  'u1-feedback': coded({ down: 'u4', up: 'u1', feedback: true }),
+  'paper:fp16': coded('paper:fp16'),
+  'paper:bf16': coded('paper:bf16'),
+  'paper:blockwise8': coded('paper:blockwise8'),
+  'paper:fp4': coded('paper:fp4'),
+  'paper:nf4': coded('paper:nf4'),
+};
+
+export const ARM_NAMES = Object.keys(ARMS);
+
+export const SIZES = {
+  /** Three arms in a quarter of an hour on two cores. */
+  cpu: {
+    sitesOfKind: 1,
+    rounds: 3,
+    localSteps: 8,
+    batchSize: 4,
+    maxTokens: 128,
+    heldOut: 32,
+    samplesOfSite: 400,
+    arms: ['fp32', 'lean', 'paper:nf4'],
+    seeds: [11],
+  },
+  gpu: {
+    sitesOfKind: 2,
+    rounds: 5,
+    localSteps: 25,
+    batchSize: 16,
+    maxTokens: 256,
+    heldOut: 256,
+    samplesOfSite: 3000,
+    arms: ARM_NAMES,
+    seeds: [11, 12, 13],
+  },
+};
+
+const LEARNING_RATE = 5e-5;
+
+/** The job, in which the sites' program finds what is the same for all. */
+export function jobOf({ arm, seed }, size, { model, files }) {
+  const { quantize } = ARMS[arm];
+  const { rounds, localSteps } = SIZES[size];
+  return {
+    seed,
+    rounds,
+    trainer: { name: 'sft' },
+    model: { path: model },
+    data: { files },
+    validationFraction: 0,
+    quantize,
+    // All sites or none: a round without one would be another study. Loading a model and evaluating it make no sign.
+    quorum: Object.keys(files).length,
+    stragglerMs: 1_200_000,
+    train: { localSteps, optimizerState: 'reset' },
+  };
+}
+
+/** The arguments of sft.py; braces are the site's (docs/site.md). */
+export function programArguments({ arm, seed }, size, { model, folder }) {
+  const { batchSize, maxTokens } = SIZES[size];
+  const { accumulate = 1 } = ARMS[arm];
+  const options = {
+    model,
+    data: '{data}',
+    'held-out': `${folder}/held-out-{site}.jsonl`,
+    output: '{work}',
+    site: '{site}',
+    seed,
+    'batch-size': batchSize / accumulate,
+    accumulate,
+    'learning-rate': LEARNING_RATE,
+    'max-length': maxTokens,
+  };
+  return Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+}
+
+export const keyOf = ({ size, dtype, data, arm, seed }) =>
+  JSON.stringify([size, dtype, Object.values(data).map(({ name, sha256 }) => sha256 ?? name), arm, seed]);

@@ -1,0 +1,20 @@
+"""The held-out losses of a model's folder: evaluate.py MODEL MAX_LENGTH KIND=FILE… prints {"KIND": loss}, and what computed it."""
+
+import json
+import sys
+
+import torch
+import transformers
+from samples import encode, held_out_loss
+
+folder, max_length, *named = sys.argv[1:]
+tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="auto").to("cuda" if torch.cuda.is_available() else "cpu")
+collate = transformers.DataCollatorForSeq2Seq(tokenizer)
+losses = {}
+for kind, _, path in (item.partition("=") for item in named):
+    losses[kind] = held_out_loss(model, encode(path, tokenizer, int(max_length)), collate)
+device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"
+versions = {"python": sys.version.split()[0], "torch": torch.__version__, "transformers": transformers.__version__}
+print(json.dumps({"losses": losses, "device": device, "versions": versions}))
