@@ -69,7 +69,8 @@ export function verdict({ count, mean, difference, equivalence, nonInferiority }
   if (equivalence < LEVEL && differs) return `within 1 % of fp32; a little ${mean > 0 ? 'worse' : 'better'}, significantly`;
   if (equivalence < LEVEL) return 'within 1 % of fp32; no significant difference';
   if (differs && mean < 0) return 'better than fp32, significantly';
-  if (nonInferiority < LEVEL) return 'not worse by 1 %; no significant difference';
+  if (nonInferiority < LEVEL)
+    return differs ? 'worse than fp32, significantly, by less than 1 %' : 'not worse by 1 %; no significant difference';
   if (differs) return '**worse than fp32, significantly**';
   return 'undecided: neither a difference nor equivalence is significant';
 }

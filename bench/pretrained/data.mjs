@@ -20,7 +20,10 @@ async function readKinds({ dataA, dataB }) {
   if ((dataA === undefined) !== (dataB === undefined))
     throw new FedStreamError('bad-argument', 'give both --data-a and --data-b, or neither');
   if (dataA !== undefined) {
-    const kind = async (file) => ({ name: basename(file), sha256: await sha256(file), samples: await readDataFile(file) });
+    const kind = async (file) => {
+      const samples = await readDataFile(file);
+      return { name: basename(file), sha256: await sha256(file), samples };
+    };
     return { a: await kind(dataA), b: await kind(dataB) };
   }
   const tasks = generateTasks(SEED, GENERATED);
@@ -30,8 +33,8 @@ async function readKinds({ dataA, dataB }) {
 
 /** Writes the files of sites and of what is held out into `folder`; the same for every arm and seed. */
 export async function prepareData(options, { sitesOfKind, samplesOfSite, heldOut, maxTokens }, folder) {
-  mkdirSync(folder, { recursive: true });
   const kinds = await readKinds(options);
+  mkdirSync(folder, { recursive: true });
   const prepared = { kinds: {}, files: {}, heldOut: {} };
   for (const [kind, { name, sha256: hash, samples }] of Object.entries(kinds)) {
     const usable = shuffle(
