@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { wholeNumber } from '../dist/cli/options.js';
 import { parseJob } from '../dist/runtime/job.js';
 import { benchCommand, listOf, oneOf } from './command.mjs';
-import { ARM_NAMES, jobOf, keyOf, planOf, STUDIES, textOf } from './convergence/studies.mjs';
+import { ARM_NAMES, BASE_NAME, jobOf, keyOf, planOf, STUDIES, textOf } from './convergence/studies.mjs';
 import { resultsFile } from './evidence/rows.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -33,7 +33,7 @@ const values = benchCommand(
 
 const results = resultsFile(values.results, keyOf);
 const queue = planOf(values).filter((run) => !(values.resume && results.has(run)));
-const base = join(values.cache, 'base');
+const base = join(values.cache, BASE_NAME);
 // A coding that this version does not know is told before an hour is spent.
 for (const run of queue) parseJob(jobOf(run, base), textOf(run));
 

@@ -22,6 +22,7 @@ const values = benchCommand(
 \`fedstream simulate\` and transformers' Trainer. The first run fetches the model; node scripts/python-env.mjs makes the Python that it needs.\n${sizes.join('\n')}`,
   [
     ['', 'three arms on two cores: a quarter of an hour'],
+    ['--size tiny --results trial.jsonl', 'two minutes, to see that all of it works'],
     ['--size gpu --seeds 11', 'all arms on a GPU, one seed'],
     ['--resume --arms fp32,floor,lean --seeds 11,12', 'what is missing of these'],
     ['--data-a gsm8k.json --data-b roleplay.json', 'instruction data of your own, a kind each (docs/trainer.md has the shapes)'],

@@ -68,7 +68,7 @@ async function run(job, runPath, { bySite, validation }) {
   return events;
 }
 
-/** Losses in full precision, and bytes on the wire; `later` are those of the rounds after the first. */
+/** Losses in full precision, and bytes on the wire; those of the rounds after the first by themselves. */
 function figures(events) {
   const losses = events.filter(({ type }) => type === 'evaluation').map(({ loss }) => loss);
   const transfers = events.filter(({ type }) => type === 'transfer');
@@ -87,7 +87,8 @@ function figures(events) {
       fp32Up: sum(up, 'fp32Bytes'),
       laterDown: sum(later(down)),
       laterUp: sum(later(up)),
-      fp32Later: sum(later(transfers), 'fp32Bytes'),
+      fp32LaterDown: sum(later(down), 'fp32Bytes'),
+      fp32LaterUp: sum(later(up), 'fp32Bytes'),
     },
   };
 }

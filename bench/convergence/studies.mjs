@@ -1,4 +1,5 @@
 // The studies of bench/convergence.mjs as data: seeds, arms, and the job and samples of a run.
+import { createHash } from 'node:crypto';
 import { parseJob, siteNames } from '../../dist/runtime/job.js';
 import { generateTasks, splitByFamily } from '../../dist/trainer/data/generate/generate-tasks.js';
 import { holdOut, splitSamples } from '../../dist/trainer/data/split.js';
@@ -6,7 +7,7 @@ import { holdOut, splitSamples } from '../../dist/trainer/data/split.js';
 const BATCH = 16;
 /** Some 130,000 parameters: what a core trains for a few rounds in ten seconds, in matrices of many blocks of each codec. */
 const MODEL = { hiddenSize: 64, layers: 2, heads: 4, kvHeads: 2, ffnSize: 176, vocabularySize: 512 };
-const TRAIN = { localSteps: 40, batchSize: BATCH, maxTokens: 40, learningRate: 4e-3 };
+const TRAIN = { localSteps: 40, batchSize: BATCH, maxTokens: 40, learningRate: 2e-3 };
 const HELD_OUT = 300;
 const SAMPLES = 3000;
 
@@ -103,8 +104,22 @@ export function dataOf(run, job) {
 }
 
 /** The training that study P's model comes from: fp32, families that it then knows, the same on every machine. */
+const BASE_JOB = {
+  seed: 2026,
+  rounds: 6,
+  sites: 3,
+  model: MODEL,
+  quantize: 'fp32',
+  train: { ...TRAIN, localSteps: 60, learningRate: 4e-3 },
+};
+/** A model in the cache is that of this very training. */
+export const BASE_NAME = `base-${createHash('sha256')
+  .update(JSON.stringify([BASE_JOB, SAMPLES, [...KNOWN]]))
+  .digest('hex')
+  .slice(0, 12)}`;
+
 export function baseTraining() {
-  const job = { seed: 2026, rounds: 6, sites: 3, model: MODEL, quantize: 'fp32', train: { ...TRAIN, localSteps: 60 } };
+  const job = BASE_JOB;
   const samples = generateTasks(job.seed, 2 * SAMPLES).filter(({ category }) => KNOWN.has(category));
   const sites = siteNames(parseJob(job, 'the base'));
   return { job, data: shared(samples, job.seed, (training) => splitSamples(training, sites, 'iid', job.seed)) };

@@ -18,12 +18,12 @@ export function testCells(compared) {
   return [percent(logRatio), interval(ends), p(difference), p(equivalence), p(nonInferiority), verdict];
 }
 
-/** Bytes of a round after the first against those of fp32, and what that makes a parameter, both ways together. */
-export function wireCells({ laterDown, laterUp, fp32Later }) {
-  const share = (laterDown + laterUp) / fp32Later;
-  return [`${(100 * share).toFixed(1)} %`, (64 * share).toFixed(2)];
+/** Bits that a parameter takes on the wire after the first round, and what part of fp32's they are; a last broadcast that is only evaluated counts no more than another. */
+export function wireCells({ laterDown, laterUp, fp32LaterDown, fp32LaterUp }) {
+  const [down, up] = [(32 * laterDown) / fp32LaterDown, (32 * laterUp) / fp32LaterUp];
+  return [`${down.toFixed(2)} + ${up.toFixed(2)}`, `${((100 * (down + up)) / 64).toFixed(1)} %`];
 }
-export const WIRE_HEADS = ['bytes of fp32 after round 1', 'bits a parameter, down + up'];
+export const WIRE_HEADS = ['bits a parameter after round 1, down + up', 'of fp32'];
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 

@@ -26,6 +26,18 @@ export const ARMS = {
 export const ARM_NAMES = Object.keys(ARMS);
 
 export const SIZES = {
+  /** Whether all of it works: losses that say nothing. */
+  tiny: {
+    sitesOfKind: 1,
+    rounds: 2,
+    localSteps: 2,
+    batchSize: 2,
+    maxTokens: 64,
+    heldOut: 4,
+    samplesOfSite: 16,
+    arms: ['fp32', 'nf4'],
+    seeds: [11],
+  },
   /** Three arms in a quarter of an hour on two cores. */
   cpu: {
     sitesOfKind: 1,

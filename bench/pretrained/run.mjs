@@ -68,7 +68,8 @@ function bytesOf({ bytes, rounds }) {
     firstUp: sum(first, 'bytesUp'),
     laterDown: sum(later, 'bytesDown'),
     laterUp: sum(later, 'bytesUp'),
-    fp32Later: sum(later, 'fp32BytesDown') + sum(later, 'fp32BytesUp'),
+    fp32LaterDown: sum(later, 'fp32BytesDown'),
+    fp32LaterUp: sum(later, 'fp32BytesUp'),
   };
 }
 

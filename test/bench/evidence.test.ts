@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { parseJob } from '../../src/runtime/job.js';
 import { generateTasks, splitByFamily } from '../../src/trainer/data/generate/generate-tasks.js';
 
 const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -30,7 +31,7 @@ test('docs/evidence.md and its plots are those of the rows', () => {
   for (const [name, svg] of Object.entries(plots)) expect(readFileSync(at(`docs/images/${name}`), 'utf8'), name).toBe(svg);
 });
 
-const bytes = { down: 9, up: 9, laterDown: 3, laterUp: 1, fp32Later: 32, ratio: 0.2 };
+const bytes = { down: 9, up: 9, laterDown: 6, laterUp: 1, fp32LaterDown: 32, fp32LaterUp: 16, ratio: 0.2 };
 const LOSSES: Readonly<Record<string, number>> = { fp32: 1, floor: 1.00001, lean: 1.001, 'paper:nf4': 1.7 };
 const wobble = (seed: number, arm: string): number => 1 + 0.0004 * Math.sin(seed * 7 + arm.length);
 
@@ -67,7 +68,7 @@ test('a page of every study: a line an arm, tests in words, plots without holes'
   ]);
   expect(page.match(/^\| lean \| 4 .*within 1 % of fp32/gm)).toHaveLength(5);
   expect(page.match(/^\| paper:nf4 \| 4 .*\*\*worse than fp32, significantly\*\*/gm)).toHaveLength(5);
-  expect(page).toContain('| 12.5 % | 8.00 |');
+  expect(page).toContain('| 6.00 + 2.00 | 12.5 % |');
   const flowing = page.replaceAll('\n', ' ');
   expect(flowing).toContain('one.json (SHA-256 abababababababab…)');
   expect(flowing).toContain('a power of more than 99.9 %');
@@ -101,12 +102,24 @@ test('the floor arm is the same mathematics: batches in halves, and a federation
   expect(halves.final).not.toBe(whole.final);
   expect(Math.abs(Math.log(halves.final / whole.final))).toBeLessThan(1e-5);
   expect(whole.bytes.down).toBeGreaterThan(whole.bytes.fp32Down as number);
-  expect(whole.bytes.fp32Later).toBe(2 * (whole.bytes.fp32Up as number) - (whole.bytes.fp32Up as number));
+  expect(whole.bytes.fp32LaterUp).toBe((whole.bytes.fp32Up as number) / 2);
+});
+
+test('a study is planned whole, seed by seed, and an arm of today is a job', async () => {
+  type Run = { study: string; arm: string; seed: number; alpha?: number };
+  const { planOf, jobOf } = (await load('bench/convergence/studies.mjs')) as {
+    planOf(of: { study: string[]; arms?: string[]; seeds?: number[] }): Run[];
+    jobOf(run: Run, base: string): unknown;
+  };
+  expect(['S', 'P', 'N'].map((study) => planOf({ study: [study] }).length)).toEqual([8 * 14, 6 * 8, 5 * 4 * 2]);
+  const some = planOf({ study: ['N'], arms: ['floor', 'fp32'], seeds: [4] });
+  expect(some.map(({ arm, alpha }) => `${arm} ${alpha}`)).toEqual(['fp32 0.1', 'floor 0.1', 'fp32 0.05', 'floor 0.05']);
+  for (const arm of ['fp32', 'floor', 'nf4']) parseJob(jobOf({ study: 'P', arm, seed: 1 }, 'base'), arm);
 });
 
 test.each([
   ['convergence.mjs', ['--study', 'S,X'], "option '--study <list>' argument 'S,X' is invalid. X is none of S, P, N."],
-  ['pretrained.mjs', ['--size', 'tpu'], "option '--size <name>' argument 'tpu' is invalid. tpu is none of cpu, gpu."],
+  ['pretrained.mjs', ['--size', 'tpu'], "option '--size <name>' argument 'tpu' is invalid. tpu is none of tiny, cpu, gpu."],
 ])('%s says how it is used, and what is wrong with a value', (name, wrong, message) => {
   const run = (args: string[]) => spawnSync(process.execPath, [at(`bench/${name}`), ...args], { encoding: 'utf8' });
   const help = run(['--help']);
