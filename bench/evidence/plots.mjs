@@ -10,6 +10,9 @@ const svg = (height, title, body) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif"><title>${title}</title><rect width="100%" height="100%" fill="white"/>\n${[text(12, 20, title, 'font-weight="bold"'), ...body].join('\n')}\n</svg>\n`;
 
 export const percentOf = (logRatio) => 100 * Math.expm1(logRatio);
+/** A tenth of a pixel is enough, and the same on every machine. */
+const rounded = (value) => Number(value.toFixed(1));
+
 /** With its sign, unless it rounds to nothing. */
 export function signed(value, digits = 2) {
   const figure = Math.abs(value).toFixed(digits);
@@ -21,7 +24,7 @@ export function whiskers(title, groups) {
   const [left, right, top, row] = [190, 90, 40, 20];
   const known = groups.flatMap(({ arms }) => arms).flatMap(({ mean, interval }) => [mean, ...(interval ?? [])].map(percentOf));
   const most = Math.min(WIDEST_PERCENT, Math.max(1.5, ...known.map(Math.abs)) * 1.05);
-  const x = (percent) => left + ((WIDTH - left - right) * (Math.max(-most, Math.min(most, percent)) + most)) / (2 * most);
+  const x = (percent) => rounded(left + ((WIDTH - left - right) * (Math.max(-most, Math.min(most, percent)) + most)) / (2 * most));
   const body = [];
   let y = top;
   for (const { name, arms } of groups) {
@@ -32,7 +35,7 @@ export function whiskers(title, groups) {
       y += row;
     }
   }
-  const band = `<rect x="${x(-1)}" y="${top}" width="${x(1) - x(-1)}" height="${y - top}" fill="#e6f0e6"/>`;
+  const band = `<rect x="${x(-1)}" y="${top}" width="${rounded(x(1) - x(-1))}" height="${y - top}" fill="#e6f0e6"/>`;
   const step = most > 3 ? 2 : most > 1.6 ? 1 : 0.5;
   const ticks = Array.from({ length: 2 * Math.floor(most / step) + 1 }, (_, i) => (i - Math.floor(most / step)) * step);
   const grid = ticks.map(
@@ -67,8 +70,8 @@ export function curves(title, lines) {
   const all = lines.flatMap(({ losses }) => losses);
   const [low, high] = [Math.min(...all), Math.max(...all)];
   const rounds = Math.max(...lines.map(({ losses }) => losses.length - 1));
-  const x = (round) => left + ((WIDTH - left - right) * round) / Math.max(1, rounds);
-  const y = (loss) => top + ((height - top - bottom) * (high - loss)) / Math.max(high - low, 1e-9);
+  const x = (round) => rounded(left + ((WIDTH - left - right) * round) / Math.max(1, rounds));
+  const y = (loss) => rounded(top + ((height - top - bottom) * (high - loss)) / Math.max(high - low, 1e-9));
   const grid = Array.from({ length: 6 }, (_, i) => low + ((high - low) * i) / 5).map(
     (loss) =>
       `<line x1="${left}" x2="${WIDTH - right}" y1="${y(loss)}" y2="${y(loss)}" stroke="#ddd"/>${text(12, y(loss) + 4, loss.toFixed(2))}`,
