@@ -15,6 +15,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['stream'],
   ['transfer', 'message'],
   ['filter', 'trainer'],
+  ['exchange'],
   ['workflow'],
   ['runtime'],
   // `testing` holds the conformance suites, which run anywhere.

@@ -2,7 +2,7 @@
 import type { Dtype } from '../tensor/dtype.js';
 import type { Encoding } from '../tensor/manifest.js';
 import { widenInto } from '../tensor/widen.js';
-import type { CodecTable, WeightedChunk } from './codec.js';
+import type { CodecTable, CodeStep, EncodeReport, WeightedChunk } from './codec.js';
 import { codecOf } from './codec-table.js';
 import { NonFiniteValue } from './scaling.js';
 
@@ -19,8 +19,27 @@ export function addWeighted(codecs: CodecTable, { encoding, dtype, bytes, weight
     codecOf(codecs, coded).accumulate(bytes, weight, into);
     return;
   }
-  const values = widenInto(dtype, bytes, new Float32Array(into.length));
+  addScaled(widenInto(dtype, bytes, new Float32Array(into.length)), weight, into);
+}
+
+function addScaled(values: Float32Array, weight: number, into: Float32Array): void {
   for (let i = 0; i < into.length; i++) into[i] = (into[i] as number) + Math.fround(weight * (values[i] as number));
+}
+
+const NO_REPORT: EncodeReport = { saturated: 0 };
+
+/** Codes a sum as `step` says, on the calling thread; throws `NonFiniteValue` with the first value that is no number. */
+export function codeSum(codecs: CodecTable, sum: Float32Array, { encoding, to, prepared, addTo }: CodeStep): EncodeReport {
+  if (encoding.codec === 'raw') {
+    requireFinite(sum);
+    to.set(new Uint8Array(sum.buffer, sum.byteOffset, sum.byteLength));
+    if (addTo) addScaled(sum, addTo.weight, addTo.into);
+    return NO_REPORT;
+  }
+  const codec = codecOf(codecs, encoding);
+  const report = codec.encode(sum, to, prepared);
+  if (addTo) codec.accumulate(to, addTo.weight, addTo.into);
+  return report;
 }
 
 /** Throws `NonFiniteValue` with the first value that is no number. */

@@ -1,7 +1,7 @@
 // Kernels on worker threads over one shared memory. Each chunk is one thread's work, so results do not depend on how many there are.
 import { FedStreamError } from '../core/errors.js';
 import type { Encoding } from '../tensor/manifest.js';
-import { addingEncoding, addWeighted, requireFinite } from './accumulate.js';
+import { addingEncoding, addWeighted, codeSum, requireFinite } from './accumulate.js';
 import type { Codec, CodecPool, EncodeReport } from './codec.js';
 import { codecOf } from './codec-table.js';
 import type { CodeJob, KernelAnswer, KernelJob, KernelSetup, ReduceJob, Span } from './kernel-worker.js';
@@ -126,19 +126,28 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
       if (!reachable(from, sums)) codecHere(encoding).accumulate(from, weight, into);
       else await run({ work: 'accumulate', encoding, elements: into.length, dtype: 'F32', values: span(sums), coded: span(from), weight });
     },
-    async reduce(chunks, into) {
-      const sums = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
-      if (!reachable(sums, ...chunks.map((chunk) => chunk.bytes))) {
+    async reduce(chunks, into, code) {
+      const sums = bytesOf(into);
+      const addTo = code?.addTo && { into: bytesOf(code.addTo.into), weight: code.addTo.weight };
+      const parts = code ? [code.to, ...(addTo ? [addTo.into] : [])] : [];
+      if (!reachable(sums, ...parts, ...chunks.map((chunk) => chunk.bytes))) {
         for (const chunk of chunks) addWeighted(codecs, chunk, into);
+        if (code) return codeSum(codecs, into, code);
         requireFinite(into);
-        return;
+        return NO_REPORT;
       }
       const work = chunks.map(({ encoding, dtype, bytes: coded, weight }) => ({
         encoding: addingEncoding(encoding, dtype),
         coded: span(coded),
         weight,
       }));
-      await run({ work: 'reduce', elements: into.length, values: span(sums), chunks: work });
+      const coding = code && {
+        encoding: code.encoding,
+        coded: span(code.to),
+        prepared: code.prepared,
+        addTo: addTo && { into: span(addTo.into), weight: addTo.weight },
+      };
+      return run({ work: 'reduce', elements: into.length, values: span(sums), chunks: work, code: coding });
     },
     enter() {
       active++;
@@ -157,6 +166,10 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
       for (const id of [...waiting.keys()]) settle(id)?.reject(new FedStreamError('closed', 'the codec pool is closed'));
     },
   };
+}
+
+function bytesOf(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 /**

@@ -61,6 +61,16 @@ export interface WeightedChunk {
   readonly weight: number;
 }
 
+/** What is done with a sum once it is there, by the thread that made it. */
+export interface CodeStep {
+  /** `raw` copies the sum as it is. */
+  readonly encoding: Encoding;
+  readonly to: Uint8Array;
+  readonly prepared?: Prepared | undefined;
+  /** `into[i] = fround(into[i] + fround(weight * decoded[i]))`, decoded from what was coded; `into` may be the sum itself. */
+  readonly addTo?: { readonly into: Float32Array; readonly weight: number } | undefined;
+}
+
 /** Kernels on threads of their own. Nobody touches a buffer until the promise ends. */
 export interface CodecPool {
   readonly threads: number;
@@ -74,9 +84,9 @@ export interface CodecPool {
   accumulate(encoding: Encoding, from: Uint8Array, weight: number, into: Float32Array): Promise<void>;
   /**
    * Adds the chunks to the sum in their order, on one thread: `into[i] = fround(into[i] + fround(weight * decoded[i]))` for each. Rejects with
-   * `NonFiniteValue` where a sum is no number.
+   * `NonFiniteValue` where a sum is no number. With `code`, the sum is coded by the same thread.
    */
-  reduce(chunks: readonly WeightedChunk[], into: Float32Array): Promise<void>;
+  reduce(chunks: readonly WeightedChunk[], into: Float32Array, code?: CodeStep): Promise<EncodeReport>;
   /** A model begins to stream through the pool; the function returned says that it has ended. */
   enter(): () => void;
   /** Chunks that each model that streams may have on the pool at once: what keeps the threads busy, shared fairly, and at least one. */

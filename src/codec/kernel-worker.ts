@@ -37,7 +37,7 @@ export interface CodeJob {
   readonly weight?: number;
 }
 
-/** Adds several chunks to one sum, in order, and looks at the sum. */
+/** Adds several chunks to one sum, in order, and looks at the sum; or codes it. */
 export interface ReduceJob {
   readonly id: number;
   readonly work: 'reduce';
@@ -45,6 +45,15 @@ export interface ReduceJob {
   /** Float32 sums. */
   readonly values: Span;
   readonly chunks: readonly { readonly encoding: Encoding; readonly coded: Span; readonly weight: number }[];
+  readonly code?: CodeSpans | undefined;
+}
+
+/** A `CodeStep` by its places. */
+export interface CodeSpans {
+  readonly encoding: Encoding;
+  readonly coded: Span;
+  readonly prepared?: Prepared | undefined;
+  readonly addTo?: { readonly into: Span; readonly weight: number } | undefined;
 }
 
 export interface KernelAnswer {
@@ -67,20 +76,36 @@ export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnsw
     return codec;
   };
   const at = ({ at, length }: Span): Uint8Array => bytes.subarray(at, at + length);
-  const reduce = ({ values, elements, chunks }: ReduceJob): void => {
+  const refuseNonFinite = (values: Span, sum: Float32Array): void => {
+    const bad = kernels.run.nonFiniteIndex(values.at, sum.length);
+    if (bad >= 0) throw new NonFiniteValue(bad, sum[bad] as number);
+  };
+  const code = (values: Span, sum: Float32Array, { encoding, coded, prepared, addTo }: CodeSpans): EncodeReport => {
+    if (encoding.codec === 'raw') {
+      refuseNonFinite(values, sum);
+      bytes.copyWithin(coded.at, values.at, values.at + 4 * sum.length);
+      if (addTo) kernels.run.accumulateF32(values.at, sum.length, addTo.weight, addTo.into.at);
+      return NO_REPORT;
+    }
+    const codec = codecFor(encoding);
+    const report = codec.encode(sum, at(coded), prepared);
+    if (addTo) codec.accumulate(at(coded), addTo.weight, new Float32Array(bytes.buffer, addTo.into.at, sum.length));
+    return report;
+  };
+  const reduce = ({ values, elements, chunks, code: spans }: ReduceJob): EncodeReport => {
     const sum = new Float32Array(bytes.buffer, values.at, elements);
     for (const { encoding, coded, weight } of chunks) {
       if (encoding.codec === 'raw') kernels.run.accumulateF32(coded.at, elements, weight, values.at);
       else codecFor(encoding).accumulate(at(coded), weight, sum);
     }
-    const bad = kernels.run.nonFiniteIndex(values.at, elements);
-    if (bad >= 0) throw new NonFiniteValue(bad, sum[bad] as number);
+    if (spans) return code(values, sum, spans);
+    refuseNonFinite(values, sum);
+    return NO_REPORT;
   };
   return (job) => {
     try {
-      if (job.work === 'reduce') reduce(job);
-      else return { id: job.id, report: perform(codecFor(job.encoding), job, at(job.values), at(job.coded)) };
-      return { id: job.id, report: NO_REPORT };
+      const report = job.work === 'reduce' ? reduce(job) : perform(codecFor(job.encoding), job, at(job.values), at(job.coded));
+      return { id: job.id, report };
     } catch (error) {
       if (error instanceof NonFiniteValue) return { id: job.id, nonFinite: { index: error.index, value: error.value } };
       return { id: job.id, error: (error as Error).message };

@@ -16,7 +16,7 @@ import { objectBytes, objectSource } from '../transfer/object.js';
 import { type Received, receiveModel } from '../transfer/receive.js';
 import { type Prepared, prepareModel } from '../transfer/send.js';
 import { openSpool, spoolInfo, spoolSource } from '../transfer/spool.js';
-import { checkFinite } from '../workflow/finite.js';
+import { checkFinite } from '../exchange/finite.js';
 import type { ResultFigures } from '../workflow/task.js';
 import { BASE_FOLDER, writeGlobalModel } from './global-models.js';
 import { HeldModels } from './held-models.js';

@@ -33,3 +33,11 @@ export interface StateDict {
   /** Lets files go; a state dict over memory has none. */
   close?(): void | Promise<void>;
 }
+
+/** The same bytes under another manifest of as many tensors and chunks. */
+export function withManifest(model: StateDict, manifest: Manifest): StateDict {
+  async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
+    for await (const chunk of model.chunks(range)) yield { ...chunk, tensor: manifest.tensors[chunk.tensorIndex] as TensorEntry };
+  }
+  return { manifest, stored: model.stored, chunks, close: () => model.close?.() };
+}

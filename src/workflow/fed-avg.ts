@@ -2,12 +2,12 @@
 import type { CodecTable } from '../codec/codec.js';
 import { poolFor } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
+import { reduceChunks } from '../exchange/reduce.js';
 import { tensorRange } from '../tensor/chunks.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import { selectTensors } from '../tensor/select-tensors.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import type { Aggregator, Contribution } from './aggregator.js';
-import { reduceChunks } from './reduce.js';
 
 /**
  * `base + sum over sites of float32(samples / total) × result`, added in the order of site names, so that the bits do not depend on

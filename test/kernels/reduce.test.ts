@@ -4,12 +4,12 @@ import type { CodecPool } from '../../src/codec/codec.js';
 import { CODEC_NAMES, parseCodecName } from '../../src/codec/codec-name.js';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { decodeModel, encodeModel } from '../../src/codec/quantize.js';
+import { reduceChunks } from '../../src/exchange/reduce.js';
 import { nodeCodecPool } from '../../src/node/codec-pool.js';
 import type { TensorEntry } from '../../src/tensor/manifest.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
 import { narrowInto, widenInto } from '../../src/tensor/widen.js';
-import { reduceChunks } from '../../src/workflow/reduce.js';
 
 function model(seed: number, scale = 1): StateDict {
   const values = Float32Array.from({ length: 70_003 }, (_, i) => Math.sin(i * i + seed) * scale);

@@ -1,0 +1,107 @@
+// The sum of some models coded into a spool, and in the same pass what coding keeps back, or what a receiver then holds, into a file beside it.
+import type { EncodeReport, Prepared } from '../codec/codec.js';
+import { codecOf } from '../codec/codec-table.js';
+import { layoutOf } from '../codec/layout.js';
+import { poolFor } from '../codec/quantize.js';
+import type { Folder } from '../core/storage.js';
+import { LeafHasher } from '../stream/leaf-sums.js';
+import { tensorRange } from '../tensor/chunks.js';
+import { DTYPES } from '../tensor/dtype.js';
+import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
+import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
+import { type TensorFileWriter, writeTensorFile } from '../tensor/tensor-file.js';
+import { type SpoolInfo, writeSpool } from '../transfer/spool.js';
+import { type SumCode, type SumOptions, sumChunks } from './sum-chunks.js';
+
+export interface CodedSumOptions extends Omit<SumOptions, 'code' | 'pool'> {
+  readonly encodingFor: (tensor: TensorEntry) => Encoding;
+  readonly spool: FileName;
+  readonly beside?: BesideFile | undefined;
+  onReport?(report: EncodeReport): void;
+}
+
+interface FileName {
+  readonly folder: Folder;
+  readonly name: string;
+}
+
+/** A safetensors file that is written in the same pass. It survives a crash of the process; whoever uses it after one of the machine compares its digest. */
+export interface BesideFile extends FileName {
+  /** As `SumCode.beside`. */
+  readonly of: 'kept' | number;
+  /** The tensors that it has. */
+  has(tensor: TensorEntry): boolean;
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+export interface CodedSum {
+  readonly info: SpoolInfo;
+  /** Over the bytes of the file beside, in the order of its tensors; undefined without one. */
+  readonly besideDigest?: string;
+}
+
+/** Reads every model once, twice where scales are nested. Both files are there whole or not at all. */
+export async function writeCodedSum(options: CodedSumOptions): Promise<CodedSum> {
+  const { spool, beside, codecs } = options;
+  const manifest = codedManifest(options);
+  const write = (onBeside: OnBeside): Promise<SpoolInfo> =>
+    writeSpool(codedSum(options, manifest, onBeside), codecs, spool.folder, spool.name, { durable: false });
+  if (!beside) return { info: await write(() => {}) };
+  const kept = manifest.tensors.flatMap((tensor, index) => (beside.has(tensor) ? [{ ...tensor, index }] : []));
+  const places = new Map(kept.map(({ index }, place) => [index, place]));
+  const hasher = new LeafHasher();
+  let info: SpoolInfo | undefined;
+  const fill = async (writer: TensorFileWriter): Promise<void> => {
+    info = await write(async ({ tensorIndex, firstElement, tensor }, bytes) => {
+      const place = places.get(tensorIndex);
+      if (place === undefined) return;
+      hasher.update(bytes);
+      await writer.write(bytes, (writer.starts[place] as number) + (firstElement / 8) * DTYPES[tensor.dtype].bits);
+    });
+  };
+  await writeTensorFile(beside.folder, beside.name, kept, { format: 'pt', ...beside.metadata }, fill, { durable: false });
+  return { info: info as SpoolInfo, besideDigest: await hasher.finish().digest() };
+}
+
+type OnBeside = (chunk: Chunk, bytes: Uint8Array) => void | Promise<void>;
+
+function codedManifest({ addends, encodingFor, codecs }: CodedSumOptions): Manifest {
+  const first = (addends[0] as SumOptions['addends'][number]).model.manifest;
+  const tensors = first.tensors.map((tensor) => {
+    const raw = { ...tensor, encoding: RAW };
+    return DTYPES[tensor.dtype].quantizable ? { ...raw, encoding: encodingFor(raw) } : raw;
+  });
+  const manifest = { ...first, tensors };
+  layoutOf(manifest, codecs); // an encoding that cannot be fails here, not while bytes move
+  return manifest;
+}
+
+/** To be read once: what is beside is told while it is. */
+function codedSum(options: CodedSumOptions, manifest: Manifest, onBeside: OnBeside): StateDict {
+  const { addends, base, codecs, what, beside, onReport } = options;
+  const sum = { addends, base, codecs, what, pool: poolFor({ manifest } as StateDict, codecs) };
+  const code: SumCode = {
+    manifest,
+    prepare: (tensorIndex) => prepared(sum, manifest, tensorIndex),
+    ...(beside && { beside: beside.of }),
+  };
+  async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
+    for await (const summed of sumChunks({ ...sum, code }, range)) {
+      onReport?.(summed.report);
+      if (summed.beside) await onBeside(summed.chunk, summed.beside);
+      yield summed.chunk;
+    }
+  }
+  return { manifest, chunks };
+}
+
+/** Shows a tensor's sum to its codec before the first chunk of it is coded. */
+async function prepared(sum: SumOptions, manifest: Manifest, tensorIndex: number): Promise<Prepared | undefined> {
+  const preparation = codecOf(sum.codecs, (manifest.tensors[tensorIndex] as TensorEntry).encoding).prepare?.();
+  if (!preparation) return undefined;
+  for await (const { chunk } of sumChunks({ ...sum, pool: undefined }, tensorRange(manifest, tensorIndex))) {
+    const { buffer, byteOffset, byteLength } = chunk.bytes;
+    preparation.push(new Float32Array(buffer, byteOffset, byteLength / 4));
+  }
+  return preparation.finish();
+}

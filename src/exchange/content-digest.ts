@@ -1,0 +1,16 @@
+// The digest of what a model's tensors hold: how server and sites know that they hold the same values.
+import type { CodecTable } from '../codec/codec.js';
+import { inFloat32 } from '../codec/float32.js';
+import { decodeModel } from '../codec/quantize.js';
+import { LeafHasher } from '../stream/leaf-sums.js';
+import type { StateDict } from '../tensor/state-dict.js';
+
+/**
+ * XXH3-128 over the leaves of the values, float32 little-endian (other dtypes as they are), tensor after tensor in the order of the manifest. It
+ * finds accidents, not forgeries: whoever lies about what it holds spoils only its own training. Names and shapes are compared beforehand.
+ */
+export async function contentDigest(model: StateDict, codecs: CodecTable): Promise<string> {
+  const hasher = new LeafHasher();
+  for await (const { bytes } of decodeModel(inFloat32(model), codecs).chunks()) hasher.update(bytes);
+  return hasher.finish().digest();
+}

@@ -1,0 +1,39 @@
+// A model of all the tensors of another: those that it lacks are zero.
+import { chunkPlaces, tensorRange } from '../tensor/chunks.js';
+import { dtypeBytes } from '../tensor/dtype.js';
+import type { Manifest } from '../tensor/manifest.js';
+import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
+
+/** The tensors of `like`, raw, each from `model` where it has one of that name, dtype and shape, else zero. Lazy. */
+export function paddedTo(like: Manifest, model: StateDict): StateDict {
+  const places = new Map(model.manifest.tensors.map((tensor, index) => [`${tensor.name} ${tensor.dtype} [${tensor.shape}]`, index]));
+  const sources = like.tensors.map(({ name, dtype, shape }) => places.get(`${name} ${dtype} [${shape}]`));
+  async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
+    let zeros = new Uint8Array(0);
+    let reader: AsyncIterator<Chunk> | undefined;
+    let reading = -1;
+    try {
+      for (const place of chunkPlaces(like, range)) {
+        const source = sources[place.tensorIndex];
+        if (source === undefined) {
+          const bytes = dtypeBytes(place.tensor.dtype, place.elements);
+          if (zeros.length < bytes) zeros = new Uint8Array(bytes);
+          yield { ...place, bytes: zeros.subarray(0, bytes) };
+          continue;
+        }
+        if (reading !== place.tensorIndex) {
+          await reader?.return?.();
+          reading = place.tensorIndex;
+          const { first, end } = tensorRange(model.manifest, source);
+          const skipped = place.firstElement / like.chunkElements;
+          reader = model.chunks({ first: first + skipped, end })[Symbol.asyncIterator]();
+        }
+        const next = await (reader as AsyncIterator<Chunk>).next();
+        yield { ...place, bytes: (next.value as Chunk).bytes };
+      }
+    } finally {
+      await reader?.return?.();
+    }
+  }
+  return { manifest: like, chunks, close: () => model.close?.() };
+}

@@ -1,0 +1,221 @@
+// Sums of models, chunk by chunk: decode and add, in float32 and in a fixed order, and code the sum where that is wanted, all by one thread a chunk.
+import { addWeighted, codeSum, requireFinite } from '../codec/accumulate.js';
+import type { CodecPool, CodecTable, CodeStep, EncodeReport, Prepared, WeightedChunk } from '../codec/codec.js';
+import { tensorCodec } from '../codec/layout.js';
+import { NonFiniteValue } from '../codec/scaling.js';
+import { FedStreamError } from '../core/errors.js';
+import { HEAP } from '../tensor/chunk-memory.js';
+import { DTYPES } from '../tensor/dtype.js';
+import { type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
+import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
+import { narrowInto, widenInto } from '../tensor/widen.js';
+import { type Slot, Slots } from './sum-slots.js';
+
+/** A model as it travelled, and its weight in the sum. */
+export interface Addend {
+  readonly model: StateDict;
+  readonly weight: number;
+}
+
+export interface SumOptions {
+  /** In the order in which they are added: it decides on the bits. */
+  readonly addends: readonly Addend[];
+  /** What the sum begins with; without it, with nothing. */
+  readonly base?: StateDict | undefined;
+  readonly codecs: CodecTable;
+  readonly pool: CodecPool | undefined;
+  /** For messages: whose sum it is. */
+  readonly what: string;
+  /** The addend whose tensors are passed on that no codec may quantize; by default the first. */
+  readonly passed?: number;
+  readonly code?: SumCode;
+}
+
+/** How sums are coded. */
+export interface SumCode {
+  /** Of what comes out: the tensors of the first addend, each with its encoding. */
+  readonly manifest: Manifest;
+  /** Where a tensor is seen whole before it is coded. */
+  prepare?(tensorIndex: number): Promise<Prepared | undefined>;
+  /**
+   * What becomes of the float32 values: `kept` is the sum less what was decoded from its code (what coding keeps back); a number is the addend, raw
+   * float32, to which the decoded values are added (what a receiver then holds).
+   */
+  readonly beside?: 'kept' | number;
+}
+
+/** A chunk of the sum. Buffers are borrowed until the next chunk is asked for. */
+export interface Summed {
+  /** The sum in the dtype of the first addend; where sums are coded, the code. */
+  readonly chunk: Chunk;
+  /** What `beside` of the code says, as bytes; undefined without it. A tensor that no codec may quantize is given as it is. */
+  readonly beside?: Uint8Array | undefined;
+  readonly report: EncodeReport;
+}
+
+const NO_REPORT: EncodeReport = { saturated: 0 };
+
+interface InFlight {
+  readonly slot: Slot;
+  readonly done: Promise<Summed>;
+}
+
+/**
+ * `base + sum of weight × decoded`, chunk by chunk: all models have the same tensors, each in an encoding of its own. One chunk's sum is one
+ * thread's work, so the bits depend on neither the number of threads nor the order of arrival. Tensors that no codec may quantize are taken from
+ * one of the models. Throws `non-finite`, naming tensor and element. Memory: some chunks, whatever the number of models.
+ */
+export async function* sumChunks(options: SumOptions, range?: ChunkRange): AsyncGenerator<Summed> {
+  const { addends, base, pool, code } = options;
+  const { manifest } = (addends[0] as Addend).model;
+  const readers = addends.map(({ model }) => model.chunks(range)[Symbol.asyncIterator]());
+  const baseReader = base?.chunks(range)[Symbol.asyncIterator]();
+  const slots = new Slots({ memory: pool?.memory ?? HEAP, manifest, groups: addends.length > 1, codes: code !== undefined });
+  const coder = code && new Coder(code, options.codecs);
+  const flight: InFlight[] = [];
+  const leave = pool?.enter();
+  const most = pool ? Math.min(2 * pool.threads, pool.share) : 1;
+  const land = (): Promise<Summed> => {
+    const { slot, done } = flight.shift() as InFlight;
+    slots.free(slot); // nobody takes it before the chunk after this one is asked for
+    return done;
+  };
+  try {
+    for (;;) {
+      const first = await nextOf(readers[0], 'the first result');
+      if (!first) break;
+      const slot = slots.take();
+      let done: Promise<Summed>;
+      if (DTYPES[first.tensor.dtype].quantizable) {
+        const sum = slot.sum.subarray(0, first.elements);
+        // −0 is the neutral element of addition: −0 + x is x, bit for bit, for every x.
+        if (baseReader) widenInto(first.tensor.dtype, (await nextOf(baseReader, 'the base'))?.bytes ?? new Uint8Array(0), sum);
+        else sum.fill(-0);
+        done = (await summed(first, readers, slot, sum, options, coder)).done;
+      } else {
+        slot.sumBytes.set(first.bytes);
+        for (const [index, reader] of [...readers, baseReader].entries()) {
+          if (index === 0 || !reader) continue;
+          const other = await nextOf(reader, options.what);
+          if (index === options.passed && other) slot.sumBytes.set(other.bytes);
+        }
+        done = Promise.resolve(passedOn(first, slot, coder));
+      }
+      done.catch(() => {}); // met when its turn comes, or of no interest after another error
+      flight.push({ slot, done });
+      while (flight.length >= most) yield await land();
+    }
+    while (flight.length > 0) yield await land();
+  } finally {
+    leave?.();
+    await Promise.allSettled(flight.map(({ done }) => done));
+    slots.giveBack();
+    await Promise.all([...readers, baseReader].map((reader) => reader?.return?.()));
+  }
+}
+
+/** The codec of the tensor that is being summed, and what was learned of it. */
+class Coder {
+  readonly code: SumCode;
+  readonly #codecs: CodecTable;
+  #current = -1;
+  #prepared: Prepared | undefined;
+
+  constructor(code: SumCode, codecs: CodecTable) {
+    this.code = code;
+    this.#codecs = codecs;
+  }
+
+  tensor(index: number): TensorEntry {
+    return this.code.manifest.tensors[index] as TensorEntry;
+  }
+
+  async step(chunk: Chunk, slot: Slot, sum: Float32Array, held: Float32Array | undefined): Promise<CodeStep> {
+    const { manifest, prepare, beside } = this.code;
+    const tensor = this.tensor(chunk.tensorIndex);
+    const codec = tensorCodec(tensor, manifest, this.#codecs);
+    if (chunk.tensorIndex !== this.#current) {
+      this.#current = chunk.tensorIndex;
+      this.#prepared = codec?.prepare ? await prepare?.(chunk.tensorIndex) : undefined;
+    }
+    const bytes = codec ? codec.encodedBytes(chunk.elements) : 4 * chunk.elements;
+    const added = beside === 'kept' ? { into: sum, weight: -1 } : held && { into: held, weight: 1 };
+    return { encoding: codec?.encoding ?? RAW, to: slot.coded.subarray(0, bytes), prepared: this.#prepared, addTo: added };
+  }
+}
+
+function passedOn(first: Chunk, slot: Slot, coder: Coder | undefined): Summed {
+  const bytes = slot.sumBytes.subarray(0, first.bytes.length);
+  const tensor = coder ? coder.tensor(first.tensorIndex) : first.tensor;
+  return { chunk: { ...first, tensor, bytes }, beside: coder?.code.beside === undefined ? undefined : bytes, report: NO_REPORT };
+}
+
+/** Reads the chunk of every model and adds them, as many at once as there is room for; the last of them is awaited by whoever takes the sum. */
+async function summed(
+  first: Chunk,
+  readers: readonly AsyncIterator<Chunk>[],
+  slot: Slot,
+  sum: Float32Array,
+  { addends, codecs, pool, what }: SumOptions,
+  coder: Coder | undefined,
+): Promise<{ done: Promise<Summed> }> {
+  let group: WeightedChunk[] = [];
+  let used = 0;
+  let held: Float32Array | undefined;
+  const add = (code?: CodeStep): Promise<EncodeReport> => {
+    const chunks = group;
+    group = [];
+    used = 0;
+    const adding = pool ? pool.reduce(chunks, sum, code) : addHere(codecs, chunks, sum, code);
+    return adding.catch((cause: unknown) => Promise.reject(named(cause, first, what)));
+  };
+  for (const [index, { weight }] of addends.entries()) {
+    const chunk = index === 0 ? first : await nextOf(readers[index], what);
+    if (!chunk || chunk.index !== first.index) throw new FedStreamError('internal', `${what}: models of different chunks are added`);
+    const { tensor, bytes } = chunk;
+    if (used > 0 && used + bytes.length > slot.added.length) await add();
+    const place = slot.added.subarray(used, used + bytes.length);
+    place.set(bytes);
+    group.push({ encoding: tensor.encoding, dtype: tensor.dtype, bytes: place, weight });
+    if (coder?.code.beside === index) held = new Float32Array(place.buffer, place.byteOffset, chunk.elements);
+    used += bytes.length;
+  }
+  if (!coder) {
+    const { dtype } = first.tensor;
+    const bytes = dtype === 'F32' ? slot.sumBytes.subarray(0, 4 * sum.length) : slot.added.subarray(0, 2 * sum.length);
+    const narrow = (report: EncodeReport): Summed => {
+      if (dtype !== 'F32') narrowInto(dtype, sum, bytes);
+      return { chunk: { ...first, tensor: { ...first.tensor, encoding: RAW }, bytes }, report };
+    };
+    return { done: add().then(narrow) };
+  }
+  const step = await coder.step(first, slot, sum, held);
+  const values = step.addTo?.into;
+  const beside = values && new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const chunk = { ...first, tensor: coder.tensor(first.tensorIndex), bytes: step.to };
+  return { done: add(step).then((report) => ({ chunk, beside, report })) };
+}
+
+async function addHere(
+  codecs: CodecTable,
+  chunks: readonly WeightedChunk[],
+  sum: Float32Array,
+  code: CodeStep | undefined,
+): Promise<EncodeReport> {
+  for (const chunk of chunks) addWeighted(codecs, chunk, sum);
+  if (code) return codeSum(codecs, sum, code);
+  requireFinite(sum);
+  return NO_REPORT;
+}
+
+async function nextOf(reader: AsyncIterator<Chunk> | undefined, what: string): Promise<Chunk | undefined> {
+  const next = await reader?.next();
+  if (!next) throw new FedStreamError('internal', `${what} has no chunks`);
+  return next.done ? undefined : next.value;
+}
+
+function named(cause: unknown, { tensor, firstElement }: Chunk, what: string): unknown {
+  if (!(cause instanceof NonFiniteValue)) return cause;
+  const where = `tensor ${tensor.name} has ${cause.value} at element ${firstElement + cause.index}`;
+  return new FedStreamError('non-finite', `${what}: ${where}; it is refused`, { cause });
+}
