@@ -63,14 +63,17 @@ async function run(job, runPath, { bySite, validation }) {
   } finally {
     await evaluator.close();
   }
-  const warning = events.find((event) => event.type === 'warning');
-  if (warning) throw new Error(warning.message);
+  // A round without a site is another study; that coding made the start worse is what some arms are for.
+  const without = events.find(({ type, message }) => type === 'warning' && message.includes('goes on without'));
+  if (without) throw new Error(without.message);
   return events;
 }
 
 /** Losses in full precision, and bytes on the wire; those of the rounds after the first by themselves. */
 function figures(events) {
-  const losses = events.filter(({ type }) => type === 'evaluation').map(({ loss }) => loss);
+  const evaluations = events.filter(({ type }) => type === 'evaluation');
+  const losses = evaluations.filter(({ held }) => !held).map(({ loss }) => loss);
+  const held = evaluations.find((one) => one.held)?.loss;
   const transfers = events.filter(({ type }) => type === 'transfer');
   const sum = (of, field = 'bytes') => of.reduce((total, one) => total + one[field], 0);
   const [down, up] = ['down', 'up'].map((direction) => transfers.filter((one) => one.direction === direction));
@@ -78,6 +81,7 @@ function figures(events) {
   const [initial, ...rounds] = losses;
   return {
     initial,
+    ...(held !== undefined && { held }),
     rounds,
     final: rounds.at(-1),
     bytes: {

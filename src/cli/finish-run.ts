@@ -18,15 +18,18 @@ export async function finishRun(runPath: string, job: Job, command: string): Pro
 
 /** What a person wants to know first. */
 export function summaryLines(summary: Summary, runPath: string): string[] {
-  const { initial, final } = summary;
+  const { initial, initialHeld, final } = summary;
   const lines: string[] = [];
   if (initial && final) {
-    lines.push(`loss         ${formatLoss(initial.loss)} → ${formatLoss(final.loss)}`);
+    const held = initialHeld ? ` (the sites began with ${formatLoss(initialHeld.loss)})` : '';
+    lines.push(`loss         ${formatLoss(initial.loss)} → ${formatLoss(final.loss)}${held}`);
     if (initial.exactMatch !== null && final.exactMatch !== null)
       lines.push(`exact match  ${formatShare(initial.exactMatch)} → ${formatShare(final.exactMatch)}`);
   }
-  const { total, fp32Total, ratio } = summary.bytes;
-  if (ratio !== null) lines.push(`bytes        ${formatBytes(total)}, ${formatShare(ratio)} of the ${formatBytes(fp32Total)} in fp32`);
+  const { total, fp32Total, ownTotal, ratio, ownRatio } = summary.bytes;
+  const own = ownRatio === null || ownTotal === fp32Total ? '' : `, ${formatShare(ownRatio)} of the checkpoint's own dtypes`;
+  if (ratio !== null)
+    lines.push(`bytes        ${formatBytes(total)}, ${formatShare(ratio)} of the ${formatBytes(fp32Total)} in fp32${own}`);
   const processes = Object.keys(summary.peakRssBytes).length;
   lines.push(`memory       ${formatBytes(summary.peakRssBytesTotal)} at most, ${processes} process${processes === 1 ? '' : 'es'} together`);
   lines.push(`time         ${formatSeconds(summary.wallSeconds)}`);

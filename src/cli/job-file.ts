@@ -3,11 +3,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { FedStreamError } from '../core/errors.js';
+import { DEFAULT_CODING, spelledOut } from '../filter/coding.js';
 import { type Job, parseJob } from '../runtime/job.js';
 
 /** Fields that the command line may set; those that were not given are undefined. */
 export interface JobOverrides {
   readonly codec?: string;
+  readonly first?: string;
   readonly streaming?: string;
   readonly rounds?: number;
   readonly sites?: number;
@@ -63,7 +65,7 @@ async function importModule(file: string): Promise<Record<string, unknown>> {
 function merge(base: Record<string, unknown>, over: JobOverrides): Record<string, unknown> {
   const train = defined({ localSteps: over.localSteps, learningRate: over.learningRate, optimizerState: over.optimizerState });
   const fields = defined({
-    quantize: over.codec,
+    quantize: coding(over.codec ?? base.quantize, over.first),
     streaming: over.streaming,
     driver: over.driver,
     rounds: over.rounds,
@@ -77,6 +79,11 @@ function merge(base: Record<string, unknown>, over: JobOverrides): Record<string
   const merged = { ...base, ...fields };
   if (Object.keys(train).length > 0) merged.train = { ...(base.train as object | undefined), ...train };
   return merged;
+}
+
+/** What `--first` says goes into whatever else is said of the coding. */
+function coding(quantize: unknown, first: string | undefined): unknown {
+  return first === undefined ? quantize : { ...spelledOut(quantize ?? DEFAULT_CODING), first };
 }
 
 function dataField(base: unknown, { data, split, alpha }: JobOverrides): unknown {

@@ -20,7 +20,11 @@ export function addJobOptions(command: Command): Command {
     .option('--alpha <number>', 'split by Dirichlet(alpha) instead: the smaller, the more the sites differ', positiveNumber)
     .option('--model <folder>', 'start from a Hugging Face folder; for the built-in trainer, of a Llama model')
     .option('--trainer <name>', 'train with the program that each site has registered under this name')
-    .option('--codec <name>', `message codec: ${Object.keys(CODEC_NAMES).join(', ')}`)
+    .option(
+      '--codec <name>',
+      `how messages are coded: lean (u4 down, u1 up), paper:<codec> (whole weights), or a codec both ways: ${Object.keys(CODEC_NAMES).join(', ')}`,
+    )
+    .option('--first <how>', 'what sites begin with: base (the model as it is, not sent where it is already), raw, or a codec')
     .addOption(new Option('--streaming <mode>', 'what is in memory while a model moves').choices([...STREAMING_MODES]))
     .option('--rounds <count>', 'rounds', wholeNumber(1))
     .option('--sites <count>', 'number of sites', wholeNumber(1))

@@ -1,5 +1,6 @@
 // Parsers of command-line values; each error names what was given and what would do.
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import type { Dtype } from '../tensor/dtype.js';
 
 /** A whole number from `least` on, and not above `most`. */
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (value: string) => number {
@@ -18,4 +19,18 @@ export function positiveNumber(value: string): number {
   const number = Number(value);
   if (value.trim() === '' || !Number.isFinite(number) || number <= 0) throw new InvalidArgumentError('It must be a number above 0.');
   return number;
+}
+
+/** Dtypes of a model folder, by the names that PyTorch gives them. */
+const FLOAT_DTYPES: Readonly<Record<string, Dtype>> = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' };
+
+export function dtypeOption(): Option {
+  return new Option('--dtype <name>', 'dtype of the model that the run leaves; by default that of the checkpoint').choices(
+    Object.keys(FLOAT_DTYPES),
+  );
+}
+
+/** Of a name that the option has let pass. */
+export function dtypeOf(name: string | undefined): Dtype | undefined {
+  return name === undefined ? undefined : FLOAT_DTYPES[name];
 }

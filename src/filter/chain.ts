@@ -1,8 +1,9 @@
 // Filters as data: what a job says of the four points, and the chains that it becomes.
 import { z } from 'zod';
+import type { Coding } from './coding.js';
 import { delta, undelta } from './delta.js';
 import { FILTER_POINTS, type Filter, type FilterPoint } from './filter.js';
-import { encodingByPolicy, isLossy, type Policy, policySchema } from './policy.js';
+import { encodingByPolicy, isLossy, lossyBits, policySchema } from './policy.js';
 import { dequantize, quantize } from './quantize.js';
 import { exclude, include } from './select.js';
 
@@ -23,51 +24,44 @@ export type FilterSpec = z.output<typeof filterSpecSchema>;
 export const filterSpecsSchema = z.partialRecord(z.enum(FILTER_POINTS), z.array(filterSpecSchema));
 
 export interface FilterSettings {
-  /** Short for quantize and dequantize, mirrored, at all four points. */
-  readonly quantize: Policy;
-  /** Messages are updates, both ways; by default where quantizing loses anything, since an update's error is far smaller than a model's. */
+  /** How messages are coded. */
+  readonly quantize: Coding;
+  /** `false`: whole weights travel, both ways, whatever the coding; `true`: results are updates even where their coding loses nothing. */
   readonly delta?: boolean;
-  /** Further filters: before the short ones where a message leaves, after them where it is accepted. */
+  /** Further filters of the job's own: before the coding where a message leaves, after it where it is accepted. */
   readonly filters?: Partial<Record<FilterPoint, readonly FilterSpec[]>>;
 }
 
-/** The four chains, as data: own filters first on the way out, last on the way in. */
-export function filterPlan(settings: FilterSettings): Record<FilterPoint, readonly FilterSpec[]> {
-  const own = (point: FilterPoint): readonly FilterSpec[] => settings.filters?.[point] ?? [];
-  const lossy = isLossy(settings.quantize);
-  const coded: FilterSpec[] = lossy ? [{ type: 'quantize', codec: settings.quantize }] : [];
-  const decoded: FilterSpec[] = lossy ? [{ type: 'dequantize' }] : [];
-  return {
-    'task-out': [...own('task-out'), ...(broadcastsDelta(settings) ? [{ type: 'delta' } as const] : []), ...coded],
-    'task-in': [...decoded, ...(broadcastsDelta(settings) ? [{ type: 'undelta' } as const] : []), ...own('task-in')],
-    'result-out': [...own('result-out'), ...(sendsDelta(settings) ? [{ type: 'delta' } as const] : []), ...coded],
-    'result-in': [...decoded, ...(sendsDelta(settings) ? [{ type: 'undelta' } as const] : []), ...own('result-in')],
-  };
+/** The job's own filters at a point. */
+export function ownFilters({ filters }: FilterSettings, point: FilterPoint): Filter[] {
+  return filterChain(filters?.[point] ?? []);
+}
+
+/** Whether whole weights are coded, as in the paper. */
+export function codesWhole({ quantize, delta }: FilterSettings): boolean {
+  return quantize.whole === true || delta === false;
 }
 
 /**
- * Whether broadcasts are differences to what the sites hold, from the second on: their error is that of an update, not that of a model, and
- * it is part of the next difference. Filters of the job's own on the way to the sites keep broadcasts whole.
+ * Whether broadcasts are what the sites lack of the server's model: their error is that of an update, not that of a model, and it is part of the next
+ * one. Filters of the job's own on the way to the sites keep broadcasts whole.
  */
-export function broadcastsDelta({ quantize, delta, filters }: FilterSettings): boolean {
-  const own = [...(filters?.['task-out'] ?? []), ...(filters?.['task-in'] ?? [])];
-  return isLossy(quantize) && delta !== false && own.length === 0;
+export function broadcastsUpdates(settings: FilterSettings): boolean {
+  const own = ownFilters(settings, 'task-out').length + ownFilters(settings, 'task-in').length;
+  return isLossy(settings.quantize.down) && !codesWhole(settings) && own === 0;
 }
 
-/** Whether results are differences to what the sites received. */
-export function sendsDelta({ quantize, delta }: FilterSettings): boolean {
-  return delta ?? isLossy(quantize);
+/** Whether results are what was trained less what was given. */
+export function sendsUpdates(settings: FilterSettings): boolean {
+  if (codesWhole(settings)) return false;
+  return settings.delta ?? isLossy(settings.quantize.up);
 }
 
-/** A chain up to its first filter that codes, and from there on. */
-export function splitAtLoss(specs: readonly FilterSpec[]): { beforeLoss: readonly FilterSpec[]; lossy: readonly FilterSpec[] } {
-  const first = specs.findIndex(({ type }) => type === 'quantize');
-  return first < 0 ? { beforeLoss: specs, lossy: [] } : { beforeLoss: specs.slice(0, first), lossy: specs.slice(first) };
-}
-
-/** Whether a site adds what the coding of its last update lost to the next (error feedback): where it sends updates that are coded. */
-export function feedsBack({ quantize, delta }: FilterSettings): boolean {
-  return isLossy(quantize) && delta !== false;
+/** Bits a value of the roughest code that whole weights are sent in; undefined where updates are sent, or nothing is lost. */
+export function wholeBits(settings: FilterSettings): number | undefined {
+  const { down, up } = settings.quantize;
+  const whole = [...(broadcastsUpdates(settings) ? [] : [down]), ...(sendsUpdates(settings) ? [] : [up])].filter(isLossy);
+  return whole.length === 0 ? undefined : Math.min(...whole.map(lossyBits));
 }
 
 /** The filters of a chain. */

@@ -8,12 +8,12 @@ import type { Filter, FilterContext } from './filter.js';
 
 /** `model − reference`, tensor by tensor in float32; tensors that no codec may quantize (counters, masks) pass as they are. */
 export function delta(): Filter {
-  return (model, context) => withReference(model, context, (value, held) => value - held);
+  return (model, context) => withReference(model, context, -1);
 }
 
 /** `reference + update`. On the server the reference is its own model, not what the sites decoded: the error of the broadcast is not taken over. */
 export function undelta(): Filter {
-  return (update, context) => withReference(update, context, (value, held) => held + value);
+  return (update, context) => withReference(update, context, 1);
 }
 
 /** The received model, of the tensors that `model` has (a filter before this one may have left some out). */
@@ -28,7 +28,7 @@ function referenceFor(model: StateDict, context: FilterContext): StateDict | und
   return reference;
 }
 
-function withReference(model: StateDict, context: FilterContext, operation: (value: number, held: number) => number): StateDict {
+function withReference(model: StateDict, context: FilterContext, sign: 1 | -1): StateDict {
   const reference = referenceFor(model, context);
-  return reference ? combine(model, reference, operation) : model;
+  return reference ? combine(model, reference, sign) : model;
 }

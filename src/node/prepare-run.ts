@@ -1,10 +1,14 @@
 // Makes a run ready to start: job, tokenizer, initial model, data of the sites and of the evaluation, all in the run folder.
 import { join } from 'node:path';
+import { masterOf } from '../codec/float32.js';
+import { decodeModel } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
 import { readText, writeText } from '../core/storage-text.js';
 import { BASE_FOLDER, writeGlobalModel } from '../runtime/global-models.js';
 import { type Job, siteNames } from '../runtime/job.js';
 import { openModel } from '../tensor/model-folder.js';
+import { noteDtypes } from '../tensor/own-dtypes.js';
+import { withManifest } from '../tensor/state-dict.js';
 import { OFFERED_FILES } from '../trainer/bridge/messages.js';
 import { encodeSamples } from '../trainer/data/encode-sample.js';
 import { generateTasks, splitByFamily } from '../trainer/data/generate/generate-tasks.js';
@@ -14,6 +18,7 @@ import { checkLlamaConfig, type LlamaConfig, llamaConfigJson, parseLlamaConfig }
 import { loadTokenizer, type Tokenizer } from '../trainer/tokenizer/tokenizer.js';
 import { tokenizerConfigJson, tokenizerJson } from '../trainer/tokenizer/tokenizer-json.js';
 import { trainBpe } from '../trainer/tokenizer/train-bpe.js';
+import { nodeCodecs } from './codecs.js';
 import { readDataFile, writeDataFile } from './data-files.js';
 import { startLlamaEngine } from './llama-host.js';
 import { nodeFolder } from './node-folder.js';
@@ -85,7 +90,7 @@ async function prepareTrainerRun(job: Job, runPath: string, data: RunData): Prom
   if (job.model !== 'offered' && 'path' in job.model) {
     await copyTexts(job.model.path, runPath);
     const model = await openModel(nodeFolder(job.model.path, { followLinks: true }));
-    await writeGlobalModel(run, 0, model);
+    await writeGlobalModel(run, 0, decodeModel(masterOf(model), nodeCodecs()));
     await model.close?.();
   }
   await writeText(run, 'job.json', `${JSON.stringify(job, null, 2)}\n`);
@@ -174,7 +179,7 @@ function resolveTraining(job: Job, tokenizer: Tokenizer, training: readonly Samp
   return { ...job, train: { ...job.train, maxTokens, batchSize, localSteps } };
 }
 
-/** Round 0: seeded weights, or those of the folder, checked and widened to float32 by the engine itself. */
+/** Round 0: seeded weights, or those of the folder, checked and widened to float32 by the engine itself; the dtypes of the folder are noted. */
 async function writeInitialModel(job: Job, config: LlamaConfig, runPath: string): Promise<void> {
   const run = nodeFolder(runPath);
   const engine = await startLlamaEngine({
@@ -186,9 +191,16 @@ async function writeInitialModel(job: Job, config: LlamaConfig, runPath: string)
     if (job.model !== 'offered' && 'path' in job.model) {
       const model = await openModel(nodeFolder(job.model.path, { followLinks: true }));
       await engine.load(model);
+      const dtypes = new Map(model.manifest.tensors.map(({ name, dtype }) => [name, dtype]));
       await model.close?.();
-    } else engine.initialize(job.seed);
-    await writeGlobalModel(run, 0, engine.weights());
+      const weights = engine.weights();
+      const own = weights.manifest.tensors.map((tensor) => ({ ...tensor, dtype: dtypes.get(tensor.name) ?? tensor.dtype }));
+      const { metadata } = noteDtypes({ ...weights.manifest, tensors: own });
+      await writeGlobalModel(run, 0, withManifest(weights, { ...weights.manifest, metadata }));
+      return;
+    }
+    engine.initialize(job.seed);
+    await writeGlobalModel(run, 0, masterOf(engine.weights()));
   } finally {
     await engine.close();
   }

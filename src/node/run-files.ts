@@ -1,10 +1,13 @@
 // What is read from and written to a run folder around the rounds: the job, the model's texts, the final Hugging Face folder.
+import { inOwnDtypes } from '../codec/float32.js';
 import { FedStreamError } from '../core/errors.js';
 import { readText, writeText } from '../core/storage-text.js';
 import { BASE_FOLDER, openGlobalModel } from '../runtime/global-models.js';
 import { type Job, parseJob } from '../runtime/job.js';
+import type { Dtype } from '../tensor/dtype.js';
 import { ADAPTER_FILE, writeModel } from '../tensor/model-folder.js';
 import { writeSafetensors } from '../tensor/safetensors.js';
+import { nodeCodecs } from './codecs.js';
 import { nodeFolder } from './node-folder.js';
 import { MODEL_TEXTS } from './prepare-run.js';
 
@@ -26,11 +29,15 @@ export async function readModelTexts(runPath: string): Promise<Record<string, st
   return files;
 }
 
-/** Writes a round's global model as a Hugging Face folder below the run; one with an `adapter_config.json` as a PEFT adapter. */
-export async function writeModelFolder(runPath: string, name: string, round: number): Promise<void> {
+/**
+ * Writes a round's global model as a Hugging Face folder below the run; one with an `adapter_config.json` as a PEFT adapter. In the dtypes of the
+ * checkpoint that the run began with, or in the one given.
+ */
+export async function writeModelFolder(runPath: string, name: string, round: number, dtype?: Dtype): Promise<void> {
   const run = nodeFolder(runPath);
   const folder = run.folder(name);
-  const model = await openGlobalModel(run, round);
+  const master = await openGlobalModel(run, round);
+  const model = dtype === undefined ? inOwnDtypes(master, nodeCodecs()) : inOwnDtypes(master, nodeCodecs(), () => dtype);
   const texts = await readModelTexts(runPath);
   if (texts['adapter_config.json'] === undefined) await writeModel(folder, model);
   else await writeSafetensors(folder, ADAPTER_FILE, model);

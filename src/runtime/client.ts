@@ -4,16 +4,20 @@ import type { CodecTable } from '../codec/codec.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
-import { feedsBack, filterChain, filterPlan, splitAtLoss } from '../filter/chain.js';
+import { ownFilters } from '../filter/chain.js';
+import type { StateDict } from '../tensor/state-dict.js';
 import type { StepReport, Trainer } from '../trainer/trainer.js';
-import { type Execution, type ExecutionListener, execute } from '../workflow/executor.js';
-import type { Task } from '../workflow/task.js';
-import { HeldModels } from './held-models.js';
+import { type ExecutionListener, execute } from '../workflow/executor.js';
+import type { ResultFigures, Task } from '../workflow/task.js';
+import type { Base } from './find-base.js';
 import type { Job } from './job.js';
 import { isLost } from './lost.js';
 import { type Memory, STEPS_A_REPORT } from './protocol.js';
-import type { Joined, ServerLink } from './server-link.js';
-import { receiveTaskModel } from './task-model.js';
+import { Residuals } from './residuals.js';
+import { resultMessage } from './result-message.js';
+import type { Joined, ServerLink, WriteResult } from './server-link.js';
+import { SiteHeld } from './site-held.js';
+import { hasBase, receiveTaskModel } from './task-model.js';
 
 export interface ClientOptions {
   readonly site: string;
@@ -24,6 +28,8 @@ export interface ClientOptions {
   readonly folder: Folder;
   readonly signal: AbortSignal;
   memory(): Memory;
+  /** Models that the site has already: where a run begins with one of them, it does not travel. */
+  readonly bases?: readonly Base[];
   /** The site's own trainer for a job: the server sends data, never code. */
   makeTrainer(joined: Joined): Promise<Trainer>;
 }
@@ -34,24 +40,42 @@ export async function runClient(options: ClientOptions): Promise<string> {
   const joined = await link.join();
   log.info({ site, rounds: joined.job.rounds }, 'joined the job');
   const trainer = await options.makeTrainer(joined);
+  const place = workplace(joined, trainer, options);
   try {
     for (;;) {
       const next = await link.next();
       if ('stop' in next) return next.stop;
-      await runTask(next.task, joined.job, trainer, options);
+      await runTask(next.task, place, options);
     }
   } finally {
     await trainer.close();
   }
 }
 
+/** What a site keeps from task to task. */
+interface Workplace {
+  readonly job: Job;
+  readonly trainer: Trainer;
+  readonly held: SiteHeld;
+  readonly residuals: Residuals;
+  readonly bases: readonly Base[];
+}
+
+function workplace(joined: Joined, trainer: Trainer, { folder, codecs, signal, bases: named = [] }: ClientOptions): Workplace {
+  const { job, run } = joined;
+  const bases = [...named, ...trainerBase(trainer, job, signal)];
+  const held = new SiteHeld({ folder: folder.folder('held'), run, bases, codecs });
+  return { job, trainer, held, residuals: new Residuals(folder.folder('residual'), run, codecs), bases };
+}
+
 /** A task that fails here is told to the server, which decides what becomes of the round. */
-async function runTask(task: Task, job: Job, trainer: Trainer, options: ClientOptions): Promise<void> {
+async function runTask(task: Task, place: Workplace, options: ClientOptions): Promise<void> {
   const { link, log, signal } = options;
   const reports = new StepReports(task, options);
   try {
-    if (task.kind === 'offer') await offerAndSend(task, trainer, options);
-    else await trainAndSend(task, job, trainer, options, reports);
+    if (task.kind === 'offer') await offerAndSend(task, place.trainer, options);
+    else if (task.kind === 'base') await lookForBase(task, place, options);
+    else await trainAndSend(task, place, options, reports);
   } catch (error) {
     const failure = asFedStreamError(error);
     if (isLost(failure, signal)) throw failure;
@@ -62,38 +86,59 @@ async function runTask(task: Task, job: Job, trainer: Trainer, options: ClientOp
   }
 }
 
-async function trainAndSend(task: Task, job: Job, trainer: Trainer, options: ClientOptions, reports: StepReports): Promise<void> {
+async function trainAndSend(task: Task, place: Workplace, options: ClientOptions, reports: StepReports): Promise<void> {
   const { link, log, site, codecs, signal } = options;
+  const { job, trainer, held, residuals, bases } = place;
   const kept = await link.sendKept(task);
   if (kept) {
     log.info({ round: task.round, ...kept }, 'the server has the result');
     return;
   }
-  const received = await receiveTaskModel(task, job, options);
-  const residuals = new HeldModels(options.folder.folder('residual'));
-  const residual = feedsBack(job) ? await residuals.open(task.round - 1) : undefined;
+  const finding = { site, link, codecs, log, held, bases, signal, filters: ownFilters(job, 'task-in') };
+  const { given, release } = await receiveTaskModel(task, finding);
   try {
-    const { beforeLoss, lossy } = splitAtLoss(filterPlan(job)['result-out']);
-    const executor = { site, trainer, codecs, beforeLoss: filterChain(beforeLoss), lossy: filterChain(lossy), residual };
-    const execution = await execute(task, received.model, executor, signal, reports);
+    const { figures, trained } = await execute(task, given, trainer, signal, reports);
     await reports.flush();
-    // Before the result can reach the server: a process that is started again after it was sent has no other way to it.
-    if (feedsBack(job) && execution.residual) await (await residuals.keep(task.round, execution.residual)).close?.();
-    await send(task, execution, residuals, options);
-    await execution.close?.();
+    const count = (name: string, amount: number): void => {
+      figures.counts[name] = (figures.counts[name] ?? 0) + amount;
+    };
+    const message = trained && (await resultMessage(trained, given, { task, job, site, codecs, residuals, count }));
+    await send(task, figures, message, residuals, options);
+    await trained?.close?.();
   } finally {
-    await residual?.close?.();
-    await received.release();
+    await release();
   }
 }
 
-async function send(task: Task, { figures, model }: Execution, residuals: HeldModels, options: ClientOptions): Promise<void> {
+/** Says whether the site has the model that the run begins with; it then holds it already. */
+async function lookForBase(task: Task, place: Workplace, options: ClientOptions): Promise<void> {
+  const { link, log, site, codecs, signal } = options;
+  const found = await hasBase(task, { site, link, codecs, log, held: place.held, bases: place.bases, signal, filters: [] });
+  const figures = { task: task.id, samples: 1, steps: 0, trainLoss: 0, counts: {}, metrics: { base: found ? 1 : 0 } };
+  await link.sendResult(task, figures, undefined);
+}
+
+/** Where the job describes a model, or leaves it to the sites, the trainer may have the one that the run begins with. */
+function trainerBase(trainer: Trainer, job: Job, signal: AbortSignal): Base[] {
+  const { offer } = trainer;
+  if (!offer || (job.model !== 'offered' && 'path' in job.model)) return [];
+  return [{ label: 'the trainer', stays: false, open: async () => (await offer.call(trainer, signal)).model }];
+}
+
+async function send(
+  task: Task,
+  figures: ResultFigures,
+  message: StateDict | WriteResult | undefined,
+  residuals: Residuals,
+  options: ClientOptions,
+): Promise<void> {
   const { link, log, signal } = options;
   try {
-    const sent = await link.sendResult(task, { ...figures, peakRssBytes: options.memory().peakRssBytes }, model);
+    // The same object: what coding counts is in it when it is sent.
+    const sent = await link.sendResult(task, Object.assign(figures, { peakRssBytes: options.memory().peakRssBytes }), message);
     log.info({ round: task.round, trainLoss: figures.trainLoss, ...sent }, 'the server has the result');
   } catch (error) {
-    if (!isLost(error, signal)) await residuals.drop(task.round); // what a refused result lost is nobody's loss
+    if (message && !isLost(error, signal)) await residuals.drop(task.round);
     throw error;
   }
 }

@@ -53,6 +53,8 @@ export const eventSchema = z.discriminatedUnion('type', [
     direction: z.enum(['down', 'up']),
     bytes,
     fp32Bytes: bytes,
+    /** What the same tensors take in the dtypes of the checkpoint. */
+    ownBytes: bytes.optional(),
     seconds,
     /** Leaves that arrived damaged and were sent again. */
     retries: z.int().min(0),
@@ -83,6 +85,8 @@ export const eventSchema = z.discriminatedUnion('type', [
     exactMatch: exactMatch.optional(),
     samples: z.int().min(0),
     byCategory: z.record(z.string(), categorySchema).optional(),
+    /** Set where it is of what the sites hold of that model, which their start does not have to the bit. */
+    held: z.literal(true).optional(),
     atMs,
   }),
   /** Resident memory of a process, now and at its highest. */

@@ -24,9 +24,9 @@ export async function writeGlobalModel(run: Folder, round: number, model: StateD
   await writeSafetensors(run, globalModelPath(round), model);
 }
 
-/** Removes the models of all other rounds, and what a crash left half written. */
-export async function pruneGlobalModels(run: Folder, keep: readonly number[]): Promise<void> {
-  const kept = new Set(keep.map(globalModelPath));
+/** Removes the models of all other rounds, but for the files that something else needs, and what a crash left half written. */
+export async function pruneGlobalModels(run: Folder, keep: readonly number[], needed: readonly string[] = []): Promise<void> {
+  const kept = new Set([...keep.map(globalModelPath), ...needed]);
   for (const name of await run.list(FOLDER)) {
     const path = `${FOLDER}/${name}`;
     if (!kept.has(path)) await run.remove(path);

@@ -23,7 +23,7 @@ export async function takeInitialModel({ job, run, board, log, signal }: Initial
   for (const site of board.connectedSites().sort()) {
     log.info({ site }, 'asking for an initial model');
     const id = `offer-${site}`;
-    board.post(site, { id, kind: 'offer', round: 0, rounds: job.rounds, object: '', evaluate: false });
+    board.post(site, { id, kind: 'offer', round: 0, rounds: job.rounds, evaluate: false });
     const waits = { stragglerMs: job.stragglerMs, reconnectMs: job.idleMs, signal };
     const [outcome] = await board.gather([site], { ...waits, quorum: 0 });
     await run.remove(OFFER_FOLDER);

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { SCHEMES } from '../driver/scheme.js';
 import { filterSpecsSchema } from '../filter/chain.js';
-import { policySchema } from '../filter/policy.js';
+import { DEFAULT_CODING, quantizeSchema } from '../filter/coding.js';
 
 /** Names of sites and runs: they become file names and log fields. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -95,7 +95,7 @@ export const jobSchema = z.strictObject({
   /** At most so many held-out samples are used. */
   validationSamples: count.default(600),
   train: trainSchema.prefault({}),
-  quantize: policySchema.default('nf4'),
+  quantize: quantizeSchema.prefault(DEFAULT_CODING),
   delta: z.boolean().optional(),
   filters: filterSpecsSchema.optional(),
   streaming: z.enum(['regular', 'container', 'file']).default('file'),

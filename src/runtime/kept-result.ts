@@ -13,7 +13,7 @@ const keptSchema = z.strictObject({ task: z.string(), object: z.string(), figure
 
 /** Says of which task the spool is the result. Returns once it is durable. */
 export async function keepResult(folder: Folder, task: Task, figures: ResultFigures, digest: string): Promise<void> {
-  await writeText(folder, RESULT_FILE, JSON.stringify({ task: task.id, object: task.object, figures, digest }));
+  await writeText(folder, RESULT_FILE, JSON.stringify({ task: task.id, object: objectOf(task), figures, digest }));
 }
 
 /** The result of exactly this task, where it is here whole. */
@@ -21,9 +21,14 @@ export async function keptResult(folder: Folder, task: Task): Promise<{ figures:
   const text = await readText(folder, RESULT_FILE);
   if (text === undefined) return undefined;
   const kept = keptSchema.safeParse(parseJson(text));
-  if (!kept.success || kept.data.task !== task.id || kept.data.object !== task.object) return undefined;
+  if (!kept.success || kept.data.task !== task.id || kept.data.object !== objectOf(task)) return undefined;
   const info = await spoolInfo(folder, RESULT_SPOOL);
   return info.digest === kept.data.digest ? { figures: kept.data.figures, info } : undefined;
+}
+
+/** No other broadcast's task has it, of this run or another. */
+function objectOf({ model }: Task): string {
+  return model?.whole.object ?? '';
 }
 
 export async function dropResult(folder: Folder): Promise<void> {

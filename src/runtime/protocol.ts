@@ -20,6 +20,8 @@ const stepSchema = z.strictObject({
 export const STEPS_A_REPORT = 256;
 
 export const joinReplySchema = z.strictObject({
+  /** A name of the run, no other one's: what a site keeps is bound to it. */
+  run: z.string().min(1).max(64),
   /** The job as the server validated it; the site validates it again. */
   job: z.unknown(),
   /** Texts of the model folder that the site fetches as objects: `config.json`, `tokenizer.json`, … */
@@ -40,10 +42,11 @@ export const failSchema = z.strictObject({ task: z.string().max(128), code: z.st
 
 export const objectRequestSchema = z.strictObject({ name: z.string().min(1).max(256) });
 
-/** The name of the uncoded model that a broadcast decodes to, for sites that do not hold what it is a difference to. */
-export function wholeObject(object: string): string {
-  return `${object}-whole`;
-}
+/** The file that has the manifest of the global model, for a site that looks whether it has the model already. */
+export const MANIFEST_FILE = 'manifest.json';
+
+/** A site has what the task's model begins with: nothing of it travels. */
+export const hasBaseSchema = z.strictObject({ task: z.string().max(128) });
 
 /** The meta of a stream that carries a result. */
 export const resultStreamSchema = z.strictObject({ kind: z.literal('result'), figures: resultSchema });

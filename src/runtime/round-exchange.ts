@@ -1,64 +1,65 @@
 // The models of a round on the server: the broadcast, prepared once, and the sites' results as they arrived.
 import type { CodecTable } from '../codec/codec.js';
+import { inFloat32, inOwnDtypes, masterOf } from '../codec/float32.js';
+import { decodeModel } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
-import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
-import { broadcastsDelta, filterChain, filterPlan, sendsDelta } from '../filter/chain.js';
-import { applyFilters, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
+import { contentDigest } from '../exchange/content-digest.js';
+import { checkFinite } from '../exchange/finite.js';
+import { owed } from '../exchange/owed.js';
+import { broadcastsUpdates, codesWhole, ownFilters, sendsUpdates } from '../filter/chain.js';
+import type { Coding } from '../filter/coding.js';
+import { delta, undelta } from '../filter/delta.js';
+import { applyFilters, FILTER_POINTS, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
-import type { Manifest } from '../tensor/manifest.js';
+import { dtypeBytes, elementCount } from '../tensor/dtype.js';
+import type { Manifest, TensorEntry } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
+import { notedDtypes } from '../tensor/own-dtypes.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { OFFERED_FILES } from '../trainer/bridge/messages.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import { objectBytes, objectSource } from '../transfer/object.js';
 import { type Received, receiveModel } from '../transfer/receive.js';
-import { type Prepared, prepareModel } from '../transfer/send.js';
-import { openSpool, spoolInfo, spoolSource } from '../transfer/spool.js';
-import { checkFinite } from '../exchange/finite.js';
-import type { ResultFigures } from '../workflow/task.js';
-import { BASE_FOLDER, writeGlobalModel } from './global-models.js';
-import { HeldModels } from './held-models.js';
+import { openSpool, spoolInfo } from '../transfer/spool.js';
+import type { ResultFigures, TaskModel } from '../workflow/task.js';
+import type { Broadcast, Broadcaster, OfferedObject } from './broadcast.js';
+import { BASE_FOLDER, globalModelPath, writeGlobalModel } from './global-models.js';
 import { type Job, siteNames } from './job.js';
-import { wholeObject } from './protocol.js';
-import { type ResultState, type RoundState, readResultState, readRoundState, writeResultState, writeRoundState } from './round-state.js';
+import { type ResultState, readResultState, writeResultState } from './round-state.js';
+import { UpdateBroadcaster } from './update-broadcaster.js';
+import { roundFolder, roundFolderName, WholeBroadcaster } from './whole-broadcaster.js';
 
 const FOLDER = 'rounds';
 /** Where an initial model arrives; gone once there is one. */
 export const OFFER_FOLDER = 'offer';
-const BROADCAST = 'global.spool';
 
 /** What a task says of the model that is on offer, and the results that are here already. */
 export interface Offer {
-  readonly object: string;
-  readonly base: number | undefined;
+  readonly model: TaskModel;
   readonly results: ReadonlyMap<string, ResultFigures>;
+  /** Whether the sites hold the server's model to the bit. */
+  readonly exact: boolean;
 }
 
 /** What one round has on offer and has received. */
 interface RoundModels {
   readonly round: number;
   readonly reportedRound: number;
-  readonly object: string;
   readonly folder: Folder;
-  readonly prepared: Prepared;
-  /** What sites hold once they have decoded the broadcast; only where broadcasts are differences. */
-  readonly held: StateDict | undefined;
-  /** What the broadcast is a difference to. */
-  readonly before: StateDict | undefined;
-  /**
-   * What deltas are added to. Where broadcasts are differences it is what the sites hold and trained from: server and sites hold the same bits, and
-   * the error of a difference is small. Where broadcasts are whole it is the server's own model, so that the error of a coded model is not taken over.
-   */
-  readonly base: StateDict;
-  /** What a site holds once it has decoded the broadcast. */
-  readonly received: Manifest;
+  /** The server's own. */
+  readonly model: StateDict;
+  readonly broadcast: Broadcast;
+  /** What results are added to; see `#baseFor`. */
+  readonly base: StateDict | undefined;
   /** What a result must consist of, after its filters. */
   readonly expected: Manifest;
   readonly results: Map<string, StateDict>;
   /** Of each result that is here, what the journal has. */
   readonly states: Map<string, ResultState>;
+  /** Sites that have it without a transfer. */
+  readonly having: Set<string>;
   /** Transfers under way: one a site at a time, since they share a spool. */
   readonly arriving: Map<string, Promise<unknown>>;
 }
@@ -78,79 +79,128 @@ export interface ExchangeOptions {
 /** One round at a time: `offer` begins it, `release` ends it. */
 export class RoundExchange {
   readonly #options: ExchangeOptions;
-  readonly #chains: Record<FilterPoint, Filter[]>;
-  readonly #held: HeldModels;
+  readonly #own: Record<FilterPoint, Filter[]>;
+  #broadcaster: Broadcaster;
+  readonly #sendsUpdates: boolean;
   #current: RoundModels | undefined;
   #checking: Promise<void> = Promise.resolve();
+  /** Where the spools of the round are. */
+  #folder: { readonly round: number; readonly folder: Folder } | undefined;
   /** Bytes of this round over the connections. */
   readonly traffic = { bytesDown: 0, bytesUp: 0 };
 
   constructor(options: ExchangeOptions) {
+    const { job, run, codecs } = options;
     this.#options = options;
-    this.#held = new HeldModels(options.run.folder('held'));
-    const plan = filterPlan(options.job);
-    this.#chains = {
-      'task-out': filterChain(plan['task-out']),
-      'task-in': filterChain(plan['task-in']),
-      'result-out': filterChain(plan['result-out']),
-      'result-in': filterChain(plan['result-in']),
-    };
+    this.#sendsUpdates = sendsUpdates(job);
+    const chains = FILTER_POINTS.map((point) => [point, ownFilters(job, point)] as const);
+    this.#own = Object.fromEntries(chains) as Record<FilterPoint, Filter[]>;
+    const own = { out: this.#own['task-out'], in: this.#own['task-in'] };
+    this.#broadcaster = broadcastsUpdates(job)
+      ? new UpdateBroadcaster({ coding: job.quantize, run, codecs })
+      : new WholeBroadcaster({ job, codecs, ...own, folderOf: (round) => this.#folderOf(round) });
+  }
+
+  /** Says what the run begins with, before the first `offer`, where the job leaves it open. */
+  beginWith(first: Coding['first']): void {
+    const { job, run, codecs } = this.#options;
+    if (broadcastsUpdates(job)) this.#broadcaster = new UpdateBroadcaster({ coding: { ...job.quantize, first }, run, codecs });
   }
 
   /**
    * Prepares the global model for all sites at once; returns what a task says of it, and the results that are here already because an earlier
-   * process was stopped in the middle of the round. `reportedRound` is what its transfers count for: that of an evaluation after the last round
-   * counts for the last round.
+   * process was stopped in the middle of the round. `modelRound` is the round whose model it is; `reportedRound` is what its transfers count for: that
+   * of an evaluation after the last round counts for the last round.
    */
   async offer(round: number, model: StateDict, reportedRound = round): Promise<Offer> {
     const { job, run } = this.#options;
-    const before = broadcastsDelta(job) ? await this.#held.open(round - 1) : undefined;
-    const own = `round-${String(round).padStart(4, '0')}`;
+    const own = roundFolderName(round);
     for (const other of await run.list(FOLDER)) if (other !== own) await run.remove(`${FOLDER}/${other}`);
-    const folder = job.streaming === 'regular' ? memoryFolder(own) : run.folder(`${FOLDER}/${own}`);
-    const known = await readRoundState(folder);
-    const coded = await applyFilters(model, this.#chains['task-out'], {
-      ...this.#context('task-out', round, 'every site'),
-      reference: before,
-    });
-    const object = known?.object ?? `global-${round}-${crypto.randomUUID().slice(0, 13)}`;
-    const prepared = await this.#prepare(coded, folder, object, known);
-    await writeRoundState(folder, { round, object, digest: prepared.source.digest });
-    // Filters are lazy: what a site will hold, and send back, is known from their manifests without a byte being read.
-    const held = broadcastsDelta(job) ? await this.#keep(round, folder, coded, before, known) : undefined;
-    const received = held ?? (await this.#decoded(coded, round, before));
-    const expected = (await this.#accepted(await this.#sentBack(received, round), held ?? model, round, 'a site')).manifest;
+    const folder = this.#folderOf(round);
+    const broadcast = await this.#broadcaster.prepare(round, model, globalModelPath(round - 1));
+    // Filters are lazy: what a site will send back is known from their manifests without a byte being read.
+    const expected = (await this.#accepted(await this.#sentBack(broadcast.held, round), model, round, 'a site')).manifest;
     this.traffic.bytesDown = 0;
     this.traffic.bytesUp = 0;
-    const current: RoundModels = {
-      round,
-      reportedRound,
-      object,
-      folder,
-      prepared,
-      held,
-      before,
-      base: held ?? model,
-      received: received.manifest,
-      expected,
-      results: new Map(),
-      states: new Map(),
-      arriving: new Map(),
-    };
+    const base = this.#baseFor(model, broadcast);
+    const states = { results: new Map(), states: new Map(), having: new Set<string>(), arriving: new Map() };
+    const current: RoundModels = { round, reportedRound, folder, model, broadcast, base, expected, ...states };
     for (const site of siteNames(job)) await this.#restore(current, site);
     this.#current = current;
     const results = new Map([...current.states].map(([site, { figures }]) => [site, figures]));
-    return { object, base: before && round - 1, results };
+    return { model: broadcast.model, results, exact: broadcast.exact };
   }
 
-  /** What an earlier process had prepared is used where it is still what it was. */
-  async #prepare(coded: StateDict, folder: Folder, object: string, known: RoundState | undefined): Promise<Prepared> {
+  /**
+   * The server's model itself, uncoded, before the first round: to evaluate what the sites are not given. `asBase` lets sites look whether they have it.
+   */
+  async offerExactly(model: StateDict, asBase = false): Promise<Offer> {
+    const { codecs } = this.#options;
+    const start = asBase ? { digest: await contentDigest(model, codecs), base: true } : undefined;
+    const object = `exact-${crypto.randomUUID().slice(0, 13)}`;
+    const prepared = { source: objectSource(model, codecs, object), release: async () => {} };
+    const broadcast: Broadcast = {
+      model: { whole: { object, bytes: objectBytes(model.manifest, codecs) }, ...(start && { start, digest: start.digest }) },
+      held: model,
+      exact: true,
+      object: async (name) => (name === object ? { prepared, brings: model.manifest } : undefined),
+      release: async () => {},
+    };
+    const folder = this.#folderOf(0);
+    const none = { results: new Map(), states: new Map(), having: new Set<string>(), arriving: new Map() };
+    const expected = model.manifest;
+    // What travels for it is what the first round takes.
+    this.#current = { round: 0, reportedRound: 1, folder, model, broadcast, base: undefined, expected, ...none };
+    return { model: broadcast.model, results: none.results, exact: true };
+  }
+
+  /** Files of the run folder that what is on offer is made of. */
+  needs(): Promise<readonly string[]> {
+    return this.#broadcaster.needs();
+  }
+
+  /** True the first time that a site says of this offer that it has it. */
+  countBase(site: string): boolean {
+    const told = this.#current?.having;
+    if (!told || told.has(site)) return false;
+    told.add(site);
+    return true;
+  }
+
+  /** Whether what is on offer is what the run begins with, and no update of it. */
+  get isStart(): boolean {
+    return (this.#current?.broadcast.model.updates ?? []).length === 0;
+  }
+
+  /** Bytes of the tensors in the dtypes of the checkpoint. */
+  ownBytes({ tensors }: Manifest): number {
+    const model = this.#current?.model.manifest;
+    const own = model ? notedDtypes(model) : ({ dtype }: TensorEntry) => dtype;
+    return tensors.reduce((sum, tensor) => sum + dtypeBytes(own(tensor), elementCount(tensor.shape)), 0);
+  }
+
+  /** What sites hold now. */
+  get held(): StateDict | undefined {
+    return this.#current?.broadcast.held;
+  }
+
+  /**
+   * Updates are added to the server's own model. Whole weights were trained from what its dtypes could hold of it: what they could not is added to
+   * their mean, so that steps below half a unit of a 16-bit dtype are not lost. Where whole weights are coded on purpose, their mean is the model.
+   */
+  #baseFor(model: StateDict, { held, exact }: Broadcast): StateDict | undefined {
     const { job, codecs } = this.#options;
-    if (known?.digest !== undefined && (await folder.sizeBytes(BROADCAST)) !== undefined) {
-      const info = await spoolInfo(folder, BROADCAST);
-      if (info.digest === known.digest) return { source: spoolSource(folder, BROADCAST, info), release: () => folder.remove(BROADCAST) };
-    }
-    return prepareModel(coded, codecs, job.streaming, folder, BROADCAST, object);
+    if (this.#sendsUpdates) return model;
+    const own = [...this.#own['task-out'], ...this.#own['task-in']];
+    if (codesWhole(job) || own.length > 0) return undefined;
+    const given = inOwnDtypes(held, codecs);
+    if (exact && given.manifest.tensors.every(({ dtype }, index) => dtype === held.manifest.tensors[index]?.dtype)) return undefined;
+    return owed(model, decodeModel(inFloat32(given), codecs), codecs);
+  }
+
+  #folderOf(round: number): Folder {
+    if (this.#folder?.round !== round) this.#folder = { round, folder: roundFolder(this.#options.run, this.#options.job, round) };
+    return this.#folder.folder;
   }
 
   /** A result that an earlier process had verified. */
@@ -161,48 +211,14 @@ export class RoundExchange {
     states.set(site, state);
   }
 
-  /** Decodes the broadcast as a site does, from the spool where there is one. */
-  async #keep(
-    round: number,
-    folder: Folder,
-    coded: StateDict,
-    before: StateDict | undefined,
-    known: RoundState | undefined,
-  ): Promise<StateDict> {
-    const { codecs } = this.#options;
-    const kept = known && (await this.#held.open(round));
-    if (kept) return kept;
-    if ((await folder.sizeBytes(BROADCAST)) === undefined) return this.#held.keep(round, await this.#decoded(coded, round, before));
-    const sent = await openSpool(folder, BROADCAST, codecs);
-    try {
-      return await this.#held.keep(round, await this.#decoded(sent, round, before));
-    } finally {
-      await sent.close?.();
-    }
-  }
-
-  #decoded(coded: StateDict, round: number, before: StateDict | undefined): Promise<StateDict> {
-    return applyFilters(coded, this.#chains['task-in'], { ...this.#context('task-in', round, 'every site'), reference: before });
-  }
-
   /** The round that transfers count for now. */
   get round(): number {
     return this.#current?.reportedRound ?? 0;
   }
 
-  /** What a model on offer consists of. */
-  offered(name: string): Manifest {
-    if (!this.object(name) || !this.#current) throw new FedStreamError('internal', `${name} is not on offer any more`);
-    return this.#current.received;
-  }
-
   /** What is sent under a name; undefined once its round is over. */
-  object(name: string): Prepared | undefined {
-    const current = this.#current;
-    if (current?.object === name) return current.prepared;
-    if (current?.held && wholeObject(current.object) === name)
-      return { source: objectSource(current.held, this.#options.codecs), release: async () => {} };
-    return undefined;
+  async object(name: string): Promise<OfferedObject | undefined> {
+    return this.#current?.broadcast.object(name);
   }
 
   /** Spools a site's result and confirms it once every value was looked at; whatever is wrong refuses the transfer and is thrown. */
@@ -215,7 +231,7 @@ export class RoundExchange {
     const current = this.#current;
     if (!current) throw new FedStreamError('refused', `no round is under way that ${site} could have a result of`);
     const verify = async (model: StateDict): Promise<void> => {
-      const accepted = await this.#accepted(model, current.base, current.round, site);
+      const accepted = await this.#accepted(model, current.model, current.round, site);
       sameTensors(current.expected, accepted.manifest, `the result of ${site}`);
       const { model: update } = await this.#contributed(model, current, site);
       await this.#checkFinite(update, `the result of ${site}`);
@@ -261,7 +277,7 @@ export class RoundExchange {
       if (coded) throw new FedStreamError('bad-model', `the initial model of ${site} has ${coded.name} coded as ${coded.encoding.codec}`);
       await checkFinite(model, `the initial model of ${site}`, codecs);
       for (const name of OFFERED_FILES) if (files[name] !== undefined) await writeText(run, `${BASE_FOLDER}/${name}`, files[name]);
-      await writeGlobalModel(run, 0, model);
+      await writeGlobalModel(run, 0, decodeModel(masterOf(model), codecs));
     };
     const { model } = await receiveModel(stream, { codecs, folder, name: `${site}.spool`, maxBytes: MAX_OFFER_BYTES, verify, onProgress });
     await model.close?.();
@@ -281,7 +297,7 @@ export class RoundExchange {
       codecs,
       folder: current.folder,
       name: spoolOf(site),
-      maxBytes: MOST_OF_MODEL * objectBytes(current.received, codecs) + SLACK_BYTES,
+      maxBytes: MOST_OF_MODEL * objectBytes(current.broadcast.held.manifest, codecs) + SLACK_BYTES,
       verify,
       onProgress,
     });
@@ -295,35 +311,35 @@ export class RoundExchange {
     return this.#contributed(model, current, site);
   }
 
-  async #contributed(
-    model: StateDict,
-    { base, round }: RoundModels,
-    site: string,
-  ): Promise<{ model: StateDict; base?: StateDict | undefined }> {
-    const { job } = this.#options;
-    const own = job.filters?.['result-in'] ?? [];
-    if (own.length > 0) return { model: await this.#accepted(model, base, round, site) };
-    return { model, base: sendsDelta(job) ? base : undefined };
+  async #contributed(model: StateDict, current: RoundModels, site: string): Promise<{ model: StateDict; base?: StateDict | undefined }> {
+    // A message that is coded is decoded and added in one kernel; the server's own filters need it decoded.
+    if (this.#own['result-in'].length > 0) return { model: await this.#accepted(model, current.model, current.round, site) };
+    return { model, base: current.base };
   }
 
   /** Ends the round: its spools go. */
   async release(): Promise<void> {
     const current = this.#current;
     this.#current = undefined;
+    this.#folder = undefined;
     if (!current) return;
     for (const model of current.results.values()) await model.close?.();
-    await current.held?.close?.();
-    await current.before?.close?.();
-    await current.prepared.release();
+    await current.broadcast.release();
     await this.#options.run.remove(FOLDER);
   }
 
-  #sentBack(received: StateDict, round: number): Promise<StateDict> {
-    return applyFilters(received, this.#chains['result-out'], { ...this.#context('result-out', round, 'a site'), reference: received });
+  /** A site's message as it leaves, without its coding. */
+  async #sentBack(held: StateDict, round: number): Promise<StateDict> {
+    const context = { ...this.#context('result-out', round, 'a site'), reference: held };
+    const filtered = await applyFilters(held, this.#own['result-out'], context);
+    return this.#sendsUpdates ? applyFilters(filtered, [delta()], context) : filtered;
   }
 
-  #accepted(model: StateDict, base: StateDict, round: number, site: string): Promise<StateDict> {
-    return applyFilters(model, this.#chains['result-in'], { ...this.#context('result-in', round, site), reference: base });
+  /** A site's message as it is accepted: weights, after the server's filters. */
+  async #accepted(message: StateDict, model: StateDict, round: number, site: string): Promise<StateDict> {
+    const context = { ...this.#context('result-in', round, site), reference: model };
+    const decoded = decodeModel(inFloat32(message), this.#options.codecs);
+    return applyFilters(decoded, [...(this.#sendsUpdates ? [undelta()] : []), ...this.#own['result-in']], context);
   }
 
   #context(point: FilterPoint, round: number, site: string): FilterContext {

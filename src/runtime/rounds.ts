@@ -2,8 +2,10 @@
 import type { CodecTable } from '../codec/codec.js';
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
+import { codesWhole } from '../filter/chain.js';
 import { elementCount } from '../tensor/dtype.js';
 import type { Manifest } from '../tensor/manifest.js';
+import type { StateDict } from '../tensor/state-dict.js';
 import type { Metrics, Trainer } from '../trainer/trainer.js';
 import type { Aggregator, Contribution } from '../workflow/aggregator.js';
 import { bestRound, type Evaluated, shouldStop } from '../workflow/selection.js';
@@ -13,7 +15,7 @@ import type { EmitEvent } from './events.js';
 import { globalModelPath, openGlobalModel, pruneGlobalModels, writeGlobalModel } from './global-models.js';
 import { type Job, quorumOf, siteNames } from './job.js';
 import { type JournalEntry, readJournal, writeJournal } from './journal.js';
-import type { RoundExchange } from './round-exchange.js';
+import type { Offer, RoundExchange } from './round-exchange.js';
 
 export interface RoundsOptions {
   readonly job: Job;
@@ -60,8 +62,10 @@ async function runRound(round: number, history: JournalEntry[], options: RoundsO
   const startedMs = performance.now();
   emit({ type: 'round-started', round });
   const previous = await openGlobalModel(run, round - 1);
-  const { results, ...offer } = await exchange.offer(round, previous);
-  const task = { kind: 'train', round, rounds: job.rounds, ...offer, evaluate: !options.evaluator } as const;
+  let offer = await exchange.offer(round, previous);
+  if (round === 1 && !offer.exact) offer = await evaluateStart(offer, previous, history, options);
+  const { results, model, exact } = offer;
+  const task = { kind: 'train', round, rounds: job.rounds, model, evaluate: !options.evaluator } as const;
   const outcomes = await gather(round, task, options, results);
   const done = outcomes.filter((outcome) => outcome.status === 'done');
   const contributions: Contribution[] = [];
@@ -72,9 +76,50 @@ async function runRound(round: number, history: JournalEntry[], options: RoundsO
   const reduceSeconds = (performance.now() - reduceMs) / 1000;
   await previous.close?.();
   if (options.evaluator) await finishRound(options, history, await evaluateHere(options, round));
-  else await finishRound(options, history, { round: round - 1, evaluation: siteMean(outcomes) }, { round });
+  else {
+    const evaluation = siteMean(outcomes);
+    const ofStart = round === 1 && !exact;
+    if (ofStart && evaluation) tellOfStart(evaluation, history, options);
+    await finishRound(options, history, ...(ofStart ? [] : [{ round: round - 1, evaluation }]), { round });
+  }
   await exchange.release();
   emit({ type: 'round-finished', round, seconds: (performance.now() - startedMs) / 1000, reduceSeconds, ...exchange.traffic });
+}
+
+/**
+ * The figures of the model that the run was given: uncoded, whoever evaluates. Where the sites begin with something else, they are sent the model itself
+ * once to evaluate it, and what they begin with is evaluated beside it.
+ */
+async function evaluateStart(offer: Offer, model: StateDict, history: JournalEntry[], options: RoundsOptions): Promise<Offer> {
+  const { job, exchange, evaluator, signal } = options;
+  if (evaluator) {
+    const held = exchange.held && (await evaluator.evaluate(exchange.held, signal));
+    if (held) tellOfStart(held, history, options);
+  }
+  // Without an evaluation no site was asked to train yet, so there is nothing of the round to lose.
+  if (evaluator || history[0]?.evaluation || offer.results.size > 0) return offer;
+  await exchange.release();
+  const { results, model: exactly } = await exchange.offerExactly(model);
+  const task = { kind: 'evaluate', round: 0, rounds: job.rounds, model: exactly, evaluate: true } as const;
+  await finishRound(options, history, { round: 0, evaluation: siteMean(await gather(0, task, options, results)) });
+  await exchange.release();
+  return exchange.offer(1, model);
+}
+
+/** A start that is worse than the model by more than this is worth a word. */
+const WORSE_START = 0.005;
+
+function tellOfStart(held: Metrics, history: readonly JournalEntry[], { emit, log, job }: RoundsOptions): void {
+  emit({ type: 'evaluation', round: 0, ...held, held: true });
+  const loss = history[0]?.evaluation?.loss;
+  if (loss === undefined || held.loss <= loss * (1 + WORSE_START)) return;
+  const percent = (100 * (held.loss / loss - 1)).toFixed(1);
+  const mend = codesWhole(job)
+    ? 'send updates instead of whole weights: "quantize": "u4"'
+    : 'begin with the model as it is: "quantize": {"first": "base"}, or "bf16"';
+  const message = `the sites begin with a model that coding has made worse: loss ${held.loss.toFixed(4)} instead of ${loss.toFixed(4)} (+${percent} %); ${mend}`;
+  log.warn({ loss, held: held.loss }, message);
+  emit({ type: 'warning', message });
 }
 
 /** Posts the task to every site and waits for the quorum; sites that fell out are told to the log and the events. */
@@ -112,7 +157,7 @@ async function finishRound(options: RoundsOptions, history: JournalEntry[], ...f
   for (const { round, evaluation } of found) if (evaluation) emit({ type: 'evaluation', round, ...evaluation });
   const best = bestRound(evaluated(history), job)?.round;
   const last = (history.at(-1) as JournalEntry).round;
-  await pruneGlobalModels(run, best === undefined ? [last] : [last, best]);
+  await pruneGlobalModels(run, best === undefined ? [last] : [last, best], await options.exchange.needs());
 }
 
 /** A round, and what was found of its model. */
@@ -137,8 +182,8 @@ async function evaluateAtSites(history: JournalEntry[], options: RoundsOptions):
   const last = history.at(-1) as JournalEntry;
   if (last.evaluation || last.round === 0) return;
   const model = await openGlobalModel(run, last.round);
-  const { results, ...offer } = await exchange.offer(last.round + 1, model, last.round);
-  const task = { kind: 'evaluate', round: last.round, rounds: job.rounds, ...offer, evaluate: true } as const;
+  const { results, model: offered } = await exchange.offer(last.round + 1, model, last.round);
+  const task = { kind: 'evaluate', round: last.round, rounds: job.rounds, model: offered, evaluate: true } as const;
   const outcomes = await gather(last.round, task, options, results);
   await finishRound(options, history, { round: last.round, evaluation: siteMean(outcomes) });
   await exchange.release();

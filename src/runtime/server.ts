@@ -3,6 +3,7 @@ import type { CodecTable } from '../codec/codec.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
+import { readText, writeText } from '../core/storage-text.js';
 import { within } from '../core/within.js';
 import type { Connection, Driver } from '../driver/driver.js';
 import type { Session, Shown } from '../frame/session.js';
@@ -10,6 +11,7 @@ import type { Trainer } from '../trainer/trainer.js';
 import { fedAvg } from '../workflow/fed-avg.js';
 import { TaskBoard } from '../workflow/task-board.js';
 import { type AdmissionRules, checkAdmission } from './admission.js';
+import { chooseStart } from './choose-start.js';
 import type { EmitEvent } from './events.js';
 import { takeInitialModel } from './initial-model.js';
 import { type Job, quorumOf, siteNames } from './job.js';
@@ -48,6 +50,7 @@ const FAREWELL_MS = 3_000;
 export async function runServer(options: ServerOptions): Promise<RoundsResult> {
   const { job, run, codecs, log, emit, signal, files } = options;
   const board = new TaskBoard(siteNames(job));
+  const runName = await nameOf(run);
   const exchange = new RoundExchange({ job, run, codecs });
   const sessions = new Map<string, Session>();
   const admit = (site: string, shown: Shown, session: Session): void => {
@@ -63,7 +66,7 @@ export async function runServer(options: ServerOptions): Promise<RoundsResult> {
       board.connection(site, false);
     });
   };
-  const serve = { job, files, board, exchange, emit, memory: options.memory, log, admit };
+  const serve = { job, runName, files, board, exchange, emit, memory: options.memory, log, admit };
   const strangers = new Strangers();
   const accept = (connection: Connection): void => strangers.add(connection, (known) => void serveSite(connection, { ...serve, known }));
   const onRefused = (peer: string, error: FedStreamError): void => log.warn({ peer, code: error.code }, error.message);
@@ -73,6 +76,7 @@ export async function runServer(options: ServerOptions): Promise<RoundsResult> {
     options.onListening(listener.url);
     await waitForSites(board, job, log, signal);
     await takeInitialModel({ job, run, board, log, signal });
+    exchange.beginWith(await chooseStart({ job, run, board, exchange, evaluates: options.evaluator !== undefined, log, signal }));
     const result = await runRounds({ ...options, board, exchange, aggregator: fedAvg(codecs) });
     board.stop(result.reason);
     await farewell(sessions);
@@ -86,6 +90,17 @@ export async function runServer(options: ServerOptions): Promise<RoundsResult> {
     await listener.close();
     await Promise.all([...sessions.values()].map((session) => session.close()));
   }
+}
+
+const RUN_NAME = 'run-name';
+
+/** Made once and kept: what sites hold is bound to it, so that another run in the same folders of theirs begins anew. */
+async function nameOf(run: Folder): Promise<string> {
+  const known = await readText(run, RUN_NAME);
+  if (known !== undefined) return known.trim();
+  const name = crypto.randomUUID();
+  await writeText(run, RUN_NAME, `${name}\n`);
+  return name;
 }
 
 /** All sites, or a quorum when no further one has come for the straggler's time. */

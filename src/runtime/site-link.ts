@@ -10,19 +10,21 @@ import { Session } from '../frame/session.js';
 import { Messages } from '../message/messages.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
 import { Streams } from '../stream/streams.js';
+import type { Manifest } from '../tensor/manifest.js';
+import { parseManifest } from '../tensor/manifest-json.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { StepReport } from '../trainer/trainer.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import { receiveModel } from '../transfer/receive.js';
 import { type Prepared, prepareModel, sendPrepared } from '../transfer/send.js';
-import { spoolSource } from '../transfer/spool.js';
+import { type SpoolInfo, spoolSource } from '../transfer/spool.js';
 import type { ResultFigures, Task } from '../workflow/task.js';
 import type { NextTask } from '../workflow/task-board.js';
 import { type Job, parseJob } from './job.js';
 import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
 import { isLost, isWorthARetry } from './lost.js';
-import { joinReplySchema, type Memory, nextReplySchema } from './protocol.js';
-import type { Joined, ReceivedModel, ServerLink } from './server-link.js';
+import { joinReplySchema, MANIFEST_FILE, type Memory, nextReplySchema } from './protocol.js';
+import type { Joined, ReceivedModel, ServerLink, WriteResult } from './server-link.js';
 
 export interface SiteLinkOptions {
   readonly site: string;
@@ -57,6 +59,14 @@ interface Live {
   readonly expected: Map<string, { resolve(stream: IncomingStream): void; reject(error: FedStreamError): void }>;
 }
 
+function receivedSpool(object: string): string {
+  return `${RECEIVED}${object}.spool`;
+}
+
+function spooled(folder: Folder, info: SpoolInfo): Prepared {
+  return { source: spoolSource(folder, RESULT_SPOOL, info), release: () => folder.remove(RESULT_SPOOL) };
+}
+
 /** A server link over any driver. */
 export function siteLink(options: SiteLinkOptions): ServerLink {
   return new SiteLink(options);
@@ -77,7 +87,16 @@ class SiteLink implements ServerLink {
     this.#job = job;
     const files: Record<string, string> = {};
     for (const name of reply.files) files[name] = await this.#retrying((live) => this.#fetchFile(live, name));
-    return { job, files };
+    return { job, files, run: reply.run };
+  }
+
+  async fetchManifest(): Promise<Manifest> {
+    const text = await this.#retrying((live) => this.#fetchFile(live, MANIFEST_FILE));
+    return parseManifest(new TextEncoder().encode(text), 'the global model');
+  }
+
+  async hasBase(task: string): Promise<void> {
+    await this.#retrying(({ messages }) => messages.request('has-base', { task }, nothing));
   }
 
   next(): Promise<NextTask> {
@@ -92,10 +111,12 @@ class SiteLink implements ServerLink {
     await this.#retrying(({ messages }) => messages.request('fail', { task, code, message: message.slice(0, 4000) }, nothing));
   }
 
-  async fetchModel(object: string): Promise<ReceivedModel> {
+  async fetchModel(object: string, among: readonly string[]): Promise<ReceivedModel> {
     const { folder } = this.#spooling();
-    const name = `${RECEIVED}${object}.spool`;
-    for (const other of await folder.list()) if (other.startsWith(RECEIVED) && !other.startsWith(name)) await folder.remove(other);
+    const name = receivedSpool(object);
+    const kept = among.map(receivedSpool);
+    for (const other of await folder.list())
+      if (other.startsWith(RECEIVED) && !kept.some((one) => other.startsWith(one))) await folder.remove(other);
     return this.#retrying(async (live) => {
       const stream = await this.#ask(live, 'object', object);
       const { model, figures } = await receiveModel(stream, { codecs: this.#options.codecs, folder, name });
@@ -107,8 +128,8 @@ class SiteLink implements ServerLink {
     });
   }
 
-  async sendResult(task: Task, figures: ResultFigures, model: StateDict | undefined): Promise<TransferFigures | undefined> {
-    if (!model) {
+  async sendResult(task: Task, figures: ResultFigures, result: StateDict | WriteResult | undefined): Promise<TransferFigures | undefined> {
+    if (!result) {
       await this.#retrying(({ messages }) => messages.request('evaluated', figures, nothing));
       return undefined;
     }
@@ -116,7 +137,10 @@ class SiteLink implements ServerLink {
     await dropResult(folder);
     // Coded once, sent as often as it takes; coded while it is sent, it is told apart from every other result by its name.
     const id = `${task.id}-${crypto.randomUUID()}`;
-    const prepared = await prepareModel(model, this.#options.codecs, mode, folder, RESULT_SPOOL, id);
+    const prepared =
+      typeof result === 'function'
+        ? spooled(folder, await result({ folder, name: RESULT_SPOOL }))
+        : await prepareModel(result, this.#options.codecs, mode, folder, RESULT_SPOOL, id);
     if (prepared.source.digest !== undefined) await keepResult(folder, task, figures, prepared.source.digest);
     return this.#sendPrepared(figures, prepared);
   }

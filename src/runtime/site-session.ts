@@ -9,18 +9,29 @@ import type { IncomingStream } from '../stream/incoming-stream.js';
 import { memorySource } from '../stream/source.js';
 import { Streams } from '../stream/streams.js';
 import type { Manifest } from '../tensor/manifest.js';
+import { encodeManifest } from '../tensor/manifest-json.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import { sendPrepared } from '../transfer/send.js';
 import { type ResultFigures, resultSchema } from '../workflow/task.js';
 import type { TaskBoard } from '../workflow/task-board.js';
 import type { EmitEvent } from './events.js';
 import type { Job } from './job.js';
-import { failSchema, type Memory, objectRequestSchema, progressSchema, resultStreamSchema } from './protocol.js';
+import {
+  failSchema,
+  hasBaseSchema,
+  MANIFEST_FILE,
+  type Memory,
+  objectRequestSchema,
+  progressSchema,
+  resultStreamSchema,
+} from './protocol.js';
 import type { RoundExchange } from './round-exchange.js';
 import { float32Bytes } from './rounds.js';
 
 export interface SiteSessionOptions {
   readonly job: Job;
+  /** A name of the run, no other one's. */
+  readonly runName: string;
   readonly files: Readonly<Record<string, string>>;
   readonly board: TaskBoard;
   readonly exchange: RoundExchange;
@@ -81,7 +92,7 @@ class SiteSession {
     });
     const asked = Object.keys(options.files);
     new Messages(session, {
-      join: () => ({ job: options.job, files: asked }),
+      join: () => ({ job: options.job, files: asked, run: options.runName }),
       // A result that was confirmed is not yet on the board: a site that is quick would be given the same task again.
       next: () => this.#taking.then(() => options.board.next(this.#site)),
       progress: (body) => this.#progress(body),
@@ -89,6 +100,7 @@ class SiteSession {
       fail: (body) => this.#failed(body),
       object: (body) => this.#object(unpack(body, objectRequestSchema, 'an object request').name),
       file: (body) => this.#file(unpack(body, objectRequestSchema, 'a file request').name),
+      'has-base': (body) => this.#hasBase(unpack(body, hasBaseSchema, 'a word on a model').task),
     });
   }
 
@@ -124,27 +136,45 @@ class SiteSession {
   async #evaluated(body: Uint8Array): Promise<Record<string, never>> {
     const figures = unpack(body, resultSchema, 'an evaluation');
     await this.#options.board.posted(this.#site);
-    if (this.#options.board.open(this.#site, figures.task)?.kind === 'evaluate') this.#options.board.done(this.#site, figures);
+    const kind = this.#options.board.open(this.#site, figures.task)?.kind;
+    if (kind === 'evaluate' || kind === 'base') this.#options.board.done(this.#site, figures);
     return {};
   }
 
-  #file(name: string): Record<string, never> {
-    const text = Object.hasOwn(this.#options.files, name) ? this.#options.files[name] : undefined;
+  async #file(name: string): Promise<Record<string, never>> {
+    const text = await this.#text(name);
     if (text === undefined) throw new FedStreamError('not-found', `the server offers no file ${JSON.stringify(name)}`);
-    this.#streams
-      .send({ kind: 'file', name }, memorySource(new TextEncoder().encode(text)))
-      .catch((error: Error) => this.#broke(name, error));
+    this.#streams.send({ kind: 'file', name }, memorySource(text)).catch((error: Error) => this.#broke(name, error));
+    return {};
+  }
+
+  async #text(name: string): Promise<Uint8Array | undefined> {
+    const { files, board, exchange } = this.#options;
+    if (name !== MANIFEST_FILE) return Object.hasOwn(files, name) ? new TextEncoder().encode(files[name]) : undefined;
+    await board.posted(this.#site);
+    return exchange.held && encodeManifest(exchange.held.manifest);
+  }
+
+  /** Counted as a transfer of no more than the manifest: the comparison with float32 is with a model that was sent. */
+  async #hasBase(task: string): Promise<Record<string, never>> {
+    const { board, exchange } = this.#options;
+    await board.posted(this.#site);
+    const { held } = exchange;
+    if (!board.open(this.#site, task) || !held || !exchange.countBase(this.#site)) return {};
+    const wireBytes = encodeManifest(held.manifest).length;
+    const figures = { wireBytes, objectBytes: wireBytes, seconds: 0, retries: 0, resumedBytes: 0, digest: '' };
+    this.#transferred('down', figures, exchange.isStart ? held.manifest : undefined);
     return {};
   }
 
   async #object(name: string): Promise<Record<string, never>> {
     const { exchange, board } = this.#options;
     await board.posted(this.#site);
-    const prepared = exchange.object(name);
-    if (!prepared) throw new FedStreamError('not-found', `the server offers no model ${JSON.stringify(name)} now`);
+    const offered = await exchange.object(name);
+    if (!offered) throw new FedStreamError('not-found', `the server offers no model ${JSON.stringify(name)} now`);
     const onProgress = (): void => board.sign(this.#site);
-    sendPrepared(this.#streams, { kind: 'object', name }, prepared, { signal: this.#stop.signal, onProgress }).then(
-      (figures) => this.#transferred('down', figures, exchange.offered(name)),
+    sendPrepared(this.#streams, { kind: 'object', name }, offered.prepared, { signal: this.#stop.signal, onProgress }).then(
+      (figures) => this.#transferred('down', figures, offered.brings),
       (error: Error) => this.#broke(name, error),
     );
     return {};
@@ -194,9 +224,11 @@ class SiteSession {
     board.done(this.#site, figures);
   }
 
-  #transferred(direction: 'down' | 'up', figures: TransferFigures, manifest: Manifest): void {
+  /** `manifest` is of the model that arrived; undefined for a part of the way to one, which an uncoded run does not send. */
+  #transferred(direction: 'down' | 'up', figures: TransferFigures, manifest: Manifest | undefined): void {
     const { wireBytes, seconds, retries, resumedBytes } = figures;
-    const { round, traffic } = this.#options.exchange;
+    const { exchange } = this.#options;
+    const { round, traffic } = exchange;
     if (direction === 'down') traffic.bytesDown += wireBytes;
     else traffic.bytesUp += wireBytes;
     this.#options.emit({
@@ -205,7 +237,8 @@ class SiteSession {
       round,
       direction,
       bytes: wireBytes,
-      fp32Bytes: float32Bytes(manifest),
+      fp32Bytes: manifest ? float32Bytes(manifest) : 0,
+      ownBytes: manifest ? exchange.ownBytes(manifest) : 0,
       seconds,
       retries,
       resumedBytes,

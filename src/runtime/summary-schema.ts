@@ -51,8 +51,12 @@ const bytesSchema = z.object({
   fp32Down: count,
   fp32Up: count,
   fp32Total: count,
+  /** The same tensors in the dtypes of the checkpoint. */
+  ownTotal: count,
   /** `total / fp32Total`; null before anything was sent. */
   ratio: z.number().nullable(),
+  /** `total / ownTotal`. */
+  ownRatio: z.number().nullable(),
 });
 
 /** `summary.json` of a run folder. */
@@ -70,8 +74,10 @@ export const summarySchema = z.object({
   parameters: count.nullable(),
   sites: z.array(z.string()),
   roundsPlanned: count,
-  /** Of round 0, before any training; null where nothing was evaluated. */
+  /** Of round 0, before any training: the model as it was given, uncoded; null where nothing was evaluated. */
   initial: evaluationSchema.nullable(),
+  /** Of what the sites began with, where that is not the model to the bit; else null. */
+  initialHeld: evaluationSchema.nullable(),
   /** Of the last evaluated round after it. */
   final: evaluationSchema.nullable(),
   /** By the job's `selection`. */

@@ -34,8 +34,9 @@ export class SummaryBuilder {
   readonly #warnings: string[] = [];
   readonly #rounds = new Map<number, Round>();
   readonly #evaluations = new Map<number, EvaluationSummary>();
+  #initialHeld: EvaluationSummary | null = null;
   readonly #peaks = new Map<string, number>();
-  readonly #bytes = { down: 0, up: 0, fp32Down: 0, fp32Up: 0 };
+  readonly #bytes = { down: 0, up: 0, fp32Down: 0, fp32Up: 0, own: 0 };
 
   add(event: RunEvent): void {
     this.#lastMs = Math.max(this.#lastMs, event.atMs ?? 0);
@@ -101,6 +102,7 @@ export class SummaryBuilder {
       sites: [...(this.#started?.sites ?? [])],
       roundsPlanned: this.#started?.rounds ?? 0,
       initial: this.#evaluations.get(0) ?? null,
+      initialHeld: this.#initialHeld,
       final: last && last.round > 0 ? last : null,
       best: (best && this.#evaluations.get(best.round)) ?? null,
       evaluations,
@@ -116,7 +118,8 @@ export class SummaryBuilder {
   }
 
   /** Every transfer counts, also those of a round that had to be begun again: they went over the wire. */
-  #addTransfer({ site, round, direction, bytes, fp32Bytes, seconds, retries, resumedBytes }: EventOf<'transfer'>): void {
+  #addTransfer({ site, round, direction, bytes, fp32Bytes, ownBytes, seconds, retries, resumedBytes }: EventOf<'transfer'>): void {
+    this.#bytes.own += ownBytes ?? fp32Bytes;
     const figures = this.#siteRound(round, site);
     figures.retries += retries;
     figures.resumedBytes += resumedBytes ?? 0;
@@ -146,8 +149,10 @@ export class SummaryBuilder {
     });
   }
 
-  #addEvaluation({ round, loss, exactMatch, samples, byCategory }: EventOf<'evaluation'>): void {
-    this.#evaluations.set(round, { round, loss, exactMatch: exactMatch ?? null, samples, ...(byCategory && { byCategory }) });
+  #addEvaluation({ round, loss, exactMatch, samples, byCategory, held }: EventOf<'evaluation'>): void {
+    const evaluation = { round, loss, exactMatch: exactMatch ?? null, samples, ...(byCategory && { byCategory }) };
+    if (held) this.#initialHeld = evaluation;
+    else this.#evaluations.set(round, evaluation);
   }
 
   #round(round: number): Round {
@@ -191,10 +196,11 @@ export class SummaryBuilder {
   }
 
   #byteSummary(): Summary['bytes'] {
-    const { down, up, fp32Down, fp32Up } = this.#bytes;
+    const { down, up, fp32Down, fp32Up, own } = this.#bytes;
     const total = down + up;
     const fp32Total = fp32Down + fp32Up;
-    return { down, up, total, fp32Down, fp32Up, fp32Total, ratio: fp32Total > 0 ? total / fp32Total : null };
+    const ratio = fp32Total > 0 ? total / fp32Total : null;
+    return { down, up, total, fp32Down, fp32Up, fp32Total, ownTotal: own, ratio, ownRatio: own > 0 ? total / own : null };
   }
 }
 

@@ -7,7 +7,7 @@ import { type Batches, evaluationBatches, trainingBatches } from './data/batches
 import type { Example } from './example.js';
 import type { LlamaEngine } from './llama/engine.js';
 import { learningRateAt, type ScheduleSettings } from './llama/schedule.js';
-import type { Metrics, Trainer, TrainResult, TrainTask } from './trainer.js';
+import type { Metrics, Offer, Trainer, TrainResult, TrainTask } from './trainer.js';
 
 export interface TrainSettings extends ScheduleSettings {
   /** Optimizer steps a round; without it, passes over the data. */
@@ -84,6 +84,14 @@ class BuiltInTrainer implements Trainer {
       exact += result.exact.filter(Boolean).length;
     }
     return { loss: lossSum / targets, exactMatch: exact / validation.length, samples: validation.length };
+  }
+
+  /** The weights that the seed makes: what a job begins with that describes a model by its sizes. */
+  async offer(): Promise<Offer> {
+    const { engine, seed } = this.#options;
+    engine.initialize(seed);
+    this.#optimizerRound = 0;
+    return { model: engine.weights(), files: {} };
   }
 
   close(): Promise<void> {

@@ -5,7 +5,7 @@ import { TaskBoard } from './task-board.js';
 const options = { quorum: 2, stragglerMs: 60_000, reconnectMs: 60_000, signal: new AbortController().signal };
 
 function task(id: string): Task {
-  return { id, kind: 'train', round: 1, rounds: 1, object: 'round-1', evaluate: false };
+  return { id, kind: 'train', round: 1, rounds: 1, evaluate: false };
 }
 
 function result(id: string) {

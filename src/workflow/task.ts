@@ -4,17 +4,38 @@ import { MAX_OFFERED_TEXT_BYTES } from '../trainer/bridge/messages.js';
 
 const count = z.int().min(0);
 
+const digest = z.string().regex(/^[0-9a-f]{32}$/);
+const objectName = z.string().min(1).max(256);
+
+/** Updates that a task may name: more would be larger than the model. */
+export const MAX_UPDATES = 256;
+
+/** How a site comes to the model of a task. Digests are over the float32 values that a site then holds (`contentDigest`). */
+export const taskModelSchema = z.strictObject({
+  /** Of what the site holds in the end; missing where broadcasts are whole and nothing is kept. */
+  digest: digest.optional(),
+  /** The object that brings the model to a site that holds nothing. */
+  whole: z.strictObject({ object: objectName, bytes: count }),
+  /** What the run began with: `base` where it is the model as it is, which a site may have already. */
+  start: z.strictObject({ digest, base: z.boolean(), object: objectName.optional(), bytes: count.optional() }).optional(),
+  /** The last broadcasts, each an update of what was held before; only where sites keep what they hold. */
+  updates: z
+    .array(z.strictObject({ object: objectName, bytes: count, from: digest, to: digest }))
+    .max(MAX_UPDATES)
+    .optional(),
+});
+
+export type TaskModel = z.output<typeof taskModelSchema>;
+
 /** What a site is asked to do with a model. */
 export const taskSchema = z.strictObject({
   id: z.string().min(1).max(128),
-  kind: z.enum(['train', 'evaluate', 'offer']),
-  /** From 1; for `evaluate`, the round whose model it is; 0 for `offer`, which asks for an initial model. */
+  kind: z.enum(['train', 'evaluate', 'offer', 'base']),
+  /** From 1; for `evaluate`, the round whose model it is; 0 for `offer`, which asks for an initial model, and for `base`, which asks whether the site has it. */
   round: count,
   rounds: z.int().min(1),
-  /** The name under which the server offers the model; empty for `offer`. */
-  object: z.string().max(256),
-  /** The round whose model the object is a difference to; missing where it is whole. A site that does not hold that model asks for the whole one. */
-  base: count.optional(),
+  /** Missing for `offer`. */
+  model: taskModelSchema.optional(),
   /** Whether the site evaluates the model on its own held-out data before it trains. */
   evaluate: z.boolean(),
 });

@@ -21,7 +21,7 @@ test('the run folder has everything, and the summary its figures', async () => {
   const { summary, stdout, stderr } = await simulate('full', '--json');
   expect(JSON.parse(stdout)).toEqual(summary);
   expect(stderr).toContain('round 2/2');
-  expect(summary).toMatchObject({ codec: 'nf4', streaming: 'file', sites: ['site-1', 'site-2'], reason: 'all rounds are done' });
+  expect(summary).toMatchObject({ codec: 'u4', streaming: 'file', sites: ['site-1', 'site-2'], reason: 'all rounds are done' });
   expect(summary.final?.loss).toBeLessThan(summary.initial?.loss as number);
   expect(summary.rounds).toHaveLength(2);
   for (const round of summary.rounds) {
@@ -50,11 +50,14 @@ test('the run folder has everything, and the summary its figures', async () => {
   expect(readFileSync(join(folder, 'runs', 'latest', 'report.html'), 'utf8')).toContain('</html>');
 });
 
-test.each(['fp32', 'fp16', 'bf16', 'blockwise8', 'fp4', 'nf4-nested'])('codec %s completes the job', async (codec) => {
-  const { summary } = await simulate(`codec-${codec}`, '--codec', codec);
-  expect(summary.codec).toBe(codec);
-  expect(summary.final?.loss).toBeLessThan(summary.initial?.loss as number);
-});
+test.each(['fp32', 'fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'nf4-nested', 'u2', 'lean', 'paper:nf4'])(
+  'codec %s completes the job',
+  async (codec) => {
+    const { summary } = await simulate(`codec-${codec}`, '--codec', codec);
+    expect(summary.codec).toBe(codec);
+    expect(summary.final?.loss).toBeLessThan(summary.initial?.loss as number);
+  },
+);
 
 test('every streaming mode carries the same bytes to the same model', async () => {
   for (const mode of ['file', 'container', 'regular']) await simulate(mode, '--streaming', mode);
@@ -87,6 +90,11 @@ test('full weights both ways, filters of the job, and a model folder of one run 
   job = jobFile(folder);
   const { summary } = await simulate('next', '--model', join(folder, 'runs', 'weights', 'model'));
   expect(summary.initial?.loss).toBeCloseTo(summaryOf(folder, 'weights').final?.loss as number, 6);
+  // The sites have the folder: of the start nothing but its manifest travels.
+  for (const site of Object.values(summary.rounds[0]?.sites ?? {})) {
+    expect(site.bytesDown).toBeLessThan(4_000);
+    expect(site.fp32BytesDown).toBeGreaterThan(20_000);
+  }
 });
 
 test('inspect shows a model and a run', async () => {

@@ -3,7 +3,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { randomStream } from '../../src/core/random.js';
+import { contentDigest } from '../../src/exchange/content-digest.js';
+import { nodeFolder } from '../../src/node/node-folder.js';
+import { openSafetensors } from '../../src/tensor/safetensors.js';
 import { jobFile, lossesOf, modelOf, run, SMALL_JOB, type Started, start, workFolder } from '../e2e/command.js';
 import { seeds } from './cases.js';
 import { freePort } from './free-port.js';
@@ -11,14 +15,17 @@ import { badWeather, type Weather } from './proxy.js';
 
 const folder = workFolder();
 const SITES = ['site-1', 'site-2'];
-/** A delta both ways, error feedback and optimizer state: all that has to be gone on with. */
-const JOB = { ...SMALL_JOB, rounds: 4, quantize: 'nf4', train: { ...SMALL_JOB.train, optimizerState: 'keep', localSteps: 30 } };
+/** Updates both ways, error feedback and optimizer state: all that has to be gone on with. */
+const JOB = { ...SMALL_JOB, rounds: 4, train: { ...SMALL_JOB.train, optimizerState: 'keep', localSteps: 30 } };
+const CODINGS = ['nf4', 'u4', 'lean', 'fp32'];
 
 beforeAll(async () => {
   jobFile(folder, JOB);
-  const quiet = await run(['simulate', '--job', 'job.json', '--name', 'quiet'], folder);
-  expect(quiet.code, quiet.stderr).toBe(0);
-}, 60_000);
+  for (const codec of CODINGS) {
+    const quiet = await run(['simulate', '--job', 'job.json', '--codec', codec, '--name', `quiet-${codec}`], folder);
+    expect(quiet.code, quiet.stderr).toBe(0);
+  }
+}, 120_000);
 
 /** A command that is started again whenever it is killed; `again` may be another command. */
 class Role {
@@ -53,10 +60,10 @@ class Role {
   }
 }
 
-function roles(name: string, port: number, connectTo = port): { server: Role; sites: Role[] } {
+function roles(name: string, codec: string, port: number, connectTo = port): { server: Role; sites: Role[] } {
   const listen = ['--listen', `tcp://127.0.0.1:${port}`];
   const server = new Role(
-    ['server', '--job', 'job.json', ...listen, '--name', name],
+    ['server', '--job', 'job.json', '--codec', codec, ...listen, '--name', name],
     ['server', '--resume', join('runs', name), ...listen],
   );
   mkdirSync(join(folder, name));
@@ -64,15 +71,28 @@ function roles(name: string, port: number, connectTo = port): { server: Role; si
     (site) =>
       new Role([
         ...['client', '--connect', `tcp://127.0.0.1:${connectTo}`, '--site', site, '--threads', '1'],
-        ...['--data', `runs/quiet/data/${site}.jsonl`, '--work', join(name, site)],
+        ...['--data', `runs/quiet-${codec}/data/${site}.jsonl`, '--work', join(name, site)],
       ]),
   );
   return { server, sites };
 }
 
-async function expectQuietEnd(name: string, ends: Promise<{ code: number | string; stderr: string }>[]): Promise<void> {
+async function expectQuietEnd(name: string, codec: string, ends: Promise<{ code: number | string; stderr: string }>[]): Promise<void> {
   for (const { code, stderr } of await Promise.all(ends)) expect(code, stderr).toBe(0);
-  expect(modelOf(folder, name).equals(modelOf(folder, 'quiet'))).toBe(true);
+  expect(modelOf(folder, name).equals(modelOf(folder, `quiet-${codec}`))).toBe(true);
+  if (codec === 'fp32') return;
+  // Server and sites hold the same bits, and what is owed is the difference to the server's model.
+  const held = await Promise.all([`runs/${name}`, ...SITES.map((site) => join(name, site))].map(heldDigest));
+  expect(held[0]).toMatch(/^[0-9a-f]{32}$/);
+  expect(new Set(held).size).toBe(1);
+}
+
+/** The digest of the values in the newest held model of a folder, by reading them. */
+async function heldDigest(of: string): Promise<string | undefined> {
+  const own = nodeFolder(join(folder, of, 'held'));
+  const names = (await own.list()).filter((name) => name.endsWith('.safetensors'));
+  const newest = names.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1);
+  return newest === undefined ? undefined : contentDigest(await openSafetensors(own, newest), referenceCodecs);
 }
 
 const met = { server: 0, sites: 0 };
@@ -80,7 +100,8 @@ const met = { server: 0, sites: 0 };
 test.each(seeds(8))('kills %i', { timeout: 180_000 }, async (seed) => {
   const random = randomStream(seed, 'federation');
   const name = `killed-${seed}`;
-  const { server, sites } = roles(name, await freePort());
+  const codec = CODINGS[seed % CODINGS.length] as string;
+  const { server, sites } = roles(name, codec, await freePort());
   const ends = [server.run()];
   await server.until('listening on');
   ends.push(...sites.map((site) => site.run()));
@@ -91,7 +112,7 @@ test.each(seeds(8))('kills %i', { timeout: 180_000 }, async (seed) => {
     if (all.some(({ ended }) => ended)) break;
     role.kill();
   }
-  await expectQuietEnd(name, ends);
+  await expectQuietEnd(name, codec, ends);
   met.server += server.kills;
   for (const { kills } of sites) met.sites += kills;
 });
@@ -111,12 +132,13 @@ test.each(seeds(3))('weather %i', { timeout: 180_000 }, async (seed) => {
   const name = `weather-${seed}`;
   const port = await freePort();
   const proxy = await badWeather(() => port, { seed, ...(CLIMATES[seed % CLIMATES.length] as (typeof CLIMATES)[number]) });
-  const { server, sites } = roles(name, port, proxy.port);
+  const codec = CODINGS[seed % CODINGS.length] as string;
+  const { server, sites } = roles(name, codec, port, proxy.port);
   const ends = [server.run()];
   await server.until('listening on');
   ends.push(...sites.map((site) => site.run()));
-  await expectQuietEnd(name, ends);
+  await expectQuietEnd(name, codec, ends);
   expect(proxy.cut() + proxy.flipped()).toBeGreaterThan(0);
-  expect(lossesOf(folder, name).length).toBe(lossesOf(folder, 'quiet').length);
+  expect(lossesOf(folder, name).length).toBe(lossesOf(folder, `quiet-${codec}`).length);
   await proxy.close();
 });

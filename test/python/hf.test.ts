@@ -18,10 +18,10 @@ const path = (...names: string[]): string => join(folder, ...names);
 const SETTINGS = ['--max-length', '96', '--learning-rate', '0.003', '--batch-size', '8'];
 const LONG = { timeout: 300_000 };
 
-function trainer(script: string, model: string) {
+function trainer(script: string, model: string, ...more: string[]) {
   const data = ['--data', '{data}', '--validation', '{validation}', '--output', '{work}'];
   return {
-    command: [python, script, '--model', path(model), ...data, ...SETTINGS],
+    command: [python, script, '--model', path(model), ...data, ...SETTINGS, ...more],
     folder: examples,
     environment: { OMP_NUM_THREADS: '1' },
   };
@@ -54,6 +54,7 @@ describe.skipIf(withoutPython)('with Python', () => {
       llama: trainer('sft.py', 'llama'),
       gpt2: trainer('sft.py', 'gpt2'),
       half: trainer('sft.py', 'half'),
+      wide: trainer('sft.py', 'half', '--dtype', 'float32'),
       lora: trainer('lora.py', 'llama'),
       linear: { command: [python, 'trainer.py'], folder: join(root, 'examples/custom-trainer') },
     };
@@ -78,6 +79,35 @@ describe.skipIf(withoutPython)('with Python', () => {
     await simulate('half', '--trainer', 'half', '--codec', 'nf4', '--rounds', '1', '--model', path('half'));
     expect(check(path('runs/half/model'))).toMatchObject({ class: 'LlamaForCausalLM', dtype: 'torch.bfloat16', finite: true });
   });
+
+  test.each(['fp32', 'u4'])(
+    '%s: a script that trains a bfloat16 model in float32: the server keeps the float32 of it',
+    LONG,
+    async (codec) => {
+      const run = `wide-${codec}`;
+      const { initial, final, bytes } = await simulate(
+        run,
+        '--trainer',
+        'wide',
+        '--codec',
+        codec,
+        '--rounds',
+        '2',
+        '--model',
+        path('half'),
+      );
+      expect(final?.loss).toBeLessThan(initial?.loss as number);
+      expect(check(path('runs', run, 'model'))).toMatchObject({ class: 'LlamaForCausalLM', dtype: 'torch.bfloat16', finite: true });
+      const master = Object.values(readHeader(path('runs', run, 'global/round-0002.safetensors'))).map((entry) => entry?.dtype);
+      expect([...new Set(master.filter((dtype) => dtype !== undefined))]).toEqual(['F32']);
+      // The sites have the model: of the start nothing but its manifest travels.
+      expect(bytes.fp32Total).toBe(2 * bytes.ownTotal);
+      const start = readFileSync(path('runs', run, 'events.jsonl'), 'utf8')
+        .split('\n')
+        .filter((line) => line.includes('"down"'))[0] as string;
+      expect((JSON.parse(start) as { bytes: number }).bytes).toBeLessThan(20_000);
+    },
+  );
 
   test.each(['fp32', 'nf4'])('LoRA in %s: the adapter travels alone, loss falls, it loads on its base', LONG, async (codec) => {
     const { initial, final, bytes } = await simulate(`lora-${codec}`, '--trainer', 'lora', '--codec', codec);
@@ -177,7 +207,10 @@ async function builtInLogits(path: string): Promise<number[]> {
   }
 }
 
-function readHeader(file: string): Record<string, { shape: number[] } | undefined> {
+function readHeader(file: string): Record<string, { dtype?: string; shape: number[] } | undefined> {
   const bytes = readFileSync(file);
-  return JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString('utf8')) as Record<string, { shape: number[] }>;
+  return JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString('utf8')) as Record<
+    string,
+    { dtype?: string; shape: number[] }
+  >;
 }

@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
 import type { LogFields } from '../../core/log.js';
 import { MAX_STRIPES } from '../../driver/stripe-join.js';
+import { folderBase } from '../../node/base-folder.js';
 import { nodeCodecs } from '../../node/codecs.js';
 import { readDataFile } from '../../node/data-files.js';
 import { fileLogger } from '../../node/log-file.js';
@@ -28,6 +29,7 @@ interface ClientOptions extends ConnectionOptions {
   readonly data?: string;
   readonly validation?: string;
   readonly siteConfig?: string;
+  readonly base?: readonly string[];
   readonly work?: string;
   readonly threads?: number;
   readonly holdOut?: number;
@@ -40,7 +42,8 @@ Examples:
   $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --tls-cert hospital-a.crt --tls-key hospital-a.key \\
       --site hospital-a --data patients-qa.jsonl
   $ fedstream client --connect wss://example.org/fed --token-file token --site lab --data lab.json --work /data/fedstream --threads 8
-  $ fedstream client --connect tcp://127.0.0.1:9000 --site lab --site-config site.json --data lab.json
+  $ fedstream client --connect tcp://127.0.0.1:9000 --site lab --site-config site.json --data lab.json \\
+      --base HuggingFaceTB/SmolLM2-135M-Instruct
 `;
 
 export function clientCommand(): Command {
@@ -51,6 +54,10 @@ export function clientCommand(): Command {
     .option('--data <file>', 'instruction data, JSON or JSONL; what a trainer of your own reads, it decides itself')
     .option('--validation <file>', 'data that only evaluates; the built-in trainer takes --hold-out instead')
     .option('--site-config <file>', 'the trainers of this site (docs/site.md), for jobs that name one')
+    .option(
+      '--base <folder...>',
+      'a model that is here already, a folder or a name in the Hugging Face cache: a run that begins with it does not send it',
+    )
     .option('--work <folder>', 'where spools and optimizer state are kept; by default fedstream-<site>')
     .option('--threads <count>', 'training threads; by default one a core, at most 4', wholeNumber(1))
     .option(
@@ -78,6 +85,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const config = options.siteConfig === undefined ? undefined : readSiteConfig(options.siteConfig);
   // Read before the server is asked: a wrong file is told at once.
   const samples = options.data === undefined || config ? undefined : await readDataFile(options.data);
+  const bases = (options.base ?? []).map((base) => folderBase(base));
   const work = resolve(options.work ?? `fedstream-${site}`);
   const folder = nodeFolder(work);
   const log = fileLogger(options.log ?? join(work, 'client.log'), { name: site });
@@ -113,6 +121,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
       log,
       signal,
       memory: processMemory,
+      bases,
       makeTrainer: trainerOf,
     });
     if (!supervised) say(`done: ${reason}`);

@@ -11,13 +11,14 @@ import { addConnectionOptions, type ConnectionOptions, driverOption, serverConne
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
-import { wholeNumber } from '../options.js';
+import { dtypeOf, dtypeOption, wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
 
 interface ServerOptions extends JobOptions, ConnectionOptions {
   readonly listen?: string;
   readonly resume?: string;
   readonly threads?: number;
+  readonly dtype?: string;
   readonly json?: boolean;
   readonly run?: string;
   readonly supervised?: boolean;
@@ -42,6 +43,7 @@ export function serverCommand(): Command {
     .option('--listen <url>', 'where sites connect; by default port 9000 of this machine alone')
     .option('--resume <folder>', 'go on with a run that was stopped')
     .option('--threads <count>', 'threads that evaluate the global model', wholeNumber(1))
+    .addOption(dtypeOption())
     .option('--json', 'print the summary as JSON on standard output')
     .addOption(new Option('--run <folder>', 'a prepared run').hideHelp())
     .addOption(new Option('--supervised', 'events on standard output, ends with its parent').hideHelp())
@@ -69,7 +71,18 @@ async function serve(options: ServerOptions): Promise<void> {
   };
   try {
     const onEvent = supervised ? write : (reporter?.event ?? write);
-    await runServerProcess({ runPath, job, url, driver, token, threads: options.threads, signal, onListening, onEvent });
+    await runServerProcess({
+      runPath,
+      job,
+      url,
+      driver,
+      token,
+      threads: options.threads,
+      dtype: dtypeOf(options.dtype),
+      signal,
+      onListening,
+      onEvent,
+    });
   } catch (error) {
     if (!supervised) say(`go on with: npx fedstream server --resume ${runPath} --listen ${url}`);
     throw error;

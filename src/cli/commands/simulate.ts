@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
+import { codingLabel } from '../../filter/coding.js';
 import { type Supervised, supervise } from '../../node/child-process.js';
 import { processMemory } from '../../node/memory.js';
 import { nodeFolder } from '../../node/node-folder.js';
@@ -22,10 +23,12 @@ import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
 import { type Meeting, openMeeting } from '../meeting.js';
+import { dtypeOption } from '../options.js';
 import { type EventReporter, eventReporter } from '../progress.js';
 
 interface SimulateOptions extends JobOptions {
   readonly resume?: string;
+  readonly dtype?: string;
   readonly json?: boolean;
   readonly listen?: string;
   readonly siteConfig?: string;
@@ -33,8 +36,9 @@ interface SimulateOptions extends JobOptions {
 
 const HELP = `
 Examples:
-  $ fedstream simulate                                        the default job: three sites, nf4 both ways
+  $ fedstream simulate                                        the default job: three sites, updates of 4 bits both ways
   $ fedstream simulate --codec fp32 --rounds 3 --name baseline
+  $ fedstream simulate --codec lean                           updates of 4 bits down, of 1 bit up
   $ fedstream simulate --data instructions.jsonl --alpha 0.3 --sites 4
   $ fedstream simulate --job job.json --model ./llama-folder
   $ fedstream simulate --job job.json --site-config site.json  train with a program of your own
@@ -54,6 +58,7 @@ export function simulateCommand(): Command {
     .option('--listen <url>', 'where the server listens; by default a free port of this machine')
     .option('--site-config <file>', 'the trainers of every site (docs/site.md), for a job that names one')
     .option('--resume <folder>', 'go on with a run that was stopped, from its last finished round')
+    .addOption(dtypeOption())
     .option('--json', 'print the summary as JSON on standard output')
     .addHelpText('after', HELP)
     .action(simulate);
@@ -64,16 +69,14 @@ async function simulate(options: SimulateOptions): Promise<void> {
   const reporter = eventReporter(job);
   const finished = (await readJournal(nodeFolder(runPath))).at(-1)?.round ?? 0;
   reporter.line(`run ${runPath}${finished > 0 ? `, going on after round ${finished}` : ''}`);
-  reporter.line(
-    `${siteNames(job).length} sites, ${job.rounds} rounds, ${typeof job.quantize === 'string' ? job.quantize : job.quantize.default}, streaming ${job.streaming}`,
-  );
+  reporter.line(`${siteNames(job).length} sites, ${job.rounds} rounds, ${codingLabel(job.quantize)}, streaming ${job.streaming}`);
   const signal = stopSignal({
     supervised: false,
     onStop: () => reporter.line('stopping; what is finished is kept (Ctrl-C again: at once)'),
   });
   const meeting = await openMeeting(options.listen, job, runPath);
   try {
-    await new Federation({ runPath, job, meeting, siteConfig: options.siteConfig, reporter, signal }).run();
+    await new Federation({ runPath, job, meeting, siteConfig: options.siteConfig, dtype: options.dtype, reporter, signal }).run();
   } catch (error) {
     reporter.end();
     await conclude(runPath, job);
@@ -121,6 +124,7 @@ interface FederationOptions {
   readonly job: Job;
   readonly meeting: Meeting;
   readonly siteConfig: string | undefined;
+  readonly dtype: string | undefined;
   readonly reporter: EventReporter;
   readonly signal: AbortSignal;
 }
@@ -159,8 +163,9 @@ class Federation {
   }
 
   #server(): Supervised {
-    const { runPath, meeting } = this.#options;
+    const { runPath, meeting, dtype } = this.#options;
     const command = [process.execPath, BIN, 'server', '--run', runPath, '--listen', meeting.url, ...meeting.serverArgs, '--supervised'];
+    if (dtype !== undefined) command.push('--dtype', dtype);
     return this.#start('server', command, (line) => {
       const parsed = JSON.parse(line) as { listening?: string };
       if (parsed.listening !== undefined) this.#sites(parsed.listening);
@@ -188,6 +193,7 @@ class Federation {
         ...meeting.siteArgs(site),
       );
       if (siteConfig !== undefined) command.push('--site-config', siteConfig);
+      if (job.model !== 'offered' && 'path' in job.model) command.push('--base', job.model.path);
       if (existsSync(validationPath(runPath))) command.push('--validation', validationPath(runPath));
       const child = this.#start(site, command);
       void child.exited.then((code) => this.#siteEnded(child, code));

@@ -31,10 +31,11 @@ function state({ reason, rounds, roundsPlanned }: Summary): string {
   return reason === null ? `Not ended: ${done}. It runs, or it was cut off and can be resumed.` : `${done}: ${reason}`;
 }
 
-function lossCard({ initial, final }: Summary): Markup {
+function lossCard({ initial, initialHeld, final }: Summary): Markup {
   if (!final)
     return card('Evaluation loss', initial ? formatLoss(initial.loss) : '–', initial ? 'of the initial model' : 'nothing was evaluated');
-  return card('Final loss', formatLoss(final.loss), initial ? `from ${formatLoss(initial.loss)}` : `of round ${final.round}`);
+  const held = initialHeld ? `; the sites began with ${formatLoss(initialHeld.loss)}` : '';
+  return card('Final loss', formatLoss(final.loss), initial ? `from ${formatLoss(initial.loss)}${held}` : `of round ${final.round}`);
 }
 
 function matchCard({ initial, final, best }: Summary): Markup {
@@ -53,8 +54,13 @@ function bytesCard({ bytes }: Summary): Markup {
   return card(
     'Bytes on the wire',
     `${formatShare(bytes.ratio)}`,
-    `of float32: ${formatBytes(bytes.total)} in place of ${formatBytes(bytes.fp32Total)}`,
+    `of float32: ${formatBytes(bytes.total)} in place of ${formatBytes(bytes.fp32Total)}${ownNote(bytes)}`,
   );
+}
+
+/** Nothing where the checkpoint is float32. */
+function ownNote({ ownTotal, fp32Total, ownRatio }: Summary['bytes']): string {
+  return ownRatio === null || ownTotal === fp32Total ? '' : `; ${formatShare(ownRatio)} of the checkpoint’s own dtypes`;
 }
 
 function memoryCard({ peakRssBytes, peakRssBytesTotal }: Summary): Markup {

@@ -7,7 +7,7 @@ import { html, type Markup } from './markup.js';
 const ROWS_SHOWN = 1000;
 
 /** A row a round and site, with the evaluation of each round's model. */
-export function roundsTable({ rounds, evaluations }: Summary): Markup {
+export function roundsTable({ rounds, evaluations, initialHeld }: Summary): Markup {
   const byRound = new Map(evaluations.map((evaluation) => [evaluation.round, evaluation]));
   const initial = byRound.get(0);
   const shown = fitting(rounds);
@@ -15,7 +15,7 @@ export function roundsTable({ rounds, evaluations }: Summary): Markup {
     'Rounds by site',
     html`<table>
 <thead><tr><th scope="col">Round</th><th scope="col">Site</th>${['Training loss', 'Samples', 'Steps', 'Down', 'Up', 'Of float32', 'Taken up again'].map(numberHead)}</tr></thead>
-${initial && html`<tbody><tr class="round"><th scope="rowgroup">0</th><td colspan="8">initial model${evaluationNote(initial)}</td></tr></tbody>`}
+${initial && html`<tbody><tr class="round"><th scope="rowgroup">0</th><td colspan="8">initial model${evaluationNote(initial)}${initialHeld && html`; as the sites began with it:${evaluationNote(initialHeld)}`}</td></tr></tbody>`}
 ${shown.map((round) => roundRows(round, byRound.get(round.round)))}
 </table>`,
   )}

@@ -1,5 +1,6 @@
 // Whether the model that a program gave back is the one that it was asked for: the same tensors, by name.
 import { FedStreamError } from '../../core/errors.js';
+import type { Dtype } from '../../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../../tensor/manifest.js';
 import { arrangeTensors } from '../../tensor/select-tensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
@@ -22,9 +23,17 @@ function differences(found: Manifest, expected: Manifest): string[] {
   const extra = found.tensors.filter(({ name }) => !wanted.has(name) && !(name in expected.tied)).map(({ name }) => name);
   const other = expected.tensors.flatMap((tensor) => {
     const answer = byName.get(tensor.name);
-    return answer && describe(answer) !== describe(tensor) ? [`${tensor.name} is ${describe(answer)} instead of ${describe(tensor)}`] : [];
+    return answer && !fits(answer, tensor) ? [`${tensor.name} is ${describe(answer)} instead of ${describe(tensor)}`] : [];
   });
   return [listed('it lacks', missing), listed('it has, beyond the model,', extra), listed('', other)].filter((text) => text !== '');
+}
+
+/** Any float dtype fits a float tensor: what is sent is the difference, in float32. */
+const FLOATS: ReadonlySet<Dtype> = new Set(['F64', 'F32', 'F16', 'BF16']);
+
+function fits(answer: TensorEntry, wanted: TensorEntry): boolean {
+  const sameDtype = answer.dtype === wanted.dtype || (FLOATS.has(answer.dtype) && FLOATS.has(wanted.dtype));
+  return sameDtype && answer.shape.join() === wanted.shape.join();
 }
 
 function listed(what: string, names: readonly string[]): string {

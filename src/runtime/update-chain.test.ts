@@ -1,0 +1,39 @@
+// Which updates are worth their disk.
+import { expect, test } from 'vitest';
+import { type Chain, withinBudget } from './update-chain.js';
+
+const digest = (n: number): string => String(n).padStart(32, '0');
+
+function chain(count: number, bytes: number, start?: Chain['start']): Chain {
+  const updates = Array.from({ length: count }, (_, i) => ({
+    version: i + 2,
+    object: `update-${i + 2}`,
+    bytes,
+    from: digest(i + 1),
+    to: digest(i + 2),
+    digest: digest(0),
+  }));
+  return { held: { version: count + 1, digest: digest(count + 1), file: 'held.safetensors' }, whole: 'whole', updates, start };
+}
+
+test('updates are kept as long as they are fewer bytes than the model', () => {
+  const kept = withinBudget(chain(5, 10), 51, 256);
+  expect(kept.chain.updates).toHaveLength(5);
+  expect(kept.dropped).toEqual([]);
+  const over = withinBudget(chain(5, 10), 50, 256);
+  expect(over.chain.updates.map(({ version }) => version)).toEqual([3, 4, 5, 6]);
+  expect(over.dropped).toEqual(['update-2.spool']);
+  expect(withinBudget(chain(5, 1), 1000, 3).chain.updates).toHaveLength(3);
+});
+
+test('a coded start goes first; one that sites may have themselves stays named', () => {
+  const coded = { digest: digest(1), base: false, object: 'start', bytes: 20, spool: digest(7) };
+  const over = withinBudget(chain(3, 10, coded), 50, 256);
+  expect(over.dropped).toEqual(['start.spool']);
+  expect(over.chain.updates).toHaveLength(3);
+  expect(over.chain.start).toEqual({ digest: digest(1), base: false });
+  const base = { digest: digest(1), base: true };
+  expect(withinBudget(chain(3, 10, base), 50, 256).chain.start).toEqual(base);
+  // Without its first update, nothing leads on from the start.
+  expect(withinBudget(chain(6, 10, base), 50, 256).chain.start).toBeUndefined();
+});
