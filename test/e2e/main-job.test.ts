@@ -53,7 +53,7 @@ test('the run folder has everything, and the summary its figures', async () => {
 test.each(['fp32', 'fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'nf4-nested', 'u2', 'lean', 'paper:nf4'])(
   'codec %s completes the job',
   async (codec) => {
-    const { summary } = await simulate(`codec-${codec}`, '--codec', codec);
+    const { summary } = await simulate(`codec-${codec.replace(':', '-')}`, '--codec', codec);
     expect(summary.codec).toBe(codec);
     expect(summary.final?.loss).toBeLessThan(summary.initial?.loss as number);
   },
