@@ -1,5 +1,6 @@
 // `blockwise8`: an index into the 8-bit dynamic map an element, a float32 absmax a block.
 import type { Codec, EncodeReport } from './codec.js';
+import { type DecodeInto, storedOrAdded } from './decode-into.js';
 import { DYNAMIC_MAP, DYNAMIC_MIDPOINTS } from './dynamic-map.js';
 import { blockAbsmax, checkSizes, inverseScale, scaled, scaleView } from './scaling.js';
 
@@ -23,7 +24,7 @@ export function dynamicCode(s: number): number {
 export function blockwise8(blockSize = BLOCKWISE8_BLOCK): Codec {
   const blocks = (elements: number): number => Math.ceil(elements / blockSize);
   const encodedBytes = (elements: number): number => 4 * blocks(elements) + elements;
-  const decodeInto = (from: Uint8Array, to: Float32Array, store: (i: number, value: number) => void): void => {
+  const decodeInto: DecodeInto = (from, to, store) => {
     checkSizes('blockwise8', to.length, encodedBytes(to.length), from);
     const scales = scaleView(from);
     const codes = 4 * blocks(to.length);
@@ -49,16 +50,6 @@ export function blockwise8(blockSize = BLOCKWISE8_BLOCK): Codec {
       }
       return NO_REPORT;
     },
-    decode(from, to) {
-      decodeInto(from, to, (i, value) => {
-        to[i] = value;
-      });
-    },
-    accumulate(from, weight, into) {
-      const factor = Math.fround(weight);
-      decodeInto(from, into, (i, value) => {
-        into[i] = (into[i] as number) + Math.fround(factor * value);
-      });
-    },
+    ...storedOrAdded(decodeInto),
   };
 }

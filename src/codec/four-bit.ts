@@ -3,6 +3,7 @@
 import { FedStreamError } from '../core/errors.js';
 import { blockwise8 } from './blockwise8.js';
 import type { Codec, EncodeReport, Preparation, Prepared } from './codec.js';
+import { type DecodeInto, storedOrAdded } from './decode-into.js';
 import { blockAbsmax, checkSizes, inverseScale, scaled, scaleView } from './scaling.js';
 
 export const FOUR_BIT_BLOCK = 64;
@@ -46,7 +47,7 @@ export function fourBit(rule: FourBitRule, { blockSize = FOUR_BIT_BLOCK, nested 
     const inverses = absmaxes.map(inverseScale);
     for (let i = 0; i < from.length; i += 2) to[codes + i / 2] = (nibble(i) << 4) | nibble(i + 1);
   };
-  const decodeInto = (from: Uint8Array, to: Float32Array, store: (i: number, value: number) => void): void => {
+  const decodeInto: DecodeInto = (from, to, store) => {
     checkSizes(rule.name, to.length, encodedBytes(to.length), from);
     const absmaxes = new Float32Array(blocks(to.length));
     scales.read(from, absmaxes);
@@ -69,17 +70,7 @@ export function fourBit(rule: FourBitRule, { blockSize = FOUR_BIT_BLOCK, nested 
       encodeBlocks(from, to, absmaxes);
       return NO_REPORT;
     },
-    decode(from, to) {
-      decodeInto(from, to, (i, value) => {
-        to[i] = value;
-      });
-    },
-    accumulate(from, weight, into) {
-      const factor = Math.fround(weight);
-      decodeInto(from, into, (i, value) => {
-        into[i] = (into[i] as number) + Math.fround(factor * value);
-      });
-    },
+    ...storedOrAdded(decodeInto),
   };
 }
 

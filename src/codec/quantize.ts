@@ -16,7 +16,7 @@ export type OnReport = (tensor: TensorEntry, report: EncodeReport) => void;
 /**
  * Codes each raw tensor as `encodingFor` says; tensors that are coded already stay as they are. Nested scales read a tensor twice.
  * A non-finite value is an error that names the tensor and the index of the element in it. A model of
- * 32 MiB and more is coded on the threads that `codecs` offers.
+ * 32 MiB and more is coded on the threads that `codecs` offers. Where no tensor is coded it is the model itself, served from where it lies.
  */
 export function encodeModel(
   model: StateDict,
@@ -28,6 +28,7 @@ export function encodeModel(
   const tensors = model.manifest.tensors.map((tensor) =>
     tensor.encoding.codec === 'raw' ? { ...tensor, encoding: encodingFor(tensor) } : tensor,
   );
+  if (tensors.every(({ encoding }, index) => encoding.codec === model.manifest.tensors[index]?.encoding.codec)) return model;
   const manifest: Manifest = { ...model.manifest, tensors };
   layoutOf(manifest, codecs); // an encoding that cannot be fails here, not while bytes move
   const chunks = (range?: ChunkRange): AsyncGenerator<Chunk> =>
@@ -37,8 +38,9 @@ export function encodeModel(
   return { manifest, chunks, close: () => model.close?.() };
 }
 
-/** Decodes every coded tensor to its own dtype, on threads as `encodeModel` does. */
+/** Decodes every coded tensor to its own dtype, on threads as `encodeModel` does. Where no tensor is coded it is the model itself. */
 export function decodeModel(model: StateDict, codecs: CodecTable, pool: CodecPool | undefined = poolFor(model, codecs)): StateDict {
+  if (model.manifest.tensors.every(({ encoding }) => encoding.codec === RAW.codec)) return model;
   const tensors = model.manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW }));
   const manifest: Manifest = { ...model.manifest, tensors };
   layoutOf(model.manifest, codecs);

@@ -1,6 +1,7 @@
 // `u1`, `u2`, `u3`, `u4`: an even grid of odd multiples of a bfloat16 scale, 1 to 4 bits a value, for updates.
 import { widenBf16 } from '../tensor/bfloat16.js';
 import type { Codec, EncodeReport } from './codec.js';
+import { type DecodeInto, storedOrAdded } from './decode-into.js';
 import { checkSizes, NonFiniteValue } from './scaling.js';
 import { codeUniformBlock, UNIFORM_BLOCK, type UniformBits } from './uniform-block.js';
 
@@ -20,7 +21,7 @@ export function uniform(bits: UniformBits): Codec {
   const name = `u${bits}`;
   const encodedBytes = (elements: number): number => uniformScaleBytes(elements) + uniformCodeBytes(bits, elements);
 
-  const decodeInto = (from: Uint8Array, to: Float32Array, store: (i: number, value: number) => void): void => {
+  const decodeInto: DecodeInto = (from, to, store) => {
     checkSizes(name, to.length, encodedBytes(to.length), from);
     const codes = from.subarray(uniformScaleBytes(to.length));
     for (let i = 0; i < to.length; i++) {
@@ -50,17 +51,7 @@ export function uniform(bits: UniformBits): Codec {
       }
       return NO_REPORT;
     },
-    decode(from, to) {
-      decodeInto(from, to, (i, value) => {
-        to[i] = value;
-      });
-    },
-    accumulate(from, weight, into) {
-      const factor = Math.fround(weight);
-      decodeInto(from, into, (i, value) => {
-        into[i] = (into[i] as number) + Math.fround(factor * value);
-      });
-    },
+    ...storedOrAdded(decodeInto),
   };
 }
 

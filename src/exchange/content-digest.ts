@@ -2,8 +2,10 @@
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
+import type { Folder } from '../core/storage.js';
 import { LeafHasher } from '../stream/leaf-sums.js';
-import type { StateDict } from '../tensor/state-dict.js';
+import { writeSafetensors } from '../tensor/safetensors.js';
+import type { Chunk, StateDict } from '../tensor/state-dict.js';
 
 /**
  * XXH3-128 over the leaves of the values, float32 little-endian (other dtypes as they are), tensor after tensor in the order of the manifest. It
@@ -12,5 +14,18 @@ import type { StateDict } from '../tensor/state-dict.js';
 export async function contentDigest(model: StateDict, codecs: CodecTable): Promise<string> {
   const hasher = new LeafHasher();
   for await (const { bytes } of decodeModel(inFloat32(model), codecs).chunks()) hasher.update(bytes);
+  return hasher.finish().digest();
+}
+
+/** Writes a raw model as it is, as `writeSafetensors` does, and returns its `contentDigest`, taken in the same pass: the model is float32. */
+export async function writeDigested(folder: Folder, name: string, model: StateDict): Promise<string> {
+  const hasher = new LeafHasher();
+  async function* hashed(): AsyncGenerator<Chunk> {
+    for await (const chunk of model.chunks()) {
+      hasher.update(chunk.bytes);
+      yield chunk;
+    }
+  }
+  await writeSafetensors(folder, name, { manifest: model.manifest, chunks: hashed }, { durable: false });
   return hasher.finish().digest();
 }

@@ -2,15 +2,17 @@
 import { z } from 'zod';
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
-import { readText, writeText } from '../core/storage-text.js';
+import { writeText } from '../core/storage-text.js';
 import { broadcastsUpdates } from '../filter/chain.js';
 import type { Coding } from '../filter/coding.js';
 import { notedDtypes } from '../tensor/own-dtypes.js';
+import type { StateDict } from '../tensor/state-dict.js';
 import type { TaskBoard } from '../workflow/task-board.js';
 import { openGlobalModel } from './global-models.js';
 import { type Job, siteNames } from './job.js';
 import { readJournal } from './journal.js';
 import type { RoundExchange } from './round-exchange.js';
+import { readState } from './state-file.js';
 
 export interface ChooseStartOptions {
   readonly job: Job;
@@ -35,8 +37,8 @@ export async function chooseStart(options: ChooseStartOptions): Promise<Coding['
   const { first } = job.quantize;
   const described = job.model !== 'offered' && !('path' in job.model);
   if (first !== undefined || !broadcastsUpdates(job) || !evaluates || described) return first;
-  const text = await readText(run, FILE);
-  if (text !== undefined) return stateSchema.parse(JSON.parse(text)).first;
+  const known = await readState(run, FILE, stateSchema);
+  if (known) return known.first;
   if ((await readJournal(run)).some(({ round }) => round > 0)) return first;
   const model = await openGlobalModel(run, 0);
   try {
@@ -52,7 +54,7 @@ export async function chooseStart(options: ChooseStartOptions): Promise<Coding['
   }
 }
 
-async function sitesThatHave(model: Awaited<ReturnType<typeof openGlobalModel>>, options: ChooseStartOptions): Promise<number> {
+async function sitesThatHave(model: StateDict, options: ChooseStartOptions): Promise<number> {
   const { job, board, exchange, signal } = options;
   const { model: offered } = await exchange.offerExactly(model, true);
   const sites = board.connectedSites().sort();

@@ -1,9 +1,10 @@
 // A site's result from when it is coded until the server has it: a site that was killed in between sends it without training again.
 import { z } from 'zod';
 import type { Folder } from '../core/storage.js';
-import { readText, writeText } from '../core/storage-text.js';
+import { writeText } from '../core/storage-text.js';
 import { type SpoolInfo, spoolInfo } from '../transfer/spool.js';
 import { type ResultFigures, resultSchema, type Task } from '../workflow/task.js';
+import { readState } from './state-file.js';
 
 /** One at a time: a site has one task. */
 export const RESULT_SPOOL = 'result.spool';
@@ -18,12 +19,10 @@ export async function keepResult(folder: Folder, task: Task, figures: ResultFigu
 
 /** The result of exactly this task, where it is here whole. */
 export async function keptResult(folder: Folder, task: Task): Promise<{ figures: ResultFigures; info: SpoolInfo } | undefined> {
-  const text = await readText(folder, RESULT_FILE);
-  if (text === undefined) return undefined;
-  const kept = keptSchema.safeParse(parseJson(text));
-  if (!kept.success || kept.data.task !== task.id || kept.data.object !== objectOf(task)) return undefined;
+  const kept = await readState(folder, RESULT_FILE, keptSchema);
+  if (kept?.task !== task.id || kept.object !== objectOf(task)) return undefined;
   const info = await spoolInfo(folder, RESULT_SPOOL);
-  return info.digest === kept.data.digest ? { figures: kept.data.figures, info } : undefined;
+  return info.digest === kept.digest ? { figures: kept.figures, info } : undefined;
 }
 
 /** No other broadcast's task has it, of this run or another. */
@@ -34,12 +33,4 @@ function objectOf({ model }: Task): string {
 export async function dropResult(folder: Folder): Promise<void> {
   await folder.remove(RESULT_FILE);
   await folder.remove(RESULT_SPOOL);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -2,10 +2,11 @@
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import type { Folder } from '../core/storage.js';
-import { readText, writeText } from '../core/storage-text.js';
+import { writeText } from '../core/storage-text.js';
 import { contentDigest } from '../exchange/content-digest.js';
 import { openSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
+import { readState } from './state-file.js';
 
 const stateSchema = z.strictObject({
   run: z.string(),
@@ -66,7 +67,7 @@ export class Residuals {
   }
 
   async #state(): Promise<State> {
-    const state = stateSchema.safeParse(parsed((await readText(this.#folder, STATE)) ?? '')).data;
+    const state = await readState(this.#folder, STATE, stateSchema);
     return state?.run === this.#run ? state : { run: this.#run, rounds: [] };
   }
 
@@ -77,12 +78,4 @@ export class Residuals {
 
 function fileOf(round: number): string {
   return `residual-${round}.safetensors`;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

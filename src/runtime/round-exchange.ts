@@ -109,7 +109,7 @@ export class RoundExchange {
 
   /**
    * Prepares the global model for all sites at once; returns what a task says of it, and the results that are here already because an earlier
-   * process was stopped in the middle of the round. `modelRound` is the round whose model it is; `reportedRound` is what its transfers count for: that
+   * process was stopped in the middle of the round. `reportedRound` is what its transfers count for: that
    * of an evaluation after the last round counts for the last round.
    */
   async offer(round: number, model: StateDict, reportedRound = round): Promise<Offer> {

@@ -1,8 +1,9 @@
 // What a round keeps on disk beside its spools, so that a server that was killed goes on in the middle of it: a part of the journal.
 import { z } from 'zod';
 import type { Folder } from '../core/storage.js';
-import { readText, writeText } from '../core/storage-text.js';
+import { writeText } from '../core/storage-text.js';
 import { type ResultFigures, resultSchema } from '../workflow/task.js';
+import { readState } from './state-file.js';
 
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
 
@@ -48,17 +49,6 @@ export function readResultState(folder: Folder, site: string): Promise<ResultSta
 
 export async function writeResultState(folder: Folder, site: string, state: ResultState): Promise<void> {
   await writeText(folder, resultFile(site), JSON.stringify(state));
-}
-
-/** Written beside and renamed, so what cannot be read was written by nobody here: it is as if it were not there, and the work is done again. */
-async function readState<T>(folder: Folder, name: string, schema: z.ZodType<T>): Promise<T | undefined> {
-  const text = await readText(folder, name);
-  if (text === undefined) return undefined;
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
 }
 
 function resultFile(site: string): string {

@@ -3,14 +3,12 @@ import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import type { Folder } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
-import { contentDigest } from '../exchange/content-digest.js';
-import { LeafHasher } from '../stream/leaf-sums.js';
-import type { Manifest } from '../tensor/manifest.js';
+import { contentDigest, writeDigested } from '../exchange/content-digest.js';
 import { encodeManifest, parseManifest } from '../tensor/manifest-json.js';
 import { openSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
-import { writeTensorFile } from '../tensor/tensor-file.js';
 import { type Base, openBase } from './find-base.js';
+import { readState } from './state-file.js';
 
 const stateSchema = z.strictObject({
   /** What another run left is not this one's. */
@@ -55,7 +53,7 @@ export class SiteHeld {
   /** Undefined where nothing of this run is held, or where a crash of the machine has spoilt it. */
   async current(): Promise<Held | undefined> {
     const { folder, run, codecs } = this.#options;
-    const state = stateSchema.safeParse(parsed((await readText(folder, STATE)) ?? '')).data;
+    const state = await readState(folder, STATE, stateSchema);
     if (state?.run !== run) return undefined;
     const model = await this.#open(state);
     if (!model) return undefined;
@@ -85,7 +83,7 @@ export class SiteHeld {
   async keep(model: StateDict, expected?: string): Promise<Held | undefined> {
     const { folder } = this.#options;
     const file = `held-${crypto.randomUUID().slice(0, 13)}.safetensors`;
-    const digest = await writeHashed(folder, file, model);
+    const digest = await writeDigested(folder, file, model);
     if (expected !== undefined && digest !== expected) {
       await folder.remove(file);
       return undefined;
@@ -96,7 +94,7 @@ export class SiteHeld {
 
   /** Holds a base where it lies: `model` is what `matchingBase` found. */
   async refer(base: Base, model: StateDict, digest: string): Promise<Held> {
-    await writeText(this.#options.folder, MANIFEST, new TextDecoder().decode(encodeManifest(model.manifest satisfies Manifest)));
+    await writeText(this.#options.folder, MANIFEST, new TextDecoder().decode(encodeManifest(model.manifest)));
     await this.#note({ digest, base: base.label }, MANIFEST);
     return { digest, model };
   }
@@ -106,29 +104,5 @@ export class SiteHeld {
     this.#known = state.digest;
     await writeText(folder, STATE, JSON.stringify({ run, ...state }));
     for (const name of await folder.list()) if (name !== needed && name !== STATE) await folder.remove(name);
-  }
-}
-
-/** Writes the values as they are, and returns their digest. */
-async function writeHashed(folder: Folder, file: string, model: StateDict): Promise<string> {
-  const hasher = new LeafHasher();
-  const { tensors, metadata, tied } = model.manifest;
-  const fill = async (writer: { write(bytes: Uint8Array, position: number): void | Promise<void> }): Promise<void> => {
-    let position = 0;
-    for await (const { bytes } of model.chunks()) {
-      hasher.update(bytes);
-      await writer.write(bytes, position);
-      position += bytes.length;
-    }
-  };
-  await writeTensorFile(folder, file, tensors, { format: 'pt', ...metadata, ...tied }, fill, { durable: false });
-  return hasher.finish().digest();
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -4,11 +4,11 @@ import { ownEncoding } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
 import type { Folder } from '../core/storage.js';
 import { writeCodedSum } from '../exchange/coded-sum.js';
-import { contentDigest } from '../exchange/content-digest.js';
+import { contentDigest, writeDigested } from '../exchange/content-digest.js';
 import type { Coding } from '../filter/coding.js';
 import type { Policy } from '../filter/policy.js';
 import { notedDtypes } from '../tensor/own-dtypes.js';
-import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
+import { openSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { objectBytes, objectSource } from '../transfer/object.js';
 import type { Prepared } from '../transfer/send.js';
@@ -48,7 +48,7 @@ export class UpdateBroadcaster implements Broadcaster {
       else chain = await this.#anew(version, modelFile, model);
     }
     this.#chain = chain;
-    return this.#broadcast(chain, version, model);
+    return this.#broadcast(chain, model);
   }
 
   async needs(): Promise<readonly string[]> {
@@ -111,11 +111,8 @@ export class UpdateBroadcaster implements Broadcaster {
     const info = await writeSpool(encoded, codecs, this.#folder, START_SPOOL, { durable: false });
     const sent = await openSpool(this.#folder, START_SPOOL, codecs);
     const file = heldFile(version);
-    await writeSafetensors(run, file, decodeModel(sent, codecs), { durable: false });
+    const digest = await writeDigested(run, file, decodeModel(sent, codecs));
     await sent.close?.();
-    const held = await openSafetensors(run, file);
-    const digest = await contentDigest(held, codecs);
-    await held.close?.();
     const object = newName(version, 'start');
     const start = { digest, base: false, object, bytes: info.totalBytes, spool: info.digest };
     return this.#keep({ held: { version, digest, file }, whole: object, start, updates: [] }, []);
@@ -169,13 +166,13 @@ export class UpdateBroadcaster implements Broadcaster {
     return chain;
   }
 
-  async #broadcast(chain: Chain, version: number, model: StateDict): Promise<Broadcast> {
+  async #broadcast(chain: Chain, model: StateDict): Promise<Broadcast> {
     const { run, codecs } = this.#options;
     const held = await openSafetensors(run, chain.held.file);
     const { start, updates, whole } = chain;
     const startsHere = updates.length === 0 && start !== undefined;
     // The start travels in the checkpoint's own dtypes, which hold it to the bit.
-    const wholeModel = startsHere ? codedStart(held, codecs) : held;
+    const wholeModel = startsHere ? encodeModel(held, ownEncoding(held.manifest), codecs) : held;
     const bytes = start?.object === whole ? (start.bytes as number) : objectBytes(wholeModel.manifest, codecs);
     const object = async (name: string): Promise<OfferedObject | undefined> => {
       const update = updates.find((one) => one.object === name);
@@ -193,7 +190,7 @@ export class UpdateBroadcaster implements Broadcaster {
       ...(start && { start: { digest: start.digest, base: start.base, object: start.object, bytes: start.bytes } }),
       updates: updates.map(({ object, bytes: size, from, to }) => ({ object, bytes: size, from, to })),
     };
-    const exact = chain.held.version === version && updates.length === 0 && start?.object === undefined;
+    const exact = updates.length === 0 && start?.object === undefined;
     return {
       model: task,
       held,
@@ -208,11 +205,6 @@ export class UpdateBroadcaster implements Broadcaster {
     this.#spools.set(name, info);
     return { source: spoolSource(this.#folder, name, info), release: async () => {} };
   }
-}
-
-function codedStart(held: StateDict, codecs: CodecTable): StateDict {
-  const encodingFor = ownEncoding(held.manifest);
-  return held.manifest.tensors.every((tensor) => encodingFor(tensor).codec === 'raw') ? held : encodeModel(held, encodingFor, codecs);
 }
 
 function heldFile(version: number): string {

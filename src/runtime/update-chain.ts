@@ -1,7 +1,8 @@
 // The chain of broadcasts on the server's disk: what the sites hold, and the coded updates that bring a site there that missed some.
 import { z } from 'zod';
 import type { Folder } from '../core/storage.js';
-import { readText, writeText } from '../core/storage-text.js';
+import { writeText } from '../core/storage-text.js';
+import { readState } from './state-file.js';
 
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
 const objectName = z.string().min(1).max(200);
@@ -53,23 +54,15 @@ export type Held = z.output<typeof heldSchema>;
 export type Update = z.output<typeof updateSchema>;
 
 const FILE = 'chain.json';
-const START = 'start.spool';
-
-export { START as START_SPOOL };
+export const START_SPOOL = 'start.spool';
 
 export function updateSpool(version: number): string {
   return `update-${version}.spool`;
 }
 
 /** Undefined where there is none, or none that can be read: then the next broadcast is a whole one. */
-export async function readChain(folder: Folder): Promise<Chain | undefined> {
-  const text = await readText(folder, FILE);
-  if (text === undefined) return undefined;
-  try {
-    return chainSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
+export function readChain(folder: Folder): Promise<Chain | undefined> {
+  return readState(folder, FILE, chainSchema);
 }
 
 /** Returns once it is durable. */
@@ -87,12 +80,12 @@ export function withinBudget(chain: Chain, wholeBytes: number, mostUpdates: numb
   const updates = [...chain.updates];
   const bytes = (): number => updates.reduce((sum, update) => sum + update.bytes, 0);
   if (start?.object !== undefined && (start.bytes ?? 0) + bytes() >= wholeBytes && updates.length > 0) {
-    dropped.push(START);
+    dropped.push(START_SPOOL);
     start = { digest: start.digest, base: start.base };
   }
   while (updates.length > 0 && (bytes() >= wholeBytes || updates.length > mostUpdates)) {
     dropped.push(updateSpool((updates.shift() as Update).version));
-    if (start?.object !== undefined) dropped.push(START);
+    if (start?.object !== undefined) dropped.push(START_SPOOL);
     start = undefined;
   }
   return { chain: { ...chain, start, updates }, dropped };

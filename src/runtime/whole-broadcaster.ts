@@ -7,7 +7,6 @@ import type { Folder } from '../core/storage.js';
 import { contentDigest } from '../exchange/content-digest.js';
 import { applyFilters, type Filter, type FilterContext } from '../filter/filter.js';
 import { isLossy } from '../filter/policy.js';
-import type { Encoding, TensorEntry } from '../tensor/manifest.js';
 import { notedDtypes } from '../tensor/own-dtypes.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { objectBytes } from '../transfer/object.js';
@@ -43,7 +42,7 @@ export class WholeBroadcaster implements Broadcaster {
     const known = await readRoundState(folder);
     const lossy = isLossy(job.quantize.down);
     const filtered = await applyFilters(model, out, this.#context('task-out', version));
-    const coded = codedOr(
+    const coded = encodeModel(
       filtered,
       lossy ? policyEncoding(job.quantize.down, notedDtypes(model.manifest)) : ownEncoding(model.manifest),
       codecs,
@@ -93,10 +92,4 @@ export function roundFolder(run: Folder, job: Job, round: number): Folder {
 
 export function roundFolderName(round: number): string {
   return `round-${String(round).padStart(4, '0')}`;
-}
-
-/** The model itself where nothing is coded: it is served from where it lies. */
-function codedOr(model: StateDict, encodingFor: (tensor: TensorEntry) => Encoding, codecs: CodecTable): StateDict {
-  const plain = model.manifest.tensors.every((tensor) => tensor.encoding.codec !== 'raw' || encodingFor(tensor).codec === 'raw');
-  return plain ? model : encodeModel(model, encodingFor, codecs);
 }
