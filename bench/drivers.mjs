@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { wholeNumber } from '../dist/cli/options.js';
-import { throwawayAuthority } from '../dist/node/throwaway-certificates.js';
+import { throwawayAuthority } from '../dist/node/tls/throwaway-certificates.js';
 import { benchCommand, listOf, oneOf } from './command.mjs';
 
 /** What each driver is held to: the ratio to its bare library. */

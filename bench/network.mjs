@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { positiveNumber, wholeNumber } from '../dist/cli/options.js';
 import { FedStreamError } from '../dist/core/errors.js';
-import { throwawayAuthority } from '../dist/node/throwaway-certificates.js';
+import { throwawayAuthority } from '../dist/node/tls/throwaway-certificates.js';
 import { benchCommand, listOf, oneOf } from './command.mjs';
 import { congestionControls, lab, missing, PAYLOAD_SHARE, SERVER_ADDRESS } from './network/lab.mjs';
 import { latest, networkPage, plotsOf, rowText } from './network/page.mjs';

@@ -5,7 +5,7 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { positiveNumber, wholeNumber } from '../dist/cli/options.js';
-import { nodeFolder } from '../dist/node/node-folder.js';
+import { nodeFolder } from '../dist/node/storage/node-folder.js';
 import { memoryStateDict } from '../dist/tensor/memory-state-dict.js';
 import { writeSafetensors } from '../dist/tensor/safetensors.js';
 import { benchCommand, listOf } from './command.mjs';

@@ -1,6 +1,6 @@
 // The reference training step of the built-in trainer: milliseconds, GFLOP/s and memory, on one thread and on two.
 // Run: node bench/train-step.mjs
-import { startLlamaEngine } from '../dist/node/llama-host.js';
+import { startLlamaEngine } from '../dist/node/trainer/llama-host.js';
 import { llamaParameters } from '../dist/trainer/llama/parameters.js';
 
 const config = {

@@ -15,9 +15,12 @@ const ROWS: readonly (readonly string[])[] = [
   ['stream'],
   ['transfer', 'message'],
   ['filter', 'trainer'],
+  ['record', 'job'],
   ['exchange'],
   ['workflow'],
-  ['runtime'],
+  ['site', 'server'],
+  ['hub'],
+  ['api'],
   // `testing` holds the conformance suites, which run anywhere.
   ['node', 'testing'],
   ['cli'],
@@ -115,10 +118,10 @@ describe('the check itself', () => {
   });
 
   test('sees the imports of this project', () => {
-    expect(importsOf(read('runtime/journal.ts')).map(({ from }) => from)).toEqual(
-      expect.arrayContaining(['zod', '../core/errors.js', '../workflow/task.js']),
+    expect(importsOf(read('server/journal.ts')).map(({ from }) => from)).toEqual(
+      expect.arrayContaining(['zod', '../core/errors.js', '../exchange/task.js']),
     );
-    expect(importsOf(read('node/node-folder.ts')).map(({ from }) => from)).toContain('node:fs');
+    expect(importsOf(read('node/storage/node-folder.ts')).map(({ from }) => from)).toContain('node:fs');
     for (const file of files) {
       const lines = read(file).match(/^import\b(?!\.)/gm)?.length ?? 0;
       expect(importsOf(read(file)).length, file).toBeGreaterThanOrEqual(lines);
@@ -128,12 +131,12 @@ describe('the check itself', () => {
   test.each([
     ['core/x.ts', "import { a } from '../tensor/a.js';"],
     ['tensor/x.ts', "import { a } from '../driver/a.js';"],
-    ['runtime/x.ts', "export { a } from '../node/a.js';"],
+    ['server/x.ts', "export { a } from '../node/a.js';"],
     ['workflow/deep/x.ts', "import type { A } from '../../cli/a.js';"],
     ['core/x.test.ts', "import { a } from '../codec/a.js';"],
     ['core/x.ts', "import { readFileSync } from 'node:fs';"],
     ['codec/x.ts', "import { readFile } from 'fs/promises';"],
-    ['runtime/x.ts', "import { pino } from 'pino';"],
+    ['hub/x.ts', "import { pino } from 'pino';"],
     ['stream/x.ts', "const os = await import('os');"],
     ['core/x.ts', '/// <reference types="node" />'],
     ['nowhere/x.ts', ''],

@@ -5,16 +5,16 @@ import { join } from 'node:path';
 import { silentLogger } from '../../dist/core/log.js';
 import { memoryFolder } from '../../dist/core/memory-folder.js';
 import { memory } from '../../dist/driver/memory.js';
-import { nodeCodecs } from '../../dist/node/codecs.js';
-import { makeTrainer } from '../../dist/node/make-trainer.js';
-import { processMemory } from '../../dist/node/memory.js';
-import { nodeFolder } from '../../dist/node/node-folder.js';
-import { prepareRun } from '../../dist/node/prepare-run.js';
-import { readModelTexts, writeModelFolder } from '../../dist/node/run-files.js';
-import { runClient } from '../../dist/runtime/client.js';
-import { parseJob, siteNames } from '../../dist/runtime/job.js';
-import { runServer } from '../../dist/runtime/server.js';
-import { siteLink } from '../../dist/runtime/site-link.js';
+import { runServer } from '../../dist/hub/server.js';
+import { parseJob, siteNames } from '../../dist/job/job.js';
+import { nodeCodecs } from '../../dist/node/codec/codecs.js';
+import { processMemory } from '../../dist/node/process/memory.js';
+import { prepareRun } from '../../dist/node/run/prepare-run.js';
+import { readModelTexts, writeModelFolder } from '../../dist/node/run/run-files.js';
+import { nodeFolder } from '../../dist/node/storage/node-folder.js';
+import { makeTrainer } from '../../dist/node/trainer/make-trainer.js';
+import { runClient } from '../../dist/site/client.js';
+import { siteLink } from '../../dist/site/site-link.js';
 
 const URL = 'memory://server';
 

@@ -1,6 +1,6 @@
 // The studies of bench/convergence.mjs as data: seeds, arms, and the job and samples of a run.
 import { createHash } from 'node:crypto';
-import { parseJob, siteNames } from '../../dist/runtime/job.js';
+import { parseJob, siteNames } from '../../dist/job/job.js';
 import { generateTasks, splitByFamily } from '../../dist/trainer/data/generate/generate-tasks.js';
 import { holdOut, splitSamples } from '../../dist/trainer/data/split.js';
 

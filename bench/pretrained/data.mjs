@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { FedStreamError } from '../../dist/core/errors.js';
 import { randomStream, shuffle } from '../../dist/core/random.js';
-import { readDataFile, writeDataFile } from '../../dist/node/data-files.js';
+import { readDataFile, writeDataFile } from '../../dist/node/run/data-files.js';
 import { generateTasks } from '../../dist/trainer/data/generate/generate-tasks.js';
 import { sha256 } from './model.mjs';
 

@@ -5,7 +5,7 @@ import type { Driver } from '../driver/driver.js';
 import { isExposed, isSecured, SCHEMES } from '../driver/scheme.js';
 import { striped } from '../driver/striped.js';
 import { nodeDrivers } from '../node/drivers/node-drivers.js';
-import { readTlsFiles, readTokenFile } from '../node/tls-files.js';
+import { readTlsFiles, readTokenFile } from '../node/tls/tls-files.js';
 
 export interface ConnectionOptions {
   readonly tlsCert?: string;

@@ -1,9 +1,9 @@
 // The end of a run on disk: summary.json and report.html from what was recorded, and the lines that a person sees.
 import { writeText } from '../core/storage-text.js';
-import { nodeFolder } from '../node/node-folder.js';
-import type { Job } from '../runtime/job.js';
-import { readRunRecord, SUMMARY_FILE } from '../runtime/run-record.js';
-import type { Summary } from '../runtime/summary-schema.js';
+import type { Job } from '../job/job.js';
+import { nodeFolder } from '../node/storage/node-folder.js';
+import { readRunRecord, SUMMARY_FILE } from '../record/run-record.js';
+import type { Summary } from '../record/summary-schema.js';
 import { formatBytes, formatLoss, formatSeconds, formatShare } from './report/format.js';
 import { renderReport } from './report/render.js';
 

@@ -4,7 +4,7 @@ import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { FedStreamError } from '../core/errors.js';
 import { DEFAULT_CODING, spelledOut } from '../filter/coding.js';
-import { type Job, parseJob } from '../runtime/job.js';
+import { type Job, parseJob } from '../job/job.js';
 
 /** Fields that the command line may set; those that were not given are undefined. */
 export interface JobOverrides {
@@ -55,7 +55,7 @@ async function importModule(file: string): Promise<Record<string, unknown>> {
   try {
     if (/\.m?js$/.test(file)) return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
     const { createJiti } = await import('jiti');
-    const alias = { fedstream: new URL('../../dist/runtime/index.js', import.meta.url).pathname };
+    const alias = { fedstream: new URL('../../dist/api/index.js', import.meta.url).pathname };
     return (await createJiti(import.meta.url, { alias, moduleCache: false }).import(file)) as Record<string, unknown>;
   } catch (cause) {
     throw new FedStreamError('bad-job', `${file}: ${(cause as Error).message}`, { cause });

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isSecured } from '../driver/scheme.js';
-import { type CertificateFiles, writeThrowawayCertificates } from '../node/throwaway-certificates.js';
-import { type Job, siteNames } from '../runtime/job.js';
+import { type Job, siteNames } from '../job/job.js';
+import { type CertificateFiles, writeThrowawayCertificates } from '../node/tls/throwaway-certificates.js';
 
 export interface Meeting {
   readonly url: string;

@@ -5,7 +5,7 @@ import type { CodecTable } from '../codec/codec.js';
 import { openModelFile, openModelFolder } from '../codec/model-file.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
-import { nodeFolder } from '../node/node-folder.js';
+import { nodeFolder } from '../node/storage/node-folder.js';
 import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import { MODEL_FILE } from '../tensor/model-folder.js';
 import type { StateDict } from '../tensor/state-dict.js';

@@ -1,7 +1,7 @@
 // Live progress of a run on standard error: bars on a terminal, a line a round elsewhere.
 import cliProgress from 'cli-progress';
-import type { RunEvent } from '../runtime/events.js';
-import { type Job, siteNames } from '../runtime/job.js';
+import { type Job, siteNames } from '../job/job.js';
+import type { RunEvent } from '../record/events.js';
 import { formatBytes, formatLoss, formatSeconds, formatShare } from './report/format.js';
 
 export interface EventReporter {

@@ -1,3 +1,3 @@
 // The entry `fedstream/node`: what a program on Node gives the platform-free parts of FedStream.
-export { nodeCodecs } from './codecs.js';
-export { nodeFolder } from './node-folder.js';
+export { nodeCodecs } from './codec/codecs.js';
+export { nodeFolder } from './storage/node-folder.js';

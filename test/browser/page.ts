@@ -1,7 +1,7 @@
 // What a page, or a worker, does with FedStream over each of its clients. browser.test.ts bundles it for Chromium; it posts what it found.
 
+import { memoryFolder, Offers, Retriever, referenceCodecs, Session } from '../../src/api/index.js';
 import { type Connection, chooseDriver, fetchClient, webSocketClient } from '../../src/driver/web.js';
-import { memoryFolder, Offers, Retriever, referenceCodecs, Session } from '../../src/runtime/index.js';
 import { anUpdate, CHECKS, type Check, comparisonSchema, type Found, framesOfAllSizes, SCHEMES, type Scheme, type Urls } from './plan.js';
 
 const driver = chooseDriver([webSocketClient(), fetchClient()]);

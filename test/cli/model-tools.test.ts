@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { nodeFolder } from '../../src/node/node-folder.js';
+import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import { writeModel } from '../../src/tensor/model-folder.js';
 

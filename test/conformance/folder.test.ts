@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, test } from 'vitest';
 import { memoryFolder } from '../../src/core/memory-folder.js';
-import { nodeFolder } from '../../src/node/node-folder.js';
+import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { testFolder } from '../../src/testing/folder-conformance.js';
 
 const parent = mkdtempSync(join(tmpdir(), 'fedstream-folder-'));

@@ -1,10 +1,10 @@
 // docs/run-folder.md names every file and every figure that a run writes, and no figure that it does not.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { JOURNAL_FILE } from '../../src/runtime/journal.js';
-import { EVENTS_FILE, METRICS_FILE, SUMMARY_FILE } from '../../src/runtime/run-record.js';
-import { buildSummary } from '../../src/runtime/summary.js';
-import { summarySchema } from '../../src/runtime/summary-schema.js';
+import { EVENTS_FILE, METRICS_FILE, SUMMARY_FILE } from '../../src/record/run-record.js';
+import { buildSummary } from '../../src/record/summary.js';
+import { summarySchema } from '../../src/record/summary-schema.js';
+import { JOURNAL_FILE } from '../../src/server/journal.js';
 
 const text = readFileSync(new URL('../../docs/run-folder.md', import.meta.url), 'utf8');
 

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Summary } from '../../src/runtime/summary-schema.js';
+import type { Summary } from '../../src/record/summary-schema.js';
 
 const BIN = fileURLToPath(new URL('../../bin/fedstream.mjs', import.meta.url));
 

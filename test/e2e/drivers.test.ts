@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { SCHEMES } from '../../src/driver/scheme.js';
-import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/throwaway-certificates.js';
+import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/tls/throwaway-certificates.js';
 import { jobFile, modelOf, run, start, workFolder } from './command.js';
 
 const folder = workFolder();

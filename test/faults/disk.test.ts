@@ -8,7 +8,7 @@ import { referenceCodecs } from '../../src/codec/codec-table.js';
 import type { FedStreamError } from '../../src/core/errors.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import { memory } from '../../src/driver/memory.js';
-import { nodeFolder } from '../../src/node/node-folder.js';
+import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { receiveModel } from '../../src/transfer/receive.js';
 import { prepareModel, sendPrepared } from '../../src/transfer/send.js';
 import { link } from '../wire/linked.js';

@@ -6,7 +6,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { randomStream } from '../../src/core/random.js';
 import { contentDigest } from '../../src/exchange/content-digest.js';
-import { nodeFolder } from '../../src/node/node-folder.js';
+import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { openSafetensors } from '../../src/tensor/safetensors.js';
 import { jobFile, lossesOf, modelOf, run, SMALL_JOB, type Started, start, workFolder } from '../e2e/command.js';
 import { seeds } from './cases.js';

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { encodeFrame } from '../../src/frame/frame.js';
-import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/throwaway-certificates.js';
+import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/tls/throwaway-certificates.js';
 import { jobFile, modelOf, run, start, workFolder } from '../e2e/command.js';
 import { drips, framed, HTTP_REQUEST, hello, noise, type Stranger, TLS_HELLO, writes, writesInTls } from './strangers.js';
 

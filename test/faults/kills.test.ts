@@ -10,7 +10,7 @@ import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { encodeModel } from '../../src/codec/quantize.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import { randomStream } from '../../src/core/random.js';
-import { nodeFolder } from '../../src/node/node-folder.js';
+import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { LEAF_BYTES } from '../../src/stream/leaf-sums.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import { openSafetensors, writeSafetensors } from '../../src/tensor/safetensors.js';

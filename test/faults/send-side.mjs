@@ -3,7 +3,7 @@ import { referenceCodecs } from '../../dist/codec/codec-table.js';
 import { encodeModel } from '../../dist/codec/quantize.js';
 import { Session } from '../../dist/frame/session.js';
 import { tcp } from '../../dist/node/drivers/tcp.js';
-import { nodeFolder } from '../../dist/node/node-folder.js';
+import { nodeFolder } from '../../dist/node/storage/node-folder.js';
 import { Streams } from '../../dist/stream/streams.js';
 import { openSafetensors } from '../../dist/tensor/safetensors.js';
 import { prepareModel, sendPrepared } from '../../dist/transfer/send.js';

@@ -11,7 +11,7 @@ import type { Folder } from '../../src/core/storage.js';
 import type { Connection } from '../../src/driver/driver.js';
 import { Session } from '../../src/frame/session.js';
 import { tcp } from '../../src/node/drivers/tcp.js';
-import { nodeFolder } from '../../src/node/node-folder.js';
+import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import type { IncomingStream } from '../../src/stream/incoming-stream.js';
 import { LEAF_BYTES } from '../../src/stream/leaf-sums.js';
 import { Streams } from '../../src/stream/streams.js';

@@ -11,7 +11,7 @@ import { decodeModel, encodeModel } from '../../src/codec/quantize.js';
 import { FedStreamError } from '../../src/core/errors.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import type { Folder } from '../../src/core/storage.js';
-import { nodeCodecs } from '../../src/node/codecs.js';
+import { nodeCodecs } from '../../src/node/codec/codecs.js';
 import { DTYPES } from '../../src/tensor/dtype.js';
 import type { Manifest } from '../../src/tensor/manifest.js';
 import { encodeManifest, parseManifest } from '../../src/tensor/manifest-json.js';

@@ -6,8 +6,8 @@ import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
 import { DYNAMIC_MAP } from '../../src/codec/dynamic-map.js';
 import { FP4_VALUES } from '../../src/codec/fp4.js';
 import { NF4_VALUES } from '../../src/codec/nf4.js';
-import { nodeCodecs } from '../../src/node/codecs.js';
-import { nodeFolder } from '../../src/node/node-folder.js';
+import { nodeCodecs } from '../../src/node/codec/codecs.js';
+import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { openSafetensors } from '../../src/tensor/safetensors.js';
 
 const golden = await readGolden();

@@ -1,8 +1,8 @@
 // The built-in trainer against transformers' LlamaForCausalLM: logits, loss and gradients of the same weights (scripts/golden/make-llama-golden.py).
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { startLlamaEngine } from '../../src/node/llama-host.js';
-import { nodeFolder } from '../../src/node/node-folder.js';
+import { nodeFolder } from '../../src/node/storage/node-folder.js';
+import { startLlamaEngine } from '../../src/node/trainer/llama-host.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import { openSafetensors } from '../../src/tensor/safetensors.js';
 import { IGNORED } from '../../src/trainer/llama/batch.js';

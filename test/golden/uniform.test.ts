@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
-import { nodeCodecs } from '../../src/node/codecs.js';
+import { nodeCodecs } from '../../src/node/codec/codecs.js';
 
 interface GoldenVector {
   readonly name: string;

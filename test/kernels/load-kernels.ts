@@ -2,7 +2,7 @@
 import type { CodecTable } from '../../src/codec/codec.js';
 import { instantiateKernels, type Kernels } from '../../src/codec/kernels.js';
 import { wasmCodecs } from '../../src/codec/wasm-codecs.js';
-import { kernelModule } from '../../src/node/kernel-file.js';
+import { kernelModule } from '../../src/node/codec/kernel-file.js';
 
 export function loadKernels(): Kernels {
   return instantiateKernels(kernelModule('codec.wasm'));

@@ -4,7 +4,7 @@ import type { CodecPool } from '../../src/codec/codec.js';
 import { CODEC_NAMES, parseCodecName } from '../../src/codec/codec-name.js';
 import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
 import { decodeModel, encodeModel } from '../../src/codec/quantize.js';
-import { nodeCodecPool } from '../../src/node/codec-pool.js';
+import { nodeCodecPool } from '../../src/node/codec/codec-pool.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { ChunkRange, StateDict } from '../../src/tensor/state-dict.js';
 import { narrowInto } from '../../src/tensor/widen.js';

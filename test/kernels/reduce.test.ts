@@ -5,7 +5,7 @@ import { CODEC_NAMES, parseCodecName } from '../../src/codec/codec-name.js';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { decodeModel, encodeModel } from '../../src/codec/quantize.js';
 import { reduceChunks } from '../../src/exchange/reduce.js';
-import { nodeCodecPool } from '../../src/node/codec-pool.js';
+import { nodeCodecPool } from '../../src/node/codec/codec-pool.js';
 import type { TensorEntry } from '../../src/tensor/manifest.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';

@@ -1,7 +1,7 @@
 // The engine against the float64 reference, against itself with other numbers of threads, and against a stop.
 import { expect, test } from 'vitest';
 import { randomStream } from '../../src/core/random.js';
-import { startLlamaEngine } from '../../src/node/llama-host.js';
+import { startLlamaEngine } from '../../src/node/trainer/llama-host.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
 import type { Batch } from '../../src/trainer/llama/batch.js';

@@ -10,7 +10,7 @@ import type { Folder } from '../../src/core/storage.js';
 import type { Connection } from '../../src/driver/driver.js';
 import { memory } from '../../src/driver/memory.js';
 import { tcp } from '../../src/node/drivers/tcp.js';
-import { nodeFolder } from '../../src/node/node-folder.js';
+import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { digestOf } from '../../src/stream/leaf-sums.js';
 import { memorySource } from '../../src/stream/source.js';
 import type { TensorEntry } from '../../src/tensor/manifest.js';

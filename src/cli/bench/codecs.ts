@@ -2,7 +2,7 @@
 import type { Codec, CodecPool, Prepared } from '../../codec/codec.js';
 import { parseCodecName } from '../../codec/codec-name.js';
 import { codecOf, referenceCodecs } from '../../codec/codec-table.js';
-import { nodeCodecPool } from '../../node/codec-pool.js';
+import { nodeCodecPool } from '../../node/codec/codec-pool.js';
 import { checksumOf } from '../../stream/hashed-memory.js';
 import { xxh3 } from '../../stream/xxh3.js';
 import { CHUNK_ELEMENTS } from '../../tensor/manifest.js';

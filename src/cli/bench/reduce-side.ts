@@ -1,9 +1,9 @@
 // The reducing process of `fedstream bench reduce`: averages the clients' spools, as a server does, and writes the model.
 import { CODEC_POOL } from '../../codec/codec.js';
-import { nodeCodecPool } from '../../node/codec-pool.js';
-import { nodeCodecs } from '../../node/codecs.js';
-import { peakRssBytes } from '../../node/memory.js';
-import { nodeFolder } from '../../node/node-folder.js';
+import { nodeCodecPool } from '../../node/codec/codec-pool.js';
+import { nodeCodecs } from '../../node/codec/codecs.js';
+import { peakRssBytes } from '../../node/process/memory.js';
+import { nodeFolder } from '../../node/storage/node-folder.js';
 import { RAW } from '../../tensor/manifest.js';
 import { writeSafetensors } from '../../tensor/safetensors.js';
 import { openSpool } from '../../transfer/spool.js';

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { compareAll, compareModels, type TensorComparison } from '../../codec/compare.js';
 import { decodeModel } from '../../codec/quantize.js';
-import { nodeCodecs } from '../../node/codecs.js';
+import { nodeCodecs } from '../../node/codec/codecs.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { byteProgress, watched } from '../byte-progress.js';
 import { openModelPath } from '../model-path.js';

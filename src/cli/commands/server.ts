@@ -1,12 +1,12 @@
 // `fedstream server`: the server of a job; sites connect to it.
 import { Command, Option } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
-import { loadRunData, prepareRun } from '../../node/prepare-run.js';
-import { readRunJob } from '../../node/run-files.js';
-import { createRunFolder, findRunFolder } from '../../node/run-folder.js';
-import { runServerProcess } from '../../node/run-server.js';
-import { stopSignal } from '../../node/stop-signal.js';
-import type { Job } from '../../runtime/job.js';
+import type { Job } from '../../job/job.js';
+import { stopSignal } from '../../node/process/stop-signal.js';
+import { loadRunData, prepareRun } from '../../node/run/prepare-run.js';
+import { readRunJob } from '../../node/run/run-files.js';
+import { createRunFolder, findRunFolder } from '../../node/run/run-folder.js';
+import { runServerProcess } from '../../node/run/run-server.js';
 import { addConnectionOptions, type ConnectionOptions, driverOption, serverConnecting } from '../connection-options.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';

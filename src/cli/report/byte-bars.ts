@@ -1,5 +1,5 @@
 // Bars of the bytes that went down and up, each against the same tensors in float32.
-import type { Summary } from '../../runtime/summary-schema.js';
+import type { Summary } from '../../record/summary-schema.js';
 import { formatBytes, formatShare } from './format.js';
 import { html, type Markup } from './markup.js';
 

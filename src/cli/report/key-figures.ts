@@ -1,5 +1,5 @@
 // The head of a report: what ran, how it ended, and its key figures.
-import type { Summary } from '../../runtime/summary-schema.js';
+import type { Summary } from '../../record/summary-schema.js';
 import { formatBytes, formatCount, formatLoss, formatSeconds, formatShare } from './format.js';
 import { html, type Markup } from './markup.js';
 

@@ -1,6 +1,6 @@
 // The plots of a report: which series, in which units, from the summary and the curves of a run.
-import type { RunSeries } from '../../runtime/run-series.js';
-import type { Summary } from '../../runtime/summary-schema.js';
+import type { RunSeries } from '../../record/run-series.js';
+import type { Summary } from '../../record/summary-schema.js';
 import type { PageData, Plot, PlotSeries } from './page/page-data.js';
 
 /** More lines than this in one plot cannot be told apart; the tables and `metrics.jsonl` have all. */

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { Script } from 'node:vm';
 import { expect, test } from 'vitest';
-import type { RunEvent } from '../../runtime/events.js';
-import { RunSeriesBuilder } from '../../runtime/run-series.js';
-import { SummaryBuilder } from '../../runtime/summary.js';
+import type { RunEvent } from '../../record/events.js';
+import { RunSeriesBuilder } from '../../record/run-series.js';
+import { SummaryBuilder } from '../../record/summary.js';
 import { reportAssets } from './assets.js';
 import type { PageData } from './page/page-data.js';
 import { type ReportInput, renderReport } from './render.js';

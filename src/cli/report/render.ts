@@ -1,7 +1,7 @@
 // Renders the report of a run: one HTML page that holds everything it shows and loads nothing.
 import { createHash } from 'node:crypto';
-import type { RunSeries } from '../../runtime/run-series.js';
-import type { Summary } from '../../runtime/summary-schema.js';
+import type { RunSeries } from '../../record/run-series.js';
+import type { Summary } from '../../record/summary-schema.js';
 import { type ReportAssets, reportAssets } from './assets.js';
 import { byteBars } from './byte-bars.js';
 import { formatCount } from './format.js';

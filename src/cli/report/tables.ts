@@ -1,5 +1,5 @@
 // The tables of a report: every round by site, evaluation by category, memory by process, the settings of the job.
-import type { EvaluationSummary, RoundSummary, SiteRoundSummary, Summary } from '../../runtime/summary-schema.js';
+import type { EvaluationSummary, RoundSummary, SiteRoundSummary, Summary } from '../../record/summary-schema.js';
 import { formatBytes, formatCount, formatLoss, formatSeconds, formatShare } from './format.js';
 import { html, type Markup } from './markup.js';
 

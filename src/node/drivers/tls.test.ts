@@ -1,7 +1,7 @@
 // What a client says of a server that is not the one it should be, over every driver inside TLS; and whose names a server learns.
 import { beforeAll, expect, test } from 'vitest';
 import type { Connection } from '../../driver/driver.js';
-import { type ThrowawayAuthority, throwawayAuthority } from '../throwaway-certificates.js';
+import { type ThrowawayAuthority, throwawayAuthority } from '../tls/throwaway-certificates.js';
 import { nodeDrivers } from './node-drivers.js';
 import type { TlsMaterial } from './tls.js';
 

@@ -1,6 +1,6 @@
 // A trainer for tests: adds one to every weight; told by its arguments to go wrong in one way or another.
 import { spawn } from 'node:child_process';
-import { init } from '../../../dist/node/bridge-client.js';
+import { init } from '../../../dist/node/trainer/bridge-client.js';
 
 const [how = '', whenRound = '1'] = process.argv.slice(2);
 const offered = () => [{ name: 'w', dtype: 'F32', shape: [3], values: Float32Array.of(0, 0.5, 1) }];

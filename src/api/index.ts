@@ -1,0 +1,10 @@
+// The public entry `fedstream`: what a job file and a program that embeds FedStream need.
+export { referenceCodecs } from '../codec/codec-table.js';
+export { type ErrorCode, FedStreamError } from '../core/errors.js';
+export { memoryFolder } from '../core/memory-folder.js';
+export type { Folder } from '../core/storage.js';
+export { type FileOptions, Retriever, type RetrieverOptions } from '../exchange/retriever.js';
+export { Session, type SessionOptions } from '../frame/session.js';
+export { defineJob, type Job, type JobInput, parseJob } from '../job/job.js';
+export { Offers, type OffersOptions } from '../transfer/offers.js';
+export { type ReceiveTensorsOptions, TensorReceiver } from '../transfer/receive-tensors.js';

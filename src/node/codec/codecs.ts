@@ -1,0 +1,34 @@
+// The codecs that a Node process uses: SIMD kernels, one instance a process.
+import { CODEC_POOL, type CodecPool, type CodecTable } from '../../codec/codec.js';
+import { instantiateKernels, type Kernels } from '../../codec/kernels.js';
+import { wasmCodecs } from '../../codec/wasm-codecs.js';
+import type { ChunkMemory } from '../../tensor/chunk-memory.js';
+import { nodeCodecPool } from './codec-pool.js';
+import { kernelModule } from './kernel-file.js';
+
+let kernels: Kernels | undefined;
+let codecs: CodecTable | undefined;
+let pool: CodecPool | undefined;
+
+/** Instantiated on the first call. */
+function nodeKernels(): Kernels {
+  kernels ??= instantiateKernels(kernelModule('codec.wasm'));
+  return kernels;
+}
+
+/** One pool a process, started for the first model that is large enough. */
+function nodePool(): CodecPool {
+  pool ??= nodeCodecPool();
+  return pool;
+}
+
+/** The same bits as `referenceCodecs`, at the speed of the machine's memory. */
+export function nodeCodecs(): CodecTable {
+  codecs ??= { ...wasmCodecs(nodeKernels()), [CODEC_POOL]: nodePool };
+  return codecs;
+}
+
+/** Buffers on which `nodeCodecs` works without copies. */
+export function nodeCodecMemory(): ChunkMemory {
+  return nodeKernels().memory;
+}

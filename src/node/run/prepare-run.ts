@@ -1,0 +1,207 @@
+// Makes a run ready to start: job, tokenizer, initial model, data of the sites and of the evaluation, all in the run folder.
+import { join } from 'node:path';
+import { masterOf } from '../../codec/float32.js';
+import { decodeModel } from '../../codec/quantize.js';
+import { FedStreamError } from '../../core/errors.js';
+import { readText, writeText } from '../../core/storage-text.js';
+import { type Job, siteNames } from '../../job/job.js';
+import { BASE_FOLDER, writeGlobalModel } from '../../server/global-models.js';
+import { openModel } from '../../tensor/model-folder.js';
+import { noteDtypes } from '../../tensor/own-dtypes.js';
+import { withManifest } from '../../tensor/state-dict.js';
+import { OFFERED_FILES } from '../../trainer/bridge/messages.js';
+import { encodeSamples } from '../../trainer/data/encode-sample.js';
+import { generateTasks, splitByFamily } from '../../trainer/data/generate/generate-tasks.js';
+import type { Sample } from '../../trainer/data/sample.js';
+import { holdOut, splitSamples } from '../../trainer/data/split.js';
+import { checkLlamaConfig, type LlamaConfig, llamaConfigJson, parseLlamaConfig } from '../../trainer/llama/config.js';
+import { loadTokenizer, type Tokenizer } from '../../trainer/tokenizer/tokenizer.js';
+import { tokenizerConfigJson, tokenizerJson } from '../../trainer/tokenizer/tokenizer-json.js';
+import { trainBpe } from '../../trainer/tokenizer/train-bpe.js';
+import { nodeCodecs } from '../codec/codecs.js';
+import { nodeFolder } from '../storage/node-folder.js';
+import { startLlamaEngine } from '../trainer/llama-host.js';
+import { readDataFile, writeDataFile } from './data-files.js';
+
+/** Texts of the model folder beside its weights. */
+export const MODEL_TEXTS = [
+  'config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  ...OFFERED_FILES.filter((name) => name !== 'config.json'),
+] as const;
+/** Those that the built-in trainer cannot do without. */
+const NEEDED_TEXTS: readonly string[] = ['config.json', 'tokenizer.json'];
+
+/** The data that a run begins with. */
+export interface RunData {
+  readonly bySite: ReadonlyMap<string, readonly Sample[]>;
+  readonly validation: readonly Sample[];
+}
+
+/** Reads or makes the job's data and shares it out among the sites, some held out for evaluation. */
+export async function loadRunData(job: Job): Promise<RunData> {
+  const sites = siteNames(job);
+  const hold = (samples: readonly Sample[]) => holdOut(samples, job.validationFraction, job.validationSamples, job.seed);
+  if ('files' in job.data) {
+    const bySite = new Map<string, Sample[]>();
+    const validation: Sample[] = [];
+    for (const site of sites) {
+      const held = hold(await readDataFile(job.data.files[site] as string));
+      bySite.set(site, held.training);
+      validation.push(...held.validation);
+    }
+    return { bySite, validation: validation.slice(0, job.validationSamples) };
+  }
+  const samples = 'generated' in job.data ? generateTasks(job.seed, job.data.generated) : await readDataFile(job.data.path);
+  const { training, validation } = hold(samples);
+  const bySite =
+    'generated' in job.data ? splitByFamily(training, sites, job.seed) : splitSamples(training, sites, job.data.split, job.seed);
+  return { bySite, validation };
+}
+
+export function siteDataPath(runPath: string, site: string): string {
+  return join(runPath, 'data', `${site}.jsonl`);
+}
+
+export function validationPath(runPath: string): string {
+  return join(runPath, 'data', 'validation.jsonl');
+}
+
+/** Writes everything that server and sites start from; returns the job with what was left open filled in. */
+export async function prepareRun(job: Job, runPath: string, data: RunData): Promise<Job> {
+  const run = nodeFolder(runPath);
+  const training = [...data.bySite.values()].flat();
+  if (job.trainer || job.model === 'offered') return prepareTrainerRun(job, runPath, data);
+  const base = 'path' in job.model ? await copyBase(job.model.path, runPath) : await newBase(job, job.model, training, runPath);
+  const resolved = resolveTraining(job, base.tokenizer, training);
+  writeRunData(runPath, data);
+  await writeInitialModel(resolved, base.config, runPath);
+  await writeText(run, 'job.json', `${JSON.stringify(resolved, null, 2)}\n`);
+  return resolved;
+}
+
+/** For a trainer of the sites' own: nothing is read into the model but names and shapes; without a folder, a site will offer it. */
+async function prepareTrainerRun(job: Job, runPath: string, data: RunData): Promise<Job> {
+  const run = nodeFolder(runPath);
+  writeRunData(runPath, data);
+  if (job.model !== 'offered' && 'path' in job.model) {
+    await copyTexts(job.model.path, runPath);
+    const model = await openModel(nodeFolder(job.model.path, { followLinks: true }));
+    await writeGlobalModel(run, 0, decodeModel(masterOf(model), nodeCodecs()));
+    await model.close?.();
+  }
+  await writeText(run, 'job.json', `${JSON.stringify(job, null, 2)}\n`);
+  return job;
+}
+
+function writeRunData(runPath: string, { bySite, validation }: RunData): void {
+  for (const [site, samples] of bySite) writeDataFile(siteDataPath(runPath, site), samples);
+  if (validation.length > 0) writeDataFile(validationPath(runPath), validation);
+}
+
+interface Base {
+  readonly config: LlamaConfig;
+  readonly tokenizer: Tokenizer;
+}
+
+/** Takes over a Hugging Face folder. */
+async function copyBase(path: string, runPath: string): Promise<Base> {
+  const texts = await copyTexts(path, runPath);
+  const missing = NEEDED_TEXTS.find((name) => texts[name] === undefined);
+  if (missing !== undefined)
+    throw new FedStreamError(
+      'bad-model',
+      `${path} has no ${missing}; a Hugging Face folder has config.json, model.safetensors and tokenizer.json`,
+    );
+  const config = parseLlamaConfig(texts['config.json'] as string, `${path}/config.json`);
+  return { config, tokenizer: loadTokenizer(texts['tokenizer.json'] as string, texts['tokenizer_config.json'], `${path}/tokenizer.json`) };
+}
+
+async function copyTexts(path: string, runPath: string): Promise<Partial<Record<string, string>>> {
+  const source = nodeFolder(path, { followLinks: true });
+  const run = nodeFolder(runPath);
+  const texts: Partial<Record<string, string>> = {};
+  for (const name of MODEL_TEXTS) {
+    const text = await readText(source, name);
+    if (text !== undefined) await writeText(run, `${BASE_FOLDER}/${name}`, text);
+    texts[name] = text;
+  }
+  return texts;
+}
+
+/** A model from a configuration, with a tokenizer that is trained on the job's own training data. */
+async function newBase(
+  job: Job,
+  model: Extract<Job['model'], { hiddenSize: number }>,
+  training: readonly Sample[],
+  runPath: string,
+): Promise<Base> {
+  const run = nodeFolder(runPath);
+  const texts = training.flatMap(({ prompt, answer }) => [prompt, answer]);
+  const bpe = trainBpe(texts, model.vocabularySize);
+  const files = { json: tokenizerJson(bpe), config: tokenizerConfigJson(MAX_POSITIONS) };
+  const tokenizer = loadTokenizer(files.json, files.config, 'the trained tokenizer');
+  const config: LlamaConfig = {
+    ...model,
+    headDim: model.hiddenSize / model.heads,
+    vocabularySize: tokenizer.vocabularySize,
+    maxPositions: Math.max(MAX_POSITIONS, job.train.maxTokens ?? 0),
+    // 0.02, as large models have it, is so little at these sizes that training stands still for hundreds of steps.
+    initializerRange: 1 / Math.sqrt(model.hiddenSize),
+  };
+  checkLlamaConfig(config, 'model');
+  await writeText(run, `${BASE_FOLDER}/config.json`, llamaConfigJson(config, { end: tokenizer.endToken, pad: tokenizer.padToken }));
+  await writeText(run, `${BASE_FOLDER}/tokenizer.json`, files.json);
+  await writeText(run, `${BASE_FOLDER}/tokenizer_config.json`, files.config);
+  return { config, tokenizer };
+}
+
+/** Positions of a model from a configuration; the rotary table costs nothing. */
+const MAX_POSITIONS = 2048;
+const LONGEST_DEFAULT = 256;
+const TOKENS_A_BATCH = 2048;
+/** Long enough to learn something in a round, short enough that sites do not drift apart. */
+const DEFAULT_LOCAL_STEPS = 60;
+
+/** Fills in the longest sample and the batch, where the job leaves them to the data; `bad-data` where no sample fits. */
+function resolveTraining(job: Job, tokenizer: Tokenizer, training: readonly Sample[]): Job {
+  const { examples } = encodeSamples(tokenizer, training, job.train.maxTokens ?? 131_072);
+  const lengths = examples.map(({ tokens }) => tokens.length).sort((a, b) => a - b);
+  if (lengths.length === 0)
+    throw new FedStreamError('bad-data', `no sample has room for an answer within train.maxTokens = ${job.train.maxTokens}; raise it`);
+  const most = lengths[Math.floor(lengths.length * 0.95)] as number;
+  const maxTokens = job.train.maxTokens ?? Math.min(Math.ceil(most / 8) * 8, LONGEST_DEFAULT);
+  const batchSize = job.train.batchSize ?? Math.max(1, Math.min(32, Math.floor(TOKENS_A_BATCH / maxTokens)));
+  const localSteps = job.train.localSteps ?? (job.train.localEpochs === undefined ? DEFAULT_LOCAL_STEPS : undefined);
+  return { ...job, train: { ...job.train, maxTokens, batchSize, localSteps } };
+}
+
+/** Round 0: seeded weights, or those of the folder, checked and widened to float32 by the engine itself; the dtypes of the folder are noted. */
+async function writeInitialModel(job: Job, config: LlamaConfig, runPath: string): Promise<void> {
+  const run = nodeFolder(runPath);
+  const engine = await startLlamaEngine({
+    config,
+    size: { maxBatch: 1, maxSequence: 8, threads: 1 },
+    optimizer: { ...job.train, weightDecay: 0 },
+  });
+  try {
+    if (job.model !== 'offered' && 'path' in job.model) {
+      const model = await openModel(nodeFolder(job.model.path, { followLinks: true }));
+      await engine.load(model);
+      const dtypes = new Map(model.manifest.tensors.map(({ name, dtype }) => [name, dtype]));
+      await model.close?.();
+      const weights = engine.weights();
+      const own = weights.manifest.tensors.map((tensor) => ({ ...tensor, dtype: dtypes.get(tensor.name) ?? tensor.dtype }));
+      const { metadata } = noteDtypes({ ...weights.manifest, tensors: own });
+      await writeGlobalModel(run, 0, withManifest(weights, { ...weights.manifest, metadata }));
+      return;
+    }
+    engine.initialize(job.seed);
+    await writeGlobalModel(run, 0, masterOf(engine.weights()));
+  } finally {
+    await engine.close();
+  }
+}

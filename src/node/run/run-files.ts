@@ -1,0 +1,46 @@
+// What is read from and written to a run folder around the rounds: the job, the model's texts, the final Hugging Face folder.
+import { inOwnDtypes } from '../../codec/float32.js';
+import { FedStreamError } from '../../core/errors.js';
+import { readText, writeText } from '../../core/storage-text.js';
+import { type Job, parseJob } from '../../job/job.js';
+import { BASE_FOLDER, openGlobalModel } from '../../server/global-models.js';
+import type { Dtype } from '../../tensor/dtype.js';
+import { ADAPTER_FILE, writeModel } from '../../tensor/model-folder.js';
+import { writeSafetensors } from '../../tensor/safetensors.js';
+import { nodeCodecs } from '../codec/codecs.js';
+import { nodeFolder } from '../storage/node-folder.js';
+import { MODEL_TEXTS } from './prepare-run.js';
+
+/** The job that a run was started with. */
+export async function readRunJob(runPath: string): Promise<Job> {
+  const text = await readText(nodeFolder(runPath), 'job.json');
+  if (text === undefined) throw new FedStreamError('not-found', `${runPath} has no job.json: it is not a run`);
+  return parseJob(JSON.parse(text), `${runPath}/job.json`);
+}
+
+/** Texts of the model folder that the run started from. */
+export async function readModelTexts(runPath: string): Promise<Record<string, string>> {
+  const run = nodeFolder(runPath);
+  const files: Record<string, string> = {};
+  for (const name of MODEL_TEXTS) {
+    const text = await readText(run, `${BASE_FOLDER}/${name}`);
+    if (text !== undefined) files[name] = text;
+  }
+  return files;
+}
+
+/**
+ * Writes a round's global model as a Hugging Face folder below the run; one with an `adapter_config.json` as a PEFT adapter. In the dtypes of the
+ * checkpoint that the run began with, or in the one given.
+ */
+export async function writeModelFolder(runPath: string, name: string, round: number, dtype?: Dtype): Promise<void> {
+  const run = nodeFolder(runPath);
+  const folder = run.folder(name);
+  const master = await openGlobalModel(run, round);
+  const model = dtype === undefined ? inOwnDtypes(master, nodeCodecs()) : inOwnDtypes(master, nodeCodecs(), () => dtype);
+  const texts = await readModelTexts(runPath);
+  if (texts['adapter_config.json'] === undefined) await writeModel(folder, model);
+  else await writeSafetensors(folder, ADAPTER_FILE, model);
+  await model.close?.();
+  for (const [file, text] of Object.entries(texts)) await writeText(folder, file, text);
+}

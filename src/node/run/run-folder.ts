@@ -1,0 +1,44 @@
+// Makes and finds run folders: `runs/<name>/`, and `runs/latest` that points to the newest.
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { FedStreamError } from '../../core/errors.js';
+import { NAME_PATTERN } from '../../job/job.js';
+
+/** Makes the folder of a new run; a name that was not given is the time and what runs. Refuses a folder that holds a run. */
+export function createRunFolder(parent: string, name: string | undefined, kind: string): string {
+  if (name !== undefined && (!NAME_PATTERN.test(name) || name === 'latest')) {
+    throw new FedStreamError(
+      'bad-argument',
+      `--name ${JSON.stringify(name)}: a run's name is 1 to 64 letters, digits, dots, dashes or underscores, and not "latest"`,
+    );
+  }
+  const path = resolve(parent, name ?? `${timestamp(new Date())}-${kind}`);
+  try {
+    mkdirSync(path, { recursive: true });
+    if (readdirSync(path).length > 0) {
+      throw new FedStreamError('bad-argument', `${path} already holds a run; choose another --name, or go on with it: --resume ${path}`);
+    }
+    pointLatest(path);
+  } catch (cause) {
+    if (cause instanceof FedStreamError) throw cause;
+    throw new FedStreamError('io', `cannot make the run folder ${path}: ${(cause as Error).message}. Choose another --out`, { cause });
+  }
+  return path;
+}
+
+/** The folder of a run that goes on. */
+export function findRunFolder(path: string): string {
+  const folder = resolve(path);
+  if (existsSync(join(folder, 'job.json'))) return folder;
+  throw new FedStreamError('not-found', `${folder} is not a run folder (it has no job.json); name one such as runs/latest`);
+}
+
+function pointLatest(path: string): void {
+  const latest = join(dirname(path), 'latest');
+  rmSync(latest, { force: true });
+  symlinkSync(basename(path), latest, 'dir');
+}
+
+function timestamp(now: Date): string {
+  return now.toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
+}

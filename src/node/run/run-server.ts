@@ -1,0 +1,140 @@
+// A server process: the rounds of a run, recorded in the run folder.
+import { join } from 'node:path';
+import type { FedStreamError } from '../../core/errors.js';
+import type { Folder } from '../../core/storage.js';
+import type { Driver } from '../../driver/driver.js';
+import { wholeBits } from '../../filter/chain.js';
+import { codingLabel } from '../../filter/coding.js';
+import { runServer } from '../../hub/server.js';
+import { type Job, siteNames } from '../../job/job.js';
+import type { RunEvent } from '../../record/events.js';
+import { openRunRecord, type RunRecord } from '../../record/run-record.js';
+import { hasGlobalModel, openGlobalModel } from '../../server/global-models.js';
+import { readJournal } from '../../server/journal.js';
+import type { RoundsResult } from '../../server/rounds.js';
+import { type Dtype, elementCount } from '../../tensor/dtype.js';
+import type { Trainer } from '../../trainer/trainer.js';
+import { nodeCodecs } from '../codec/codecs.js';
+import { fileLogger } from '../process/log-file.js';
+import { processMemory } from '../process/memory.js';
+import { nodeFolder } from '../storage/node-folder.js';
+import { makeTrainer } from '../trainer/make-trainer.js';
+import { readDataFile } from './data-files.js';
+import { validationPath } from './prepare-run.js';
+import { readModelTexts, writeModelFolder } from './run-files.js';
+
+export interface RunServerOptions {
+  readonly runPath: string;
+  readonly job: Job;
+  readonly driver: Driver;
+  readonly url: string;
+  /** What sites without a certificate show. */
+  readonly token?: string | undefined;
+  readonly threads?: number;
+  /** Of the model folders that the run leaves; by default that of its checkpoint. */
+  readonly dtype?: Dtype | undefined;
+  readonly signal: AbortSignal;
+  onListening(url: string): void;
+  onEvent(event: RunEvent): void;
+}
+
+const MEMORY_MS = 1_000;
+
+/** Prepares nothing: `runPath` holds a prepared run, or one that was stopped. */
+export async function runServerProcess(options: RunServerOptions): Promise<RoundsResult> {
+  const { runPath, job, driver, url, token, signal } = options;
+  const run = nodeFolder(runPath);
+  const record = await openRunRecord(run);
+  const log = fileLogger(join(runPath, 'logs', 'server.log'), { name: 'server' });
+  const emit = (event: RunEvent): void => {
+    record.emit(event);
+    options.onEvent(event);
+  };
+  const memory = setInterval(() => emit({ type: 'memory', process: 'server', ...processMemory() }), MEMORY_MS);
+  let evaluator: Trainer | undefined;
+  try {
+    await announce(options, record, emit);
+    const files = await readModelTexts(runPath);
+    warnOfWholeWeights(job, files, emit);
+    // A trainer of the sites' own is on their machines only: they evaluate.
+    const own = job.trainer !== undefined;
+    const validation =
+      own || (await run.sizeBytes('data/validation.jsonl')) === undefined ? [] : await readDataFile(validationPath(runPath));
+    if (validation.length > 0) evaluator = await makeTrainer({ job, files, training: [], validation, threads: options.threads, log });
+    const onListening = (at: string): void => {
+      log.info({ url: at }, 'listening');
+      options.onListening(at);
+    };
+    const result = await runServer({
+      job,
+      run,
+      files: own ? {} : files,
+      codecs: nodeCodecs(),
+      driver,
+      url,
+      admission: { token },
+      evaluator,
+      emit,
+      memory: processMemory,
+      log,
+      signal,
+      onListening,
+    });
+    await writeModelFolder(runPath, 'model', result.lastRound, options.dtype);
+    if (result.bestRound !== result.lastRound) await writeModelFolder(runPath, 'best-model', result.bestRound, options.dtype);
+    emit({ type: 'memory', process: 'server', ...processMemory() });
+    emit({ type: 'run-finished', reason: result.reason });
+    return result;
+  } catch (error) {
+    const { code, message } = error as FedStreamError;
+    log.error({ code }, message);
+    emit({ type: 'warning', message: `the run stopped: ${message}` });
+    throw error;
+  } finally {
+    clearInterval(memory);
+    await evaluator?.close();
+    await record.flush();
+    await record.close();
+    log.close();
+  }
+}
+
+/** Only a run's first session says that it started; a later one goes on. */
+async function announce({ runPath, job }: RunServerOptions, record: RunRecord, emit: (event: RunEvent) => void): Promise<void> {
+  if (record.summary().startedAt !== null) return;
+  const run = nodeFolder(runPath);
+  const round = (await readJournal(run)).at(-1)?.round ?? 0;
+  emit({
+    type: 'run-started',
+    run: job.name ?? runPath.split('/').at(-1) ?? 'run',
+    codec: codingLabel(job.quantize),
+    streaming: job.streaming,
+    sites: siteNames(job),
+    rounds: job.rounds,
+    seed: job.seed,
+    startedAt: new Date().toISOString(),
+    selection: job.selection,
+    ...((await hasGlobalModel(run, round)) && { parameters: await parameterCount(run, round) }),
+  });
+}
+
+/** Bits of a code, and what whole weights in it did to a pretrained model in full fine-tuning (docs/evidence.md). */
+const HARM = [
+  { bits: 4, harm: 'at 4 bits the model came out worse than it went in' },
+  { bits: 8, harm: 'at 8 bits the loss ended 35 % above that of float32: steps smaller than the grid are swallowed' },
+];
+
+/** Adapters move far for their size, and stand every coding. A run that goes on was told already. */
+function warnOfWholeWeights(job: Job, files: Readonly<Record<string, string>>, emit: (event: RunEvent) => void): void {
+  const bits = wholeBits(job);
+  const found = bits === undefined ? undefined : HARM.find((row) => bits <= row.bits);
+  if (!found || files['adapter_config.json'] !== undefined) return;
+  const message = `whole weights are sent in ${bits} bits: in full fine-tuning of a pretrained model, ${found.harm} (docs/evidence.md); "quantize": "u4" sends updates, which lose nothing`;
+  emit({ type: 'warning', message });
+}
+
+async function parameterCount(run: Folder, round: number): Promise<number> {
+  const model = await openGlobalModel(run, round);
+  await model.close?.();
+  return model.manifest.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}

@@ -1,0 +1,103 @@
+// One open file of the disk, read and written at any position with synchronous calls.
+import { closeSync, fstatSync, fsync, readSync, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { FedStreamError } from '../../core/errors.js';
+import type { ReadableFile, WritableFile } from '../../core/storage.js';
+import { turn } from '../process/turn.js';
+import { ioError } from './io-error.js';
+import { syncDirectory } from './sync-directory.js';
+
+const fsyncFile = promisify(fsync);
+
+/** Node refuses a single read or write of 2 GiB or more. */
+const CALL_BYTES = 2 ** 30;
+
+/**
+ * A file that is open. Calls block the thread for one chunk: file → socket → file ran at 2.35 GB/s this way
+ * and at 0.6 to 1.2 with promises (measured on the reference machine). Now and then the promise of a call is kept a turn of the event loop later.
+ */
+export class NodeFile implements ReadableFile, WritableFile {
+  readonly #path: string;
+  #descriptor: number;
+  /** Folders whose entry of this file is not yet known to be on the disk. */
+  #unsyncedFolders: readonly string[];
+
+  constructor(descriptor: number, path: string, unsyncedFolders: readonly string[] = []) {
+    this.#descriptor = descriptor;
+    this.#path = path;
+    this.#unsyncedFolders = unsyncedFolders;
+  }
+
+  /** As it is now: a file that grows shows it. */
+  get sizeBytes(): number {
+    return this.#attempt('read', () => fstatSync(this.#open()).size);
+  }
+
+  read(into: Uint8Array, position: number): Promise<void> | undefined {
+    this.#checkPosition(position);
+    let done = 0;
+    while (done < into.length) {
+      const count = Math.min(into.length - done, CALL_BYTES);
+      const got = this.#attempt('read', () => readSync(this.#open(), into, done, count, position + done));
+      if (got === 0) {
+        throw new FedStreamError(
+          'io',
+          `${this.#path} ends at ${position + done}, bytes up to ${position + into.length} were asked for; the file is cut short`,
+        );
+      }
+      done += got;
+    }
+    return turn();
+  }
+
+  write(bytes: Uint8Array, position: number): Promise<void> | undefined {
+    this.#checkPosition(position);
+    let done = 0;
+    while (done < bytes.length) {
+      const count = Math.min(bytes.length - done, CALL_BYTES);
+      const put = this.#attempt('write', () => writeSync(this.#open(), bytes, done, count, position + done));
+      if (put === 0) throw new FedStreamError('io', `cannot write ${this.#path}: the system took none of ${count} bytes; check the disk`);
+      done += put;
+    }
+    return turn();
+  }
+
+  /** Not on this thread: it can take as long as the disk needs for all that was written. */
+  async sync(): Promise<void> {
+    try {
+      await fsyncFile(this.#open());
+    } catch (cause) {
+      throw ioError(cause, 'write', this.#path);
+    }
+    for (const folder of this.#unsyncedFolders) syncDirectory(folder);
+    this.#unsyncedFolders = [];
+  }
+
+  /** A second call does nothing: the number of a closed descriptor may belong to another file by then. */
+  close(): void {
+    if (this.#descriptor < 0) return;
+    const descriptor = this.#descriptor;
+    this.#descriptor = -1;
+    this.#attempt('close', () => closeSync(descriptor));
+  }
+
+  #open(): number {
+    if (this.#descriptor < 0)
+      throw new FedStreamError('internal', `${this.#path} is used after it was closed; this is a bug, please report it`);
+    return this.#descriptor;
+  }
+
+  /** Node takes a negative position for "where the file stands". */
+  #checkPosition(position: number): void {
+    if (Number.isSafeInteger(position) && position >= 0) return;
+    throw new FedStreamError('io', `${this.#path}: position ${position} is not a place in a file`);
+  }
+
+  #attempt<T>(doing: string, action: () => T): T {
+    try {
+      return action();
+    } catch (cause) {
+      throw ioError(cause, doing, this.#path);
+    }
+  }
+}

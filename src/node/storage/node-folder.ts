@@ -1,0 +1,144 @@
+// A folder of the disk, over node:fs.
+import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { FedStreamError } from '../../core/errors.js';
+import type { Folder, ReadableFile, WritableFile } from '../../core/storage.js';
+import { checkName } from '../../core/storage-name.js';
+import { ioError } from './io-error.js';
+import { NodeFile } from './node-file.js';
+import { syncDirectory } from './sync-directory.js';
+
+/** Windows knows neither flag; it does not make symbolic links for ordinary users either. */
+const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
+/** Opening a named pipe would otherwise wait for its other end for ever. */
+const NO_WAIT = constants.O_NONBLOCK ?? 0;
+
+export interface NodeFolderOptions {
+  /**
+   * Whether symbolic links below the folder are followed. Never where names come from a peer; wanted for a folder that the user
+   * names to be read, since the cache of Hugging Face is made of links. False by default.
+   */
+  readonly followLinks?: boolean;
+}
+
+/** The folder at `path`, which need not exist yet. The path itself is the user's own and may be a link (`runs/latest`). */
+export function nodeFolder(path: string, options: NodeFolderOptions = {}): Folder {
+  return new NodeFolder(resolve(path), '', path, options.followLinks ?? false);
+}
+
+class NodeFolder implements Folder {
+  readonly label: string;
+  readonly #root: string;
+  readonly #prefix: string;
+  readonly #followLinks: boolean;
+
+  constructor(root: string, prefix: string, label: string, followLinks: boolean) {
+    this.#root = root;
+    this.#prefix = prefix;
+    this.label = label;
+    this.#followLinks = followLinks;
+  }
+
+  async open(name: string): Promise<ReadableFile> {
+    const path = this.#path(name);
+    const follow = this.#followLinks ? 0 : NO_FOLLOW;
+    return this.#attempt('open', name, () => new NodeFile(openPlainFile(path, constants.O_RDONLY | NO_WAIT | follow), path));
+  }
+
+  async create(name: string, options?: { keep?: boolean }): Promise<WritableFile> {
+    const path = this.#path(name);
+    const empty = options?.keep ? 0 : constants.O_TRUNC;
+    const follow = this.#followLinks ? 0 : NO_FOLLOW;
+    return this.#attempt('write', name, () => {
+      const folders = makeParents(path);
+      return new NodeFile(openPlainFile(path, constants.O_RDWR | constants.O_CREAT | NO_WAIT | empty | follow), path, folders);
+    });
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    const source = this.#path(from);
+    const target = this.#path(to);
+    this.#attempt('rename', from, () => {
+      lstatSync(source);
+      const folders = new Set([...makeParents(target), dirname(source)]);
+      renameSync(source, target);
+      for (const folder of folders) syncDirectory(folder);
+    });
+  }
+
+  async remove(name: string): Promise<void> {
+    const path = this.#path(name);
+    this.#attempt('remove', name, () => rmSync(path, { recursive: true, force: true }));
+  }
+
+  async sizeBytes(name: string): Promise<number | undefined> {
+    const path = this.#path(name);
+    const status = this.#attempt('read', name, () => ignoreMissing(() => (this.#followLinks ? statSync(path) : lstatSync(path))));
+    return status?.isFile() ? status.size : undefined;
+  }
+
+  async list(name?: string): Promise<string[]> {
+    const path = name === undefined ? join(this.#root, this.#prefix) : this.#path(name);
+    return this.#attempt('list', name ?? '', () => ignoreMissing(() => readdirSync(path).sort()) ?? []);
+  }
+
+  folder(name: string): Folder {
+    return new NodeFolder(this.#root, `${this.#prefix}${checkName(name)}/`, `${this.label}/${name}`, this.#followLinks);
+  }
+
+  /** The path of a checked name; a link on the way to its last segment is refused. */
+  #path(name: string): string {
+    const inside = this.#prefix + checkName(name);
+    if (!this.#followLinks) this.#refuseLinksAbove(inside);
+    return join(this.#root, inside);
+  }
+
+  #refuseLinksAbove(inside: string): void {
+    let path = this.#root;
+    for (const segment of inside.split('/').slice(0, -1)) {
+      path = join(path, segment);
+      const status = this.#attempt('open', inside, () => ignoreMissing(() => lstatSync(path)));
+      if (!status) return;
+      if (status.isSymbolicLink()) {
+        throw new FedStreamError('io', `${path} is a symbolic link, which is not followed here; put the folder itself in its place`);
+      }
+    }
+  }
+
+  #attempt<T>(doing: string, name: string, action: () => T): T {
+    try {
+      return action();
+    } catch (cause) {
+      throw ioError(cause, doing, name ? `${this.label}/${name}` : this.label);
+    }
+  }
+}
+
+/** Makes the folders above `path`; returns those that a new entry makes different, which a sync has to reach. */
+function makeParents(path: string): string[] {
+  const parent = dirname(path);
+  const first = mkdirSync(parent, { recursive: true });
+  const changed = [parent];
+  if (first === undefined) return changed;
+  for (let folder = parent; folder.length >= first.length; folder = dirname(folder)) changed.push(dirname(folder));
+  return changed;
+}
+
+/** A descriptor of a regular file: devices, pipes and folders are refused. */
+function openPlainFile(path: string, flags: number): number {
+  const descriptor = openSync(path, flags);
+  const status = fstatSync(descriptor);
+  if (status.isFile()) return descriptor;
+  closeSync(descriptor);
+  throw new FedStreamError('io', `${path} is ${status.isDirectory() ? 'a folder' : 'a device or a pipe'}, and a plain file is needed`);
+}
+
+function ignoreMissing<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw cause;
+  }
+}

@@ -1,0 +1,92 @@
+// Reads certificates, keys and tokens; what is wrong with a file is said before anybody connects.
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { FedStreamError } from '../../core/errors.js';
+import type { TlsMaterial } from '../drivers/tls.js';
+import { ioError } from '../storage/io-error.js';
+
+/** Where they are; each is the path of a PEM file. */
+export interface TlsFiles {
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly ca?: string | undefined;
+}
+
+/** A shorter one can be guessed; a longer one is no token but another file. */
+const TOKEN_LENGTH = { least: 16, most: 1024 } as const;
+const BLOCK = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+
+/** `bad-argument`, `not-found` or `io`, with the file's name, where one cannot be used. */
+export function readTlsFiles(files: TlsFiles): TlsMaterial {
+  const { cert: certPath, key: keyPath, ca: caPath } = files;
+  if ((certPath === undefined) !== (keyPath === undefined))
+    throw new FedStreamError('bad-argument', 'a certificate and its key go together; give both --tls-cert and --tls-key');
+  const ca = caPath === undefined ? undefined : readText(caPath);
+  if (ca !== undefined) readCertificates(ca, caPath as string);
+  if (certPath === undefined || keyPath === undefined) return { ca };
+  const cert = readText(certPath);
+  const key = readText(keyPath);
+  const own = readCertificates(cert, certPath)[0] as X509Certificate;
+  if (!own.checkPrivateKey(readKey(key, keyPath)))
+    throw new FedStreamError(
+      'bad-argument',
+      `${keyPath} is not the key of the certificate in ${certPath}; give the two that belong together`,
+    );
+  return { cert, key, ca };
+}
+
+/** The text of a token, without the space around it. */
+export function readTokenFile(path: string): string {
+  const token = readText(path).trim();
+  const { least, most } = TOKEN_LENGTH;
+  if (token.length >= least && token.length <= most && /^[\x21-\x7e]+$/.test(token)) return token;
+  throw new FedStreamError(
+    'bad-argument',
+    `${path} holds no token: ${least} to ${most} letters, digits and signs in one line; make one with: openssl rand -hex 32`,
+  );
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw ioError(cause, 'read', path);
+  }
+}
+
+/** One at least, each valid today. */
+function readCertificates(text: string, path: string): X509Certificate[] {
+  const blocks = text.match(BLOCK);
+  if (!blocks) throw new FedStreamError('bad-argument', `${path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
+  const certificates = blocks.map((block) => parseCertificate(block, path));
+  const now = Date.now();
+  for (const { subject, validFrom, validTo } of certificates) {
+    const name = subject?.replaceAll('\n', ', ') ?? 'no name';
+    if (Date.parse(validTo) < now)
+      throw new FedStreamError('bad-argument', `the certificate of ${name} in ${path} expired on ${validTo}; renew it`);
+    if (Date.parse(validFrom) > now)
+      throw new FedStreamError(
+        'bad-argument',
+        `the certificate of ${name} in ${path} is valid from ${validFrom} on; set this machine's clock`,
+      );
+  }
+  return certificates;
+}
+
+function parseCertificate(block: string, path: string): X509Certificate {
+  try {
+    return new X509Certificate(block);
+  } catch (cause) {
+    throw new FedStreamError('bad-argument', `${path} holds a certificate that cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function readKey(text: string, path: string): KeyObject {
+  try {
+    return createPrivateKey(text);
+  } catch (cause) {
+    const encrypted = /ENCRYPTED/.test(text);
+    const why = encrypted ? 'it is encrypted; give one without a passphrase' : 'it is no private key in PEM form';
+    throw new FedStreamError('bad-argument', `${path} cannot be used as a key: ${why}`, { cause });
+  }
+}

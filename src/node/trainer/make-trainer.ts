@@ -1,0 +1,64 @@
+// The built-in trainer of a site, a server's evaluation or central training, from a job and the texts of a model folder.
+import { availableParallelism } from 'node:os';
+import { FedStreamError } from '../../core/errors.js';
+import type { Logger } from '../../core/log.js';
+import type { Folder } from '../../core/storage.js';
+import type { Job } from '../../job/job.js';
+import { builtInTrainer } from '../../trainer/built-in-trainer.js';
+import { encodeSamples } from '../../trainer/data/encode-sample.js';
+import type { Sample } from '../../trainer/data/sample.js';
+import { parseLlamaConfig } from '../../trainer/llama/config.js';
+import { loadTokenizer } from '../../trainer/tokenizer/tokenizer.js';
+import type { Trainer } from '../../trainer/trainer.js';
+import { startLlamaEngine } from './llama-host.js';
+
+export interface MakeTrainerOptions {
+  readonly job: Job;
+  /** `config.json`, `tokenizer.json`, `tokenizer_config.json`. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly training: readonly Sample[];
+  readonly validation: readonly Sample[];
+  readonly threads?: number;
+  readonly stateFolder?: Folder;
+  readonly log: Logger;
+}
+
+/** A trainer with threads of its own; close it to end them. */
+export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer> {
+  const { job, files, log, threads = Math.min(availableParallelism(), 4), stateFolder } = options;
+  const file = (name: string): string => {
+    const text = files[name];
+    if (text === undefined) throw new FedStreamError('bad-model', `the server sent no ${name}`);
+    return text;
+  };
+  const config = parseLlamaConfig(file('config.json'), 'config.json');
+  const tokenizer = loadTokenizer(file('tokenizer.json'), files['tokenizer_config.json'], 'tokenizer.json');
+  const { maxTokens, batchSize } = job.train;
+  if (maxTokens === undefined || batchSize === undefined)
+    throw new FedStreamError('bad-job', 'train.maxTokens and train.batchSize are open; the server fills them in');
+  const encode = (samples: readonly Sample[], what: string) => {
+    const encoded = encodeSamples(tokenizer, samples, maxTokens);
+    const { skipped, truncated } = encoded;
+    if (skipped + truncated > 0)
+      log.warn(
+        { skipped, truncated, samples: samples.length },
+        `of the ${what} data, ${skipped} prompts were too long and ${truncated} answers were cut at train.maxTokens = ${maxTokens}`,
+      );
+    if (samples.length > 0 && encoded.examples.length === 0)
+      throw new FedStreamError('bad-data', `none of ${samples.length} samples fits into train.maxTokens = ${maxTokens}; raise it`);
+    return encoded.examples;
+  };
+  const training = encode(options.training, 'training');
+  const validation = encode(options.validation, 'validation');
+  const size = { maxBatch: batchSize, maxSequence: Math.ceil(maxTokens / 8) * 8, threads };
+  const engine = await startLlamaEngine({ config, size, optimizer: job.train });
+  return builtInTrainer({
+    engine,
+    settings: { ...job.train, batchSize },
+    seed: job.seed,
+    padToken: tokenizer.padToken,
+    training,
+    validation,
+    stateFolder,
+  });
+}

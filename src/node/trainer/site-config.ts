@@ -1,0 +1,74 @@
+// A site's own configuration: which trainers it has, and what each of them is on this machine (docs/site.md).
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import { FedStreamError } from '../../core/errors.js';
+import { NAME_PATTERN } from '../../job/job.js';
+import { ioError } from '../storage/io-error.js';
+
+/** Longer than the longest time that loading a large model takes without a word. */
+const DEFAULT_SILENCE_MS = 600_000;
+/** A program that saves its model at the end prints something now and then. */
+const DEFAULT_STOP_MS = 60_000;
+
+const text = z.string().refine((value) => !value.includes('\0'), 'has a NUL in it');
+
+const trainerSchema = z.strictObject({
+  command: z.tuple([text.min(1)], text),
+  folder: text.min(1).default('.'),
+  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), text).default({}),
+  silenceMs: z.int().min(100).default(DEFAULT_SILENCE_MS),
+  stopMs: z.int().min(100).default(DEFAULT_STOP_MS),
+});
+
+const siteConfigSchema = z.strictObject({ trainers: z.record(z.string().regex(NAME_PATTERN), trainerSchema) });
+
+/** A trainer as the site registered it; `folder` is absolute. */
+export type RegisteredTrainer = z.output<typeof trainerSchema>;
+
+export interface SiteConfig {
+  /** For messages. */
+  readonly source: string;
+  readonly trainers: Readonly<Record<string, RegisteredTrainer>>;
+}
+
+/** Reads and checks the file; `bad-argument` names what is wrong in it. */
+export function readSiteConfig(path: string): SiteConfig {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    if (cause instanceof SyntaxError) throw new FedStreamError('bad-argument', `${path} is not JSON: ${cause.message}`, { cause });
+    throw ioError(cause, 'read', path);
+  }
+  const parsed = siteConfigSchema.safeParse(value);
+  if (!parsed.success) {
+    const what = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`).join('; ');
+    throw new FedStreamError('bad-argument', `${path}: ${what}; docs/site.md has the fields`);
+  }
+  const base = dirname(resolve(path));
+  const trainers = Object.fromEntries(
+    Object.entries(parsed.data.trainers).map(([name, trainer]) => [name, { ...trainer, folder: resolve(base, trainer.folder) }]),
+  );
+  return { source: path, trainers };
+}
+
+/** The trainer that a job names; `refused` where this site has none of that name. */
+export function registeredTrainer(config: SiteConfig | undefined, name: string): RegisteredTrainer {
+  const trainer = config && Object.hasOwn(config.trainers, name) ? config.trainers[name] : undefined;
+  if (trainer) return trainer;
+  const known = config ? `${config.source} has ${Object.keys(config.trainers).join(', ') || 'none'}` : 'name its file with --site-config';
+  throw new FedStreamError('refused', `the job asks for the trainer "${name}", which this site has not registered: ${known}`);
+}
+
+/** What placeholders in a command and in an environment stand for; undefined where the site has no such thing. */
+export type Placeholders = Readonly<Record<'data' | 'validation' | 'site' | 'work', string | undefined>>;
+
+/** Puts in what the site knows; `bad-argument` where a placeholder has nothing to stand for. */
+export function fillPlaceholders(value: string, placeholders: Placeholders): string {
+  return value.replace(/\{(data|validation|site|work)\}/g, (_, name: keyof Placeholders) => {
+    const found = placeholders[name];
+    if (found !== undefined) return found;
+    throw new FedStreamError('bad-argument', `a trainer's command has {${name}}, and this site was given no --${name}`);
+  });
+}

@@ -1,0 +1,70 @@
+// Starts a site's training program: its command, its environment, its output into the log, its end with all that it started.
+import { spawn } from 'node:child_process';
+import type { Logger } from '../../core/log.js';
+import { within } from '../../core/within.js';
+import { BRIDGE_VARIABLE } from '../../trainer/bridge/messages.js';
+import type { TrainerProgram } from '../../trainer/bridge/program.js';
+import { readOutput } from '../process/output-lines.js';
+import { killMarked, signalGroup } from '../process/process-group.js';
+import { openBridgeSocket } from './bridge-socket.js';
+
+export interface TrainerProcessOptions {
+  readonly command: readonly [string, ...string[]];
+  readonly folder: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly log: Logger;
+}
+
+/** Between SIGTERM and SIGKILL. */
+const KILL_AFTER_MS = 5_000;
+
+export async function startTrainerProcess({ command, folder, environment, log }: TrainerProcessOptions): Promise<TrainerProgram> {
+  const socket = await openBridgeSocket();
+  const [program, ...args] = command;
+  // A group of its own: a signal to it reaches what the program started, and Ctrl-C on our terminal does not end it before it was told.
+  const child = spawn(program, args, {
+    cwd: folder,
+    env: { ...process.env, ...environment, [BRIDGE_VARIABLE]: socket.address, PYTHONUNBUFFERED: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const signs: (() => void)[] = [];
+  const output = readOutput(
+    [child.stdout, child.stderr],
+    (line) => log.info({ trainer: true }, line),
+    () => {
+      for (const sign of signs) sign();
+    },
+  );
+  const kill = (): void => {
+    if (child.pid === undefined) return;
+    signalGroup(child.pid, 'SIGKILL');
+    killMarked(BRIDGE_VARIABLE, socket.address);
+  };
+  // A site that ends in whatever way takes its program along.
+  process.once('exit', kill);
+  let over = false;
+  const exited = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(`could not be started (${program} in ${folder}): ${error.message}`));
+    child.once('exit', (code, signal) => resolve(signal ? `was ended by ${signal}` : `ended with exit code ${code}`));
+  });
+  // The end of its output comes after its exit, unless somebody else holds the pipe.
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const ended = exited.then(async (how) => {
+    await within(closed, KILL_AFTER_MS / 10);
+    return how;
+  });
+  const end = async (): Promise<void> => {
+    if (over) return;
+    over = true;
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+      signalGroup(child.pid, 'SIGTERM');
+      await within(exited, KILL_AFTER_MS);
+    }
+    kill();
+    await ended;
+    process.removeListener('exit', kill);
+    socket.close();
+  };
+  return { connected: socket.connected, ended, onOutput: (sign) => void signs.push(sign), lastLines: () => output.last(), end };
+}

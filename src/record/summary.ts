@@ -1,0 +1,212 @@
+// Builds `summary.json` from the events of a run, keeping aggregates only: a run may have millions of steps.
+
+import type { RunEvent } from './events.js';
+import { bestRound } from './selection.js';
+import type { EvaluationSummary, RoundSummary, SiteRoundSummary, Summary } from './summary-schema.js';
+
+/** Warnings kept word for word; all are counted, and all are in the log. */
+const WARNINGS_KEPT = 50;
+
+type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { type: Type }>;
+
+interface Round {
+  seconds: number | null;
+  reduceSeconds: number | null;
+  readonly sites: Map<string, SiteRoundSummary>;
+}
+
+/** The summary of a run's events, in the order in which they came. */
+export function buildSummary(events: Iterable<RunEvent>): Summary {
+  const builder = new SummaryBuilder();
+  for (const event of events) builder.add(event);
+  return builder.summary();
+}
+
+/** Takes one event after the other; the summary can be had at any time. */
+export class SummaryBuilder {
+  #started: EventOf<'run-started'> | undefined;
+  /** Of the first start: a run that goes on keeps the time at which it began. */
+  #startedAt: string | null = null;
+  #reason: string | null = null;
+  #lastMs = 0;
+  #steps = 0;
+  #tokens = 0;
+  #warningCount = 0;
+  readonly #warnings: string[] = [];
+  readonly #rounds = new Map<number, Round>();
+  readonly #evaluations = new Map<number, EvaluationSummary>();
+  #initialHeld: EvaluationSummary | null = null;
+  readonly #peaks = new Map<string, number>();
+  readonly #bytes = { down: 0, up: 0, fp32Down: 0, fp32Up: 0, own: 0 };
+
+  add(event: RunEvent): void {
+    this.#lastMs = Math.max(this.#lastMs, event.atMs ?? 0);
+    switch (event.type) {
+      case 'run-started':
+        this.#started = event;
+        this.#startedAt ??= event.startedAt;
+        this.#reason = null;
+        break;
+      case 'round-started':
+        this.#round(event.round);
+        break;
+      case 'step':
+        this.#steps++;
+        this.#tokens += event.tokens ?? 0;
+        break;
+      case 'transfer':
+        this.#addTransfer(event);
+        break;
+      case 'site-result':
+        this.#addResult(event);
+        break;
+      case 'evaluation':
+        this.#addEvaluation(event);
+        break;
+      case 'memory':
+        this.#peaks.set(event.process, Math.max(this.#peaks.get(event.process) ?? 0, event.peakRssBytes, event.rssBytes));
+        break;
+      case 'round-finished': {
+        const round = this.#round(event.round);
+        round.seconds = event.seconds;
+        round.reduceSeconds = event.reduceSeconds ?? null;
+        break;
+      }
+      case 'warning':
+        this.#warningCount++;
+        if (this.#warnings.length < WARNINGS_KEPT) this.#warnings.push(event.message);
+        break;
+      case 'run-finished':
+        this.#reason = event.reason;
+        break;
+    }
+  }
+
+  summary(): Summary {
+    const evaluations = [...this.#evaluations.values()].sort((a, b) => a.round - b.round);
+    const last = evaluations.at(-1);
+    const candidates = evaluations.map((evaluation) => ({
+      round: evaluation.round,
+      metrics: { ...evaluation, exactMatch: evaluation.exactMatch ?? undefined },
+    }));
+    const best = bestRound(candidates, { selection: this.#started?.selection ?? 'loss' });
+    const peaks = [...this.#peaks].sort(([a], [b]) => compareNames(a, b));
+    return {
+      run: this.#started?.run ?? '',
+      reason: this.#reason,
+      startedAt: this.#startedAt,
+      wallSeconds: this.#lastMs / 1000,
+      codec: this.#started?.codec ?? '',
+      streaming: this.#started?.streaming ?? '',
+      seed: this.#started?.seed ?? null,
+      parameters: this.#started?.parameters ?? null,
+      sites: [...(this.#started?.sites ?? [])],
+      roundsPlanned: this.#started?.rounds ?? 0,
+      initial: this.#evaluations.get(0) ?? null,
+      initialHeld: this.#initialHeld,
+      final: last && last.round > 0 ? last : null,
+      best: (best && this.#evaluations.get(best.round)) ?? null,
+      evaluations,
+      rounds: this.#roundSummaries(),
+      steps: this.#steps,
+      tokens: this.#tokens,
+      bytes: this.#byteSummary(),
+      peakRssBytes: Object.fromEntries(peaks),
+      peakRssBytesTotal: peaks.reduce((sum, [, peak]) => sum + peak, 0),
+      warningCount: this.#warningCount,
+      warnings: [...this.#warnings],
+    };
+  }
+
+  /** Every transfer counts, also those of a round that had to be begun again: they went over the wire. */
+  #addTransfer({ site, round, direction, bytes, fp32Bytes, ownBytes, seconds, retries, resumedBytes }: EventOf<'transfer'>): void {
+    this.#bytes.own += ownBytes ?? fp32Bytes;
+    const figures = this.#siteRound(round, site);
+    figures.retries += retries;
+    figures.resumedBytes += resumedBytes ?? 0;
+    if (direction === 'down') {
+      figures.bytesDown += bytes;
+      figures.fp32BytesDown += fp32Bytes;
+      figures.secondsDown += seconds;
+      this.#bytes.down += bytes;
+      this.#bytes.fp32Down += fp32Bytes;
+    } else {
+      figures.bytesUp += bytes;
+      figures.fp32BytesUp += fp32Bytes;
+      figures.secondsUp += seconds;
+      this.#bytes.up += bytes;
+      this.#bytes.fp32Up += fp32Bytes;
+    }
+  }
+
+  /** A round that was begun again has new results in place of the old. */
+  #addResult({ site, round, trainLoss, samples, steps, counts, metrics }: EventOf<'site-result'>): void {
+    Object.assign(this.#siteRound(round, site), {
+      trainLoss,
+      samples,
+      steps,
+      ...(counts && { counts }),
+      ...(metrics && Object.keys(metrics).length > 0 && { metrics }),
+    });
+  }
+
+  #addEvaluation({ round, loss, exactMatch, samples, byCategory, held }: EventOf<'evaluation'>): void {
+    const evaluation = { round, loss, exactMatch: exactMatch ?? null, samples, ...(byCategory && { byCategory }) };
+    if (held) this.#initialHeld = evaluation;
+    else this.#evaluations.set(round, evaluation);
+  }
+
+  #round(round: number): Round {
+    let found = this.#rounds.get(round);
+    if (!found) {
+      found = { seconds: null, reduceSeconds: null, sites: new Map() };
+      this.#rounds.set(round, found);
+    }
+    return found;
+  }
+
+  #siteRound(round: number, site: string): SiteRoundSummary {
+    const { sites } = this.#round(round);
+    let found = sites.get(site);
+    if (!found) {
+      found = {
+        trainLoss: null,
+        samples: null,
+        steps: null,
+        bytesDown: 0,
+        bytesUp: 0,
+        fp32BytesDown: 0,
+        fp32BytesUp: 0,
+        secondsDown: 0,
+        secondsUp: 0,
+        retries: 0,
+        resumedBytes: 0,
+      };
+      sites.set(site, found);
+    }
+    return found;
+  }
+
+  #roundSummaries(): RoundSummary[] {
+    return [...this.#rounds]
+      .sort(([a], [b]) => a - b)
+      .map(([round, { seconds, reduceSeconds, sites }]) => {
+        const entries = [...sites].sort(([a], [b]) => compareNames(a, b)).map(([site, figures]) => [site, { ...figures }] as const);
+        return { round, seconds, reduceSeconds, sites: Object.fromEntries(entries) };
+      });
+  }
+
+  #byteSummary(): Summary['bytes'] {
+    const { down, up, fp32Down, fp32Up, own } = this.#bytes;
+    const total = down + up;
+    const fp32Total = fp32Down + fp32Up;
+    const ratio = fp32Total > 0 ? total / fp32Total : null;
+    return { down, up, total, fp32Down, fp32Up, fp32Total, ownTotal: own, ratio, ownRatio: own > 0 ? total / own : null };
+  }
+}
+
+/** `site-2` before `site-10`, the same on every machine. */
+function compareNames(a: string, b: string): number {
+  const inNumbers = a.localeCompare(b, 'en', { numeric: true });
+  return inNumbers !== 0 ? inNumbers : Number(a > b) - Number(a < b);
+}

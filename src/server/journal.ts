@@ -1,0 +1,38 @@
+// The journal of a run: one line a finished round, durable before the next begins.
+import { z } from 'zod';
+import { FedStreamError } from '../core/errors.js';
+import type { Folder } from '../core/storage.js';
+import { readText, writeText } from '../core/storage-text.js';
+import { metricsSchema } from '../exchange/task.js';
+
+export const JOURNAL_FILE = 'journal.jsonl';
+
+const entrySchema = z.strictObject({
+  /** 0 is the initial model. */
+  round: z.int().min(0),
+  /** The global model's file in the run folder. */
+  model: z.string().min(1),
+  evaluation: metricsSchema.optional(),
+});
+
+export type JournalEntry = z.output<typeof entrySchema>;
+
+/** The finished rounds, in order. A last line that a crash cut short is as if it had never been written. */
+export async function readJournal(folder: Folder): Promise<JournalEntry[]> {
+  const lines = ((await readText(folder, JOURNAL_FILE)) ?? '').split('\n');
+  lines.pop(); // what stands behind the last newline was not finished
+  return lines.map((line, index) => parseEntry(line, `${folder.label}/${JOURNAL_FILE} line ${index + 1}`));
+}
+
+/** Writes the whole journal, beside and renamed; returns once it is durable. It has a line a round: it stays small. */
+export async function writeJournal(folder: Folder, entries: readonly JournalEntry[]): Promise<void> {
+  await writeText(folder, JOURNAL_FILE, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+}
+
+function parseEntry(line: string, where: string): JournalEntry {
+  try {
+    return entrySchema.parse(JSON.parse(line));
+  } catch (cause) {
+    throw new FedStreamError('io', `${where} cannot be read; the run cannot go on from it. Start a new run`, { cause });
+  }
+}

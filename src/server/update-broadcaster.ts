@@ -1,0 +1,217 @@
+// Broadcasts that are updates: what the sites lack of the server's model, coded. Server and sites hold the same bits, so nothing that coding loses is kept.
+import type { CodecTable } from '../codec/codec.js';
+import { ownEncoding } from '../codec/float32.js';
+import { decodeModel, encodeModel } from '../codec/quantize.js';
+import type { Folder } from '../core/storage.js';
+import { writeCodedSum } from '../exchange/coded-sum.js';
+import { contentDigest, writeDigested } from '../exchange/content-digest.js';
+import { policyEncoding } from '../exchange/message-coding.js';
+import { MAX_UPDATES, type TaskModel } from '../exchange/task.js';
+import type { Coding } from '../filter/coding.js';
+import type { Policy } from '../filter/policy.js';
+import { notedDtypes } from '../tensor/own-dtypes.js';
+import { openSafetensors } from '../tensor/safetensors.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import { objectBytes, objectSource } from '../transfer/object.js';
+import type { Prepared } from '../transfer/send.js';
+import { openSpool, type SpoolInfo, spoolInfo, spoolSource, writeSpool } from '../transfer/spool.js';
+import type { Broadcast, Broadcaster, OfferedObject } from './broadcast.js';
+import { type Chain, type Held, readChain, START_SPOOL, updateSpool, withinBudget, writeChain } from './update-chain.js';
+
+/** Its own files in the run folder. */
+const FOLDER = 'held';
+
+export interface UpdateBroadcasterOptions {
+  readonly coding: Coding;
+  readonly run: Folder;
+  readonly codecs: CodecTable;
+}
+
+export class UpdateBroadcaster implements Broadcaster {
+  readonly #options: UpdateBroadcasterOptions;
+  readonly #folder: Folder;
+  /** The chain as this process has checked it. */
+  #chain: Chain | undefined;
+  /** Of the spools, by file. */
+  readonly #spools = new Map<string, SpoolInfo>();
+
+  constructor(options: UpdateBroadcasterOptions) {
+    this.#options = options;
+    this.#folder = options.run.folder(FOLDER);
+  }
+
+  async prepare(version: number, model: StateDict, modelFile: string): Promise<Broadcast> {
+    let chain = this.#chain ?? (await this.#checked(version));
+    if (chain?.held.version !== version) {
+      if (!chain) chain = await this.#begin(version, model, modelFile);
+      else if (chain.held.version === version - 1) chain = await this.#extend(chain, version, model);
+      else chain = await this.#anew(version, modelFile, model);
+    }
+    this.#chain = chain;
+    return this.#broadcast(chain, model);
+  }
+
+  async needs(): Promise<readonly string[]> {
+    const chain = this.#chain ?? (await readChain(this.#folder));
+    return chain ? [chain.held.file, ...(chain.before ? [chain.before.file] : [])] : [];
+  }
+
+  /** The chain on disk, as far as its files are what they were: after a crash of the machine they may not be. */
+  async #checked(version: number): Promise<Chain | undefined> {
+    const read = await readChain(this.#folder);
+    const chain = read && (await this.#withStart(read));
+    if (!chain) return undefined;
+    const last = chain.updates.at(-1);
+    if ((await this.#isWhole(chain.held)) && (!last || (await this.#hasSpool(updateSpool(last.version), last.digest)))) return chain;
+    const { before } = chain;
+    if (!before || before.version !== version - 1 || !(await this.#isWhole(before))) return undefined;
+    return { ...chain, held: before, before: undefined, updates: chain.updates.slice(0, -1) };
+  }
+
+  /** A start whose spool is spoilt cannot be had any more; where it is all that there is, nor can the chain. */
+  async #withStart(chain: Chain): Promise<Chain | undefined> {
+    const { start } = chain;
+    if (start?.spool === undefined || (await this.#hasSpool(START_SPOOL, start.spool))) return chain;
+    return chain.updates.length === 0 ? undefined : { ...chain, start: { digest: start.digest, base: start.base } };
+  }
+
+  async #isWhole({ file, digest }: Held): Promise<boolean> {
+    const { run, codecs } = this.#options;
+    if ((await run.sizeBytes(file)) === undefined) return false;
+    const model = await openSafetensors(run, file);
+    try {
+      return (await contentDigest(model, codecs)) === digest;
+    } finally {
+      await model.close?.();
+    }
+  }
+
+  async #hasSpool(name: string, digest: string): Promise<boolean> {
+    return (await this.#folder.sizeBytes(name)) !== undefined && (await spoolInfo(this.#folder, name)).digest === digest;
+  }
+
+  /** The first broadcast: the model as it is, or coded as the job says. */
+  async #begin(version: number, model: StateDict, modelFile: string): Promise<Chain> {
+    const { first = 'base' } = this.#options.coding;
+    if (version > 1) return this.#anew(version, modelFile, model);
+    if (first === 'base' || first === 'raw') {
+      const digest = await contentDigest(model, this.#options.codecs);
+      const start = { digest, base: first === 'base' };
+      return this.#keep({ held: { version, digest, file: modelFile }, whole: newName(version, 'start'), start, updates: [] }, []);
+    }
+    return this.#beginCoded(version, model, first);
+  }
+
+  async #beginCoded(version: number, model: StateDict, policy: Policy): Promise<Chain> {
+    const { codecs, run } = this.#options;
+    const encodingFor = policyEncoding(policy, notedDtypes(model.manifest));
+    const own = ownEncoding(model.manifest);
+    // What a policy leaves as it is travels in the checkpoint's own 16 bits.
+    const encoded = encodeModel(model, (tensor) => (encodingFor(tensor).codec === 'raw' ? own(tensor) : encodingFor(tensor)), codecs);
+    const info = await writeSpool(encoded, codecs, this.#folder, START_SPOOL, { durable: false });
+    const sent = await openSpool(this.#folder, START_SPOOL, codecs);
+    const file = heldFile(version);
+    const digest = await writeDigested(run, file, decodeModel(sent, codecs));
+    await sent.close?.();
+    const object = newName(version, 'start');
+    const start = { digest, base: false, object, bytes: info.totalBytes, spool: info.digest };
+    return this.#keep({ held: { version, digest, file }, whole: object, start, updates: [] }, []);
+  }
+
+  /** Where nothing is known of what the sites hold: the server's model itself, uncoded. */
+  async #anew(version: number, modelFile: string, model: StateDict): Promise<Chain> {
+    const digest = await contentDigest(model, this.#options.codecs);
+    return this.#keep({ held: { version, digest, file: modelFile }, whole: newName(version, 'whole'), updates: [] }, []);
+  }
+
+  /** `model − held`, coded; and `held` with what was decoded of it added: one pass over both. */
+  async #extend(chain: Chain, version: number, model: StateDict): Promise<Chain> {
+    const { run, codecs, coding } = this.#options;
+    const { held: before } = chain;
+    const held = await openSafetensors(run, before.file);
+    const file = heldFile(version);
+    try {
+      const { info, besideDigest } = await writeCodedSum({
+        addends: [
+          { model, weight: 1 },
+          { model: held, weight: -1 },
+        ],
+        codecs,
+        what: 'what the sites lack',
+        encodingFor: policyEncoding(coding.down, notedDtypes(model.manifest)),
+        spool: { folder: this.#folder, name: updateSpool(version) },
+        beside: { folder: run, name: file, of: 1, has: () => true, metadata: { ...model.manifest.metadata, ...model.manifest.tied } },
+      });
+      this.#spools.set(updateSpool(version), info);
+      const to = besideDigest as string;
+      const object = newName(version, 'update');
+      const update = { version, object, bytes: info.totalBytes, from: before.digest, to, digest: info.digest };
+      const whole = newName(version, 'whole');
+      const longer: Chain = { ...chain, held: { version, digest: to, file }, before, whole, updates: [...chain.updates, update] };
+      const bounded = withinBudget(longer, objectBytes(held.manifest, codecs), MAX_UPDATES);
+      return await this.#keep(bounded.chain, bounded.dropped);
+    } finally {
+      await held.close?.();
+    }
+  }
+
+  /** Makes the chain durable; only then goes what it does not need. */
+  async #keep(chain: Chain, dropped: readonly string[]): Promise<Chain> {
+    const { run } = this.#options;
+    await writeChain(this.#folder, chain);
+    for (const name of dropped) await this.#folder.remove(name);
+    const needed = new Set([chain.held.file, chain.before?.file]);
+    for (const name of await run.list(FOLDER))
+      if (name.endsWith('.safetensors') && !needed.has(`${FOLDER}/${name}`)) await run.remove(`${FOLDER}/${name}`);
+    return chain;
+  }
+
+  async #broadcast(chain: Chain, model: StateDict): Promise<Broadcast> {
+    const { run, codecs } = this.#options;
+    const held = await openSafetensors(run, chain.held.file);
+    const { start, updates, whole } = chain;
+    const startsHere = updates.length === 0 && start !== undefined;
+    // The start travels in the checkpoint's own dtypes, which hold it to the bit.
+    const wholeModel = startsHere ? encodeModel(held, ownEncoding(held.manifest), codecs) : held;
+    const bytes = start?.object === whole ? (start.bytes as number) : objectBytes(wholeModel.manifest, codecs);
+    const object = async (name: string): Promise<OfferedObject | undefined> => {
+      const update = updates.find((one) => one.object === name);
+      if (update) {
+        const brings = update === updates.at(-1) ? held.manifest : undefined;
+        return { prepared: await this.#spooled(updateSpool(update.version)), brings };
+      }
+      if (name === start?.object) return { prepared: await this.#spooled(START_SPOOL), brings: startsHere ? held.manifest : undefined };
+      if (name !== whole) return undefined;
+      return { prepared: { source: objectSource(wholeModel, codecs, whole), release: async () => {} }, brings: held.manifest };
+    };
+    const task: TaskModel = {
+      digest: chain.held.digest,
+      whole: { object: whole, bytes },
+      ...(start && { start: { digest: start.digest, base: start.base, object: start.object, bytes: start.bytes } }),
+      updates: updates.map(({ object, bytes: size, from, to }) => ({ object, bytes: size, from, to })),
+    };
+    const exact = updates.length === 0 && start?.object === undefined;
+    return {
+      model: task,
+      held,
+      exact: exact || (startsHere && (await contentDigest(model, codecs)) === chain.held.digest),
+      object,
+      release: async () => held.close?.(),
+    };
+  }
+
+  async #spooled(name: string): Promise<Prepared> {
+    const info = this.#spools.get(name) ?? (await spoolInfo(this.#folder, name));
+    this.#spools.set(name, info);
+    return { source: spoolSource(this.#folder, name, info), release: async () => {} };
+  }
+}
+
+function heldFile(version: number): string {
+  return `${FOLDER}/held-${version}.safetensors`;
+}
+
+/** No other object has it, of this run or another. */
+function newName(version: number, what: string): string {
+  return `${what}-${version}-${crypto.randomUUID().slice(0, 13)}`;
+}

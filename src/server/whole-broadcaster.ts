@@ -1,0 +1,95 @@
+// Broadcasts that are the whole model each time: where coding loses nothing, where a job wants whole weights coded, and where it filters what goes out.
+import type { CodecTable } from '../codec/codec.js';
+import { inFloat32, ownEncoding } from '../codec/float32.js';
+import { decodeModel, encodeModel } from '../codec/quantize.js';
+import { memoryFolder } from '../core/memory-folder.js';
+import type { Folder } from '../core/storage.js';
+import { contentDigest } from '../exchange/content-digest.js';
+import { policyEncoding } from '../exchange/message-coding.js';
+import { applyFilters, type Filter, type FilterContext } from '../filter/filter.js';
+import { isLossy } from '../filter/policy.js';
+import type { Job } from '../job/job.js';
+import { notedDtypes } from '../tensor/own-dtypes.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import { objectBytes } from '../transfer/object.js';
+import { type Prepared, prepareModel } from '../transfer/send.js';
+import { spoolInfo, spoolSource } from '../transfer/spool.js';
+import type { Broadcast, Broadcaster } from './broadcast.js';
+import { type RoundState, readRoundState, writeRoundState } from './round-state.js';
+
+const SPOOL = 'global.spool';
+
+export interface WholeBroadcasterOptions {
+  readonly job: Job;
+  readonly codecs: CodecTable;
+  /** Where the spool of a broadcast goes. */
+  folderOf(version: number): Folder;
+  /** The job's own filters of `task-out` and `task-in`. */
+  readonly out: readonly Filter[];
+  readonly in: readonly Filter[];
+}
+
+export class WholeBroadcaster implements Broadcaster {
+  readonly #options: WholeBroadcasterOptions;
+
+  constructor(options: WholeBroadcasterOptions) {
+    this.#options = options;
+  }
+
+  async prepare(version: number, model: StateDict): Promise<Broadcast> {
+    const { job, codecs, out } = this.#options;
+    const folder = this.#options.folderOf(version);
+    const known = await readRoundState(folder);
+    const lossy = isLossy(job.quantize.down);
+    const filtered = await applyFilters(model, out, this.#context('task-out', version));
+    const coded = encodeModel(
+      filtered,
+      lossy ? policyEncoding(job.quantize.down, notedDtypes(model.manifest)) : ownEncoding(model.manifest),
+      codecs,
+    );
+    const object = known?.object ?? `global-${version}-${crypto.randomUUID().slice(0, 13)}`;
+    const prepared = await this.#prepare(coded, folder, object, known);
+    await writeRoundState(folder, { round: version, object, digest: prepared.source.digest });
+    const decoded = decodeModel(inFloat32(coded), codecs);
+    const held = await applyFilters(decoded, this.#options.in, this.#context('task-in', version));
+    const plain = out.length === 0 && this.#options.in.length === 0;
+    const exact = plain && !lossy && (version === 1 || coded === model);
+    const begins = exact && version === 1 && job.quantize.first !== 'raw';
+    const start = begins ? { digest: await contentDigest(held, codecs), base: true } : undefined;
+    return {
+      model: { whole: { object, bytes: objectBytes(coded.manifest, codecs) }, ...(start && { start }) },
+      held,
+      exact,
+      object: async (name) => (name === object ? { prepared, brings: held.manifest } : undefined),
+      release: () => prepared.release(),
+    };
+  }
+
+  async needs(): Promise<readonly string[]> {
+    return [];
+  }
+
+  /** What an earlier process had prepared is used where it is still what it was. */
+  async #prepare(coded: StateDict, folder: Folder, object: string, known: RoundState | undefined): Promise<Prepared> {
+    const { job, codecs } = this.#options;
+    if (known?.digest !== undefined && (await folder.sizeBytes(SPOOL)) !== undefined) {
+      const info = await spoolInfo(folder, SPOOL);
+      if (info.digest === known.digest) return { source: spoolSource(folder, SPOOL, info), release: () => folder.remove(SPOOL) };
+    }
+    return prepareModel(coded, codecs, job.streaming, folder, SPOOL, object);
+  }
+
+  #context(point: 'task-out' | 'task-in', round: number): FilterContext {
+    return { point, round, site: 'every site', codecs: this.#options.codecs, count: () => {} };
+  }
+}
+
+/** The folder of a round's spools: in memory where messages are. */
+export function roundFolder(run: Folder, job: Job, round: number): Folder {
+  const name = roundFolderName(round);
+  return job.streaming === 'regular' ? memoryFolder(name) : run.folder(`rounds/${name}`);
+}
+
+export function roundFolderName(round: number): string {
+  return `round-${String(round).padStart(4, '0')}`;
+}

@@ -1,0 +1,81 @@
+// What the coding of a site's updates has kept back: it is added to the next one (error feedback). A file a round; bound to a run.
+import { z } from 'zod';
+import type { CodecTable } from '../codec/codec.js';
+import type { Folder } from '../core/storage.js';
+import { writeText } from '../core/storage-text.js';
+import { contentDigest } from '../exchange/content-digest.js';
+import { readState } from '../exchange/state-file.js';
+import { openSafetensors } from '../tensor/safetensors.js';
+import type { StateDict } from '../tensor/state-dict.js';
+
+const stateSchema = z.strictObject({
+  run: z.string(),
+  rounds: z.array(z.strictObject({ round: z.int().min(0), digest: z.string() })),
+});
+
+type State = z.output<typeof stateSchema>;
+
+const STATE = 'residual.json';
+
+export class Residuals {
+  readonly #folder: Folder;
+  readonly #run: string;
+  readonly #codecs: CodecTable;
+  /** Rounds whose file this process has written: it need not be looked at again. */
+  readonly #written = new Set<number>();
+
+  /** `folder` is for this alone. */
+  constructor(folder: Folder, run: string, codecs: CodecTable) {
+    this.#folder = folder;
+    this.#run = run;
+    this.#codecs = codecs;
+  }
+
+  /**
+   * What was kept back last before a round; undefined where there is nothing, or where a crash of the machine spoilt it. A round that the site took no
+   * part in, or whose result was refused, changes nothing.
+   */
+  async before(round: number): Promise<StateDict | undefined> {
+    const last = (await this.#state()).rounds.filter((one) => one.round < round).at(-1);
+    if (!last || (await this.#folder.sizeBytes(fileOf(last.round))) === undefined) return undefined;
+    const model = await openSafetensors(this.#folder, fileOf(last.round));
+    if (this.#written.has(last.round) || (await contentDigest(model, this.#codecs)) === last.digest) return model;
+    await model.close?.();
+    return undefined;
+  }
+
+  /** Where what is kept back of a round's result is written. */
+  file(round: number): { folder: Folder; name: string } {
+    return { folder: this.#folder, name: fileOf(round) };
+  }
+
+  /** Durable before the result can reach the server. The last two are kept: a round that is cut short is begun again from the one before. */
+  async keep(round: number, digest: string): Promise<void> {
+    const { rounds } = await this.#state();
+    const kept = [...rounds.filter((one) => one.round < round), { round, digest }].slice(-2);
+    this.#written.add(round);
+    await this.#write(kept);
+    const names = new Set(kept.map((one) => fileOf(one.round)));
+    for (const name of await this.#folder.list()) if (name !== STATE && !names.has(name)) await this.#folder.remove(name);
+  }
+
+  /** Of a result that was refused: what it kept back is nobody's loss. */
+  async drop(round: number): Promise<void> {
+    const { rounds } = await this.#state();
+    await this.#write(rounds.filter((one) => one.round !== round));
+    await this.#folder.remove(fileOf(round));
+  }
+
+  async #state(): Promise<State> {
+    const state = await readState(this.#folder, STATE, stateSchema);
+    return state?.run === this.#run ? state : { run: this.#run, rounds: [] };
+  }
+
+  async #write(rounds: State['rounds']): Promise<void> {
+    await writeText(this.#folder, STATE, JSON.stringify({ run: this.#run, rounds }));
+  }
+}
+
+function fileOf(round: number): string {
+  return `residual-${round}.safetensors`;
+}

@@ -1,0 +1,272 @@
+// A site's way to its server: one connection at a time, made again when it breaks.
+import { z } from 'zod';
+import type { CodecTable } from '../codec/codec.js';
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import type { Logger } from '../core/log.js';
+import { memoryFolder } from '../core/memory-folder.js';
+import type { Folder } from '../core/storage.js';
+import type { Driver } from '../driver/driver.js';
+import { joinReplySchema, MANIFEST_FILE, type Memory, nextReplySchema } from '../exchange/protocol.js';
+import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
+import { Session } from '../frame/session.js';
+import { type Job, parseJob } from '../job/job.js';
+import { Messages } from '../message/messages.js';
+import type { IncomingStream } from '../stream/incoming-stream.js';
+import { Streams } from '../stream/streams.js';
+import type { Manifest } from '../tensor/manifest.js';
+import { parseManifest } from '../tensor/manifest-json.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { StepReport } from '../trainer/trainer.js';
+import type { TransferFigures } from '../transfer/figures.js';
+import { receiveModel } from '../transfer/receive.js';
+import { type Prepared, prepareModel, sendPrepared } from '../transfer/send.js';
+import { type SpoolInfo, spoolSource } from '../transfer/spool.js';
+import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
+import { isLost, isWorthARetry } from './lost.js';
+import type { Joined, ReceivedModel, ServerLink, WriteResult } from './server-link.js';
+
+export interface SiteLinkOptions {
+  readonly site: string;
+  readonly driver: Driver;
+  readonly url: string;
+  /** Shown to the server, where the site has no certificate. */
+  readonly token?: string | undefined;
+  readonly codecs: CodecTable;
+  /** The site's own folder: its spools go there. */
+  readonly folder: Folder;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** How long a lost server is looked for. */
+  readonly retryMs?: number;
+}
+
+const DEFAULT_RETRY_MS = 60_000;
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+/** tokenizer.json of the largest vocabularies has some 20 MB. */
+const MAX_FILE_BYTES = 64 * 1024 * 1024;
+const nothing = z.object({});
+/** Broadcasts of other rounds that begin so are left over from a process that was killed. */
+const RECEIVED = 'received-';
+
+/** What is alive of a connection. */
+interface Live {
+  readonly session: Session;
+  readonly messages: Messages;
+  readonly streams: Streams;
+  /** Streams that were asked for, by kind and name. */
+  readonly expected: Map<string, { resolve(stream: IncomingStream): void; reject(error: FedStreamError): void }>;
+}
+
+function receivedSpool(object: string): string {
+  return `${RECEIVED}${object}.spool`;
+}
+
+function spooled(folder: Folder, info: SpoolInfo): Prepared {
+  return { source: spoolSource(folder, RESULT_SPOOL, info), release: () => folder.remove(RESULT_SPOOL) };
+}
+
+/** A server link over any driver. */
+export function siteLink(options: SiteLinkOptions): ServerLink {
+  return new SiteLink(options);
+}
+
+class SiteLink implements ServerLink {
+  readonly #options: SiteLinkOptions;
+  #live: Promise<Live> | undefined;
+  #job: Job | undefined;
+
+  constructor(options: SiteLinkOptions) {
+    this.#options = options;
+  }
+
+  async join(): Promise<Joined> {
+    const reply = await this.#retrying(({ messages }) => messages.request('join', {}, joinReplySchema));
+    const job = parseJob(reply.job, 'the job that the server sent');
+    this.#job = job;
+    const files: Record<string, string> = {};
+    for (const name of reply.files) files[name] = await this.#retrying((live) => this.#fetchFile(live, name));
+    return { job, files, run: reply.run };
+  }
+
+  async fetchManifest(): Promise<Manifest> {
+    const text = await this.#retrying((live) => this.#fetchFile(live, MANIFEST_FILE));
+    return parseManifest(new TextEncoder().encode(text), 'the global model');
+  }
+
+  async hasBase(task: string): Promise<void> {
+    await this.#retrying(({ messages }) => messages.request('has-base', { task }, nothing));
+  }
+
+  next(): Promise<NextTask> {
+    return this.#retrying(({ messages }) => messages.request('next', {}, nextReplySchema));
+  }
+
+  async progress(report: { task: string; steps: readonly StepReport[]; memory: Memory; alive: boolean }): Promise<void> {
+    await this.#retrying(({ messages }) => messages.request('progress', report, nothing));
+  }
+
+  async fail(task: string, code: string, message: string): Promise<void> {
+    await this.#retrying(({ messages }) => messages.request('fail', { task, code, message: message.slice(0, 4000) }, nothing));
+  }
+
+  async fetchModel(object: string, among: readonly string[]): Promise<ReceivedModel> {
+    const { folder } = this.#spooling();
+    const name = receivedSpool(object);
+    const kept = among.map(receivedSpool);
+    for (const other of await folder.list())
+      if (other.startsWith(RECEIVED) && !kept.some((one) => other.startsWith(one))) await folder.remove(other);
+    return this.#retrying(async (live) => {
+      const stream = await this.#ask(live, 'object', object);
+      const { model, figures } = await receiveModel(stream, { codecs: this.#options.codecs, folder, name });
+      const release = async (): Promise<void> => {
+        await model.close?.();
+        await folder.remove(name);
+      };
+      return { model, figures, release };
+    });
+  }
+
+  async sendResult(task: Task, figures: ResultFigures, result: StateDict | WriteResult | undefined): Promise<TransferFigures | undefined> {
+    if (!result) {
+      await this.#retrying(({ messages }) => messages.request('evaluated', figures, nothing));
+      return undefined;
+    }
+    const { mode, folder } = this.#spooling();
+    await dropResult(folder);
+    // Coded once, sent as often as it takes; coded while it is sent, it is told apart from every other result by its name.
+    const id = `${task.id}-${crypto.randomUUID()}`;
+    const prepared =
+      typeof result === 'function'
+        ? spooled(folder, await result({ folder, name: RESULT_SPOOL }))
+        : await prepareModel(result, this.#options.codecs, mode, folder, RESULT_SPOOL, id);
+    if (prepared.source.digest !== undefined) await keepResult(folder, task, figures, prepared.source.digest);
+    return this.#sendPrepared(figures, prepared);
+  }
+
+  async sendKept(task: Task): Promise<TransferFigures | undefined> {
+    const { folder } = this.#spooling();
+    const kept = await keptResult(folder, task);
+    if (!kept) return undefined;
+    this.#options.log.info({ task: task.id }, 'sending the result that was made before this process began');
+    return this.#sendPrepared(kept.figures, { source: spoolSource(folder, RESULT_SPOOL, kept.info), release: async () => {} });
+  }
+
+  /** The result is let go once the server has it, or has said that it does not take it; not where this process is to end. */
+  async #sendPrepared(figures: ResultFigures, prepared: Prepared): Promise<TransferFigures> {
+    const { signal } = this.#options;
+    const { folder } = this.#spooling();
+    const drop = async (): Promise<void> => {
+      await prepared.release();
+      await dropResult(folder);
+    };
+    try {
+      const sent = await this.#retrying(({ streams }) => sendPrepared(streams, { kind: 'result', figures }, prepared, { signal }));
+      await drop();
+      return sent;
+    } catch (error) {
+      if (!isLost(error, signal)) await drop();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const live = await this.#live?.catch(() => undefined);
+    await live?.session.close();
+  }
+
+  #spooling() {
+    const mode = this.#job?.streaming ?? 'file';
+    return { mode, folder: mode === 'regular' ? memoryFolder('spool') : this.#options.folder };
+  }
+
+  async #fetchFile(live: Live, name: string): Promise<string> {
+    const stream = await this.#ask(live, 'file', name);
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    for await (const bytes of stream.read()) {
+      size += bytes.length;
+      if (size > MAX_FILE_BYTES) {
+        const failure = new FedStreamError('limit', `${name} of the server has more than ${MAX_FILE_BYTES} bytes`);
+        await stream.reject(failure);
+        throw failure;
+      }
+      pieces.push(bytes.slice());
+    }
+    await stream.confirm();
+    return new TextDecoder('utf-8', { fatal: true }).decode(await new Blob(pieces as BlobPart[]).arrayBuffer());
+  }
+
+  /** Asks the server to send something, and waits for the stream that brings it. */
+  async #ask(live: Live, kind: 'file' | 'object', name: string): Promise<IncomingStream> {
+    const key = `${kind} ${name}`;
+    const arriving = new Promise<IncomingStream>((resolve, reject) => live.expected.set(key, { resolve, reject }));
+    arriving.catch(() => {});
+    try {
+      await live.messages.request(kind, { name }, nothing);
+      return await arriving;
+    } finally {
+      live.expected.delete(key);
+    }
+  }
+
+  /** Does it over a live connection; a connection that breaks is made again, with growing pauses, until time is up. */
+  async #retrying<T>(work: (live: Live) => Promise<T>): Promise<T> {
+    const { signal, log, retryMs = DEFAULT_RETRY_MS } = this.#options;
+    let pauseMs = FIRST_PAUSE_MS;
+    let lostMs: number | undefined;
+    let damaged = 0;
+    for (;;) {
+      signal.throwIfAborted();
+      let connected = false;
+      let mine: Promise<Live> | undefined;
+      try {
+        this.#live ??= this.#connect();
+        mine = this.#live;
+        const live = await mine;
+        connected = true;
+        return await work(live);
+      } catch (error) {
+        const failure = asFedStreamError(signal.aborted ? signal.reason : error);
+        const ended = (await mine?.catch(() => undefined))?.session.ended ?? true;
+        if (signal.aborted || !isWorthARetry(failure, damaged, ended)) throw failure;
+        if (failure.code !== 'closed' && failure.code !== 'timeout') damaged++;
+        await this.#letGo(mine);
+        if (connected || lostMs === undefined) lostMs = performance.now();
+        if (performance.now() - lostMs > retryMs) throw failure;
+        log.warn(
+          { code: failure.code },
+          `${failure.message}; trying again for ${Math.ceil((retryMs - (performance.now() - lostMs)) / 1000)} s`,
+        );
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        pauseMs = connected ? FIRST_PAUSE_MS : Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      }
+    }
+  }
+
+  /** A connection that damages what it carries is closed; one that is gone is forgotten. */
+  async #letGo(mine: Promise<Live> | undefined): Promise<void> {
+    if (this.#live === mine) this.#live = undefined; // another call may have made the next one
+    const live = await mine?.catch(() => undefined);
+    await live?.session.close();
+  }
+
+  async #connect(): Promise<Live> {
+    const { driver, url, site, signal, token } = this.#options;
+    const connection = await driver.connect(url, { signal });
+    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, token });
+    const expected: Live['expected'] = new Map();
+    const streams = new Streams(session, (stream) => {
+      const { kind, name } = (stream.meta ?? {}) as Record<string, unknown>;
+      const waiting = expected.get(`${kind} ${name}`);
+      if (waiting) waiting.resolve(stream);
+      else void stream.reject(new FedStreamError('refused', 'nobody asked for this'));
+    });
+    const messages = new Messages(session);
+    void session.closed.then((error) => {
+      for (const waiting of expected.values()) waiting.reject(error);
+    });
+    await session.start();
+    return { session, messages, streams, expected };
+  }
+}

@@ -1,0 +1,211 @@
+// The model of a task on the site: what the site holds already, brought up to date by the updates that it lacks; a base that it has; or the whole model.
+import type { CodecTable } from '../codec/codec.js';
+import { inFloat32, inOwnDtypes } from '../codec/float32.js';
+import { decodeModel, poolFor } from '../codec/quantize.js';
+import { FedStreamError } from '../core/errors.js';
+import type { Logger } from '../core/log.js';
+import { reduceChunks } from '../exchange/reduce.js';
+import type { Task, TaskModel } from '../exchange/task.js';
+import { applyFilters, type Filter } from '../filter/filter.js';
+import type { Manifest } from '../tensor/manifest.js';
+import { sameTensors } from '../tensor/manifest-equality.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import { type Base, matchingBase } from './find-base.js';
+import type { ReceivedModel, ServerLink } from './server-link.js';
+import type { Held, SiteHeld } from './site-held.js';
+
+export interface TaskModelOptions {
+  readonly site: string;
+  readonly link: ServerLink;
+  readonly codecs: CodecTable;
+  readonly log: Logger;
+  readonly held: SiteHeld;
+  readonly bases: readonly Base[];
+  readonly signal: AbortSignal;
+  /** The job's own filters of `task-in`. */
+  readonly filters: readonly Filter[];
+}
+
+/** What a trainer is given, to be read as often as needed until it is released. */
+export interface GivenModel {
+  /** In the dtypes of the checkpoint. */
+  readonly given: StateDict;
+  release(): Promise<void>;
+}
+
+type Step = NonNullable<TaskModel['updates']>[number];
+
+export async function receiveTaskModel(task: Task, options: TaskModelOptions): Promise<GivenModel> {
+  const { model } = task;
+  if (!model) throw new FedStreamError('bad-frame', `task ${task.id} names no model`);
+  const found = await new ModelFinder(task, model, options).find();
+  const context = { point: 'task-in', site: options.site, round: task.round, codecs: options.codecs, count: () => {} } as const;
+  const filtered = await applyFilters(found.model, options.filters, context);
+  return { given: inOwnDtypes(filtered, options.codecs), release: found.release };
+}
+
+/** Whether the site has what the run begins with; what was found is held from then on. */
+export async function hasBase(task: Task, options: TaskModelOptions): Promise<boolean> {
+  if (!task.model?.start) return false;
+  const { digest } = task.model.start;
+  const current = await options.held.current();
+  if (current) await current.model.close?.();
+  if (current?.digest === digest) return true;
+  const found = await new ModelFinder(task, task.model, options).base();
+  await found?.model.close?.();
+  return found !== undefined;
+}
+
+interface Found {
+  /** float32. */
+  readonly model: StateDict;
+  release(): Promise<void>;
+}
+
+class ModelFinder {
+  readonly #task: Task;
+  readonly #model: TaskModel;
+  readonly #options: TaskModelOptions;
+
+  constructor(task: Task, model: TaskModel, options: TaskModelOptions) {
+    this.#task = task;
+    this.#model = model;
+    this.#options = options;
+  }
+
+  async find(): Promise<Found> {
+    const { updates } = this.#model;
+    if (!updates) return (await this.#base(this.#model.start, false)) ?? (await this.#whole());
+    const held = await this.#upToDate(updates);
+    return { model: held.model, release: async () => held.model.close?.() };
+  }
+
+  /** The run's start, where the site has it. */
+  base(): Promise<Found | undefined> {
+    return this.#base(this.#model.start, true);
+  }
+
+  /** Sites keep what they hold: by the shortest way that there is. */
+  async #upToDate(updates: readonly Step[]): Promise<Held> {
+    const { digest, start, whole } = this.#model;
+    if (digest === undefined) throw new FedStreamError('bad-frame', `task ${this.#task.id} does not say what its model's values are`);
+    const current = await this.#options.held.current();
+    if (current?.digest === digest) {
+      if (updates.length === 0) await this.#tellOfBase();
+      return current;
+    }
+    const next = current ? updates.findIndex(({ from }) => from === current.digest) : -1;
+    const missing = next < 0 ? [] : updates.slice(next);
+    if (current && missing.length > 0 && bytesOf(missing) < whole.bytes) {
+      const reached = await this.#replay(current.model, missing, digest);
+      if (reached) return reached;
+    }
+    await current?.model.close?.();
+    const begun = bytesOf(updates) + (start?.bytes ?? 0) < whole.bytes || updates.length === 0 ? await this.#begun(start) : undefined;
+    if (begun?.digest === digest) return begun;
+    if (begun) {
+      const reached = await this.#replay(begun.model, updates, digest);
+      if (reached) return reached;
+    }
+    return this.#keepWhole(digest);
+  }
+
+  /** What the run began with, from a base of the site's own, or as it travelled. */
+  async #begun(start: TaskModel['start']): Promise<Held | undefined> {
+    const base = await this.#base(start, true);
+    if (base) return { digest: (start as { digest: string }).digest, model: base.model };
+    if (start?.object === undefined || start.object === this.#model.whole.object) return undefined;
+    const received = await this.#fetch(start.object, 'the start of the run');
+    try {
+      return await this.#options.held.keep(decodeModel(inFloat32(received.model), this.#options.codecs), start.digest);
+    } finally {
+      await received.release();
+    }
+  }
+
+  /** Adds updates one after the other, in one pass: the same bits as if each had been added when it came. */
+  async #replay(from: StateDict, steps: readonly Step[], digest: string): Promise<Held | undefined> {
+    const { codecs, log } = this.#options;
+    const received: ReceivedModel[] = [];
+    try {
+      for (const { object } of steps) received.push(await this.#fetch(object, 'an update of the global model'));
+      for (const { model } of received) sameTensors(from.manifest, model.manifest, 'the update of the global model');
+      const addends = received.map(({ model }) => ({ model, weight: 1 }));
+      const sum = { addends, base: from, codecs, pool: poolFor(from, codecs), what: 'the global model', passed: addends.length - 1 };
+      const kept = await this.#options.held.keep({ manifest: from.manifest, chunks: (range) => reduceChunks(sum, range) }, digest);
+      if (!kept)
+        log.warn({ round: this.#task.round }, 'what is held with the updates is not what the server holds; the whole model is fetched');
+      return kept;
+    } finally {
+      await from.close?.();
+      for (const one of received) await one.release();
+    }
+  }
+
+  async #keepWhole(digest: string): Promise<Held> {
+    const { model, release } = await this.#fetch(this.#model.whole.object, 'the global model');
+    try {
+      const kept = await this.#options.held.keep(decodeModel(inFloat32(model), this.#options.codecs), digest);
+      if (kept) return kept;
+    } finally {
+      await release();
+    }
+    throw new FedStreamError('digest', `the global model that arrived for ${this.#task.id} has other values than the server says`);
+  }
+
+  /** Of a task that is on it: the server counts what was not sent. */
+  async #tellOfBase(): Promise<void> {
+    if (this.#task.kind !== 'base') await this.#options.link.hasBase(this.#task.id);
+  }
+
+  async #whole(): Promise<Found> {
+    const { codecs } = this.#options;
+    const { model, release } = await this.#fetch(this.#model.whole.object, 'the global model');
+    return { model: decodeModel(inFloat32(model), codecs), release };
+  }
+
+  /** What the task names: a spool of another object is left over from another task. */
+  #objects(): string[] {
+    const { whole, start, updates = [] } = this.#model;
+    return [whole.object, ...(start?.object === undefined ? [] : [start.object]), ...updates.map(({ object }) => object)];
+  }
+
+  async #fetch(object: string, what: string): Promise<ReceivedModel> {
+    const { link, log } = this.#options;
+    const received = await link.fetchModel(object, this.#objects());
+    log.info({ round: this.#task.round, object, ...received.figures }, `received ${what}`);
+    return received;
+  }
+
+  /** The first of the site's own models that is the one the run began with. */
+  async #base(start: TaskModel['start'], keep: boolean): Promise<Found | undefined> {
+    const { bases, link, log, codecs, signal } = this.#options;
+    if (!start?.base || bases.length === 0) return undefined;
+    const wanted: Manifest = await link.fetchManifest();
+    for (const base of bases) {
+      const model = await matchingBase(base, wanted, start.digest, codecs).catch((error: Error) => {
+        if (signal.aborted) throw error;
+        return error.message;
+      });
+      if (typeof model === 'string') {
+        log.info({ base: base.label }, `the model that is here is not the one that the run begins with: ${model}`);
+        continue;
+      }
+      log.info({ base: base.label }, 'the model that the run begins with is here already; nothing of it travels');
+      await this.#tellOfBase();
+      if (!keep) return { model, release: async () => model.close?.() };
+      if (base.stays) {
+        const held = await this.#options.held.refer(base, model, start.digest);
+        return { model: held.model, release: async () => {} };
+      }
+      const held = await this.#options.held.keep(model, start.digest);
+      await model.close?.();
+      return held && { model: held.model, release: async () => {} };
+    }
+    return undefined;
+  }
+}
+
+function bytesOf(steps: readonly Step[]): number {
+  return steps.reduce((sum, { bytes }) => sum + bytes, 0);
+}

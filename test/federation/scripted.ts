@@ -1,0 +1,151 @@
+// Federations inside one process, with models of several dtypes and trainers that are told what to return.
+
+import { createHash } from 'node:crypto';
+import { referenceCodecs } from '../../src/codec/codec-table.js';
+import { masterOf } from '../../src/codec/float32.js';
+import { decodeModel } from '../../src/codec/quantize.js';
+import { silentLogger } from '../../src/core/log.js';
+import { memoryFolder } from '../../src/core/memory-folder.js';
+import type { Folder } from '../../src/core/storage.js';
+import { memory } from '../../src/driver/memory.js';
+import { runServer } from '../../src/hub/server.js';
+import { type JobInput, parseJob } from '../../src/job/job.js';
+import type { RunEvent } from '../../src/record/events.js';
+import { openGlobalModel, writeGlobalModel } from '../../src/server/global-models.js';
+import { runClient } from '../../src/site/client.js';
+import type { Base } from '../../src/site/find-base.js';
+import { siteLink } from '../../src/site/site-link.js';
+import type { Dtype } from '../../src/tensor/dtype.js';
+import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
+import { openSafetensors } from '../../src/tensor/safetensors.js';
+import type { StateDict } from '../../src/tensor/state-dict.js';
+import { narrowInto, widenInto } from '../../src/tensor/widen.js';
+import type { Metrics, Trainer, TrainTask } from '../../src/trainer/trainer.js';
+
+/** Values by tensor. */
+export type Values = Readonly<Record<string, Float32Array>>;
+
+const SHAPES: Readonly<Record<string, readonly number[]>> = { w: [64, 48], norm: [1500] };
+
+/** A matrix and a vector in a dtype; F64 too. */
+export function modelOf(values: Values, dtype: Dtype): StateDict {
+  return memoryStateDict(
+    Object.entries(values).map(([name, data]) => ({ name, dtype, shape: SHAPES[name] ?? [data.length], data: bytesOf(data, dtype) })),
+  );
+}
+
+function bytesOf(values: Float32Array, dtype: Dtype): Uint8Array {
+  if (dtype === 'F64') return new Uint8Array(Float64Array.from(values).buffer);
+  return narrowInto(dtype, values, new Uint8Array(4 * values.length));
+}
+
+export async function valuesOf(model: StateDict): Promise<Record<string, Float32Array>> {
+  const found: Record<string, Float32Array> = {};
+  for await (const { tensor, bytes } of model.chunks())
+    found[tensor.name] = widenInto(tensor.dtype, bytes, new Float32Array(bytes.length)).slice();
+  return found;
+}
+
+/** Seeded values of the size that weights have. */
+export function someValues(seed: number, scale = 0.1): Record<string, Float32Array> {
+  const values = (count: number, shift: number) =>
+    Float32Array.from({ length: count }, (_, i) => Math.sin(i * 12.9898 + seed * 78.233 + shift) * scale);
+  return { w: values(64 * 48, 0), norm: values(1500, 1) };
+}
+
+export interface ScriptedSite {
+  /** What it returns for what it was given; in `dtype`, by default that of the model. */
+  learn(given: Values, round: number): Values | Promise<Values>;
+  readonly dtype?: Dtype;
+  readonly samples?: number;
+  readonly bases?: readonly Base[];
+  evaluate?(given: Values): Metrics;
+}
+
+export interface Scripted {
+  readonly dtype?: Dtype;
+  readonly start?: Values;
+  readonly run?: Folder;
+  /** The sites' own folders, kept where a run goes on. */
+  readonly folders?: Record<string, Folder>;
+  readonly stop?: AbortController;
+  /** How the server evaluates; by default the sites do. */
+  evaluate?(given: Values): Metrics;
+  /** Called on the server's events. */
+  onEvent?(event: RunEvent): void;
+}
+
+export async function federate(input: JobInput, sites: Record<string, ScriptedSite>, setting: Scripted = {}) {
+  const { run = memoryFolder('run'), folders = {}, stop = new AbortController(), dtype = 'F32', start = someValues(1) } = setting;
+  const job = parseJob({ rounds: 1, sites: Object.keys(sites), idleMs: 2000, ...input }, 'test');
+  if ((await run.list('global')).length === 0)
+    await writeGlobalModel(run, 0, decodeModel(masterOf(modelOf(start, dtype)), referenceCodecs));
+  const driver = memory();
+  const events: RunEvent[] = [];
+  const url = 'memory://server';
+  const common = { codecs: referenceCodecs, log: silentLogger, driver, url, signal: stop.signal };
+  const clients: Promise<string>[] = [];
+  const join = (site: string): void => {
+    const scripted = sites[site] as ScriptedSite;
+    folders[site] ??= memoryFolder(site);
+    const folder = folders[site] as Folder;
+    const link = siteLink({ ...common, site, folder, retryMs: 500 });
+    const memoryUse = () => ({ rssBytes: 1, peakRssBytes: 2 });
+    const client = {
+      ...common,
+      site,
+      link,
+      folder,
+      bases: scripted.bases ?? [],
+      memory: memoryUse,
+      makeTrainer: async () => trainerOf(scripted),
+    };
+    const ended = runClient(client).finally(() => link.close());
+    ended.catch(() => {});
+    clients.push(ended);
+  };
+  const emit = (event: RunEvent): void => {
+    events.push(event);
+    setting.onEvent?.(event);
+  };
+  const onListening = (): void => Object.keys(sites).forEach(join);
+  const { evaluate } = setting;
+  const evaluator = evaluate && trainerOf({ learn: (given) => given, evaluate });
+  const result = await runServer({ ...common, job, run, files: {}, emit, evaluator, onListening });
+  await Promise.allSettled(clients);
+  return { result, events, run, folders, master: async (round: number) => valuesOf(await openGlobalModel(run, round)) };
+}
+
+function trainerOf({ learn, dtype, samples = 1, evaluate }: ScriptedSite): Trainer {
+  return {
+    async train(task: TrainTask, model: StateDict) {
+      const own = model.manifest.tensors[0]?.dtype as Dtype;
+      const learnt = await learn(await valuesOf(model), task.round);
+      task.onStep({ step: task.round, loss: 1, learningRate: 1, tokens: 1 });
+      return { model: modelOf(learnt, dtype ?? own), samples, steps: 1, trainLoss: 1 };
+    },
+    evaluate: async (model) => evaluate?.(await valuesOf(model)),
+    close: async () => {},
+  };
+}
+
+/** What a site, or the server, holds now; undefined where it holds nothing. */
+export async function heldIn(folder: Folder): Promise<Record<string, Float32Array> | undefined> {
+  const names = (await folder.list('held')).filter((name) => name.endsWith('.safetensors'));
+  const name = names.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1);
+  return name === undefined ? undefined : valuesOf(await openSafetensors(folder, `held/${name}`));
+}
+
+/** A digest of the bits of each tensor. */
+export function bitsOf(values: Values | undefined): Record<string, string> {
+  const digest = (data: Float32Array): string =>
+    createHash('sha256')
+      .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      .digest('hex');
+  return Object.fromEntries(Object.entries(values ?? {}).map(([name, data]) => [name, digest(data)]));
+}
+
+/** Rounds every value to bfloat16. */
+export function inBf16(values: Float32Array): Float32Array {
+  return widenInto('BF16', narrowInto('BF16', values, new Uint8Array(2 * values.length)), new Float32Array(values.length));
+}
