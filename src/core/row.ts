@@ -1,0 +1,58 @@
+// A row of the kit: what a job writes to name something, the options that it takes, and what is made of them.
+import { z } from 'zod';
+
+/** One thing that a job can ask for by name. Its options are data: they travel and are stored with the job. */
+export interface Row<Made> {
+  /** What a job writes. */
+  readonly name: string;
+  /** Options beside the name; a strict object, each field with a default where there is a good one. */
+  readonly options: z.ZodObject;
+  /** `options` as the schema gave them. */
+  make(options: never): Made;
+}
+
+/** What there is to choose from; passed in by whoever starts a server or a site. */
+export type Table<Made> = readonly Row<Made>[];
+
+/** A choice in a job: the row's name as `type`, and its options beside it. */
+export type Choice = { readonly type: string } & Readonly<Record<string, unknown>>;
+
+/** A row whose `make` takes what its schema gives. */
+export function row<Schema extends z.ZodObject, Made>(name: string, options: Schema, make: (options: z.output<Schema>) => Made): Row<Made> {
+  return { name, options, make: make as (options: never) => Made };
+}
+
+/** A choice from the table: a row's name, or `{"type": name, …options}`; an unknown name lists the names that there are. */
+export function choiceSchema(table: Table<unknown>, what: string): z.ZodType<Choice, string | Choice> {
+  return z
+    .custom<string | Choice>(() => true)
+    .transform((value, context): Choice => {
+      const given = typeof value === 'string' ? { type: value } : value;
+      const type = given !== null && typeof given === 'object' && !Array.isArray(given) ? given.type : undefined;
+      const found = table.find(({ name }) => name === type);
+      if (!found) {
+        const names = table.map(({ name }) => name).join(', ');
+        const asked = type === undefined ? `must be a name, or {"type": name, …}` : `there is no ${what} ${JSON.stringify(type)}`;
+        context.addIssue({ code: 'custom', message: `${asked}; the ${what}s are ${names}` });
+        return z.NEVER;
+      }
+      const { type: _, ...options } = given;
+      const parsed = found.options.safeParse(options);
+      if (parsed.success) return { type: found.name, ...parsed.data };
+      for (const issue of parsed.error.issues)
+        context.addIssue({ code: 'custom', path: issue.path.slice(), message: messageOf(issue, found) });
+      return z.NEVER;
+    });
+}
+
+/** What a checked choice stands for. */
+export function chosen<Made>(table: Table<Made>, { type, ...options }: Choice): Made {
+  const found = table.find(({ name }) => name === type) as Row<Made>;
+  return found.make(options as never);
+}
+
+function messageOf(issue: z.core.$ZodIssue, { name, options }: Row<unknown>): string {
+  if (issue.code !== 'unrecognized_keys') return issue.message;
+  const fields = Object.keys(options.shape);
+  return `${issue.keys.join(', ')}: unknown option of ${name}; ${fields.length === 0 ? 'it has none' : `it has ${fields.join(', ')}`}`;
+}
