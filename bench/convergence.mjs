@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { wholeNumber } from '../dist/cli/options.js';
-import { parseJob } from '../dist/job/job.js';
+import { parseJob } from '../dist/kit/kit.js';
 import { benchCommand, listOf, oneOf } from './command.mjs';
 import { ARM_NAMES, BASE_NAME, jobOf, keyOf, planOf, STUDIES, textOf } from './convergence/studies.mjs';
 import { resultsFile } from './evidence/rows.mjs';

@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { wholeNumber } from '../dist/cli/options.js';
-import { parseJob } from '../dist/job/job.js';
+import { parseJob } from '../dist/kit/kit.js';
 import { benchCommand, listOf, oneOf } from './command.mjs';
 import { resultsFile } from './evidence/rows.mjs';
 import { ARM_NAMES, jobOf, keyOf, SIZES } from './pretrained/arms.mjs';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { positiveNumber, wholeNumber } from '../dist/cli/options.js';
 import { runServer } from '../dist/hub/server.js';
-import { parseJob } from '../dist/job/job.js';
+import { parseJob } from '../dist/kit/kit.js';
 import { nodeCodecs } from '../dist/node/codec/codecs.js';
 import { tcp } from '../dist/node/drivers/tcp.js';
 import { processMemory } from '../dist/node/process/memory.js';

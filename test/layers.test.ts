@@ -18,6 +18,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['record', 'job'],
   ['exchange'],
   ['workflow'],
+  ['kit'],
   ['site', 'server'],
   ['hub'],
   ['api'],

@@ -1,6 +1,7 @@
 // The studies of bench/convergence.mjs as data: seeds, arms, and the job and samples of a run.
 import { createHash } from 'node:crypto';
-import { parseJob, siteNames } from '../../dist/job/job.js';
+import { siteNames } from '../../dist/job/job.js';
+import { parseJob } from '../../dist/kit/kit.js';
 import { generateTasks, splitByFamily } from '../../dist/trainer/data/generate/generate-tasks.js';
 import { holdOut, splitSamples } from '../../dist/trainer/data/split.js';
 

@@ -5,6 +5,7 @@ export { memoryFolder } from '../core/memory-folder.js';
 export type { Folder } from '../core/storage.js';
 export { type FileOptions, Retriever, type RetrieverOptions } from '../exchange/retriever.js';
 export { Session, type SessionOptions } from '../frame/session.js';
-export { defineJob, type Job, type JobInput, parseJob } from '../job/job.js';
+export { defineJob, type Job, type JobInput } from '../job/job.js';
+export { parseJob } from '../kit/kit.js';
 export { Offers, type OffersOptions } from '../transfer/offers.js';
 export { type ReceiveTensorsOptions, TensorReceiver } from '../transfer/receive-tensors.js';

@@ -4,7 +4,8 @@ import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { FedStreamError } from '../core/errors.js';
 import { DEFAULT_CODING, spelledOut } from '../filter/coding.js';
-import { type Job, parseJob } from '../job/job.js';
+import type { Job } from '../job/job.js';
+import { parseJob } from '../kit/kit.js';
 
 /** Fields that the command line may set; those that were not given are undefined. */
 export interface JobOverrides {

@@ -6,28 +6,44 @@ import { unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 import { Messages, type RequestHandler } from '../message/messages.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
+import type { SendOptions } from '../stream/outgoing-stream.js';
+import type { ByteSource } from '../stream/source.js';
 import { Streams } from '../stream/streams.js';
 import type { TransferFigures } from '../transfer/figures.js';
-import type { Offers } from '../transfer/offers.js';
 import { type Received, type ReceiveOptions, receiveModel } from '../transfer/receive.js';
 import { type ReceiveObjectOptions, receiveObject } from '../transfer/receive-object.js';
 import type { TensorReceiver } from '../transfer/receive-tensors.js';
+import { sendPrepared } from '../transfer/send.js';
 
 export interface RetrieverOptions {
   readonly codecs: CodecTable;
   /** What the other side may ask this one for; without it, nothing. */
-  readonly offers?: Offers;
+  readonly offers?: Retrievable;
   /** Further requests that this side answers, and streams that it takes. */
   readonly handlers?: Readonly<Record<string, RequestHandler>>;
   onOpen?(stream: IncomingStream): void;
 }
 
+/** What one side has for the other; `Offers` is one. */
+export interface Retrievable {
+  /** Throw `not-found` where nothing of that name is on offer. */
+  fileSource(name: string): Promise<ByteSource>;
+  modelSource(name: string): Promise<ByteSource>;
+  /** Hears how the sending goes. */
+  watch?(kind: RetrievedKind, name: string): SendWatch | Promise<SendWatch>;
+}
+
+export interface SendWatch extends SendOptions {
+  sent?(figures: TransferFigures): void;
+  broke?(error: Error): void;
+}
+
+export type RetrievedKind = 'file' | 'model';
+
 export interface FileOptions extends Omit<ReceiveObjectOptions, 'name'> {
   /** Under which name the file is kept; that of the other side by default. */
   readonly as?: string;
 }
-
-type Kind = 'file' | 'model';
 
 const askSchema = z.strictObject({ kind: z.enum(['file', 'model']), name: z.string().min(1).max(1024), ask: z.int().min(0) });
 const metaSchema = z.strictObject({ kind: z.literal('retrieved'), ask: z.int().min(0) });
@@ -75,7 +91,7 @@ export class Retriever {
     return receiver.receive(await this.#ask('model', name));
   }
 
-  async #ask(kind: Kind, name: string): Promise<IncomingStream> {
+  async #ask(kind: RetrievedKind, name: string): Promise<IncomingStream> {
     const ask = this.#asked++;
     const arriving = new Promise<IncomingStream>((resolve, reject) => this.#waiting.set(ask, { resolve, reject }));
     arriving.catch(() => {});
@@ -92,8 +108,12 @@ export class Retriever {
     const { offers } = this.#options;
     if (!offers) throw new FedStreamError('not-found', `nothing is on offer here, no ${kind} ${JSON.stringify(name)} either`);
     const source = await (kind === 'file' ? offers.fileSource(name) : offers.modelSource(name));
+    const { sent, broke, ...options } = (await offers.watch?.(kind, name)) ?? {};
     // The asker hears of what breaks by the stream itself.
-    this.streams.send({ kind: 'retrieved', ask }, source).catch(() => {});
+    sendPrepared(this.streams, { kind: 'retrieved', ask }, { source, release: async () => {} }, options).then(
+      (figures) => sent?.(figures),
+      (error: Error) => broke?.(error),
+    );
     return {};
   }
 

@@ -7,6 +7,9 @@ const count = z.int().min(0);
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
 const objectName = z.string().min(1).max(256);
 
+/** Numbers that a workflow may give with a task. */
+const MAX_FIGURES = 64;
+
 /** Updates that a task may name: more would be larger than the model. */
 export const MAX_UPDATES = 256;
 
@@ -27,15 +30,27 @@ export const taskModelSchema = z.strictObject({
 
 export type TaskModel = z.output<typeof taskModelSchema>;
 
+/** Names of task kinds: a site has a handler for each that it knows. */
+export const TASK_KIND = /^[a-z][A-Za-z0-9-]{0,31}$/;
+
+const figures = z
+  .record(z.string().min(1).max(64), z.number())
+  .refine((all) => Object.keys(all).length <= MAX_FIGURES, `at most ${MAX_FIGURES} figures`);
+
 /** What a site is asked to do with a model. */
 export const taskSchema = z.strictObject({
   id: z.string().min(1).max(128),
-  kind: z.enum(['train', 'evaluate', 'offer', 'base']),
-  /** From 1; for `evaluate`, the round whose model it is; 0 for `offer`, which asks for an initial model, and for `base`, which asks whether the site has it. */
+  /** `train`, `evaluate`, `offer` (an initial model), `base` (whether the site has the model that the run begins with), or a workflow's own. */
+  kind: z.string().regex(TASK_KIND),
+  /** From 1; for `evaluate`, the round whose model it is; 0 for `offer` and `base`. */
   round: count,
   rounds: z.int().min(1),
-  /** Missing for `offer`. */
+  /** Missing where the task has none, as `offer`. */
   model: taskModelSchema.optional(),
+  /** The object that carries further named state dicts. */
+  extras: z.strictObject({ object: objectName, bytes: count }).optional(),
+  /** Numbers that the workflow gives with the task. */
+  figures: figures.optional(),
   /** Whether the site evaluates the model on its own held-out data before it trains. */
   evaluate: z.boolean(),
 });

@@ -3,26 +3,24 @@ import type { CodecTable } from '../codec/codec.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
-import { readText, writeText } from '../core/storage-text.js';
 import { within } from '../core/within.js';
 import type { Connection, Driver } from '../driver/driver.js';
 import type { Memory } from '../exchange/protocol.js';
-import type { Session, Shown } from '../frame/session.js';
-import { type Job, quorumOf, siteNames } from '../job/job.js';
+import { Session, type Shown } from '../frame/session.js';
+import type { Job } from '../job/job.js';
+import { workflowOf } from '../kit/kit.js';
 import type { EmitEvent } from '../record/events.js';
-import { chooseStart } from '../server/choose-start.js';
-import { takeInitialModel } from '../server/initial-model.js';
-import { RoundExchange } from '../server/round-exchange.js';
-import { type RoundsResult, runRounds } from '../server/rounds.js';
-import { serveSite } from '../server/site-session.js';
-import { TaskBoard } from '../server/task-board.js';
+import { Run, type RunResult } from '../server/run.js';
+import { SiteSession, type SiteSessionOptions } from '../server/site-session.js';
 import type { Trainer } from '../trainer/trainer.js';
-import { fedAvg } from '../workflow/fed-avg.js';
+import type { Workflow } from '../workflow/federation.js';
 import { type AdmissionRules, checkAdmission } from './admission.js';
 import { Strangers } from './strangers.js';
 
 export interface ServerOptions {
   readonly job: Job;
+  /** By default the one that the job names, of those that come with FedStream. */
+  readonly workflow?: Workflow;
   readonly run: Folder;
   /** Texts of the model folder that sites fetch. */
   readonly files: Readonly<Record<string, string>>;
@@ -41,44 +39,38 @@ export interface ServerOptions {
   onListening(url: string): void;
 }
 
-/** How often a server that waits for sites says so. */
-const WAITING_LOG_MS = 10_000;
 /** How long sites get to hear that the run is over before their connections are closed. */
 const FAREWELL_MS = 3_000;
 
 /** Runs the job to its end. What was finished is on disk whenever it throws: `quorum`, `aborted`, `io`, … */
-export async function runServer(options: ServerOptions): Promise<RoundsResult> {
-  const { job, run, codecs, log, emit, signal, files } = options;
-  const board = new TaskBoard(siteNames(job));
-  const runName = await nameOf(run);
-  const exchange = new RoundExchange({ job, run, codecs });
+export async function runServer(options: ServerOptions): Promise<RunResult> {
+  const { job, log, signal, files, emit, memory, workflow = workflowOf(job) } = options;
+  const run = await Run.open({ ...options, workflow });
   const sessions = new Map<string, Session>();
   const admit = (site: string, shown: Shown, session: Session): void => {
     checkAdmission(site, shown, options.admission ?? {});
-    board.sign(site); // refuses a name that is not in the job
+    run.board.progress(site); // refuses a name that is not in the job
     const older = sessions.get(site);
     sessions.set(site, session);
     if (older) void older.close(new FedStreamError('refused', `${site} has connected again`));
-    board.connection(site, true);
+    run.board.connection(site, true);
     void session.closed.then(() => {
       if (sessions.get(site) !== session) return;
       sessions.delete(site);
-      board.connection(site, false);
+      run.board.connection(site, false);
     });
   };
-  const serve = { job, runName, files, board, exchange, emit, memory: options.memory, log, admit };
+  const serve = { run, job, files, emit, memory, log };
   const strangers = new Strangers();
-  const accept = (connection: Connection): void => strangers.add(connection, (known) => void serveSite(connection, { ...serve, known }));
+  const accept = (connection: Connection): void =>
+    strangers.add(connection, (known) => void serveSite(connection, { ...serve, admit, known }));
   const onRefused = (peer: string, error: FedStreamError): void => log.warn({ peer, code: error.code }, error.message);
   const listener = await options.driver.listen?.(options.url, accept, { signal, onRefused });
   if (!listener) throw new FedStreamError('unsupported', `${options.url}: this driver cannot listen`);
   try {
     options.onListening(listener.url);
-    await waitForSites(board, job, log, signal);
-    await takeInitialModel({ job, run, board, log, signal });
-    exchange.beginWith(await chooseStart({ job, run, board, exchange, evaluates: options.evaluator !== undefined, log, signal }));
-    const result = await runRounds({ ...options, board, exchange, aggregator: fedAvg(codecs) });
-    board.stop(result.reason);
+    const result = await run.steer();
+    run.board.stop(result.reason);
     await farewell(sessions);
     return result;
   } catch (error) {
@@ -92,38 +84,37 @@ export async function runServer(options: ServerOptions): Promise<RoundsResult> {
   }
 }
 
-const RUN_NAME = 'run-name';
-
-/** Made once and kept: what sites hold is bound to it, so that another run in the same folders of theirs begins anew. */
-async function nameOf(run: Folder): Promise<string> {
-  const known = await readText(run, RUN_NAME);
-  if (known !== undefined) return known.trim();
-  const name = crypto.randomUUID();
-  await writeText(run, RUN_NAME, `${name}\n`);
-  return name;
+interface ServeSiteOptions extends SiteSessionOptions {
+  /** Throws `refused` where the name may not join; called once the site has said hello. */
+  admit(site: string, shown: Shown, session: Session): void;
+  /** Called once the connection has said who it is, or is over. */
+  known(): void;
 }
 
-/** All sites, or a quorum when no further one has come for the straggler's time. */
-async function waitForSites(board: TaskBoard, job: Job, log: Logger, signal: AbortSignal): Promise<void> {
-  const sites = siteNames(job);
-  let changedMs = performance.now();
-  let toldMs = Number.NEGATIVE_INFINITY;
-  let before = 0;
-  for (;;) {
-    signal.throwIfAborted();
-    const connected = board.connectedSites();
-    if (connected.length === sites.length) return;
-    const nowMs = performance.now();
-    if (connected.length !== before) changedMs = nowMs;
-    before = connected.length;
-    if (connected.length >= quorumOf(job) && nowMs - changedMs > job.stragglerMs) return;
-    if (nowMs - toldMs > WAITING_LOG_MS) {
-      const missing = sites.filter((site) => !connected.includes(site));
-      log.info({ connected, missing }, `waiting for ${missing.length} of ${sites.length} sites: ${missing.join(', ')}`);
-      toldMs = nowMs;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
+/** Serves a connection until it ends. Never throws: what a peer does wrong ends its own session with a line in the log. */
+async function serveSite(connection: Connection, options: ServeSiteOptions): Promise<void> {
+  const { job, log, run } = options;
+  const session = new Session(connection, { name: 'server', idleMs: job.idleMs });
+  new SiteSession(session, options);
+  let admitted = false;
+  // Logged before the peer can know of it: start() fails only once the connection is closed, when the peer may be gone.
+  void session.closed.then(({ code, message }) => {
+    if (!admitted) log.warn({ peer: connection.peer, code }, `a connection was refused: ${message}`);
+  });
+  try {
+    await session.start((name, shown) => {
+      options.admit(name, shown, session);
+      admitted = true;
+    });
+  } catch {
+    return;
+  } finally {
+    options.known();
   }
+  log.info({ site: session.peerName, peer: connection.peer }, 'connected');
+  const ended = await session.closed;
+  log.info({ site: session.peerName, code: ended.code }, ended.message);
+  run.board.progress(session.peerName);
 }
 
 /** Sites ask for their next task, hear that there is none, and leave by themselves. */

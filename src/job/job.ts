@@ -1,12 +1,18 @@
 // A job: what to train, on what, how it travels. Data only; validated with messages that name the field.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
+import { type Choice, choiceSchema, type Table } from '../core/row.js';
 import { SCHEMES } from '../driver/scheme.js';
 import { filterSpecsSchema } from '../filter/chain.js';
 import { DEFAULT_CODING, quantizeSchema } from '../filter/coding.js';
+import { policySchema } from '../filter/policy.js';
+import { EXTRA_NAME } from '../tensor/named-dicts.js';
 
 /** Names of sites and runs: they become file names and log fields. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** How tensors are combined that cannot be averaged. */
+export const INTEGER_RULES = ['refuse', 'previous', 'largest'] as const;
 
 const name = z
   .string()
@@ -72,8 +78,31 @@ const trainSchema = z.strictObject({
   optimizerState: z.enum(['keep', 'reset']).default('keep'),
 });
 
-/** `job.json`. Every field has a default; unknown fields are errors. */
-export const jobSchema = z.strictObject({
+/** What a job may name. */
+export interface JobTables {
+  readonly workflows: Table<unknown>;
+  readonly aggregators: Table<unknown>;
+}
+
+const ELSEWHERE = z.custom<string | Choice>(() => true).transform((value): Choice => (typeof value === 'string' ? { type: value } : value));
+
+/** `job.json`. Every field has a default; unknown fields are errors. Without tables, what the server alone needs is not checked. */
+export function jobSchemaOf(tables?: JobTables) {
+  const workflow = tables ? choiceSchema(tables.workflows, 'workflow') : ELSEWHERE;
+  const aggregator = tables ? choiceSchema(tables.aggregators, 'aggregator') : ELSEWHERE;
+  return z.strictObject({
+    ...FIELDS,
+    /** Who is asked what, and in which order. */
+    workflow: workflow.prefault('fedAvg'),
+    /** How results become the next model. */
+    aggregator: aggregator.prefault('mean'),
+  });
+}
+
+/** Of a state dict beside the model. */
+const extraSchema = z.strictObject({ quantize: policySchema.default('fp32') });
+
+const FIELDS = {
   name: name.optional(),
   seed: z.int().min(0).max(0xffffffff).default(17),
   rounds: count.max(100_000).default(5),
@@ -83,6 +112,10 @@ export const jobSchema = z.strictObject({
   quorum: count.optional(),
   /** A site that sends nothing for this long is given up for the round. */
   stragglerMs: z.int().min(100).default(120_000),
+  /** A round that takes longer than this ends with the results that are there. */
+  roundMs: z.int().min(100).optional(),
+  /** Once a round has its quorum, the others get so much longer. */
+  graceMs: z.int().min(0).optional(),
   /** A connection that is silent for this long is dead. */
   idleMs: z.int().min(1_000).default(30_000),
   /** Who trains: a program that each site has registered under this name; without it, the built-in trainer. */
@@ -97,25 +130,29 @@ export const jobSchema = z.strictObject({
   train: trainSchema.prefault({}),
   quantize: quantizeSchema.prefault(DEFAULT_CODING),
   delta: z.boolean().optional(),
+  /** How state dicts beside the model travel, by name (`control`, …); by default as they are. */
+  extras: z.record(z.string().regex(EXTRA_NAME), extraSchema).default({}),
+  /** How tensors are combined that cannot be averaged (counters, masks). */
+  integers: z.enum(INTEGER_RULES).default('refuse'),
   filters: filterSpecsSchema.optional(),
   streaming: z.enum(['regular', 'container', 'file']).default('file'),
   /** How server and sites are connected, where the command line has no address. */
   driver: z.enum(SCHEMES, { error: `must be one of ${SCHEMES.join(', ')}` }).default('tcp'),
   selection: z.enum(['loss', 'exactMatch']).default('loss'),
   earlyStop: z.strictObject({ patience: count, minDelta: z.number().min(0).default(0) }).optional(),
-});
+};
 
-export type Job = z.output<typeof jobSchema>;
-export type JobInput = z.input<typeof jobSchema>;
+export type Job = z.output<ReturnType<typeof jobSchemaOf>>;
+export type JobInput = z.input<ReturnType<typeof jobSchemaOf>>;
 
 /** For `job.ts` files: the types of the fields while writing, the same validation when it is used. */
 export function defineJob(job: JobInput): JobInput {
   return job;
 }
 
-/** The job with its defaults; `bad-job` names every field that is wrong, in one line. */
-export function parseJob(value: unknown, source: string): Job {
-  const parsed = jobSchema.safeParse(withModel(value));
+/** The job with its defaults, checked against the tables; `bad-job` names every field that is wrong, in one line. */
+export function checkedJob(value: unknown, source: string, tables?: JobTables): Job {
+  const parsed = jobSchemaOf(tables).safeParse(withModel(value));
   if (!parsed.success) throw new FedStreamError('bad-job', `${source}: ${describeIssues(parsed.error.issues)}`);
   const job = parsed.data;
   const sites = siteNames(job);

@@ -4,6 +4,7 @@ import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
 import { metricsSchema } from '../exchange/task.js';
+import { EXTRA_NAME } from '../tensor/named-dicts.js';
 
 export const JOURNAL_FILE = 'journal.jsonl';
 
@@ -12,6 +13,8 @@ const entrySchema = z.strictObject({
   round: z.int().min(0),
   /** The global model's file in the run folder. */
   model: z.string().min(1),
+  /** Files of what the workflow keeps beside the model, by name. */
+  state: z.record(z.string().regex(EXTRA_NAME), z.string().min(1)).optional(),
   evaluation: metricsSchema.optional(),
 });
 

@@ -4,53 +4,81 @@ import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
 import { readState } from '../exchange/state-file.js';
 import { type ResultFigures, resultSchema } from '../exchange/task.js';
+import type { Answer } from './task-board.js';
 
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
 
-const roundSchema = z.strictObject({
-  round: z.int().min(0),
+const broadcastSchema = z.strictObject({
   /** Under which name the broadcast is offered: no other broadcast has it, of this run or another. */
   object: z.string().min(1).max(200),
   /** Of the broadcast's spool, where there is one. */
   digest: digest.optional(),
 });
 
-/** The broadcast of a round. */
-export type RoundState = z.output<typeof roundSchema>;
+/** A broadcast of whole models. */
+export type BroadcastState = z.output<typeof broadcastSchema>;
 
-const resultStateSchema = z.strictObject({
+const replySchema = z.strictObject({
   figures: resultSchema,
   /** The stream's name for it: a site that was not told sends it again under the same. */
   objectId: z.string().min(1).max(256).optional(),
-  /** Of the site's spool, as it was verified. */
-  digest,
+  /** Of the reply's spool, as it was verified; missing where it is figures alone. */
+  digest: digest.optional(),
 });
 
-/** A site's result that was verified and is safe. */
-export interface ResultState {
+/** A site's answer that was verified and is safe. */
+export interface ReplyState {
   readonly figures: ResultFigures;
   readonly objectId?: string | undefined;
-  readonly digest: string;
+  readonly digest?: string | undefined;
 }
 
-const ROUND_FILE = 'round.json';
+const answersSchema = z.array(
+  z.strictObject({
+    site: z.string(),
+    status: z.enum(['done', 'failed', 'silent', 'late']),
+    reason: z.string().optional(),
+  }),
+);
 
-export function readRoundState(folder: Folder): Promise<RoundState | undefined> {
-  return readState(folder, ROUND_FILE, roundSchema);
+export function readBroadcastState(folder: Folder, version: number): Promise<BroadcastState | undefined> {
+  return readState(folder, broadcastFile(version), broadcastSchema);
 }
 
-export async function writeRoundState(folder: Folder, state: RoundState): Promise<void> {
-  await writeText(folder, ROUND_FILE, JSON.stringify(state));
+export async function writeBroadcastState(folder: Folder, version: number, state: BroadcastState): Promise<void> {
+  await writeText(folder, broadcastFile(version), JSON.stringify(state));
 }
 
-export function readResultState(folder: Folder, site: string): Promise<ResultState | undefined> {
-  return readState(folder, resultFile(site), resultStateSchema);
+export function readReplyState(folder: Folder, taskId: string): Promise<ReplyState | undefined> {
+  return readState(folder, replyFile(taskId), replySchema);
 }
 
-export async function writeResultState(folder: Folder, site: string, state: ResultState): Promise<void> {
-  await writeText(folder, resultFile(site), JSON.stringify(state));
+export async function writeReplyState(folder: Folder, taskId: string, state: ReplyState): Promise<void> {
+  await writeText(folder, replyFile(taskId), JSON.stringify(state));
 }
 
-function resultFile(site: string): string {
-  return `${site}.result.json`;
+/** Who had answered, and who had been given up, when the wait of that number ended; without what they said. */
+export async function readGathered(folder: Folder, number: number): Promise<z.output<typeof answersSchema> | undefined> {
+  return readState(folder, gatheredFile(number), answersSchema);
+}
+
+export async function writeGathered(folder: Folder, number: number, answers: readonly Answer[]): Promise<void> {
+  const lines = answers.map((answer) => ({
+    site: answer.site,
+    status: answer.status,
+    ...('reason' in answer && { reason: answer.reason }),
+  }));
+  await writeText(folder, gatheredFile(number), JSON.stringify(lines));
+}
+
+function broadcastFile(version: number): string {
+  return `broadcast-${version}.json`;
+}
+
+function replyFile(taskId: string): string {
+  return `${taskId}.result.json`;
+}
+
+function gatheredFile(number: number): string {
+  return `gathered-${number}.json`;
 }

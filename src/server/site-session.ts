@@ -1,84 +1,42 @@
 // One site's connection on the server: answers what the site asks, takes what it sends.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
-import type { Connection } from '../driver/driver.js';
-import {
-  failSchema,
-  hasBaseSchema,
-  MANIFEST_FILE,
-  type Memory,
-  objectRequestSchema,
-  progressSchema,
-  resultStreamSchema,
-} from '../exchange/protocol.js';
+import { failSchema, hasBaseSchema, MANIFEST_FILE, type Memory, progressSchema, resultStreamSchema } from '../exchange/protocol.js';
+import { type RetrievedKind, Retriever, type SendWatch } from '../exchange/retriever.js';
 import { type ResultFigures, resultSchema } from '../exchange/task.js';
 import { unpack } from '../frame/pack.js';
-import { Session, type Shown } from '../frame/session.js';
+import type { Session } from '../frame/session.js';
 import type { Job } from '../job/job.js';
-import { Messages } from '../message/messages.js';
 import type { EmitEvent } from '../record/events.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
-import { memorySource } from '../stream/source.js';
-import { Streams } from '../stream/streams.js';
-import type { Manifest } from '../tensor/manifest.js';
+import { type ByteSource, memorySource } from '../stream/source.js';
+import { dtypeBytes, elementCount } from '../tensor/dtype.js';
+import type { Manifest, TensorEntry } from '../tensor/manifest.js';
 import { encodeManifest } from '../tensor/manifest-json.js';
+import { notedDtypes } from '../tensor/own-dtypes.js';
 import type { TransferFigures } from '../transfer/figures.js';
-import { sendPrepared } from '../transfer/send.js';
-import type { RoundExchange } from './round-exchange.js';
-import { float32Bytes } from './rounds.js';
-import type { TaskBoard } from './task-board.js';
+import type { OpenAsk } from './asks.js';
+import type { OfferedObject } from './broadcast.js';
+import type { Run } from './run.js';
 
 export interface SiteSessionOptions {
+  readonly run: Run;
+  /** The job as the sites get it. */
   readonly job: Job;
-  /** A name of the run, no other one's. */
-  readonly runName: string;
   readonly files: Readonly<Record<string, string>>;
-  readonly board: TaskBoard;
-  readonly exchange: RoundExchange;
   readonly emit: EmitEvent;
   /** Of this process, for the figures of a transfer. */
   readonly memory?: (() => Memory) | undefined;
   readonly log: Logger;
-  /** Throws `refused` where the name may not join; called once the site has said hello. */
-  admit(site: string, shown: Shown, session: Session): void;
-  /** Called once the connection has said who it is, or is over. */
-  known(): void;
 }
 
 /** Errors that say that the transfer broke, not that the result is bad: the site will try again. So it is with whatever ended the session. */
 const BROKEN: ReadonlySet<string> = new Set(['closed', 'timeout', 'aborted', 'io', 'checksum', 'digest']);
 
-/** Serves a connection until it ends. Never throws: what a peer does wrong ends its own session with a line in the log. */
-export async function serveSite(connection: Connection, options: SiteSessionOptions): Promise<void> {
-  const { job, log, board } = options;
-  const session = new Session(connection, { name: 'server', idleMs: job.idleMs });
-  const site = new SiteSession(session, options);
-  let admitted = false;
-  // Logged before the peer can know of it: start() fails only once the connection is closed, when the peer may be gone.
-  void session.closed.then(({ code, message }) => {
-    if (!admitted) log.warn({ peer: connection.peer, code }, `a connection was refused: ${message}`);
-  });
-  try {
-    await session.start((name, shown) => {
-      options.admit(name, shown, session);
-      admitted = true;
-    });
-  } catch {
-    return;
-  } finally {
-    options.known();
-  }
-  log.info({ site: session.peerName, peer: connection.peer }, 'connected');
-  const ended = await session.closed;
-  site.ended();
-  log.info({ site: session.peerName, code: ended.code }, ended.message);
-  board.sign(session.peerName);
-}
-
-class SiteSession {
+/** Takes the requests and streams of a session; make it before the session starts. What a peer does wrong ends its own session alone. */
+export class SiteSession {
   readonly #session: Session;
   readonly #options: SiteSessionOptions;
-  readonly #streams: Streams;
   readonly #stop = new AbortController();
   /** Ends with the streams that the site has opened so far. Never rejects. */
   #taking: Promise<void> = Promise.resolve();
@@ -86,126 +44,135 @@ class SiteSession {
   constructor(session: Session, options: SiteSessionOptions) {
     this.#session = session;
     this.#options = options;
-    this.#streams = new Streams(session, (stream) => {
-      const opened = this.#opened(stream);
-      this.#taking = this.#taking.then(() => opened);
+    const { run, files } = options;
+    new Retriever(session, {
+      codecs: run.federation.codecs,
+      offers: {
+        fileSource: (name) => this.#file(name),
+        modelSource: async (name) => (await this.#object(name)).prepared.source,
+        watch: (kind, name) => this.#watch(kind, name),
+      },
+      onOpen: (stream) => {
+        const opened = this.#opened(stream);
+        this.#taking = this.#taking.then(() => opened);
+      },
+      handlers: {
+        join: () => ({ job: options.job, files: Object.keys(files), run: run.name }),
+        // A result that was confirmed is not yet on the board: a site that is quick would be given the same task again.
+        next: () => this.#taking.then(() => run.board.next(this.#site)),
+        progress: (body) => this.#progress(body),
+        evaluated: (body) => this.#evaluated(body),
+        fail: (body) => this.#failed(body),
+        'has-base': (body) => this.#hasBase(unpack(body, hasBaseSchema, 'a word on a model').task),
+      },
     });
-    const asked = Object.keys(options.files);
-    new Messages(session, {
-      join: () => ({ job: options.job, files: asked, run: options.runName }),
-      // A result that was confirmed is not yet on the board: a site that is quick would be given the same task again.
-      next: () => this.#taking.then(() => options.board.next(this.#site)),
-      progress: (body) => this.#progress(body),
-      evaluated: (body) => this.#evaluated(body),
-      fail: (body) => this.#failed(body),
-      object: (body) => this.#object(unpack(body, objectRequestSchema, 'an object request').name),
-      file: (body) => this.#file(unpack(body, objectRequestSchema, 'a file request').name),
-      'has-base': (body) => this.#hasBase(unpack(body, hasBaseSchema, 'a word on a model').task),
-    });
-  }
-
-  ended(): void {
-    this.#stop.abort(new FedStreamError('closed', `the connection of ${this.#site} ended`));
+    void session.closed.then(() => this.#stop.abort(new FedStreamError('closed', `the connection of ${this.#site} ended`)));
   }
 
   get #site(): string {
     return this.#session.peerName;
   }
 
+  get #asks() {
+    return this.#options.run.federation.asks;
+  }
+
   async #progress(body: Uint8Array): Promise<Record<string, never>> {
-    const { board, emit } = this.#options;
+    const { run, emit } = this.#options;
     const { task, steps, memory, alive } = unpack(body, progressSchema, 'a progress report');
-    await board.posted(this.#site);
-    const open = board.open(this.#site, task);
+    await run.board.posted(this.#site);
+    const open = run.board.open(this.#site, task);
     if (!open) return {};
-    if (steps.length > 0 || alive) board.sign(this.#site);
+    if (steps.length > 0 || alive) run.board.progress(this.#site);
     for (const step of steps) emit({ type: 'step', site: this.#site, round: open.round, ...step });
     emit({ type: 'memory', process: this.#site, ...memory });
     return {};
   }
 
   async #failed(body: Uint8Array): Promise<Record<string, never>> {
-    const { board, log } = this.#options;
+    const { run, log } = this.#options;
     const { task, code, message } = unpack(body, failSchema, 'a failure report');
     log.error({ site: this.#site, code }, message);
-    await board.posted(this.#site);
-    if (board.open(this.#site, task)) board.fail(this.#site, message);
+    await run.board.posted(this.#site);
+    if (run.board.open(this.#site, task)) run.board.fail(this.#site, message);
     return {};
   }
 
   async #evaluated(body: Uint8Array): Promise<Record<string, never>> {
+    const { board } = this.#options.run;
     const figures = unpack(body, resultSchema, 'an evaluation');
-    await this.#options.board.posted(this.#site);
-    const kind = this.#options.board.open(this.#site, figures.task)?.kind;
-    if (kind === 'evaluate' || kind === 'base') this.#options.board.done(this.#site, figures);
-    return {};
-  }
-
-  async #file(name: string): Promise<Record<string, never>> {
-    const text = await this.#text(name);
-    if (text === undefined) throw new FedStreamError('not-found', `the server offers no file ${JSON.stringify(name)}`);
-    this.#streams.send({ kind: 'file', name }, memorySource(text)).catch((error: Error) => this.#broke(name, error));
-    return {};
-  }
-
-  async #text(name: string): Promise<Uint8Array | undefined> {
-    const { files, board, exchange } = this.#options;
-    if (name !== MANIFEST_FILE) return Object.hasOwn(files, name) ? new TextEncoder().encode(files[name]) : undefined;
     await board.posted(this.#site);
-    return exchange.held && encodeManifest(exchange.held.manifest);
+    const ask = this.#asks.find(this.#site, figures.task);
+    if (!ask) return {};
+    await this.#asks.acceptFigures(ask, figures);
+    board.done(this.#site, figures);
+    return {};
+  }
+
+  async #file(name: string): Promise<ByteSource> {
+    const { files } = this.#options;
+    const text =
+      name === MANIFEST_FILE ? await this.#manifest() : Object.hasOwn(files, name) ? new TextEncoder().encode(files[name]) : undefined;
+    if (text === undefined) throw new FedStreamError('not-found', `the server offers no file ${JSON.stringify(name)}`);
+    return memorySource(text);
+  }
+
+  /** Of the model that the site's task is about. */
+  async #manifest(): Promise<Uint8Array | undefined> {
+    await this.#options.run.board.posted(this.#site);
+    const offer = this.#asks.find(this.#site)?.offer;
+    return offer && encodeManifest(offer.held.manifest);
   }
 
   /** Counted as a transfer of no more than the manifest: the comparison with float32 is with a model that was sent. */
   async #hasBase(task: string): Promise<Record<string, never>> {
-    const { board, exchange } = this.#options;
-    await board.posted(this.#site);
-    const { held } = exchange;
-    if (!board.open(this.#site, task) || !held || !exchange.countBase(this.#site)) return {};
+    await this.#options.run.board.posted(this.#site);
+    const ask = this.#asks.find(this.#site, task);
+    if (!ask?.offer || ask.offer.having.has(this.#site)) return {};
+    ask.offer.having.add(this.#site);
+    const { held, model } = ask.offer;
     const wireBytes = encodeManifest(held.manifest).length;
     const figures = { wireBytes, objectBytes: wireBytes, seconds: 0, retries: 0, resumedBytes: 0, digest: '' };
-    this.#transferred('down', figures, exchange.isStart ? held.manifest : undefined);
+    this.#transferred('down', figures, (model.updates ?? []).length === 0 ? held.manifest : undefined, ask);
     return {};
   }
 
-  async #object(name: string): Promise<Record<string, never>> {
-    const { exchange, board } = this.#options;
-    await board.posted(this.#site);
-    const offered = await exchange.object(name);
+  async #object(name: string): Promise<OfferedObject> {
+    const { run } = this.#options;
+    await run.board.posted(this.#site);
+    const offered = await run.federation.offers.object(name);
     if (!offered) throw new FedStreamError('not-found', `the server offers no model ${JSON.stringify(name)} now`);
-    const onProgress = (): void => board.sign(this.#site);
-    sendPrepared(this.#streams, { kind: 'object', name }, offered.prepared, { signal: this.#stop.signal, onProgress }).then(
-      (figures) => this.#transferred('down', figures, offered.brings),
-      (error: Error) => this.#broke(name, error),
-    );
-    return {};
+    return offered;
   }
 
-  #broke(name: string, error: Error): void {
-    this.#options.log.warn({ site: this.#site, object: name }, `sending broke: ${error.message}`);
+  async #watch(kind: RetrievedKind, name: string): Promise<SendWatch> {
+    const { run, log } = this.#options;
+    const broke = (error: Error): void => log.warn({ site: this.#site, object: name }, `sending broke: ${error.message}`);
+    if (kind === 'file') return { broke };
+    // Figures belong to the send: when it ends, the round may be over.
+    const ask = this.#asks.find(this.#site);
+    const { brings } = await this.#object(name);
+    const sent = (figures: TransferFigures): void => this.#transferred('down', figures, brings, ask);
+    return { signal: this.#stop.signal, onProgress: () => run.board.progress(this.#site), sent, broke };
   }
 
   async #opened(stream: IncomingStream): Promise<void> {
     let figures: ResultFigures | undefined;
-    const { board, exchange, log } = this.#options;
+    const { run, log } = this.#options;
+    const { board } = run;
     try {
       const meta = resultStreamSchema.safeParse(stream.meta);
       if (!meta.success) throw new FedStreamError('bad-frame', 'a stream that is no result was opened');
       figures = meta.data.figures;
       await board.posted(this.#site);
-      const task = board.open(this.#site, figures.task);
-      if (!task) {
-        if (await exchange.confirmAgain(this.#site, stream, figures.task)) return;
+      const ask = this.#asks.find(this.#site, figures.task);
+      if (!ask) {
+        if (await this.#asks.confirmAgain(this.#site, stream, figures.task)) return;
         throw new FedStreamError('refused', `task ${figures.task} is not open for ${this.#site} any more`);
       }
-      const onProgress = (): void => board.sign(this.#site);
-      if (task.kind === 'offer') {
-        await exchange.acceptOffer(this.#site, stream, figures.files ?? {}, onProgress);
-        board.done(this.#site, figures);
-        return;
-      }
-      const accepted = await exchange.accept(this.#site, stream, figures, onProgress);
-      this.#transferred('up', accepted.figures, accepted.manifest);
-      this.#done(figures);
+      const accepted = await this.#asks.accept(ask, stream, figures, () => board.progress(this.#site));
+      if (ask.returns !== 'model') this.#transferred('up', accepted.figures, accepted.manifest, ask);
+      this.#done(figures, ask);
     } catch (error) {
       const failure = asFedStreamError(error);
       await stream.reject(failure);
@@ -215,34 +182,43 @@ class SiteSession {
     }
   }
 
-  #done(figures: ResultFigures): void {
-    const { board, emit } = this.#options;
-    const task = board.open(this.#site, figures.task);
-    if (!task) return;
+  #done(figures: ResultFigures, { task, returns }: OpenAsk): void {
+    const { run, emit } = this.#options;
+    if (!run.board.open(this.#site, figures.task)) return;
     const { trainLoss, samples, steps, counts, metrics } = figures;
-    emit({ type: 'site-result', site: this.#site, round: task.round, trainLoss, samples, steps, counts, metrics });
-    board.done(this.#site, figures);
+    if (returns === 'update')
+      emit({ type: 'site-result', site: this.#site, round: task.round, trainLoss, samples, steps, counts, metrics });
+    run.board.done(this.#site, figures);
   }
 
   /** `manifest` is of the model that arrived; undefined for a part of the way to one, which an uncoded run does not send. */
-  #transferred(direction: 'down' | 'up', figures: TransferFigures, manifest: Manifest | undefined): void {
+  #transferred(direction: 'down' | 'up', figures: TransferFigures, manifest: Manifest | undefined, ask: OpenAsk | undefined): void {
+    const { run, emit, memory } = this.#options;
     const { wireBytes, seconds, retries, resumedBytes } = figures;
-    const { exchange } = this.#options;
-    const { round, traffic } = exchange;
-    if (direction === 'down') traffic.bytesDown += wireBytes;
-    else traffic.bytesUp += wireBytes;
-    this.#options.emit({
+    run.federation.traffic.add(direction, wireBytes);
+    emit({
       type: 'transfer',
       site: this.#site,
-      round,
+      // What travels before the first round is what the first round takes.
+      round: Math.max(1, ask?.task.round ?? run.federation.round),
       direction,
       bytes: wireBytes,
-      fp32Bytes: manifest ? float32Bytes(manifest) : 0,
-      ownBytes: manifest ? exchange.ownBytes(manifest) : 0,
+      fp32Bytes: manifest ? bytesOf(manifest, () => 'F32') : 0,
+      ownBytes: manifest ? bytesOf(manifest, ownDtypes(ask)) : 0,
       seconds,
       retries,
       resumedBytes,
-      peakRssBytes: this.#options.memory?.().peakRssBytes,
+      peakRssBytes: memory?.().peakRssBytes,
     });
   }
+}
+
+type DtypeOf = (tensor: TensorEntry) => TensorEntry['dtype'];
+
+function ownDtypes(ask: OpenAsk | undefined): DtypeOf {
+  return ask?.offer ? notedDtypes(ask.offer.master.manifest) : ({ dtype }) => dtype;
+}
+
+function bytesOf({ tensors }: Manifest, dtypeOf: DtypeOf): number {
+  return tensors.reduce((sum, tensor) => sum + dtypeBytes(dtypeOf(tensor), elementCount(tensor.shape)), 0);
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Task } from '../exchange/task.js';
 import { TaskBoard } from './task-board.js';
 
-const options = { quorum: 2, stragglerMs: 60_000, reconnectMs: 60_000, signal: new AbortController().signal };
+const options = { quorum: 2, silenceMs: 60_000, reconnectMs: 60_000, signal: new AbortController().signal };
 
 function task(id: string): Task {
   return { id, kind: 'train', round: 1, rounds: 1, evaluate: false };
@@ -23,10 +23,10 @@ test('a site that asks before and one that asks after the post get the same task
 test('the round ends with the outcomes in the order of names, whoever answered first', async () => {
   const board = new TaskBoard(['b', 'a']);
   for (const site of ['a', 'b']) board.post(site, task(site));
-  const gathered = board.gather(['b', 'a'], options);
+  const answers = board.answers(['b', 'a'], options);
   board.done('b', result('b'));
   board.done('a', result('a'));
-  expect((await gathered).map((outcome) => outcome.site)).toEqual(['a', 'b']);
+  expect((await answers).map((outcome) => outcome.site)).toEqual(['a', 'b']);
 });
 
 test('a silent site is given up and the round completes on quorum', async () => {
@@ -35,10 +35,10 @@ test('a silent site is given up and the round completes on quorum', async () => 
     board.connection(site, true);
     board.post(site, task(site));
   }
-  const gathered = board.gather(['a', 'b', 'c'], { ...options, stragglerMs: 30 });
+  const answers = board.answers(['a', 'b', 'c'], { ...options, silenceMs: 30 });
   board.done('a', result('a'));
   board.done('b', result('b'));
-  const outcomes = await gathered;
+  const outcomes = await answers;
   expect(outcomes.map(({ status }) => status)).toEqual(['done', 'done', 'silent']);
 });
 
@@ -47,21 +47,35 @@ test('progress renews the deadline: what is slow is never given up', async () =>
   const board = new TaskBoard(['a'], () => nowMs);
   board.connection('a', true);
   board.post('a', task('a'));
-  const gathered = board.gather(['a'], { ...options, quorum: 1, stragglerMs: 100 });
+  const answers = board.answers(['a'], { ...options, quorum: 1, silenceMs: 100 });
   for (let i = 0; i < 10; i++) {
     nowMs += 90;
-    board.sign('a');
+    board.progress('a');
   }
   board.done('a', result('a'));
-  expect((await gathered)[0]).toMatchObject({ status: 'done' });
+  expect((await answers)[0]).toMatchObject({ status: 'done' });
+});
+
+test('so long after the quorum nobody is waited for, and two may wait at once', async () => {
+  const board = new TaskBoard(['a', 'b', 'c']);
+  for (const site of ['a', 'b', 'c']) {
+    board.connection(site, true);
+    board.post(site, task(site));
+  }
+  const some = board.answers(['a', 'b'], { ...options, quorum: 1, graceMs: 20 });
+  const other = board.answers(['c'], { ...options, quorum: 0, deadlineMs: 30 });
+  board.done('a', result('a'));
+  expect((await some).map(({ status }) => status)).toEqual(['done', 'late']);
+  expect(await other).toEqual([{ site: 'c', status: 'late', reason: 'was not done when the time of the round was over' }]);
+  await expect(board.answers(['a', 'b', 'c'], options)).rejects.toThrow(/needs 2 results and can get at most 1 of 3/);
 });
 
 test('too few answers end the round at once, with the reasons', async () => {
   const board = new TaskBoard(['a', 'b']);
   for (const site of ['a', 'b']) board.post(site, task(site));
-  const gathered = board.gather(['a', 'b'], options);
+  const answers = board.answers(['a', 'b'], options);
   board.fail('a', 'a NaN in lm_head.weight');
-  await expect(gathered).rejects.toThrow(/needs 2 results.*a a NaN in lm_head\.weight/);
+  await expect(answers).rejects.toThrow(/needs 2 results.*a a NaN in lm_head\.weight/);
 });
 
 test('a late result of an earlier task is not taken for the open one', () => {
@@ -84,7 +98,7 @@ test('stop reaches whoever asks, now and later; an abort ends the wait', async (
   expect(await asked).toEqual({ stop: 'finished' });
   expect(await board.next('a')).toEqual({ stop: 'finished' });
   const controller = new AbortController();
-  const gathered = new TaskBoard(['a']).gather(['a'], { ...options, quorum: 1, signal: controller.signal });
+  const answers = new TaskBoard(['a']).answers(['a'], { ...options, quorum: 1, signal: controller.signal });
   controller.abort(new Error('Ctrl-C'));
-  await expect(gathered).rejects.toThrow('Ctrl-C');
+  await expect(answers).rejects.toThrow('Ctrl-C');
 });

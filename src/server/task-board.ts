@@ -1,96 +1,100 @@
-// The task board: the controller posts a task a site, sites ask for theirs, and the round ends when it can.
+// The task board: who was asked what, who answered, and since when a site has been silent. It knows nothing of connections or models.
 import { FedStreamError } from '../core/errors.js';
 import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
 
 /** A site's answer to its task. */
-export type Outcome =
+export type Answer =
   | { readonly site: string; readonly status: 'done'; readonly result: ResultFigures }
-  | { readonly site: string; readonly status: 'failed' | 'silent'; readonly reason: string };
+  | { readonly site: string; readonly status: 'failed' | 'silent' | 'late'; readonly reason: string };
 
-export interface GatherOptions {
-  /** Results that are needed. */
+export interface WaitOptions {
+  /** Answers that are needed. */
   readonly quorum: number;
   /** A site without progress for this long is given up. */
-  readonly stragglerMs: number;
+  readonly silenceMs: number;
   /** A site without a connection for this long is given up. */
   readonly reconnectMs: number;
+  /** So long after the wait began, and so long after the quorum was reached, nobody is waited for. */
+  readonly deadlineMs?: number | undefined;
+  readonly graceMs?: number | undefined;
   readonly signal: AbortSignal;
 }
 
-interface Desk {
+interface SiteState {
   task?: Task;
-  outcome?: Outcome;
+  answer?: Answer;
   /** When the site last showed progress, or was given its task. */
-  lastSignMs: number;
+  progressMs: number;
   connected: boolean;
   asking: ((next: NextTask) => void)[];
   waiting: (() => void)[];
 }
 
-/** Knows nothing of connections or models: only who was asked what, who answered, and since when a site has been silent. */
 export class TaskBoard {
-  readonly #desks = new Map<string, Desk>();
+  readonly #sites = new Map<string, SiteState>();
   readonly #now: () => number;
   #stop: string | undefined;
-  #changed: () => void = () => {};
+  readonly #listeners = new Set<() => void>();
 
   constructor(sites: readonly string[], now: () => number = () => performance.now()) {
     this.#now = now;
-    for (const site of sites) this.#desks.set(site, { lastSignMs: now(), connected: false, asking: [], waiting: [] });
+    for (const site of sites) this.#sites.set(site, { progressMs: now(), connected: false, asking: [], waiting: [] });
   }
 
   /** Resolves with the site's open task, with the next one that is posted, or with the order to stop. */
   next(site: string): Promise<NextTask> {
-    const desk = this.#desk(site);
-    this.sign(site);
+    const state = this.#state(site);
+    this.progress(site);
     if (this.#stop !== undefined) return Promise.resolve({ stop: this.#stop });
-    const { task } = desk;
-    if (task && !desk.outcome) return Promise.resolve({ task });
+    const { task } = state;
+    if (task && !state.answer) return Promise.resolve({ task });
     return new Promise((resolve) => {
-      desk.asking.push(resolve);
+      state.asking.push(resolve);
     });
   }
 
-  /** The site's open task, if it is the one of that id: a late result of an earlier round finds none. */
-  open(site: string, taskId: string): Task | undefined {
-    const { task, outcome } = this.#desk(site);
-    return task?.id === taskId && !outcome ? task : undefined;
+  /** The site's open task; where an id is given, only if it is the one of that id: a late result of an earlier round finds none. */
+  open(site: string, taskId?: string): Task | undefined {
+    const { task, answer } = this.#state(site);
+    return task && !answer && (taskId === undefined || task.id === taskId) ? task : undefined;
   }
 
   /** Resolves once the site has been given a task in this process, or all are told to stop: before, nobody knows what its results belong to. */
   async posted(site: string): Promise<void> {
-    const desk = this.#desk(site);
-    if (desk.task || this.#stop !== undefined) return;
-    await new Promise<void>((resolve) => desk.waiting.push(resolve));
+    const state = this.#state(site);
+    if (state.task || this.#stop !== undefined) return;
+    await new Promise<void>((resolve) => state.waiting.push(resolve));
   }
 
-  /** `result` where the site has answered already, before this process began. */
-  post(site: string, task: Task, result?: ResultFigures): void {
-    const desk = this.#desk(site);
-    desk.task = task;
-    desk.outcome = result && { site, status: 'done', result };
-    desk.lastSignMs = this.#now();
-    for (const resolve of desk.waiting.splice(0)) resolve();
-    if (result) return;
-    for (const resolve of desk.asking.splice(0)) resolve({ task });
+  /** `answer` where it is known already, from before this process began. */
+  post(site: string, task: Task, answer?: Answer): void {
+    const state = this.#state(site);
+    state.task = task;
+    if (answer) state.answer = answer;
+    else delete state.answer;
+    state.progressMs = this.#now();
+    for (const resolve of state.waiting.splice(0)) resolve();
+    if (answer) return;
+    for (const resolve of state.asking.splice(0)) resolve({ task });
   }
 
   /** The site showed progress: a step, a chunk, a question. */
-  sign(site: string): void {
-    this.#desk(site).lastSignMs = this.#now();
+  progress(site: string): void {
+    this.#state(site).progressMs = this.#now();
   }
 
+  /** Throws `refused` where the name is not one of the job's. */
   connection(site: string, connected: boolean): void {
-    const desk = this.#desk(site);
-    desk.connected = connected;
-    desk.lastSignMs = this.#now();
+    const state = this.#state(site);
+    state.connected = connected;
+    state.progressMs = this.#now();
     // Whoever asked over a connection that is gone asks again over the next one.
-    if (!connected) desk.asking = [];
+    if (!connected) state.asking = [];
     this.#changed();
   }
 
   connectedSites(): string[] {
-    return [...this.#desks].filter(([, desk]) => desk.connected).map(([site]) => site);
+    return [...this.#sites].filter(([, state]) => state.connected).map(([site]) => site);
   }
 
   done(site: string, result: ResultFigures): void {
@@ -104,45 +108,61 @@ export class TaskBoard {
   /** Every site that asks, now or later, is told to stop. */
   stop(reason: string): void {
     this.#stop = reason;
-    for (const desk of this.#desks.values()) {
-      for (const resolve of desk.asking.splice(0)) resolve({ stop: reason });
-      for (const resolve of desk.waiting.splice(0)) resolve();
+    for (const state of this.#sites.values()) {
+      for (const resolve of state.asking.splice(0)) resolve({ stop: reason });
+      for (const resolve of state.waiting.splice(0)) resolve();
     }
     this.#changed();
   }
 
   /**
-   * Waits until every site of the tasks has answered or has been given up. Rejects with `quorum` as soon as too few can answer,
-   * with `aborted` where the signal says so. Outcomes come in the order of site names.
+   * Waits until every one of the sites has answered or has been given up. Rejects with `quorum` as soon as too few can answer,
+   * with `aborted` where the signal says so. Answers come in the order of site names. Several may wait at once, for different sites.
    */
-  async gather(sites: readonly string[], options: GatherOptions): Promise<Outcome[]> {
+  async answers(sites: readonly string[], options: WaitOptions): Promise<Answer[]> {
+    const { quorum, deadlineMs = Number.POSITIVE_INFINITY, graceMs = Number.POSITIVE_INFINITY, signal } = options;
+    const beganMs = this.#now();
+    let enoughMs = Number.POSITIVE_INFINITY;
     for (;;) {
-      options.signal.throwIfAborted();
-      const waitMs = this.#giveUpSilent(sites, options);
-      const outcomes = sites.map((site) => this.#desk(site).outcome);
-      const lost = outcomes.filter((outcome) => outcome && outcome.status !== 'done');
-      if (sites.length - lost.length < options.quorum) throw quorumLost(options.quorum, sites, lost as Outcome[]);
-      if (outcomes.every((outcome) => outcome !== undefined)) return (outcomes as Outcome[]).sort((a, b) => (a.site < b.site ? -1 : 1));
-      await this.#change(waitMs, options.signal);
+      signal.throwIfAborted();
+      let waitMs = this.#giveUpSilent(sites, options);
+      if (this.#answersOf(sites).filter(({ status }) => status === 'done').length >= quorum) enoughMs = Math.min(enoughMs, this.#now());
+      const endMs = Math.min(beganMs + deadlineMs, enoughMs + graceMs);
+      if (this.#now() >= endMs) this.#giveUpLate(sites, beganMs + deadlineMs <= endMs);
+      waitMs = Math.min(waitMs, endMs - this.#now());
+      const answers = this.#answersOf(sites);
+      const lost = answers.filter(({ status }) => status !== 'done');
+      if (sites.length - lost.length < quorum) throw quorumLost(quorum, sites, lost);
+      if (answers.length === sites.length) return answers.sort((a, b) => (a.site < b.site ? -1 : 1));
+      await this.#change(waitMs, signal);
     }
   }
 
+  #answersOf(sites: readonly string[]): Answer[] {
+    return sites.flatMap((site) => this.#state(site).answer ?? []);
+  }
+
   /** Gives up the sites whose silence is over the limit; returns the time until the next one's would be. */
-  #giveUpSilent(sites: readonly string[], { stragglerMs, reconnectMs }: GatherOptions): number {
+  #giveUpSilent(sites: readonly string[], { silenceMs, reconnectMs }: WaitOptions): number {
     let waitMs = Number.POSITIVE_INFINITY;
     for (const site of sites) {
-      const desk = this.#desk(site);
-      if (desk.outcome) continue;
-      const limitMs = desk.connected ? stragglerMs : Math.min(reconnectMs, stragglerMs);
-      const leftMs = desk.lastSignMs + limitMs - this.#now();
+      const state = this.#state(site);
+      if (state.answer) continue;
+      const limitMs = state.connected ? silenceMs : Math.min(reconnectMs, silenceMs);
+      const leftMs = state.progressMs + limitMs - this.#now();
       if (leftMs > 0) {
         waitMs = Math.min(waitMs, leftMs);
         continue;
       }
-      const reason = `${desk.connected ? 'made no progress' : 'was not connected'} for ${limitMs / 1000} s`;
-      desk.outcome = { site, status: 'silent', reason };
+      const reason = `${state.connected ? 'made no progress' : 'was not connected'} for ${limitMs / 1000} s`;
+      state.answer = { site, status: 'silent', reason };
     }
     return waitMs;
+  }
+
+  #giveUpLate(sites: readonly string[], deadline: boolean): void {
+    const reason = deadline ? 'was not done when the time of the round was over' : 'was not done when the others had been for long enough';
+    for (const site of sites) this.#state(site).answer ??= { site, status: 'late', reason };
   }
 
   #change(waitMs: number, signal: AbortSignal): Promise<void> {
@@ -150,32 +170,36 @@ export class TaskBoard {
       const finish = (): void => {
         clearTimeout(timer);
         signal.removeEventListener('abort', finish);
-        this.#changed = () => {};
+        this.#listeners.delete(finish);
         resolve();
       };
-      const timer = setTimeout(finish, Math.min(Math.ceil(waitMs), 0x7fffffff));
+      const timer = setTimeout(finish, Math.min(Math.ceil(Math.max(waitMs, 0)), 0x7fffffff));
       signal.addEventListener('abort', finish);
-      this.#changed = finish;
+      this.#listeners.add(finish);
     });
   }
 
-  #settle(outcome: Outcome): void {
-    const desk = this.#desk(outcome.site);
-    if (!desk.task || desk.outcome) return;
-    desk.outcome = outcome;
+  #changed(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  #settle(answer: Answer): void {
+    const state = this.#state(answer.site);
+    if (!state.task || state.answer) return;
+    state.answer = answer;
     this.#changed();
   }
 
-  #desk(site: string): Desk {
-    const desk = this.#desks.get(site);
-    if (!desk)
-      throw new FedStreamError('refused', `${site} is not a site of this job; its sites are ${[...this.#desks.keys()].join(', ')}`);
-    return desk;
+  #state(site: string): SiteState {
+    const state = this.#sites.get(site);
+    if (!state)
+      throw new FedStreamError('refused', `${site} is not a site of this job; its sites are ${[...this.#sites.keys()].join(', ')}`);
+    return state;
   }
 }
 
-function quorumLost(quorum: number, sites: readonly string[], lost: readonly Outcome[]): FedStreamError {
-  const reasons = lost.map((outcome) => `${outcome.site} ${outcome.status === 'done' ? '' : outcome.reason}`).join('; ');
+function quorumLost(quorum: number, sites: readonly string[], lost: readonly Answer[]): FedStreamError {
+  const reasons = lost.map((answer) => `${answer.site} ${answer.status === 'done' ? '' : answer.reason}`).join('; ');
   return new FedStreamError(
     'quorum',
     `the round needs ${quorum} results and can get at most ${sites.length - lost.length} of ${sites.length}: ${reasons}`,

@@ -2,7 +2,6 @@
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32, ownEncoding } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
-import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
 import { contentDigest } from '../exchange/content-digest.js';
 import { policyEncoding } from '../exchange/message-coding.js';
@@ -15,15 +14,13 @@ import { objectBytes } from '../transfer/object.js';
 import { type Prepared, prepareModel } from '../transfer/send.js';
 import { spoolInfo, spoolSource } from '../transfer/spool.js';
 import type { Broadcast, Broadcaster } from './broadcast.js';
-import { type RoundState, readRoundState, writeRoundState } from './round-state.js';
-
-const SPOOL = 'global.spool';
+import { type BroadcastState, readBroadcastState, writeBroadcastState } from './round-state.js';
 
 export interface WholeBroadcasterOptions {
   readonly job: Job;
   readonly codecs: CodecTable;
-  /** Where the spool of a broadcast goes. */
-  folderOf(version: number): Folder;
+  /** Where the spool of a broadcast goes now. */
+  folder(): Folder;
   /** The job's own filters of `task-out` and `task-in`. */
   readonly out: readonly Filter[];
   readonly in: readonly Filter[];
@@ -38,8 +35,8 @@ export class WholeBroadcaster implements Broadcaster {
 
   async prepare(version: number, model: StateDict): Promise<Broadcast> {
     const { job, codecs, out } = this.#options;
-    const folder = this.#options.folderOf(version);
-    const known = await readRoundState(folder);
+    const folder = this.#options.folder();
+    const known = await readBroadcastState(folder, version);
     const lossy = isLossy(job.quantize.down);
     const filtered = await applyFilters(model, out, this.#context('task-out', version));
     const coded = encodeModel(
@@ -48,8 +45,9 @@ export class WholeBroadcaster implements Broadcaster {
       codecs,
     );
     const object = known?.object ?? `global-${version}-${crypto.randomUUID().slice(0, 13)}`;
-    const prepared = await this.#prepare(coded, folder, object, known);
-    await writeRoundState(folder, { round: version, object, digest: prepared.source.digest });
+    const spool = `global-${version}.spool`;
+    const prepared = await this.#prepare(coded, folder, spool, object, known);
+    await writeBroadcastState(folder, version, { object, digest: prepared.source.digest });
     const decoded = decodeModel(inFloat32(coded), codecs);
     const held = await applyFilters(decoded, this.#options.in, this.#context('task-in', version));
     const plain = out.length === 0 && this.#options.in.length === 0;
@@ -70,26 +68,16 @@ export class WholeBroadcaster implements Broadcaster {
   }
 
   /** What an earlier process had prepared is used where it is still what it was. */
-  async #prepare(coded: StateDict, folder: Folder, object: string, known: RoundState | undefined): Promise<Prepared> {
+  async #prepare(coded: StateDict, folder: Folder, spool: string, object: string, known?: BroadcastState): Promise<Prepared> {
     const { job, codecs } = this.#options;
-    if (known?.digest !== undefined && (await folder.sizeBytes(SPOOL)) !== undefined) {
-      const info = await spoolInfo(folder, SPOOL);
-      if (info.digest === known.digest) return { source: spoolSource(folder, SPOOL, info), release: () => folder.remove(SPOOL) };
+    if (known?.digest !== undefined && (await folder.sizeBytes(spool)) !== undefined) {
+      const info = await spoolInfo(folder, spool);
+      if (info.digest === known.digest) return { source: spoolSource(folder, spool, info), release: () => folder.remove(spool) };
     }
-    return prepareModel(coded, codecs, job.streaming, folder, SPOOL, object);
+    return prepareModel(coded, codecs, job.streaming, folder, spool, object);
   }
 
   #context(point: 'task-out' | 'task-in', round: number): FilterContext {
     return { point, round, site: 'every site', codecs: this.#options.codecs, count: () => {} };
   }
-}
-
-/** The folder of a round's spools: in memory where messages are. */
-export function roundFolder(run: Folder, job: Job, round: number): Folder {
-  const name = roundFolderName(round);
-  return job.streaming === 'regular' ? memoryFolder(name) : run.folder(`rounds/${name}`);
-}
-
-export function roundFolderName(round: number): string {
-  return `round-${String(round).padStart(4, '0')}`;
 }

@@ -1,24 +1,24 @@
 // A site's way to its server: one connection at a time, made again when it breaks.
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
-import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import { asFedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
+import { readText } from '../core/storage-text.js';
 import type { Driver } from '../driver/driver.js';
 import { joinReplySchema, MANIFEST_FILE, type Memory, nextReplySchema } from '../exchange/protocol.js';
+import { Retriever } from '../exchange/retriever.js';
 import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
 import { Session } from '../frame/session.js';
-import { type Job, parseJob } from '../job/job.js';
-import { Messages } from '../message/messages.js';
-import type { IncomingStream } from '../stream/incoming-stream.js';
-import { Streams } from '../stream/streams.js';
+import { checkedJob, type Job } from '../job/job.js';
+import type { Messages } from '../message/messages.js';
+import type { Streams } from '../stream/streams.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { parseManifest } from '../tensor/manifest-json.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { StepReport } from '../trainer/trainer.js';
 import type { TransferFigures } from '../transfer/figures.js';
-import { receiveModel } from '../transfer/receive.js';
 import { type Prepared, prepareModel, sendPrepared } from '../transfer/send.js';
 import { type SpoolInfo, spoolSource } from '../transfer/spool.js';
 import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
@@ -54,8 +54,7 @@ interface Live {
   readonly session: Session;
   readonly messages: Messages;
   readonly streams: Streams;
-  /** Streams that were asked for, by kind and name. */
-  readonly expected: Map<string, { resolve(stream: IncomingStream): void; reject(error: FedStreamError): void }>;
+  readonly retriever: Retriever;
 }
 
 function receivedSpool(object: string): string {
@@ -82,7 +81,7 @@ class SiteLink implements ServerLink {
 
   async join(): Promise<Joined> {
     const reply = await this.#retrying(({ messages }) => messages.request('join', {}, joinReplySchema));
-    const job = parseJob(reply.job, 'the job that the server sent');
+    const job = checkedJob(reply.job, 'the job that the server sent');
     this.#job = job;
     const files: Record<string, string> = {};
     for (const name of reply.files) files[name] = await this.#retrying((live) => this.#fetchFile(live, name));
@@ -117,8 +116,7 @@ class SiteLink implements ServerLink {
     for (const other of await folder.list())
       if (other.startsWith(RECEIVED) && !kept.some((one) => other.startsWith(one))) await folder.remove(other);
     return this.#retrying(async (live) => {
-      const stream = await this.#ask(live, 'object', object);
-      const { model, figures } = await receiveModel(stream, { codecs: this.#options.codecs, folder, name });
+      const { model, figures } = await live.retriever.model(object, { folder, name });
       const release = async (): Promise<void> => {
         await model.close?.();
         await folder.remove(name);
@@ -180,34 +178,10 @@ class SiteLink implements ServerLink {
     return { mode, folder: mode === 'regular' ? memoryFolder('spool') : this.#options.folder };
   }
 
-  async #fetchFile(live: Live, name: string): Promise<string> {
-    const stream = await this.#ask(live, 'file', name);
-    const pieces: Uint8Array[] = [];
-    let size = 0;
-    for await (const bytes of stream.read()) {
-      size += bytes.length;
-      if (size > MAX_FILE_BYTES) {
-        const failure = new FedStreamError('limit', `${name} of the server has more than ${MAX_FILE_BYTES} bytes`);
-        await stream.reject(failure);
-        throw failure;
-      }
-      pieces.push(bytes.slice());
-    }
-    await stream.confirm();
-    return new TextDecoder('utf-8', { fatal: true }).decode(await new Blob(pieces as BlobPart[]).arrayBuffer());
-  }
-
-  /** Asks the server to send something, and waits for the stream that brings it. */
-  async #ask(live: Live, kind: 'file' | 'object', name: string): Promise<IncomingStream> {
-    const key = `${kind} ${name}`;
-    const arriving = new Promise<IncomingStream>((resolve, reject) => live.expected.set(key, { resolve, reject }));
-    arriving.catch(() => {});
-    try {
-      await live.messages.request(kind, { name }, nothing);
-      return await arriving;
-    } finally {
-      live.expected.delete(key);
-    }
+  async #fetchFile({ retriever }: Live, name: string): Promise<string> {
+    const folder = memoryFolder('files');
+    await retriever.file(name, { folder, as: 'file', maxBytes: MAX_FILE_BYTES });
+    return (await readText(folder, 'file')) as string;
   }
 
   /** Does it over a live connection; a connection that breaks is made again, with growing pauses, until time is up. */
@@ -255,18 +229,9 @@ class SiteLink implements ServerLink {
     const { driver, url, site, signal, token } = this.#options;
     const connection = await driver.connect(url, { signal });
     const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, token });
-    const expected: Live['expected'] = new Map();
-    const streams = new Streams(session, (stream) => {
-      const { kind, name } = (stream.meta ?? {}) as Record<string, unknown>;
-      const waiting = expected.get(`${kind} ${name}`);
-      if (waiting) waiting.resolve(stream);
-      else void stream.reject(new FedStreamError('refused', 'nobody asked for this'));
-    });
-    const messages = new Messages(session);
-    void session.closed.then((error) => {
-      for (const waiting of expected.values()) waiting.reject(error);
-    });
+    const retriever = new Retriever(session, { codecs: this.#options.codecs });
     await session.start();
-    return { session, messages, streams, expected };
+    const { messages, streams } = retriever;
+    return { session, messages, streams, retriever };
   }
 }

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { parseJob } from '../../src/job/job.js';
+import { parseJob } from '../../src/kit/kit.js';
 import { generateTasks, splitByFamily } from '../../src/trainer/data/generate/generate-tasks.js';
 
 const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));

@@ -7,8 +7,8 @@ import { nodeFolder } from '../../node/storage/node-folder.js';
 import { RAW } from '../../tensor/manifest.js';
 import { writeSafetensors } from '../../tensor/safetensors.js';
 import { openSpool } from '../../transfer/spool.js';
-import type { Contribution } from '../../workflow/aggregator.js';
-import { fedAvg } from '../../workflow/fed-avg.js';
+import type { Contribution } from '../../workflow/aggregate/aggregator.js';
+import { mean } from '../../workflow/aggregate/mean.js';
 import { REDUCED_MODEL, type ReduceReport, type ReduceSettings } from './reduce-settings.js';
 
 const { folder, arrived, threads } = JSON.parse(process.argv.at(-1) as string) as ReduceSettings;
@@ -23,7 +23,11 @@ for (const site of arrived)
 const { manifest, chunks } = (contributions[0] as Contribution).model;
 const previous = { manifest: { ...manifest, tensors: manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW })) }, chunks };
 const startedMs = performance.now();
-await writeSafetensors(disk, REDUCED_MODEL, fedAvg(codecs)(contributions, previous), { durable: false });
+const keep = (): never => {
+  throw new Error('the mean keeps nothing');
+};
+const reduced = await mean({ results: contributions, previous, codecs, state: {}, integers: 'refuse', keep });
+await writeSafetensors(disk, REDUCED_MODEL, reduced, { durable: false });
 const report: ReduceReport = { seconds: (performance.now() - startedMs) / 1000, peakRssBytes: peakRssBytes() };
 process.stdout.write(`${JSON.stringify(report)}\n`);
 process.exit(0);

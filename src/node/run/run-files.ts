@@ -2,7 +2,8 @@
 import { inOwnDtypes } from '../../codec/float32.js';
 import { FedStreamError } from '../../core/errors.js';
 import { readText, writeText } from '../../core/storage-text.js';
-import { type Job, parseJob } from '../../job/job.js';
+import type { Job } from '../../job/job.js';
+import { parseJob } from '../../kit/kit.js';
 import { BASE_FOLDER, openGlobalModel } from '../../server/global-models.js';
 import type { Dtype } from '../../tensor/dtype.js';
 import { ADAPTER_FILE, writeModel } from '../../tensor/model-folder.js';

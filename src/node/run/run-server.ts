@@ -11,7 +11,7 @@ import type { RunEvent } from '../../record/events.js';
 import { openRunRecord, type RunRecord } from '../../record/run-record.js';
 import { hasGlobalModel, openGlobalModel } from '../../server/global-models.js';
 import { readJournal } from '../../server/journal.js';
-import type { RoundsResult } from '../../server/rounds.js';
+import type { RunResult } from '../../server/run.js';
 import { type Dtype, elementCount } from '../../tensor/dtype.js';
 import type { Trainer } from '../../trainer/trainer.js';
 import { nodeCodecs } from '../codec/codecs.js';
@@ -41,7 +41,7 @@ export interface RunServerOptions {
 const MEMORY_MS = 1_000;
 
 /** Prepares nothing: `runPath` holds a prepared run, or one that was stopped. */
-export async function runServerProcess(options: RunServerOptions): Promise<RoundsResult> {
+export async function runServerProcess(options: RunServerOptions): Promise<RunResult> {
   const { runPath, job, driver, url, token, signal } = options;
   const run = nodeFolder(runPath);
   const record = await openRunRecord(run);

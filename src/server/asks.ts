@@ -1,0 +1,252 @@
+// Asks and their answers: each ask has a name of its own, and its verified answer is kept under it until the commit. This is the crash rule.
+import type { CodecTable } from '../codec/codec.js';
+import { inFloat32 } from '../codec/float32.js';
+import { decodeModel } from '../codec/quantize.js';
+import { FedStreamError } from '../core/errors.js';
+import type { Folder } from '../core/storage.js';
+import { checkFinite } from '../exchange/finite.js';
+import type { ResultFigures, Task } from '../exchange/task.js';
+import type { Job } from '../job/job.js';
+import type { IncomingStream } from '../stream/incoming-stream.js';
+import type { Manifest } from '../tensor/manifest.js';
+import { sameTensors } from '../tensor/manifest-equality.js';
+import { type NamedDicts, splitDicts } from '../tensor/named-dicts.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { TransferFigures } from '../transfer/figures.js';
+import { objectBytes } from '../transfer/object.js';
+import { receiveModel } from '../transfer/receive.js';
+import { openSpool, spoolInfo } from '../transfer/spool.js';
+import type { Ask, Outcome, Reply } from '../workflow/federation.js';
+import type { LiveOffer, Offers } from './offers.js';
+import { type ReplyState, readGathered, readReplyState, writeGathered, writeReplyState } from './round-state.js';
+import type { Answer, TaskBoard, WaitOptions } from './task-board.js';
+import { UpdateReplies } from './update-replies.js';
+
+export interface AsksOptions {
+  readonly job: Job;
+  readonly codecs: CodecTable;
+  readonly board: TaskBoard;
+  readonly offers: Offers;
+  /** Where what belongs to the round under way is kept. */
+  folder(): Folder;
+}
+
+/** A task that was posted, and what is known of its answer. */
+export interface OpenAsk {
+  readonly site: string;
+  readonly task: Task;
+  readonly offer: LiveOffer | undefined;
+  readonly returns: 'update' | 'model' | 'figures';
+  readonly returnsExtras: Readonly<Record<string, Manifest>>;
+  state: ReplyState | undefined;
+  /** Over the spool; undefined for figures alone. */
+  answer: StateDict | undefined;
+  /** The transfer under way: one at a time, since they share a spool. */
+  arriving: Promise<unknown>;
+}
+
+/** No coding of a state dict is larger than this many times the state dict. */
+const MOST_OF_MODEL = 2;
+const SLACK_BYTES = 1024 * 1024;
+/** Nothing is known of a model of a site's own before it is there; only the disk bounds it, and a peer that fills it is cut off here: 140 billion parameters in bfloat16. */
+const MAX_OWN_BYTES = 280e9;
+
+const RETURNS: Readonly<Record<string, OpenAsk['returns']>> = { train: 'update', offer: 'model' };
+
+export class Asks {
+  readonly #options: AsksOptions;
+  readonly #updates: UpdateReplies;
+  /** Of the round under way, by task id. */
+  readonly #open = new Map<string, OpenAsk>();
+  #gathers = 0;
+  #checking: Promise<void> = Promise.resolve();
+
+  constructor(options: AsksOptions) {
+    this.#options = options;
+    this.#updates = new UpdateReplies(options.job, options.codecs);
+  }
+
+  /** The ask that the site's task of that id belongs to, where it is open. */
+  find(site: string, taskId?: string): OpenAsk | undefined {
+    const task = this.#options.board.open(site, taskId);
+    return task && this.#open.get(task.id);
+  }
+
+  /** Asks the sites and waits; what was answered before this process began is not asked again. */
+  async gather(asks: ReadonlyMap<string, Ask>, round: number, options: WaitOptions): Promise<Outcome[]> {
+    const { board, folder } = this.#options;
+    const number = this.#gathers++;
+    const sites = [...asks.keys()];
+    const posted = new Map<string, OpenAsk>();
+    for (const [site, ask] of asks) posted.set(site, await this.#make(site, ask, round));
+    const known = await readGathered(folder(), number);
+    const same = known?.map(({ site }) => site).join('\n') === [...sites].sort().join('\n');
+    if (known && same && known.every((line) => line.status !== 'done' || posted.get(line.site)?.state))
+      return Promise.all(known.map((line) => this.#outcome(line as Answer, posted)));
+    for (const { site, task, state } of posted.values()) board.post(site, task, state && { site, status: 'done', result: state.figures });
+    const answers = await board.answers(sites, options);
+    await writeGathered(folder(), number, answers);
+    return Promise.all(answers.map((answer) => this.#outcome(answer, posted)));
+  }
+
+  /** Spools a site's answer and confirms it once every value was looked at; whatever is wrong refuses the transfer and is thrown. */
+  async accept(
+    ask: OpenAsk,
+    stream: IncomingStream,
+    figures: ResultFigures,
+    onProgress: () => void,
+  ): Promise<{ figures: TransferFigures; manifest: Manifest }> {
+    const { site, task } = ask;
+    const { codecs, folder } = this.#options;
+    const verify = async (message: StateDict): Promise<void> => {
+      await this.#verify(message, ask);
+      const state = { figures, objectId: stream.objectId, digest: stream.foundDigest };
+      await writeReplyState(folder(), task.id, state);
+      ask.state = state;
+    };
+    const receive = async () => {
+      if (this.#open.get(task.id) !== ask || ask.state)
+        throw new FedStreamError('refused', `the answer of ${site} to ${task.id} is here already, or too late`);
+      const options = { codecs, folder: folder(), name: spoolOf(task), maxBytes: this.#mostBytes(ask), verify, onProgress };
+      return receiveModel(stream, options);
+    };
+    // One after the other: a site that connects again may be quicker than the end of its old connection.
+    const arriving = ask.arriving.then(receive, receive);
+    ask.arriving = arriving;
+    const received = await arriving;
+    ask.answer = received.model;
+    return { figures: received.figures, manifest: received.model.manifest };
+  }
+
+  /** Keeps an answer that is figures alone. */
+  async acceptFigures(ask: OpenAsk, figures: ResultFigures): Promise<void> {
+    if (ask.returns !== 'figures') throw new FedStreamError('refused', `${ask.task.id} asks for a model, not for figures alone`);
+    ask.state = { figures };
+    await writeReplyState(this.#options.folder(), ask.task.id, ask.state);
+  }
+
+  /** A site that did not hear that its answer is here sends it again: it is told so, and nothing else happens. False where this is another answer. */
+  async confirmAgain(site: string, stream: IncomingStream, taskId: string): Promise<boolean> {
+    const ask = this.#open.get(taskId);
+    if (ask?.site !== site || !ask.answer || ask.state?.objectId === undefined || ask.state.objectId !== stream.objectId) return false;
+    const { totalBytes: offset, sums } = await spoolInfo(this.#options.folder(), spoolOf(ask.task));
+    for await (const _ of stream.read({ resume: { offset, sums } }));
+    await stream.confirm();
+    return true;
+  }
+
+  /** Ends the round: nothing that was asked in it counts any more. */
+  async release(): Promise<void> {
+    const asks = [...this.#open.values()];
+    this.#open.clear();
+    this.#gathers = 0;
+    for (const { answer } of asks) await answer?.close?.();
+  }
+
+  async #make(site: string, ask: Ask, current: number): Promise<OpenAsk> {
+    const { job, codecs, offers, folder } = this.#options;
+    const { kind, round = current, evaluate = false, figures } = ask;
+    const task: Task = {
+      id: this.#newId(`${kind}-${round}-${site}`),
+      kind,
+      round,
+      rounds: job.rounds,
+      model: ask.offer?.model,
+      ...(ask.extras && { extras: await offers.extras(ask.extras) }),
+      ...(figures && { figures: { ...figures } }),
+      evaluate,
+    };
+    const { returns = RETURNS[kind] ?? 'figures', returnsExtras = {} } = ask;
+    const made: OpenAsk = {
+      site,
+      task,
+      offer: ask.offer as LiveOffer | undefined,
+      returns,
+      returnsExtras,
+      state: undefined,
+      answer: undefined,
+      arriving: Promise.resolve(),
+    };
+    const state = await readReplyState(folder(), task.id);
+    if (state?.digest === undefined) made.state = state;
+    else if ((await spoolInfo(folder(), spoolOf(task))).digest === state.digest) {
+      made.answer = await openSpool(folder(), spoolOf(task), codecs);
+      made.state = state;
+    }
+    this.#open.set(task.id, made);
+    return made;
+  }
+
+  /** Counted where a site is asked the same again: the order of asks is the workflow's, and so is the same after a restart. */
+  #newId(id: string): string {
+    if (!this.#open.has(id)) return id;
+    let number = 2;
+    while (this.#open.has(`${id}-${number}`)) number++;
+    return `${id}-${number}`;
+  }
+
+  async #outcome(answer: Answer, posted: ReadonlyMap<string, OpenAsk>): Promise<Outcome> {
+    if (answer.status !== 'done') return answer;
+    return { site: answer.site, status: 'done', reply: await this.#reply(posted.get(answer.site) as OpenAsk) };
+  }
+
+  async #reply({ site, task, state, answer, offer, returns }: OpenAsk): Promise<Reply> {
+    const { figures } = state as ReplyState;
+    if (!answer) return { site, figures, extras: {} };
+    const { model, ...extras } = splitDicts(answer);
+    const decoded = this.#decoded(extras);
+    if (!model || returns !== 'update' || !offer) return { site, figures, ...(model && { model }), extras: decoded };
+    return { site, figures, ...(await this.#updates.contributed(model, offer, task.round, site)), extras: decoded };
+  }
+
+  #decoded(extras: NamedDicts): NamedDicts {
+    const { codecs } = this.#options;
+    return Object.fromEntries(Object.entries(extras).map(([name, dict]) => [name, decodeModel(inFloat32(dict), codecs)]));
+  }
+
+  async #verify(message: StateDict, { site, task, offer, returns, returnsExtras }: OpenAsk): Promise<void> {
+    const { model, ...extras } = splitDicts(message);
+    for (const [name, dict] of Object.entries(extras)) {
+      const expected = Object.hasOwn(returnsExtras, name) ? returnsExtras[name] : undefined;
+      if (!expected)
+        throw new FedStreamError('bad-model', `the result of ${site} carries ${JSON.stringify(name)}, which was not asked for`);
+      sameTensors(expected, inFloat32(dict).manifest, `${name} of ${site}`);
+      await this.#checkFinite(dict, `${name} of ${site}`);
+    }
+    const missing = Object.keys(returnsExtras).find((name) => !Object.hasOwn(extras, name));
+    if (missing !== undefined)
+      throw new FedStreamError('bad-model', `the result of ${site} lacks ${JSON.stringify(missing)}, which was asked for`);
+    if (!model) {
+      if (returns === 'figures') return;
+      throw new FedStreamError('bad-model', `the result of ${site} has no model`);
+    }
+    if (returns === 'figures') throw new FedStreamError('bad-model', `${site} sends a model where figures were asked for`);
+    if (returns === 'update' && offer) {
+      await this.#updates.check(model, offer, task.round, site);
+      const { model: update } = await this.#updates.contributed(model, offer, task.round, site);
+      return this.#checkFinite(update, `the result of ${site}`);
+    }
+    const coded = model.manifest.tensors.find(({ encoding }) => encoding.codec !== 'raw');
+    if (coded) throw new FedStreamError('bad-model', `the initial model of ${site} has ${coded.name} coded as ${coded.encoding.codec}`);
+    return this.#checkFinite(model, `the initial model of ${site}`);
+  }
+
+  /** One after the other: each takes all cores, and memory is not to grow with the number of sites that finish at once. */
+  #checkFinite(model: StateDict, whose: string): Promise<void> {
+    const check = (): Promise<void> => checkFinite(model, whose, this.#options.codecs);
+    const checked = this.#checking.then(check);
+    this.#checking = checked.catch(() => {});
+    return checked;
+  }
+
+  #mostBytes({ offer, returns, returnsExtras }: OpenAsk): number {
+    const { codecs } = this.#options;
+    if (returns === 'model') return MAX_OWN_BYTES;
+    const expected = [...(offer && returns === 'update' ? [offer.held.manifest] : []), ...Object.values(returnsExtras)];
+    return expected.reduce((sum, manifest) => sum + MOST_OF_MODEL * objectBytes(manifest, codecs), SLACK_BYTES);
+  }
+}
+
+function spoolOf({ id }: Task): string {
+  return `${id}.spool`;
+}

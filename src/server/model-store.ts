@@ -1,0 +1,100 @@
+// The named state dicts of a run on disk: written beside and renamed, one file a round and name; a line of the journal makes them count.
+import { FedStreamError } from '../core/errors.js';
+import type { Folder } from '../core/storage.js';
+import { writeText } from '../core/storage-text.js';
+import { EXTRA_NAME, MODEL } from '../tensor/named-dicts.js';
+import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import { OFFERED_FILES } from '../trainer/bridge/messages.js';
+import type { ModelStore } from '../workflow/federation.js';
+import { BASE_FOLDER, globalModelPath, hasGlobalModel, pruneGlobalModels } from './global-models.js';
+import type { JournalEntry } from './journal.js';
+
+const STATE_FOLDER = 'state';
+
+export class RunModels implements ModelStore {
+  readonly #run: Folder;
+  readonly #history: readonly JournalEntry[];
+  /** Files of what was written since the last commit. */
+  readonly #written = new Map<string, string>();
+  /** Time that writing the last global model took. */
+  writeSeconds = 0;
+
+  /** `history` is the run's own, which grows. */
+  constructor(run: Folder, history: readonly JournalEntry[]) {
+    this.#run = run;
+    this.#history = history;
+  }
+
+  async open(name: string): Promise<StateDict> {
+    const file = await this.file(name);
+    if (file === undefined) throw new FedStreamError('not-found', `the run has no state dict ${JSON.stringify(name)}`);
+    return openSafetensors(this.#run, file);
+  }
+
+  async names(): Promise<readonly string[]> {
+    const kept = Object.keys(this.#history.at(-1)?.state ?? {});
+    const model = (await this.file(MODEL)) === undefined ? [] : [MODEL];
+    return [...new Set([...model, ...kept, ...this.#written.keys()])].sort();
+  }
+
+  async write(name: string, model: StateDict): Promise<StateDict> {
+    if (!EXTRA_NAME.test(name)) throw new FedStreamError('bad-argument', `${JSON.stringify(name)} cannot name a state dict of a run`);
+    if (this.#written.has(name))
+      throw new FedStreamError('bad-argument', `${name} was written in round ${this.round} already; a round writes each state dict once`);
+    const file =
+      name === MODEL ? globalModelPath(this.round) : `${STATE_FOLDER}/${name}-${String(this.round).padStart(4, '0')}.safetensors`;
+    const startedMs = performance.now();
+    await writeSafetensors(this.#run, file, model);
+    if (name === MODEL) this.writeSeconds = (performance.now() - startedMs) / 1000;
+    this.#written.set(name, file);
+    return openSafetensors(this.#run, file);
+  }
+
+  async writeTexts(files: Readonly<Record<string, string>>): Promise<void> {
+    for (const name of OFFERED_FILES) if (files[name] !== undefined) await writeText(this.#run, `${BASE_FOLDER}/${name}`, files[name]);
+  }
+
+  /** The round that the next commit ends. */
+  get round(): number {
+    const last = this.#history.at(-1);
+    return last ? last.round + 1 : 0;
+  }
+
+  /** The file of a state dict as it was written last. The initial model may lie there before the run begins. */
+  async file(name: string): Promise<string | undefined> {
+    const last = this.#history.at(-1);
+    const known = this.#written.get(name) ?? (name === MODEL ? last?.model : last?.state?.[name]);
+    if (known !== undefined || name !== MODEL || last) return known;
+    return (await hasGlobalModel(this.#run, 0)) ? globalModelPath(0) : undefined;
+  }
+
+  /** How many models there were before the one that is there now: its offer has the next number. */
+  async modelRound(): Promise<number> {
+    return this.#written.has(MODEL) ? this.round : (this.#history.at(-1)?.round ?? 0);
+  }
+
+  /** What a line of the journal says of the files. `not-found` where there is no model. */
+  async entry(): Promise<Pick<JournalEntry, 'round' | 'model' | 'state'>> {
+    const model = await this.file(MODEL);
+    if (model === undefined) throw new FedStreamError('not-found', 'the run has no initial model to begin with');
+    const names = (await this.names()).filter((name) => name !== MODEL);
+    const state: Record<string, string> = {};
+    for (const name of names) state[name] = (await this.file(name)) as string;
+    return { round: this.round, model, ...(names.length > 0 && { state }) };
+  }
+
+  /** The journal has the entry: what was written counts. */
+  committed(): void {
+    this.#written.clear();
+  }
+
+  /** Removes what no line of the journal needs, but for the models of `keep`, the files that something else needs, and what was written since the commit. */
+  async prune(keep: readonly number[], needed: readonly string[]): Promise<void> {
+    const last = this.#history.at(-1) as JournalEntry;
+    await pruneGlobalModels(this.#run, keep, [last.model, ...this.#written.values(), ...needed]);
+    const kept = new Set([...Object.values(last.state ?? {}), ...this.#written.values()]);
+    for (const name of await this.#run.list(STATE_FOLDER))
+      if (!kept.has(`${STATE_FOLDER}/${name}`)) await this.#run.remove(`${STATE_FOLDER}/${name}`);
+  }
+}

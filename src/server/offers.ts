@@ -1,0 +1,163 @@
+// What is on offer in a round: the global model as sites can get it, and the extras of tasks. Each is served to many, at their own pace.
+import type { CodecTable } from '../codec/codec.js';
+import { inFloat32 } from '../codec/float32.js';
+import { decodeModel, encodeModel } from '../codec/quantize.js';
+import { FedStreamError } from '../core/errors.js';
+import type { Folder } from '../core/storage.js';
+import { contentDigest } from '../exchange/content-digest.js';
+import { broadcastsUpdates, ownFilters } from '../filter/chain.js';
+import type { Coding } from '../filter/coding.js';
+import { encodingByPolicy } from '../filter/policy.js';
+import type { Job } from '../job/job.js';
+import { joinDicts, type NamedDicts } from '../tensor/named-dicts.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import { objectBytes, objectSource } from '../transfer/object.js';
+import { spoolSource, writeSpool } from '../transfer/spool.js';
+import type { Offer, OfferOptions } from '../workflow/federation.js';
+import type { Broadcast, Broadcaster, OfferedObject } from './broadcast.js';
+import { globalModelPath } from './global-models.js';
+import type { RunModels } from './model-store.js';
+import { UpdateBroadcaster } from './update-broadcaster.js';
+import { WholeBroadcaster } from './whole-broadcaster.js';
+
+/** An offer, and what it is an offer of. */
+export interface LiveOffer extends Offer {
+  readonly broadcast: Broadcast;
+  /** The server's own model. */
+  readonly master: StateDict;
+  /** The number of the broadcast; 0 for the model itself, offered for one task. */
+  readonly version: number;
+  /** Sites that had it without a transfer. */
+  readonly having: Set<string>;
+}
+
+export interface OffersOptions {
+  readonly job: Job;
+  readonly run: Folder;
+  readonly codecs: CodecTable;
+  readonly models: RunModels;
+  /** Where the spools of the round under way go. */
+  folder(): Folder;
+}
+
+/** What a task says of its extras. */
+interface ExtrasObject {
+  readonly object: string;
+  readonly bytes: number;
+}
+
+export class Offers {
+  readonly #options: OffersOptions;
+  #broadcaster: Broadcaster | undefined;
+  readonly #live = new Map<string, Promise<LiveOffer>>();
+  readonly #extras = new Map<NamedDicts, Promise<ExtrasObject>>();
+  readonly #objects = new Map<string, OfferedObject>();
+
+  constructor(options: OffersOptions) {
+    this.#options = options;
+  }
+
+  /** The same offer as often as it is asked for, until the release. */
+  async offer({ first, exactly }: OfferOptions = {}): Promise<LiveOffer> {
+    const version = exactly ? 0 : (await this.#options.models.modelRound()) + 1;
+    const key = exactly ?? String(version);
+    const known = this.#live.get(key);
+    if (known) return known;
+    const made = exactly ? this.#exactly(exactly === 'base') : this.#broadcast(version, first);
+    this.#live.set(key, made);
+    return made;
+  }
+
+  /** Extras coded once, however many sites are given the same ones. */
+  extras(dicts: NamedDicts): Promise<ExtrasObject> {
+    const made = this.#extras.get(dicts) ?? this.#prepareExtras(dicts);
+    this.#extras.set(dicts, made);
+    return made;
+  }
+
+  /** What is sent under a name; undefined once its round is over. */
+  async object(name: string): Promise<OfferedObject | undefined> {
+    const extras = this.#objects.get(name);
+    if (extras) return extras;
+    for (const live of this.#live.values()) {
+      const found = await (await live).broadcast.object(name);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  /** Files of the run folder that what is on offer is made of. */
+  async needs(): Promise<readonly string[]> {
+    return (await this.#broadcaster?.needs()) ?? [];
+  }
+
+  /** Ends every offer. */
+  async release(): Promise<void> {
+    const live = [...this.#live.values()];
+    this.#live.clear();
+    this.#extras.clear();
+    this.#objects.clear();
+    for (const one of live) {
+      const { broadcast, master } = await one;
+      await broadcast.release();
+      await master.close?.();
+    }
+  }
+
+  async #broadcast(version: number, first: Coding['first']): Promise<LiveOffer> {
+    const { models } = this.#options;
+    const master = await models.open('model');
+    this.#broadcaster ??= this.#makeBroadcaster(first);
+    const file = (await models.file('model')) ?? globalModelPath(version - 1);
+    return live(await this.#broadcaster.prepare(version, master, file), master, version);
+  }
+
+  #makeBroadcaster(first: Coding['first']): Broadcaster {
+    const { job, run, codecs, folder } = this.#options;
+    if (broadcastsUpdates(job))
+      return new UpdateBroadcaster({ coding: { ...job.quantize, first: first ?? job.quantize.first }, run, codecs });
+    return new WholeBroadcaster({ job, codecs, out: ownFilters(job, 'task-out'), in: ownFilters(job, 'task-in'), folder });
+  }
+
+  async #exactly(asBase: boolean): Promise<LiveOffer> {
+    const { codecs, models } = this.#options;
+    const model = await models.open('model');
+    const start = asBase ? { digest: await contentDigest(model, codecs), base: true } : undefined;
+    const object = `exact-${crypto.randomUUID().slice(0, 13)}`;
+    const prepared = { source: objectSource(model, codecs, object), release: async () => {} };
+    const broadcast: Broadcast = {
+      model: { whole: { object, bytes: objectBytes(model.manifest, codecs) }, ...(start && { start, digest: start.digest }) },
+      held: model,
+      exact: true,
+      object: async (name) => (name === object ? { prepared, brings: model.manifest } : undefined),
+      release: async () => {},
+    };
+    return live(broadcast, model, 0);
+  }
+
+  async #prepareExtras(dicts: NamedDicts): Promise<ExtrasObject> {
+    const { job, codecs } = this.#options;
+    if (Object.hasOwn(dicts, 'model'))
+      throw new FedStreamError('bad-argument', 'the model of a task is its offer; an extra cannot be called "model"');
+    const coded = Object.fromEntries(
+      Object.entries(dicts).map(([name, dict]) => {
+        const values = decodeModel(inFloat32(dict), codecs);
+        return [name, encodeModel(values, encodingByPolicy(job.extras[name]?.quantize ?? 'fp32'), codecs)];
+      }),
+    );
+    const folder = this.#options.folder();
+    const joined = joinDicts(coded);
+    const spool = `extras-${this.#objects.size}.spool`;
+    const info = await writeSpool(joined, codecs, folder, spool, { durable: false });
+    // Named by what it holds: after a crash it is the same object, and a transfer that broke off goes on.
+    const object = `extras-${info.digest}`;
+    const prepared = { source: spoolSource(folder, spool, info), release: async () => {} };
+    this.#objects.set(object, { prepared, brings: joined.manifest });
+    return { object, bytes: info.totalBytes };
+  }
+}
+
+function live(broadcast: Broadcast, master: StateDict, version: number): LiveOffer {
+  const { model, held, exact } = broadcast;
+  return { model, held, exact, broadcast, master, version, having: new Set() };
+}

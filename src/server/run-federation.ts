@@ -1,0 +1,196 @@
+// The federation that a run offers its workflow: durable asks, models on disk, commits in the journal.
+import type { CodecTable } from '../codec/codec.js';
+import { FedStreamError } from '../core/errors.js';
+import type { Logger } from '../core/log.js';
+import { memoryFolder } from '../core/memory-folder.js';
+import { type Random, randomStream } from '../core/random.js';
+import type { Folder } from '../core/storage.js';
+import { type Job, quorumOf, siteNames } from '../job/job.js';
+import type { EmitEvent } from '../record/events.js';
+import { bestRound } from '../record/selection.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { Metrics } from '../trainer/trainer.js';
+import type { Ask, Federation, GatherOptions, Offer, OfferOptions, Outcome, Reply } from '../workflow/federation.js';
+import { Asks } from './asks.js';
+import { type JournalEntry, writeJournal } from './journal.js';
+import { RunModels } from './model-store.js';
+import { Offers } from './offers.js';
+import type { TaskBoard } from './task-board.js';
+import { Traffic } from './traffic.js';
+
+const FOLDER = 'rounds';
+
+export interface RunFederationOptions {
+  readonly job: Job;
+  readonly run: Folder;
+  /** What the journal has already; grows. */
+  readonly history: JournalEntry[];
+  readonly codecs: CodecTable;
+  readonly board: TaskBoard;
+  readonly evaluate?: ((model: StateDict) => Promise<Metrics | undefined>) | undefined;
+  readonly emit: EmitEvent;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+export class RunFederation implements Federation {
+  readonly job: Job;
+  readonly sites: readonly string[];
+  readonly models: RunModels;
+  readonly history: JournalEntry[];
+  readonly codecs: CodecTable;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly evaluate: Federation['evaluate'];
+  readonly asks: Asks;
+  readonly offers: Offers;
+  /** Bytes of the round under way over the connections. */
+  readonly traffic = new Traffic();
+  readonly #options: RunFederationOptions;
+  /** Where the spools of the round under way are. */
+  #folder: { readonly round: number; readonly folder: Folder } | undefined;
+  #begun: { readonly round: number; readonly startedMs: number } | undefined;
+  /** Durable: a round that a stopped process began keeps what it has. */
+  #cleaned = false;
+
+  constructor(options: RunFederationOptions) {
+    const { job, run, history, codecs, board, log, signal, evaluate } = options;
+    this.#options = options;
+    this.job = job;
+    this.sites = [...siteNames(job)].sort();
+    this.history = history;
+    this.codecs = codecs;
+    this.log = log;
+    this.signal = signal;
+    this.evaluate = evaluate;
+    this.models = new RunModels(run, history);
+    const folder = (): Folder => this.#roundFolder();
+    this.offers = new Offers({ job, run, codecs, models: this.models, folder });
+    this.asks = new Asks({ job, codecs, board, offers: this.offers, folder });
+  }
+
+  get round(): number {
+    return this.models.round;
+  }
+
+  random(...labels: readonly (string | number)[]): Random {
+    return randomStream(this.job.seed, ...labels);
+  }
+
+  connected(): readonly string[] {
+    return this.#options.board.connectedSites();
+  }
+
+  async offer(options?: OfferOptions): Promise<Offer> {
+    await this.#clean();
+    return this.offers.offer(options);
+  }
+
+  async ask(site: string, task: Ask): Promise<Reply> {
+    const [outcome] = (await this.gather(task, { sites: [site], quorum: 1 })) as [Outcome];
+    if (outcome.status === 'done') return outcome.reply;
+    throw new FedStreamError('quorum', `${site} ${outcome.reason}`);
+  }
+
+  async gather(task: Ask | ((site: string) => Ask), options: GatherOptions = {}): Promise<Outcome[]> {
+    const { job, signal } = this;
+    const { sites = this.sites, quorum = quorumOf(job), silenceMs = job.stragglerMs } = options;
+    const { deadlineMs = job.roundMs, graceMs = job.graceMs } = options;
+    await this.#clean();
+    const asks = new Map([...sites].sort().map((site) => [site, typeof task === 'function' ? task(site) : task]));
+    const waits = { quorum, silenceMs, deadlineMs, graceMs, reconnectMs: job.idleMs, signal };
+    const outcomes = await this.asks.gather(asks, this.round, waits);
+    if (quorum > 0) for (const outcome of outcomes) this.#tell(outcome, asks.get(outcome.site) as Ask);
+    return outcomes;
+  }
+
+  async commit({ evaluation }: { readonly evaluation?: Metrics | undefined } = {}): Promise<void> {
+    const { round } = this;
+    this.history.push({ ...(await this.models.entry()), ...(evaluation && { evaluation }) });
+    await this.#keep(true);
+    if (evaluation) this.emit({ type: 'evaluation', round, ...evaluation });
+    await this.finish();
+    this.#finished(round);
+  }
+
+  async note(round: number, evaluation: Metrics | undefined): Promise<void> {
+    const index = this.history.findIndex((step) => step.round === round);
+    if (index < 0) throw new FedStreamError('bad-argument', `round ${round} is not committed; there are no figures to add to`);
+    if (!evaluation) return;
+    this.history[index] = { ...(this.history[index] as JournalEntry), evaluation };
+    await this.#keep();
+    this.emit({ type: 'evaluation', round, ...evaluation });
+  }
+
+  readonly emit: EmitEvent = (event) => {
+    if (event.type === 'round-started') {
+      this.#begun = { round: event.round, startedMs: performance.now() };
+      this.traffic.reset();
+    }
+    this.#options.emit(event);
+  };
+
+  /** Lets go of what is open; what is on disk stays, for a process that goes on. */
+  async close(): Promise<void> {
+    await this.asks.release();
+    await this.offers.release();
+    this.#folder = undefined;
+  }
+
+  /** The workflow has ended: nothing will be gone on with. */
+  async finish(): Promise<void> {
+    await this.close();
+    await this.#options.run.remove(FOLDER);
+  }
+
+  /** The journal first: models that no line needs are removed after it. */
+  async #keep(commits = false): Promise<void> {
+    const { run } = this.#options;
+    await writeJournal(run, this.history);
+    if (commits) this.models.committed();
+    const evaluated = this.history.flatMap(({ round, evaluation }) => (evaluation ? [{ round, metrics: evaluation }] : []));
+    const best = bestRound(evaluated, this.job)?.round;
+    await this.models.prune(best === undefined ? [] : [best], await this.offers.needs());
+  }
+
+  #finished(round: number): void {
+    const begun = this.#begun;
+    this.#begun = undefined;
+    if (begun?.round !== round) return;
+    const seconds = (performance.now() - begun.startedMs) / 1000;
+    const { bytesDown, bytesUp } = this.traffic;
+    this.emit({ type: 'round-finished', round, seconds, reduceSeconds: this.models.writeSeconds, bytesDown, bytesUp });
+  }
+
+  #tell(outcome: Outcome, { round = this.round }: Ask): void {
+    if (outcome.status === 'done') return;
+    const message = `round ${round} goes on without ${outcome.site}: ${outcome.reason}`;
+    this.log.warn({ round, site: outcome.site }, message);
+    this.emit({ type: 'warning', message });
+  }
+
+  #roundFolder(): Folder {
+    const { round } = this;
+    if (this.#folder?.round !== round) {
+      const name = roundFolderName(round);
+      // A model of a site's own is bounded by the disk alone: it is never kept in memory.
+      const inMemory = this.job.streaming === 'regular' && round > 0;
+      const folder = inMemory ? memoryFolder(name) : this.#options.run.folder(`${FOLDER}/${name}`);
+      this.#folder = { round, folder };
+    }
+    return this.#folder.folder;
+  }
+
+  /** Folders of other rounds are left over from a process that was stopped between a commit and its end. */
+  async #clean(): Promise<void> {
+    if (this.#cleaned) return;
+    this.#cleaned = true;
+    const { run } = this.#options;
+    const own = roundFolderName(this.round);
+    for (const other of await run.list(FOLDER)) if (other !== own) await run.remove(`${FOLDER}/${other}`);
+  }
+}
+
+function roundFolderName(round: number): string {
+  return `round-${String(round).padStart(4, '0')}`;
+}

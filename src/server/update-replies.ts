@@ -1,0 +1,89 @@
+// Trained models as the sites send them back: how they are checked when they come, and what the average adds up.
+import type { CodecTable } from '../codec/codec.js';
+import { inFloat32, inOwnDtypes } from '../codec/float32.js';
+import { decodeModel } from '../codec/quantize.js';
+import { owed } from '../exchange/owed.js';
+import { codesWhole, ownFilters, sendsUpdates } from '../filter/chain.js';
+import { delta, undelta } from '../filter/delta.js';
+import { applyFilters, FILTER_POINTS, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
+import type { Job } from '../job/job.js';
+import type { Manifest } from '../tensor/manifest.js';
+import { sameTensors } from '../tensor/manifest-equality.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { LiveOffer } from './offers.js';
+
+/** What is added up of a result, and what it is a difference to. */
+export interface Contributed {
+  readonly model: StateDict;
+  readonly base?: StateDict | undefined;
+}
+
+export class UpdateReplies {
+  readonly #job: Job;
+  readonly #codecs: CodecTable;
+  readonly #own: Record<FilterPoint, Filter[]>;
+  readonly #sendsUpdates: boolean;
+  readonly #expected = new WeakMap<LiveOffer, Promise<Manifest>>();
+  readonly #bases = new WeakMap<LiveOffer, { readonly base: StateDict | undefined }>();
+
+  constructor(job: Job, codecs: CodecTable) {
+    this.#job = job;
+    this.#codecs = codecs;
+    this.#sendsUpdates = sendsUpdates(job);
+    const chains = FILTER_POINTS.map((point) => [point, ownFilters(job, point)] as const);
+    this.#own = Object.fromEntries(chains) as Record<FilterPoint, Filter[]>;
+  }
+
+  /** Throws `bad-model`, naming the tensor, where a message is none that the offer can have led to; reads no values. */
+  async check(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<void> {
+    const expected = this.#expected.get(offer) ?? this.#expectedOf(offer, round);
+    this.#expected.set(offer, expected);
+    const accepted = await this.#accepted(message, offer, round, site);
+    sameTensors(await expected, accepted.manifest, `the result of ${site}`);
+  }
+
+  /** As it travelled where that can be added as it is, else after the server's own filters; lazy. */
+  async contributed(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<Contributed> {
+    // A message that is coded is decoded and added in one kernel; the server's own filters need it decoded.
+    if (this.#own['result-in'].length > 0) return { model: await this.#accepted(message, offer, round, site) };
+    return { model: message, base: this.#baseFor(offer) };
+  }
+
+  /** Filters are lazy: what a site will send back is known from their manifests without a byte being read. */
+  async #expectedOf(offer: LiveOffer, round: number): Promise<Manifest> {
+    const context = { ...this.#context('result-out', round, 'a site'), reference: offer.held };
+    const filtered = await applyFilters(offer.held, this.#own['result-out'], context);
+    const sentBack = this.#sendsUpdates ? await applyFilters(filtered, [delta()], context) : filtered;
+    return (await this.#accepted(sentBack, offer, round, 'a site')).manifest;
+  }
+
+  /** A message as it is accepted: weights, after the server's filters. */
+  async #accepted(message: StateDict, { master }: LiveOffer, round: number, site: string): Promise<StateDict> {
+    const context = { ...this.#context('result-in', round, site), reference: master };
+    const decoded = decodeModel(inFloat32(message), this.#codecs);
+    return applyFilters(decoded, [...(this.#sendsUpdates ? [undelta()] : []), ...this.#own['result-in']], context);
+  }
+
+  /**
+   * Updates are added to the server's own model. Whole weights were trained from what their dtypes could hold of it: what they could not is added to
+   * their mean, so that steps below half a unit of a 16-bit dtype are not lost. Where whole weights are coded on purpose, their mean is the model.
+   */
+  #baseFor(offer: LiveOffer): StateDict | undefined {
+    const known = this.#bases.get(offer) ?? { base: this.#makeBase(offer) };
+    this.#bases.set(offer, known);
+    return known.base;
+  }
+
+  #makeBase({ master, held, exact }: LiveOffer): StateDict | undefined {
+    if (this.#sendsUpdates) return master;
+    const own = [...this.#own['task-out'], ...this.#own['task-in']];
+    if (codesWhole(this.#job) || own.length > 0) return undefined;
+    const given = inOwnDtypes(held, this.#codecs);
+    if (exact && given.manifest.tensors.every(({ dtype }, index) => dtype === held.manifest.tensors[index]?.dtype)) return undefined;
+    return owed(master, decodeModel(inFloat32(given), this.#codecs), this.#codecs);
+  }
+
+  #context(point: FilterPoint, round: number, site: string): FilterContext {
+    return { point, round, site, codecs: this.#codecs, count: () => {} };
+  }
+}

@@ -1,0 +1,84 @@
+// The weighted mean of the sites' results (McMahan et al. 2017), in float32 and in a fixed order: FedAvg's aggregator.
+import { z } from 'zod';
+import { poolFor } from '../../codec/quantize.js';
+import { FedStreamError } from '../../core/errors.js';
+import { row } from '../../core/row.js';
+import { reduceChunks } from '../../exchange/reduce.js';
+import { tensorRange } from '../../tensor/chunks.js';
+import { DTYPES } from '../../tensor/dtype.js';
+import { RAW } from '../../tensor/manifest.js';
+import { sameTensors } from '../../tensor/manifest-equality.js';
+import type { Chunk, ChunkRange, StateDict } from '../../tensor/state-dict.js';
+import type { Aggregator, AggregatorInput, Contribution } from './aggregator.js';
+import { integerChunks } from './integers.js';
+import { overlaid, tensorsOf } from './overlay.js';
+
+/** The mean of the results takes the place of their tensors; the others stay as they were. */
+export const mean: Aggregator = (input) => overlaid(input.previous, resultMean(input));
+
+export const meanRow = row('mean', z.strictObject({}), () => mean);
+
+/**
+ * `base + sum over sites of float32(samples / total) × result`, of the tensors that the results have, added in the order of site names, so
+ * that the bits do not depend on who came first. Tensors that cannot be averaged follow the input's rule. Lazy; memory: some chunks.
+ */
+export function resultMean({ results, previous, codecs, integers }: AggregatorInput): StateDict {
+  const ordered = inOrder(results);
+  const first = ordered[0] as Contribution;
+  const weights = sampleWeights(ordered);
+  const sum = {
+    addends: ordered.map(({ model }, i) => ({ model, weight: weights[i] as number })),
+    base: first.base && tensorsOf(first.base, first.model),
+    codecs,
+    pool: poolFor(first.model, codecs),
+    what: 'the average of the results',
+  };
+  const tensors = first.model.manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW }));
+  const manifest = { ...first.model.manifest, tensors };
+  const kept = integers === 'previous' ? [{ site: 'the server', model: tensorsOf(previous, first.model) }] : ordered;
+  async function* chunks(range: ChunkRange = { first: 0, end: Number.POSITIVE_INFINITY }): AsyncGenerator<Chunk> {
+    for (const { floats, ...run } of runs(manifest)) {
+      const part = { first: Math.max(run.first, range.first), end: Math.min(run.end, range.end) };
+      if (part.first >= part.end) continue;
+      yield* floats ? reduceChunks(sum, part) : integerChunks(integers, kept, part);
+    }
+  }
+  return { manifest, chunks };
+}
+
+/** By site, and checked to be alike: no result is left out in silence. Throws `quorum` where there is none, `bad-model` where they differ. */
+export function inOrder(results: readonly Contribution[]): Contribution[] {
+  const ordered = [...results].sort((a, b) => (a.site < b.site ? -1 : 1));
+  const first = ordered[0];
+  if (!first) throw new FedStreamError('quorum', 'there is no result to average');
+  for (const other of ordered) sameTensors(first.model.manifest, other.model.manifest, `the result of ${other.site}`);
+  return ordered;
+}
+
+/** float32(samples / total): one site alone gets exactly 1. */
+export function sampleWeights(contributions: readonly Pick<Contribution, 'site' | 'samples'>[]): number[] {
+  let total = 0;
+  for (const { site, samples } of contributions) {
+    if (!Number.isFinite(samples) || samples <= 0)
+      throw new FedStreamError('refused', `${site} reports ${samples} samples; a weight is above 0`);
+    total += samples;
+  }
+  return contributions.map(({ samples }) => Math.fround(samples / total));
+}
+
+interface Run extends ChunkRange {
+  readonly floats: boolean;
+}
+
+/** Tensors in a row that are averaged, and tensors in a row that are not. */
+function* runs(manifest: StateDict['manifest']): Generator<Run> {
+  const { tensors } = manifest;
+  const averaged = (index: number): boolean => DTYPES[(tensors[index] as (typeof tensors)[number]).dtype].quantizable;
+  for (let begin = 0; begin < tensors.length; ) {
+    const floats = averaged(begin);
+    let end = begin + 1;
+    while (end < tensors.length && averaged(end) === floats) end++;
+    yield { floats, first: tensorRange(manifest, begin).first, end: tensorRange(manifest, end - 1).end };
+    begin = end;
+  }
+}

@@ -1,0 +1,124 @@
+// What workflows in rounds have in common: an initial model, figures of every model, the best one, and an early end.
+import { codesWhole } from '../filter/chain.js';
+import { type Evaluated, shouldStop } from '../record/selection.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { Metrics } from '../trainer/trainer.js';
+import { chooseStart } from './choose-start.js';
+import type { Federation, Offer, Outcome, Step } from './federation.js';
+import { takeInitialModel } from './initial-model.js';
+import { siteMean } from './site-mean.js';
+
+export interface RoundInput {
+  /** From 1. */
+  readonly round: number;
+  readonly offer: Offer;
+  /** The global model until now, float32. */
+  readonly previous: StateDict;
+  /** Whether sites are to evaluate what they are offered, because the server cannot. */
+  readonly evaluate: boolean;
+}
+
+export interface RoundResult {
+  /** The next global model; lazy, read once. */
+  readonly model: StateDict;
+  /** Answers that may have figures of the offered model. */
+  readonly outcomes: readonly Outcome[];
+}
+
+/** Runs what is left of the job's rounds; what is committed is not done again. */
+export async function inRounds(federation: Federation, round: (input: RoundInput) => Promise<RoundResult>): Promise<string> {
+  const { job, history, signal } = federation;
+  await takeInitialModel(federation);
+  if (history.length === 0) await federation.commit({ evaluation: await evaluateHere(federation) });
+  let reason = 'all rounds are done';
+  while (lastOf(history).round < job.rounds) {
+    signal.throwIfAborted();
+    if (shouldStop(evaluated(history), job)) {
+      reason = `no better ${job.selection} for ${job.earlyStop?.patience} rounds`;
+      break;
+    }
+    await oneRound(federation, round);
+  }
+  if (!federation.evaluate) await evaluateLast(federation);
+  return reason;
+}
+
+async function oneRound(federation: Federation, run: (input: RoundInput) => Promise<RoundResult>): Promise<void> {
+  const { round, models } = federation;
+  federation.emit({ type: 'round-started', round });
+  const offer = round === 1 ? await begin(federation) : await federation.offer();
+  const previous = await models.open('model');
+  const evaluate = federation.evaluate === undefined;
+  const { model, outcomes } = await run({ round, offer, previous, evaluate });
+  const written = await models.write('model', model);
+  await model.close?.();
+  await previous.close?.();
+  await written.close?.();
+  if (!evaluate) await federation.commit({ evaluation: await evaluateHere(federation) });
+  else {
+    const evaluation = siteMean(outcomes);
+    if (round === 1 && !offer.exact) tellOfStart(evaluation, federation);
+    else await federation.note(round - 1, evaluation);
+    await federation.commit();
+  }
+}
+
+/**
+ * The first offer. The figures of the initial model are those of the model as it was given, whoever evaluates: where the sites begin with something
+ * else, they are sent the model itself once to evaluate it, and what they begin with is evaluated beside it.
+ */
+async function begin(federation: Federation): Promise<Offer> {
+  const { evaluate } = federation;
+  const offer = await federation.offer({ first: await chooseStart(federation) });
+  if (offer.exact) return offer;
+  if (evaluate) tellOfStart(await evaluate(offer.held), federation);
+  else {
+    const exactly = await federation.offer({ exactly: 'sent' });
+    const outcomes = await federation.gather({ kind: 'evaluate', offer: exactly, evaluate: true, round: 0 });
+    await federation.note(0, siteMean(outcomes));
+  }
+  return offer;
+}
+
+/** A start that is worse than the model by more than this is worth a word. */
+const WORSE_START = 0.005;
+
+function tellOfStart(held: Metrics | undefined, { emit, log, job, history }: Federation): void {
+  if (!held) return;
+  emit({ type: 'evaluation', round: 0, ...held, held: true });
+  const loss = history[0]?.evaluation?.loss;
+  if (loss === undefined || held.loss <= loss * (1 + WORSE_START)) return;
+  const percent = (100 * (held.loss / loss - 1)).toFixed(1);
+  const mend = codesWhole(job)
+    ? 'send updates instead of whole weights: "quantize": "u4"'
+    : 'begin with the model as it is: "quantize": {"first": "base"}, or "bf16"';
+  const message = `the sites begin with a model that coding has made worse: loss ${held.loss.toFixed(4)} instead of ${loss.toFixed(4)} (+${percent} %); ${mend}`;
+  log.warn({ loss, held: held.loss }, message);
+  emit({ type: 'warning', message });
+}
+
+async function evaluateHere({ evaluate, models }: Federation): Promise<Metrics | undefined> {
+  if (!evaluate) return undefined;
+  const model = await models.open('model');
+  try {
+    return await evaluate(model);
+  } finally {
+    await model.close?.();
+  }
+}
+
+/** One more offer, so that the last model has figures too. */
+async function evaluateLast(federation: Federation): Promise<void> {
+  const { round, evaluation } = lastOf(federation.history);
+  if (evaluation || round === 0) return;
+  const outcomes = await federation.gather({ kind: 'evaluate', offer: await federation.offer(), evaluate: true, round });
+  await federation.note(round, siteMean(outcomes));
+}
+
+function lastOf(history: readonly Step[]): Step {
+  return history.at(-1) as Step;
+}
+
+function evaluated(history: readonly Step[]): Evaluated[] {
+  return history.flatMap(({ round, evaluation }) => (evaluation ? [{ round, metrics: evaluation }] : []));
+}

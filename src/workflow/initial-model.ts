@@ -1,0 +1,26 @@
+// The initial model of a job that leaves it to its sites: the first one that has one offers it.
+import { masterOf } from '../codec/float32.js';
+import { decodeModel } from '../codec/quantize.js';
+import { FedStreamError } from '../core/errors.js';
+import type { Federation, Outcome } from './federation.js';
+
+/** Asks the connected sites in the order of their names until one has offered a model; every site then begins with that one. */
+export async function takeInitialModel(federation: Federation): Promise<void> {
+  const { job, history, models, log, codecs } = federation;
+  if (job.model !== 'offered' || history.length > 0 || (await models.names()).includes('model')) return;
+  const reasons: string[] = [];
+  for (const site of [...federation.connected()].sort()) {
+    log.info({ site }, 'asking for an initial model');
+    const [outcome] = (await federation.gather({ kind: 'offer', round: 0 }, { sites: [site], quorum: 0 })) as [Outcome];
+    if (outcome.status === 'done' && outcome.reply.model) {
+      await models.writeTexts(outcome.reply.figures.files ?? {});
+      const written = await models.write('model', decodeModel(masterOf(outcome.reply.model), codecs));
+      await written.close?.();
+      return;
+    }
+    const reason = outcome.status === 'done' ? 'sent none' : outcome.reason;
+    reasons.push(`${site} ${reason}`);
+    log.warn({ site }, `no initial model from ${site}: ${reason}`);
+  }
+  throw new FedStreamError('trainer', `no site offered an initial model: ${reasons.join('; ')}`);
+}
