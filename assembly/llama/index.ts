@@ -5,5 +5,5 @@ export { rotate } from './rotary';
 export { softmaxRows, softmaxRowsBackward } from './attention';
 export { swiglu, swigluBackward } from './swiglu';
 export { crossEntropy } from './cross-entropy';
-export { addTo, fill, gatherRows, scatterRows, scatterAddColumns, sumOfSquares } from './rows';
+export { addTo, fill, gatherRows, pull, scatterRows, scatterAddColumns, sumOfSquares } from './rows';
 export { adamw } from './adamw';

@@ -13,6 +13,21 @@ export function addTo(to: usize, from: usize, first: i32, end: i32): void {
   }
 }
 
+/** to[i] += mu * (w[i] - anchor[i]) for elements first..end: the gradient of mu / 2 * |w - anchor|². */
+export function pull(to: usize, w: usize, anchor: usize, mu: f32, first: i32, end: i32): void {
+  const weight = f32x4.splat(mu);
+  let i = first;
+  for (; i + 4 <= end; i += 4) {
+    const at = <usize>i << 2;
+    const way = f32x4.sub(v128.load(w + at), v128.load(anchor + at));
+    v128.store(to + at, f32x4.add(v128.load(to + at), f32x4.mul(weight, way)));
+  }
+  for (; i < end; i++) {
+    const at = <usize>i << 2;
+    store<f32>(to + at, load<f32>(to + at) + mu * (load<f32>(w + at) - load<f32>(anchor + at)));
+  }
+}
+
 /** Zeroes elements first..end. */
 export function fill(to: usize, first: i32, end: i32): void {
   if (end > first) memory.fill(to + (<usize>first << 2), 0, <usize>(end - first) << 2);

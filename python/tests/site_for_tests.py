@@ -23,6 +23,10 @@ class FakeSite:
         self.messages: list[dict[str, Any]] = []
         self.results: dict[str, dict[str, Any]] = {}
         self.models: dict[str, dict[str, Any]] = {}
+        self.extras: dict[str, Mapping[str, Any]] = {}
+        """What tasks that name extras are given."""
+        self.returned: dict[str, dict[str, Any]] = {}
+        """What came back beside the last model."""
         self._tasks = list(tasks)
         self._model = model
         self._job = {"seed": 1, "rounds": rounds, "train": train or {}}
@@ -61,6 +65,10 @@ class FakeSite:
         if task["kind"] != "offer":
             task["model"] = os.path.join(self.folder, f"{task['id']}.safetensors")
             _files.write(task["model"], self._model(task["round"]))
+        if "extras" in task:
+            task["extras"] = {name: f"{task['model']}.{name}.safetensors" for name in task["extras"]}
+            for name, path in task["extras"].items():
+                _files.write(path, self.extras[name])
         if task["kind"] != "evaluate":
             task["result"] = os.path.join(self.folder, f"result-{task['id']}.safetensors")
         return task
@@ -70,6 +78,7 @@ class FakeSite:
         path = os.path.join(self.folder, f"result-{message['task']}.safetensors")
         if os.path.exists(path):
             self.models[message["task"]] = _files.read_torch(path)
+        self.returned = {name: _files.read_torch(f"{path}.{name}.safetensors") for name in message.get("extras", [])}
 
     def leave(self) -> None:
         """Ends the connection without a word."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
+import torch
 from site_for_tests import FakeSite, train_rounds
 
 import fedstream
@@ -61,6 +64,48 @@ def test_an_initial_model_is_offered_only_when_asked(monkeypatch: pytest.MonkeyP
     assert made == []
     assert fedstream.is_running() and made == [1]
     assert site.models["offer-0"]["w"].tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+def test_extras_and_figures_come_and_extras_go_back(monkeypatch: pytest.MonkeyPatch, framework: str) -> None:
+    task = {"kind": "train", "round": 1, "extras": ["control", "unread"], "figures": {"mu": 0.25}}
+    site = FakeSite([task, *train_rounds(2)], one)
+    site.extras = {"control": {"w": np.array([1, 2], np.float32)}, "unread": {"w": np.zeros(3, np.float32)}}
+    join(monkeypatch, site)
+    assert fedstream.is_running()
+    model = fedstream.receive("torch") if framework == "torch" else fedstream.receive()
+    assert model.figures == {"mu": 0.25}
+    assert list(model.extras) == ["control", "unread"] and "control" in model.extras and "model" not in model.extras
+    # What is not asked for is not opened.
+    os.remove(os.path.join(site.folder, "train-1.safetensors.unread.safetensors"))
+    control = model.extras["control"]
+    assert control is model.extras["control"] and control["w"].tolist() == [1, 2]
+    assert isinstance(control["w"], torch.Tensor if framework == "torch" else np.ndarray)
+    with pytest.raises(KeyError):
+        model.extras["none"]
+    fedstream.send(model.params, extras={"control": {"w": control["w"] * 2}, "seen": {"count": np.array([7], np.int64)}})
+    assert fedstream.is_running()
+    assert site.results["train-1"]["extras"] == ["control", "seen"]
+    assert site.returned["control"]["w"].tolist() == [2, 4] and site.returned["seen"]["count"].tolist() == [7]
+    plain = fedstream.receive()
+    assert len(plain.extras) == 0 and plain.figures == {}
+    fedstream.send(plain.params)
+    assert not fedstream.is_running()
+    assert "extras" not in site.results["train-2"]
+
+
+def test_names_of_extras_are_checked_before_a_file_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = join(monkeypatch, FakeSite(train_rounds(1), one))
+    assert fedstream.is_running()
+    for name in ["", "..", "../x", "a/b", "__proto__", "x" * 65, "model", "a\n"]:
+        with pytest.raises(fedstream.BridgeError, match="an extra cannot be named"):
+            fedstream.send(one(1), extras={name: one(1)})
+    with pytest.raises(fedstream.BridgeError, match="differ in more than case"):
+        fedstream.send(one(1), extras={"a": one(1), "A": one(1)})
+    with pytest.raises(fedstream.BridgeError, match="17 extras are too many"):
+        fedstream.send(one(1), extras={f"e{number}": one(1) for number in range(17)})
+    assert [name for name in os.listdir(site.folder) if name.startswith("result")] == []
+    fedstream.send(one(1), extras={"x" * 64: one(1)})
 
 
 def test_misuse_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

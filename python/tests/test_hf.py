@@ -118,6 +118,20 @@ def test_the_losses_are_those_without_federation(
         assert torch.equal(tensor, own), name
 
 
+def test_extras_and_figures_of_a_task_change_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for more in ({}, {"extras": ["control"], "figures": {"mu": 0.5}}):
+        tasks = [{"kind": "train", "round": 1, **more}]
+        federation = Federation(monkeypatch, make_model(), tasks, rounds=1)
+        federation.site.extras = {"control": {"w": torch.ones(2)}}
+        site = federation.run(make_trainer(make_model(), tmp_path), local_steps=2)
+        assert "extras" not in site.results["train-1"]
+        results.append(site.models["train-1"])
+        monkeypatch.setattr(fedstream, "_client", None)
+    plain, with_extras = results
+    assert all(torch.equal(tensor, with_extras[name]) for name, tensor in plain.items())
+
+
 def test_an_adapter_travels_alone_with_its_configuration(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = [{"kind": "offer", "round": 0}, *train_rounds(1), {"kind": "evaluate", "round": 1}]
     federation = Federation(monkeypatch, make_lora(), tasks, rounds=1)

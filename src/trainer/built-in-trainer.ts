@@ -1,8 +1,10 @@
 // The built-in trainer: supervised fine-tuning of a Llama model, as a site runs it and as `fedstream train` does.
 import { FedStreamError } from '../core/errors.js';
+import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
 import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
+import { ControlVariates } from './control-variates.js';
 import { type Batches, evaluationBatches, trainingBatches } from './data/batches.js';
 import type { Example } from './example.js';
 import type { LlamaEngine } from './llama/engine.js';
@@ -25,9 +27,14 @@ export interface BuiltInTrainerOptions {
   readonly padToken: number;
   readonly training: readonly Example[];
   readonly validation: readonly Example[];
-  /** Where the optimizer's state waits between rounds; without it, it lives only as long as the process. */
+  /** Where the optimizer's state and the control variate wait between rounds; without it, they live only as long as the process. */
   readonly stateFolder?: Folder;
+  /** Of which run the trainer's control variate is: that of another is not used. */
+  readonly run?: string;
 }
+
+/** The control variate of SCAFFOLD, the server's with a task and the change of the site's own with a result: the one extra that the trainer knows. */
+const CONTROL = 'control';
 
 /** A trainer over an engine that it owns. */
 export function builtInTrainer(options: BuiltInTrainerOptions): Trainer {
@@ -37,12 +44,14 @@ export function builtInTrainer(options: BuiltInTrainerOptions): Trainer {
 class BuiltInTrainer implements Trainer {
   readonly #options: BuiltInTrainerOptions;
   readonly #batches: Batches | undefined;
+  readonly #controls: ControlVariates;
   /** The round whose end the optimizer in memory stands at. */
   #optimizerRound = 0;
 
   constructor(options: BuiltInTrainerOptions) {
     const { training, settings, seed, padToken } = options;
     this.#options = options;
+    this.#controls = new ControlVariates(options.stateFolder ?? memoryFolder(), options.run ?? '');
     const { batchSize, accumulate } = settings;
     this.#batches = training.length === 0 ? undefined : trainingBatches(training, { batchSize, accumulate, seed, padToken });
   }
@@ -51,9 +60,32 @@ class BuiltInTrainer implements Trainer {
     const { engine, training, settings } = this.#options;
     const batches = this.#batches;
     if (!batches) throw new FedStreamError('bad-data', 'this trainer has no training data');
+    task.signal.throwIfAborted();
+    const { mu, control } = wishes(task);
     await engine.load(model);
     await this.#prepareOptimizer(task.round);
-    const steps = settings.localSteps ?? batches.stepsPerEpoch * (settings.localEpochs ?? 1);
+    const own = control && (await this.#controls.before(task.round));
+    try {
+      await engine.guide({ mu, control, own });
+      // A round that is cut short leaves an optimizer that stands at no round's end.
+      this.#optimizerRound = 0;
+      const steps = settings.localSteps ?? batches.stepsPerEpoch * (settings.localEpochs ?? 1);
+      const trainLoss = await this.#steps(task, batches, steps);
+      this.#optimizerRound = task.round;
+      await this.#saveOptimizer(task.round);
+      const result = { model: engine.weights(), samples: training.length, steps, trainLoss };
+      if (!control) return result;
+      await this.#controls.keep(task.round, engine.meanGradient(steps));
+      return { ...result, extras: { [CONTROL]: await this.#controls.change(task.round, own) } };
+    } catch (error) {
+      await own?.close?.();
+      throw error;
+    }
+  }
+
+  /** Takes a round's steps; returns their mean loss. */
+  async #steps(task: TrainTask, batches: Batches, steps: number): Promise<number> {
+    const { engine, settings } = this.#options;
     let lossSum = 0;
     for (let i = 1; i <= steps; i++) {
       task.signal.throwIfAborted();
@@ -64,9 +96,7 @@ class BuiltInTrainer implements Trainer {
       lossSum += loss;
       task.onStep({ step, loss, learningRate, tokens: targetTokens });
     }
-    this.#optimizerRound = task.round;
-    await this.#saveOptimizer(task.round);
-    return { model: engine.weights(), samples: training.length, steps, trainLoss: lossSum / steps };
+    return lossSum / steps;
   }
 
   async evaluate(model: StateDict, signal: AbortSignal): Promise<Metrics | undefined> {
@@ -121,6 +151,17 @@ class BuiltInTrainer implements Trainer {
     await writeSafetensors(stateFolder, stateFile(round), engine.saveOptimizer());
     await stateFolder.remove(stateFile(round - 2));
   }
+}
+
+/** What a task asks for beside training: `bad-argument` where `mu` cannot be, `unsupported` for an extra that the trainer does not know. */
+function wishes({ extras = {}, figures = {} }: TrainTask): { mu: number; control: StateDict | undefined } {
+  const unknown = Object.keys(extras).find((name) => name !== CONTROL);
+  if (unknown !== undefined)
+    throw new FedStreamError('unsupported', `the built-in trainer has no use for the extra ${unknown}; it knows ${CONTROL}`);
+  const { mu = 0 } = figures;
+  if (!Number.isFinite(mu) || mu < 0)
+    throw new FedStreamError('bad-argument', `mu is ${mu}; the weight of the proximal term is at least 0`);
+  return { mu, control: extras[CONTROL] };
 }
 
 function stateFile(round: number): string {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -10,12 +11,16 @@ from typing import Any, Literal
 from fedstream import _files
 from fedstream._bridge import PROTOCOL, Bridge, finite
 from fedstream._errors import BridgeError, NotFederatedError
-from fedstream._model import Array, Evaluation, Model, Tensor
+from fedstream._model import Array, Evaluation, Extras, Model, Tensor
 
 BRIDGE_VARIABLE = "FEDSTREAM_BRIDGE"
 Level = Literal["debug", "info", "warn", "error"]
 Params = Mapping[str, Array | Tensor]
 Initial = Params | Callable[[], Params] | None
+
+# As the site has them (docs/spec/trainer-bridge.md, "Extras and figures").
+_EXTRA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_EXTRAS = 16
 
 
 class Client:
@@ -74,8 +79,9 @@ class Client:
         if self._task is None and not self.is_running():
             raise BridgeError("there are no more tasks: ask is_running() first")
         task = self._open()
-        params: dict[str, Any] = (_files.read_torch if framework == "torch" else _files.read_numpy)(task["model"])
-        return Model(params, task["kind"], task["round"], task["rounds"])
+        read: Callable[[str], dict[str, Any]] = _files.read_torch if framework == "torch" else _files.read_numpy
+        extras: Extras[Any] = Extras(task.get("extras") or {}, read)
+        return Model(read(task["model"]), task["kind"], task["round"], task["rounds"], extras, task.get("figures") or {})
 
     def send(
         self,
@@ -85,8 +91,10 @@ class Client:
         train_loss: float,
         evaluation: Evaluation | None,
         metrics: Mapping[str, float] | None,
+        extras: Mapping[str, Params] | None = None,
     ) -> None:
         task = self._open()
+        _check_names(extras or {})
         message: dict[str, Any] = {"type": "result", "task": task["id"], "metrics": finite(metrics)}
         if evaluation is not None:
             message["evaluation"] = evaluation.message()
@@ -96,6 +104,10 @@ class Client:
             names, _, _ = _files.read_header(task["model"])
             _files.write(task["result"], params, list(names))
             message |= {"samples": int(samples), "steps": int(steps), "trainLoss": float(train_loss)}
+            if extras:
+                for name, tensors in extras.items():
+                    _files.write(f"{task['result']}.{name}.safetensors", tensors)
+                message["extras"] = list(extras)
         self._bridge.send(message)
         self._task = None
 
@@ -119,3 +131,16 @@ class Client:
         if self._task is None:
             raise BridgeError("there is no task: ask is_running() first")
         return self._task
+
+
+def _check_names(extras: Mapping[str, Params]) -> None:
+    if len(extras) > _MAX_EXTRAS:
+        raise BridgeError(f"{len(extras)} extras are too many; at most {_MAX_EXTRAS} go with a model")
+    for name in extras:
+        if not _EXTRA_NAME.fullmatch(name) or name.lower() == "model":
+            raise BridgeError(
+                f"an extra cannot be named {name!r}; a name has 1 to 64 letters, digits, dots, dashes or underscores, "
+                "begins with a letter or a digit, and is not 'model'"
+            )
+    if len({name.lower() for name in extras}) < len(extras):
+        raise BridgeError(f"the names of extras must differ in more than case: {', '.join(extras)}")

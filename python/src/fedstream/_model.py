@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -29,6 +30,36 @@ class Model(Generic[T]):
     current_round: int
     """From 1."""
     total_rounds: int
+    extras: Mapping[str, Mapping[str, T]] = field(default_factory=dict)
+    """State dicts that came with the task, by name; each is mapped from its file once it is asked for."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """Numbers that came with the task, by name."""
+
+
+class Extras(Mapping[str, Mapping[str, T]]):
+    """State dicts by name, each opened with `read` once it is asked for, and kept."""
+
+    def __init__(self, paths: Mapping[str, str], read: Callable[[str], Mapping[str, T]]) -> None:
+        self._paths = dict(paths)
+        self._read = read
+        self._opened: dict[str, Mapping[str, T]] = {}
+
+    def __getitem__(self, name: str) -> Mapping[str, T]:
+        if name not in self._opened:
+            self._opened[name] = self._read(self._paths[name])
+        return self._opened[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __repr__(self) -> str:
+        return f"Extras({', '.join(self._paths)})"
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const signal = stopSignal({ supervised, onStop });
   const told = supervised ? log : { ...log, warn: warnAloud };
   const link = siteLink({ site, driver, token, url: options.connect, codecs: nodeCodecs(), folder, log: told, signal });
-  const trainerOf = async ({ job, files }: Joined) => {
+  const trainerOf = async ({ job, files, run }: Joined) => {
     if (!supervised) say(`joined: ${job.rounds} rounds; log ${options.log ?? join(work, 'client.log')}`);
     const data = absolute(options.data);
     if (job.trainer) {
@@ -110,7 +110,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
     const read = samples ?? (await readDataFile(data));
     const { training, validation } = holdOut(read, (options.holdOut ?? 0) / 100, job.validationSamples, job.seed);
     const threads = options.threads ?? Math.min(availableParallelism(), 4);
-    return makeTrainer({ job, files, training, validation, threads, stateFolder: folder, log });
+    return makeTrainer({ job, files, training, validation, threads, stateFolder: folder, run, log });
   };
   try {
     const reason = await runClient({

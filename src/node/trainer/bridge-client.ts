@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
 import { DTYPES, type Dtype, dtypeBytes } from '../../tensor/dtype.js';
+import { checkExtraNames } from '../../tensor/extra-names.js';
 import { memoryStateDict } from '../../tensor/memory-state-dict.js';
 import { openSafetensors, writeSafetensors } from '../../tensor/safetensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
@@ -14,6 +15,7 @@ import {
   type BridgeJob,
   type BridgeTask,
   encodeMessage,
+  extraFile,
   MAX_MESSAGE_BYTES,
   parseMessage,
   type SiteMessage,
@@ -36,6 +38,10 @@ export interface ReceivedTask {
   readonly currentRound: number;
   readonly rounds: number;
   readonly tensors: readonly Tensor[];
+  /** State dicts that came with the task, by name; each is read when it is asked for. Empty where there are none. */
+  readonly extras: Readonly<Record<string, () => Promise<readonly Tensor[]>>>;
+  /** Numbers that came with the task, by name; empty where there are none. */
+  readonly figures: Readonly<Record<string, number>>;
 }
 
 /** What a round gave. For a task of kind `evaluate`, `evaluation` alone counts. */
@@ -79,8 +85,10 @@ export interface TrainerBridge {
   isRunning(): Promise<boolean>;
   /** The task that `isRunning` found. */
   receive(): Promise<ReceivedTask>;
-  /** Answers the task; for `evaluate` without tensors. */
-  send(tensors: readonly Tensor[], figures: SentFigures): Promise<void>;
+  /**
+   * Answers the task; for `evaluate` without tensors. `extras` are state dicts that go with a trained model, by name; `bad-argument` says what a name may be.
+   */
+  send(tensors: readonly Tensor[], figures: SentFigures, extras?: Readonly<Record<string, readonly Tensor[]>>): Promise<void>;
   step(report: { step: number; loss: number; learningRate?: number; tokens?: number }): void;
   alive(): void;
   log(message: string, level?: 'debug' | 'info' | 'warn' | 'error'): void;
@@ -127,20 +135,29 @@ class Bridge implements TrainerBridge {
   }
 
   async receive(): Promise<ReceivedTask> {
-    const { kind, round, rounds, model } = this.#open();
-    const file = await openSafetensors(nodeFolder(dirname(model as string)), basename(model as string));
-    try {
-      return { kind: kind as ReceivedTask['kind'], currentRound: round, rounds, tensors: await readTensors(file) };
-    } finally {
-      await file.close?.();
-    }
+    const { kind, round, rounds, model, extras = {}, figures = {} } = this.#open();
+    return {
+      kind: kind as ReceivedTask['kind'],
+      currentRound: round,
+      rounds,
+      tensors: await readFile(model as string),
+      extras: Object.fromEntries(Object.entries(extras).map(([name, path]) => [name, () => readFile(path)])),
+      figures,
+    };
   }
 
-  async send(tensors: readonly Tensor[], figures: SentFigures): Promise<void> {
+  async send(tensors: readonly Tensor[], figures: SentFigures, extras: Readonly<Record<string, readonly Tensor[]>> = {}): Promise<void> {
     const task = this.#open();
-    if (task.result !== undefined) await writeTensors(task.result, tensors);
+    const names = Object.keys(extras);
+    checkExtraNames(names, 'what is sent');
+    if (names.length > 0 && task.kind !== 'train')
+      throw new FedStreamError('bad-argument', `extras go with a trained model; ${task.id} is no task of training`);
+    if (task.result !== undefined) {
+      await writeTensors(task.result, tensors);
+      for (const [name, extra] of Object.entries(extras)) await writeTensors(extraFile(task.result, name), extra);
+    }
     this.#task = undefined;
-    this.#say({ type: 'result', task: task.id, ...figures });
+    this.#say({ type: 'result', task: task.id, ...figures, extras: names.length > 0 ? names : undefined });
   }
 
   step(report: { step: number; loss: number; learningRate?: number; tokens?: number }): void {
@@ -181,6 +198,15 @@ async function* siteMessages(socket: Socket): AsyncGenerator<SiteMessage> {
   const lines = new LineSplitter(MAX_MESSAGE_BYTES);
   for await (const bytes of socket)
     for (const line of lines.push(bytes as Uint8Array)) yield parseMessage(line, siteMessageSchema, 'the site');
+}
+
+async function readFile(path: string): Promise<Tensor[]> {
+  const file = await openSafetensors(nodeFolder(dirname(path)), basename(path));
+  try {
+    return await readTensors(file);
+  } finally {
+    await file.close?.();
+  }
 }
 
 async function readTensors(model: StateDict): Promise<Tensor[]> {

@@ -20,12 +20,14 @@ export interface MakeTrainerOptions {
   readonly validation: readonly Sample[];
   readonly threads?: number;
   readonly stateFolder?: Folder;
+  /** Of which run the trainer's control variate is. */
+  readonly run?: string;
   readonly log: Logger;
 }
 
 /** A trainer with threads of its own; close it to end them. */
 export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer> {
-  const { job, files, log, threads = Math.min(availableParallelism(), 4), stateFolder } = options;
+  const { job, files, log, threads = Math.min(availableParallelism(), 4), stateFolder, run } = options;
   const file = (name: string): string => {
     const text = files[name];
     if (text === undefined) throw new FedStreamError('bad-model', `the server sent no ${name}`);
@@ -60,5 +62,6 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
     training,
     validation,
     stateFolder,
+    run,
   });
 }

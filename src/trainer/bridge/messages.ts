@@ -12,7 +12,8 @@ export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 export const MAX_OFFERED_TEXT_BYTES = 32 * 1024;
 /** The texts that an offer may bring. */
 export const OFFERED_FILES = ['config.json', 'generation_config.json', 'adapter_config.json'] as const;
-const MAX_METRICS = 64;
+/** Numbers by name in one message: metrics of a result, figures of a task. */
+export const MAX_NUMBERS = 64;
 
 const count = z.int().min(0);
 const taskId = z.string().min(1).max(128);
@@ -24,9 +25,10 @@ const evaluationSchema = z.object({
   samples: z.int().min(1),
 });
 
-const metricsSchema = z
+/** Finite numbers by name. */
+export const numbersSchema = z
   .record(z.string().min(1).max(64), z.number())
-  .refine((metrics) => Object.keys(metrics).length <= MAX_METRICS, `at most ${MAX_METRICS} metrics`);
+  .refine((numbers) => Object.keys(numbers).length <= MAX_NUMBERS, `at most ${MAX_NUMBERS} numbers`);
 
 const filesSchema = z
   .partialRecord(z.enum(OFFERED_FILES), z.string())
@@ -43,8 +45,10 @@ export const bridgeResultSchema = z.object({
   steps: count.optional(),
   trainLoss: z.number().optional(),
   evaluation: evaluationSchema.optional(),
-  metrics: metricsSchema.default({}),
+  metrics: numbersSchema.default({}),
   files: filesSchema.default({}),
+  /** Names of the extras that the program has written, to be checked; `extraFile` says where they are. */
+  extras: z.array(z.string()).default([]),
 });
 
 export type BridgeResult = z.output<typeof bridgeResultSchema>;
@@ -85,9 +89,18 @@ export const bridgeTaskSchema = z.object({
   /** Absolute paths. */
   model: z.string().optional(),
   result: z.string().optional(),
+  /** Absolute paths by name; missing where the task has no extras. */
+  extras: z.record(z.string(), z.string()).optional(),
+  /** Missing where the task has none. */
+  figures: numbersSchema.optional(),
 });
 
 export type BridgeTask = z.output<typeof bridgeTaskSchema>;
+
+/** The file of an extra that goes with a model's file, both ways: a rule, so that neither side can name another's files. */
+export function extraFile(model: string, name: string): string {
+  return `${model}.${name}.safetensors`;
+}
 
 export const siteMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('welcome'), protocol: z.number(), site: z.string(), folder: z.string(), job: bridgeJobSchema }),

@@ -5,7 +5,8 @@ import { openSafetensors, writeSafetensors } from '../../tensor/safetensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 import type { Metrics, Offer, TaskProgress, Trainer, TrainResult, TrainTask } from '../trainer.js';
 import { fittingResult } from './check-result.js';
-import type { BridgeResult, BridgeTask } from './messages.js';
+import { openExtras, removeAll, removedWhenClosed, writeExtras } from './exchange-files.js';
+import { type BridgeResult, type BridgeTask, numbersSchema } from './messages.js';
 import type { StartProgram } from './program.js';
 import { type RunningOptions, RunningProgram, type TaskListener } from './running-program.js';
 
@@ -37,6 +38,7 @@ class ProcessTrainer implements Trainer {
     const file = 'offer.safetensors';
     const task = { type: 'task', id: 'offer', kind: 'offer', round: 0, rounds: job.rounds, result: this.#options.pathOf(file) } as const;
     const result = await this.#ask(task, signal, { onStep: () => {}, onSign: () => {} });
+    this.#withoutExtras(result);
     const model = await this.#open(file);
     if (model.manifest.tensors.length === 0) throw new FedStreamError('trainer', `${label} offers a model without tensors`);
     const files = Object.fromEntries(Object.entries(result.files).filter((entry): entry is [string, string] => entry[1] !== undefined));
@@ -44,12 +46,16 @@ class ProcessTrainer implements Trainer {
   }
 
   async train(task: TrainTask, model: StateDict): Promise<TrainResult> {
-    const { label, exchange, pathOf } = this.#options;
+    const { exchange, pathOf } = this.#options;
     const { round, rounds, signal } = task;
+    signal.throwIfAborted();
     const given = `model-${round}.safetensors`;
     const file = `result-${round}.safetensors`;
-    await writeSafetensors(exchange, given, model, { durable: false });
+    // A crash may have left files of the same round, or parts of them.
+    await removeAll(exchange, file);
     try {
+      await writeSafetensors(exchange, given, model, { durable: false });
+      const extras = await writeExtras(exchange, given, task.extras);
       const asked: BridgeTask = {
         type: 'task',
         id: `train-${round}`,
@@ -58,22 +64,16 @@ class ProcessTrainer implements Trainer {
         rounds,
         model: pathOf(given),
         result: pathOf(file),
+        extras: extras && Object.fromEntries(extras.map(([name, extra]) => [name, pathOf(extra)])),
+        figures: checkedFigures(task.figures),
       };
       const result = await this.#ask(asked, signal, { onStep: task.onStep, onSign: () => task.onSign?.() });
-      const { samples, steps, trainLoss, evaluation, metrics } = complete(result, label);
-      const trained = await this.#open(file);
-      try {
-        const fitting = fittingResult(trained, model.manifest, label);
-        return { model: removedWhenClosed(fitting, exchange, file), samples, steps, trainLoss, evaluation, metrics };
-      } catch (error) {
-        await trained.close?.();
-        throw error;
-      }
+      return await this.#trained(file, result, model);
     } catch (error) {
-      await exchange.remove(file);
+      await removeAll(exchange, file);
       throw error;
     } finally {
-      await exchange.remove(given);
+      await removeAll(exchange, given);
     }
   }
 
@@ -85,6 +85,7 @@ class ProcessTrainer implements Trainer {
     try {
       const task: BridgeTask = { type: 'task', id: `evaluate-${round}`, kind: 'evaluate', round, rounds, model: pathOf(given) };
       const result = await this.#ask(task, signal, { onStep: () => {}, onSign: () => progress?.onSign?.() });
+      this.#withoutExtras(result);
       return result.evaluation;
     } finally {
       await exchange.remove(given);
@@ -110,6 +111,25 @@ class ProcessTrainer implements Trainer {
     }
   }
 
+  /** What the program has written, checked. Nothing stays open where something is wrong. */
+  async #trained(file: string, result: BridgeResult, given: StateDict): Promise<TrainResult> {
+    const { label, exchange } = this.#options;
+    const figures = complete(result, label);
+    const trained = await this.#open(file);
+    try {
+      const model = removedWhenClosed(fittingResult(trained, given.manifest, label), exchange, file);
+      return { model, ...figures, extras: await openExtras(exchange, file, result.extras, label) };
+    } catch (error) {
+      await trained.close?.();
+      throw error;
+    }
+  }
+
+  #withoutExtras({ task, extras }: BridgeResult): void {
+    if (extras.length > 0)
+      throw new FedStreamError('trainer', `${this.#options.label} answered ${task} with extras; only a task of training has them`);
+  }
+
   async #open(file: string): Promise<StateDict> {
     const { exchange, label } = this.#options;
     try {
@@ -128,10 +148,12 @@ function complete(result: BridgeResult, label: string) {
   return { samples, steps, trainLoss, evaluation, metrics };
 }
 
-function removedWhenClosed(model: StateDict, folder: Folder, file: string): StateDict {
-  const close = async (): Promise<void> => {
-    await model.close?.();
-    await folder.remove(file);
-  };
-  return { manifest: model.manifest, stored: model.stored, chunks: (range) => model.chunks(range), close };
+/** `bad-argument` names a figure that is no finite number: JSON has no others. */
+function checkedFigures(figures: TrainTask['figures']): TrainTask['figures'] {
+  const wrong = figures && numbersSchema.safeParse(figures).error?.issues[0];
+  if (!wrong) return figures;
+  throw new FedStreamError(
+    'bad-argument',
+    `the task's figures cannot be handed over: ${['figures', ...wrong.path].join('.')}: ${wrong.message}`,
+  );
 }

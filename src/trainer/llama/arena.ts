@@ -62,7 +62,7 @@ export interface Arena {
 }
 
 /** wasm32 ends at 4 GiB; the last page is left out so that every offset is an int32 times 4. */
-const MAX_ARENA_BYTES = 65_535 * 65_536;
+export const MAX_ARENA_BYTES = 65_535 * 65_536;
 /** Of assembly/llama/gemm.ts. */
 const GEMM_SCRATCH_BYTES = (64 * 256 + 512 * 256 + 4 * 8) * 4;
 /** The module's own static data lies in front. */

@@ -10,6 +10,7 @@ import { type Arena, type ArenaSize, layOutArena, SQUARES_CHUNK } from './arena.
 import { type Batch, writeBatch } from './batch.js';
 import type { LlamaConfig } from './config.js';
 import type { MicroBatch } from './forward.js';
+import { type Guide, layOutGuide } from './guide.js';
 import { HEAD, llamaManifest, type Parameter } from './parameters.js';
 import type { Command, ThreadInit } from './thread.js';
 import { gradientNorm, type OptimizerSettings } from './update.js';
@@ -41,6 +42,15 @@ export interface EvaluationResult {
   readonly targetTokens: number;
   /** By sequence: whether every target is the arg max, which is when greedy decoding would give exactly the targets. */
   readonly exact: readonly boolean[];
+}
+
+/** What guides the steps of a task, beside its data. */
+export interface GuideOptions {
+  /** FedProx: adds mu × (weights − weights at the call of `guide`) to the gradients; 0 adds nothing. */
+  readonly mu?: number;
+  /** SCAFFOLD: adds control − own to the gradients. Both have the model's tensors, raw; a missing `own` is 0. */
+  readonly control?: StateDict;
+  readonly own?: StateDict;
 }
 
 const PAGE_BYTES = 65_536;
@@ -78,6 +88,7 @@ export class LlamaEngine {
   readonly #memory: WebAssembly.Memory;
   readonly #threads: ThreadPool;
   #step = 0;
+  #guide: Guide | undefined;
 
   constructor(options: EngineOptions, arena: Arena, memory: WebAssembly.Memory, threads: ThreadPool) {
     this.config = options.config;
@@ -113,6 +124,43 @@ export class LlamaEngine {
     return { manifest, chunks: (range) => this.#chunks(manifest, this.#arena.weights, range) };
   }
 
+  /**
+   * Guides every step from now on, from the weights that are loaded; without `mu` and `control` none, and steps are then to the bit what they are without
+   * this call. `bad-model` names a tensor that does not fit, `limit` says that there is no room.
+   */
+  async guide({ mu = 0, control, own }: GuideOptions): Promise<void> {
+    this.#guide = undefined;
+    if (mu === 0 && !control) return;
+    const room = layOutGuide(this.#arena);
+    const missing = Math.ceil((room.totalBytes - this.#memory.buffer.byteLength) / PAGE_BYTES);
+    if (missing > 0) this.#memory.grow(missing);
+    const { total } = this.#arena.parameters;
+    const floats = (base: number): Float32Array => new Float32Array(this.#memory.buffer, base, total);
+    if (mu > 0) floats(room.anchor).set(floats(this.#arena.weights));
+    if (control) {
+      for (const base of [room.correction, room.gradientSum]) floats(base).fill(0);
+      await this.#read(control, room.correction, (name) => name, 'the control variate of the server');
+      if (own) await this.#read(own, room.correction, (name) => name, 'the control variate of the site', subtractFrom);
+    }
+    this.#guide = { ...room, mu, isCorrected: control !== undefined };
+  }
+
+  /** The mean of the gradients of the last `steps` steps, as they were before `control` corrected them; lazy, to be read before the next `guide`. */
+  meanGradient(steps: number): StateDict {
+    const guide = this.#guide;
+    if (!guide?.isCorrected) throw new FedStreamError('internal', 'gradients are summed up only where a control variate guides them');
+    const manifest = llamaManifest(this.config);
+    const sums = (range?: ChunkRange) => this.#chunks(manifest, guide.gradientSum, range);
+    async function* chunks(range?: ChunkRange) {
+      for await (const chunk of sums(range)) {
+        const values = new Float32Array(chunk.bytes.buffer);
+        for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) / steps;
+        yield chunk;
+      }
+    }
+    return { manifest, chunks };
+  }
+
   /** Moments and step count; metadata `step`. */
   saveOptimizer(): StateDict {
     const tensors = (['m', 'v'] as const).flatMap((kind) =>
@@ -140,6 +188,7 @@ export class LlamaEngine {
   /** One optimizer step over the targets of all micro-batches together. Throws `non-finite` before any weight is changed. */
   async trainStep(microBatches: readonly Batch[], learningRate: number): Promise<StepResult> {
     const { loss, targetTokens } = await this.#accumulate(microBatches);
+    if (this.#guide) await this.#threads.run({ type: 'guide', guide: this.#guide });
     await this.#threads.run({ type: 'square-gradients' });
     const norm = gradientNorm(this.#squarePartials());
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
@@ -228,7 +277,7 @@ export class LlamaEngine {
     }
   }
 
-  async #read(model: StateDict, base: number, rename: (name: string) => string, what: string): Promise<void> {
+  async #read(model: StateDict, base: number, rename: (name: string) => string, what: string, put = replace): Promise<void> {
     const wanted = new Map(this.#arena.parameters.list.map((parameter) => [rename(parameter.name), parameter]));
     const have = new Map(model.manifest.tensors.map((tensor) => [tensor.name, tensor]));
     for (const [name, { shape }] of wanted) {
@@ -246,7 +295,7 @@ export class LlamaEngine {
     const values = new Float32Array(model.manifest.chunkElements);
     for await (const { tensor, firstElement, bytes } of model.chunks()) {
       const parameter = wanted.get(tensor.name);
-      if (parameter) this.#floats(base, parameter).set(widenInto(tensor.dtype, bytes, values), firstElement);
+      if (parameter) put(this.#floats(base, parameter), widenInto(tensor.dtype, bytes, values), firstElement);
     }
   }
 
@@ -255,3 +304,12 @@ export class LlamaEngine {
     return (this.config.tied && name === HEAD) || name.endsWith('rotary_emb.inv_freq');
   }
 }
+
+/** Where values that were read go. */
+type Put = (to: Float32Array, values: Float32Array, first: number) => void;
+
+const replace: Put = (to, values, first) => to.set(values, first);
+
+const subtractFrom: Put = (to, values, first) => {
+  for (let i = 0; i < values.length; i++) to[first + i] = (to[first + i] as number) - (values[i] as number);
+};

@@ -37,6 +37,7 @@ export interface LlamaKernels {
   swigluBackward(g: number, u: number, dh: number, first: number, end: number): void;
   crossEntropy(logits: number, targets: number, figures: number, first: number, end: number, vocabulary: number, scale: number): void;
   addTo(to: number, from: number, first: number, end: number): void;
+  pull(to: number, w: number, anchor: number, mu: number, first: number, end: number): void;
   fill(to: number, first: number, end: number): void;
   gatherRows(from: number, index: number, to: number, first: number, end: number, d: number): void;
   scatterRows(from: number, index: number, to: number, first: number, end: number, d: number): void;

@@ -4,6 +4,7 @@ import { layOutArena, SQUARES_CHUNK } from './arena.js';
 import { backward } from './backward.js';
 import type { LlamaConfig } from './config.js';
 import { forward, headAndLoss, type MicroBatch, type Program } from './forward.js';
+import { type Guide, guideGradients } from './guide.js';
 import { instantiateKernels } from './kernels.js';
 import { share, sharedBarrier } from './team.js';
 import { gradientNorm, type OptimizerSettings, squareGradients, updateWeights } from './update.js';
@@ -24,6 +25,8 @@ export type Command =
   /** Forward, loss and backward; gradients are those of loss × scale. */
   | { readonly type: 'train'; readonly micro: MicroBatch; readonly scale: number }
   | { readonly type: 'evaluate'; readonly micro: MicroBatch }
+  /** Between the last `train` of a step and its `square-gradients`. */
+  | { readonly type: 'guide'; readonly guide: Guide }
   | { readonly type: 'square-gradients' }
   | { readonly type: 'update'; readonly learningRate: number; readonly step: number };
 
@@ -50,6 +53,9 @@ export function startThread({ module, memory, config, size, optimizer, index }: 
       case 'evaluate':
         forward(program, command.micro);
         headAndLoss(program, command.micro, 0);
+        break;
+      case 'guide':
+        guideGradients(program, command.guide);
         break;
       case 'square-gradients':
         squareGradients(program, partials);

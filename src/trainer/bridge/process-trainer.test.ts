@@ -1,0 +1,159 @@
+// The process trainer against a program in memory: the bytes of its messages, and what it takes for a result's extras.
+import { expect, test } from 'vitest';
+import { memoryFolder } from '../../core/memory-folder.js';
+import { memoryStateDict } from '../../tensor/memory-state-dict.js';
+import { writeSafetensors } from '../../tensor/safetensors.js';
+import type { StateDict } from '../../tensor/state-dict.js';
+import type { Trainer, TrainTask } from '../trainer.js';
+import { processTrainer } from './process-trainer.js';
+import type { TrainerProgram } from './program.js';
+
+const model = (...values: number[]): StateDict =>
+  memoryStateDict([{ name: 'w', dtype: 'F32', shape: [values.length], data: Float32Array.from(values) }]);
+
+const task = (more: Partial<TrainTask> = {}): TrainTask => ({
+  round: 2,
+  rounds: 3,
+  signal: new AbortController().signal,
+  onStep: () => {},
+  ...more,
+});
+
+/** A program that writes `files` beside its result, and whose result message has `fields`; `lines` are what the site sent. */
+function scripted(fields: Record<string, unknown>, files: Record<string, StateDict | Uint8Array> = {}) {
+  const exchange = memoryFolder();
+  const lines: string[] = [];
+  const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const start = async (): Promise<TrainerProgram> => {
+    const waiting: Uint8Array[] = [];
+    let wake = (): void => {};
+    const say = (message: object): void => {
+      waiting.push(new TextEncoder().encode(`${JSON.stringify(message)}\n`));
+      wake();
+    };
+    let isOver = false;
+    say({ type: 'hello', protocol: 1, client: 'in memory' });
+    const hear = async (line: string): Promise<void> => {
+      lines.push(line);
+      const message = JSON.parse(line) as { type: string; id: string };
+      if (message.type === 'welcome') say({ type: 'receive' });
+      if (message.type !== 'task') return;
+      await writeSafetensors(exchange, 'result-2.safetensors', model(5));
+      for (const [name, content] of Object.entries(files)) {
+        if ('manifest' in content) await writeSafetensors(exchange, name, content);
+        else {
+          const file = await exchange.create(name);
+          await file.write(content, 0);
+          await file.close();
+        }
+      }
+      say({ type: 'result', task: message.id, samples: 1, trainLoss: 1, ...fields });
+      say({ type: 'receive' });
+    };
+    const end = (): void => {
+      isOver = true;
+      wake();
+    };
+    const connection = {
+      send: (bytes: Uint8Array) => void hear(new TextDecoder().decode(bytes).trimEnd()),
+      close: end,
+      async *[Symbol.asyncIterator]() {
+        while (!isOver || waiting.length > 0) {
+          const next = waiting.shift();
+          if (next) yield next;
+          else
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+            });
+        }
+      },
+    };
+    return {
+      connected: Promise.resolve(connection),
+      ended: new Promise(() => {}),
+      onOutput: () => {},
+      lastLines: () => '',
+      end: async () => end(),
+    };
+  };
+  const trainer: Trainer = processTrainer({
+    label: 'the trainer "own"',
+    site: 'lab',
+    job: { seed: 17, rounds: 3, train: {} },
+    folder: '/own',
+    silenceMs: 60_000,
+    stopMs: 100,
+    log,
+    exchange,
+    pathOf: (name) => `/exchange/${name}`,
+    start,
+  });
+  return { trainer, exchange, lines };
+}
+
+test('a task without extras and figures is the same bytes as ever', async () => {
+  const { trainer, lines, exchange } = scripted({});
+  const result = await trainer.train(task({ extras: {} }), model(1));
+  await result.model.close?.();
+  expect(lines).toEqual([
+    '{"type":"welcome","protocol":1,"site":"lab","folder":"/own","job":{"seed":17,"rounds":3,"train":{}}}',
+    '{"type":"task","id":"train-2","kind":"train","round":2,"rounds":3,"model":"/exchange/model-2.safetensors","result":"/exchange/result-2.safetensors"}',
+  ]);
+  expect(result.extras).toBeUndefined();
+  expect(await exchange.list()).toEqual([]);
+  await trainer.close();
+});
+
+test('a task with extras and figures names their files and numbers', async () => {
+  const { trainer, lines } = scripted({});
+  await trainer.train(task({ extras: { control: model(1), b: model(2) }, figures: { mu: 0.25 } }), model(1));
+  expect(JSON.parse(lines[1] as string)).toMatchObject({
+    extras: {
+      control: '/exchange/model-2.safetensors.control.safetensors',
+      b: '/exchange/model-2.safetensors.b.safetensors',
+    },
+    figures: { mu: 0.25 },
+  });
+  await trainer.close();
+});
+
+test('extras that a program lists are opened; what it wrote besides goes at once', async () => {
+  const files = {
+    'result-2.safetensors.c.safetensors': model(7, 8),
+    'result-2.safetensors.unsaid.safetensors': model(1),
+    'result-2.safetensors.c.safetensors.part': new Uint8Array(3),
+  };
+  const { trainer, exchange } = scripted({ extras: ['c'] }, files);
+  const { extras } = await trainer.train(task(), model(1));
+  expect(extras?.c?.manifest.tensors).toMatchObject([{ name: 'w', shape: [2] }]);
+  expect(await exchange.list()).toEqual(['result-2.safetensors', 'result-2.safetensors.c.safetensors']);
+  await trainer.close();
+  expect(await exchange.list()).toEqual([]);
+});
+
+const seventeen = Array.from({ length: 17 }, (_, index) => `e${index}`);
+
+test.each<[string, unknown, RegExp]>([
+  ['a missing file', ['c', 'missing'], /^the trainer "own" has no readable extra missing: .*result-2\.safetensors\.missing\.safetensors/],
+  ['no safetensors file', ['c', 'bad'], /^the trainer "own" has no readable extra bad: .*result-2\.safetensors\.bad/],
+  ['a path', ['c', '../../etc/passwd'], /^the result of the trainer "own" has an extra named "\.\.\/\.\.\/etc\/passwd"; a name has/],
+  ['a name twice', ['c', 'c'], /two extras named c/],
+  ['the name of the model', ['model'], /an extra named model, which is the model's own name/],
+  ['too many', seventeen, /has 17 extras; at most 16 travel/],
+  ['no list', { c: '/etc/passwd' }, /sent a message "result" that is none: extras: /],
+  ['no names', [1], /sent a message "result" that is none: extras\.0: /],
+])('%s is one error, and no file stays', async (_, extras, message) => {
+  const files = { 'result-2.safetensors.c.safetensors': model(1), 'result-2.safetensors.bad.safetensors': Uint8Array.of(1, 2, 3) };
+  const { trainer, exchange } = scripted({ extras }, files);
+  const training = trainer.train(task({ extras: { given: model(1) } }), model(1));
+  await expect(training).rejects.toMatchObject({ code: 'trainer', message: expect.stringMatching(message) });
+  expect(await exchange.list()).toEqual([]);
+  await trainer.close();
+});
+
+test('extras in the answer to an evaluation are refused', async () => {
+  const { trainer } = scripted({ extras: ['c'], evaluation: { loss: 1, samples: 1 } });
+  const evaluation = trainer.evaluate(model(1), new AbortController().signal);
+  await expect(evaluation).rejects.toMatchObject({ code: 'trainer', message: expect.stringMatching(/answered evaluate-0 with extras/) });
+  await trainer.close();
+});
