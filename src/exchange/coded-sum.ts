@@ -17,6 +17,8 @@ export interface CodedSumOptions extends Omit<SumOptions, 'code' | 'pool'> {
   readonly encodingFor: (tensor: TensorEntry) => Encoding;
   readonly spool: FileName;
   readonly beside?: BesideFile | undefined;
+  /** The message that the coded sum is a part of; by default it is all of it. */
+  readonly message?: (coded: StateDict) => StateDict;
   onReport?(report: EncodeReport): void;
 }
 
@@ -42,10 +44,10 @@ export interface CodedSum {
 
 /** Reads every model once, twice where scales are nested. Both files are there whole or not at all. */
 export async function writeCodedSum(options: CodedSumOptions): Promise<CodedSum> {
-  const { spool, beside, codecs } = options;
+  const { spool, beside, codecs, message = (coded) => coded } = options;
   const manifest = codedManifest(options);
   const write = (onBeside: OnBeside): Promise<SpoolInfo> =>
-    writeSpool(codedSum(options, manifest, onBeside), codecs, spool.folder, spool.name, { durable: false });
+    writeSpool(message(codedSum(options, manifest, onBeside)), codecs, spool.folder, spool.name, { durable: false });
   if (!beside) return { info: await write(() => {}) };
   const kept = manifest.tensors.flatMap((tensor, index) => (beside.has(tensor) ? [{ ...tensor, index }] : []));
   const places = new Map(kept.map(({ index }, place) => [index, place]));

@@ -6,7 +6,7 @@ import { SCHEMES } from '../driver/scheme.js';
 import { filterSpecsSchema } from '../filter/chain.js';
 import { DEFAULT_CODING, quantizeSchema } from '../filter/coding.js';
 import { policySchema } from '../filter/policy.js';
-import { EXTRA_NAME } from '../tensor/named-dicts.js';
+import { EXTRA_NAME } from '../tensor/extra-names.js';
 
 /** Names of sites and runs: they become file names and log fields. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;

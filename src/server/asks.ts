@@ -1,16 +1,16 @@
 // Asks and their answers: each ask has a name of its own, and its verified answer is kept under it until the commit. This is the crash rule.
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
-import { decodeModel } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
+import { decodedExtras } from '../exchange/extras-coding.js';
 import { checkFinite } from '../exchange/finite.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
 import type { Job } from '../job/job.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
-import { type NamedDicts, splitDicts } from '../tensor/named-dicts.js';
+import { splitDicts } from '../tensor/named-dicts.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import { objectBytes } from '../transfer/object.js';
@@ -194,14 +194,9 @@ export class Asks {
     const { figures } = state as ReplyState;
     if (!answer) return { site, figures, extras: {} };
     const { model, ...extras } = splitDicts(answer);
-    const decoded = this.#decoded(extras);
+    const decoded = decodedExtras(extras, this.#options.codecs);
     if (!model || returns !== 'update' || !offer) return { site, figures, ...(model && { model }), extras: decoded };
     return { site, figures, ...(await this.#updates.contributed(model, offer, task.round, site)), extras: decoded };
-  }
-
-  #decoded(extras: NamedDicts): NamedDicts {
-    const { codecs } = this.#options;
-    return Object.fromEntries(Object.entries(extras).map(([name, dict]) => [name, decodeModel(inFloat32(dict), codecs)]));
   }
 
   async #verify(message: StateDict, { site, task, offer, returns, returnsExtras }: OpenAsk): Promise<void> {

@@ -4,7 +4,7 @@ import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
 import { metricsSchema } from '../exchange/task.js';
-import { EXTRA_NAME } from '../tensor/named-dicts.js';
+import { EXTRA_NAME } from '../tensor/extra-names.js';
 
 export const JOURNAL_FILE = 'journal.jsonl';
 

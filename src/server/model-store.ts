@@ -2,7 +2,7 @@
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
-import { EXTRA_NAME, MODEL } from '../tensor/named-dicts.js';
+import { EXTRA_NAME, MODEL_NAME } from '../tensor/extra-names.js';
 import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { OFFERED_FILES } from '../trainer/bridge/messages.js';
@@ -34,7 +34,7 @@ export class RunModels implements ModelStore {
 
   async names(): Promise<readonly string[]> {
     const kept = Object.keys(this.#history.at(-1)?.state ?? {});
-    const model = (await this.file(MODEL)) === undefined ? [] : [MODEL];
+    const model = (await this.file(MODEL_NAME)) === undefined ? [] : [MODEL_NAME];
     return [...new Set([...model, ...kept, ...this.#written.keys()])].sort();
   }
 
@@ -43,10 +43,10 @@ export class RunModels implements ModelStore {
     if (this.#written.has(name))
       throw new FedStreamError('bad-argument', `${name} was written in round ${this.round} already; a round writes each state dict once`);
     const file =
-      name === MODEL ? globalModelPath(this.round) : `${STATE_FOLDER}/${name}-${String(this.round).padStart(4, '0')}.safetensors`;
+      name === MODEL_NAME ? globalModelPath(this.round) : `${STATE_FOLDER}/${name}-${String(this.round).padStart(4, '0')}.safetensors`;
     const startedMs = performance.now();
     await writeSafetensors(this.#run, file, model);
-    if (name === MODEL) this.writeSeconds = (performance.now() - startedMs) / 1000;
+    if (name === MODEL_NAME) this.writeSeconds = (performance.now() - startedMs) / 1000;
     this.#written.set(name, file);
     return openSafetensors(this.#run, file);
   }
@@ -64,21 +64,21 @@ export class RunModels implements ModelStore {
   /** The file of a state dict as it was written last. The initial model may lie there before the run begins. */
   async file(name: string): Promise<string | undefined> {
     const last = this.#history.at(-1);
-    const known = this.#written.get(name) ?? (name === MODEL ? last?.model : last?.state?.[name]);
-    if (known !== undefined || name !== MODEL || last) return known;
+    const known = this.#written.get(name) ?? (name === MODEL_NAME ? last?.model : last?.state?.[name]);
+    if (known !== undefined || name !== MODEL_NAME || last) return known;
     return (await hasGlobalModel(this.#run, 0)) ? globalModelPath(0) : undefined;
   }
 
   /** How many models there were before the one that is there now: its offer has the next number. */
   async modelRound(): Promise<number> {
-    return this.#written.has(MODEL) ? this.round : (this.#history.at(-1)?.round ?? 0);
+    return this.#written.has(MODEL_NAME) ? this.round : (this.#history.at(-1)?.round ?? 0);
   }
 
   /** What a line of the journal says of the files. `not-found` where there is no model. */
   async entry(): Promise<Pick<JournalEntry, 'round' | 'model' | 'state'>> {
-    const model = await this.file(MODEL);
+    const model = await this.file(MODEL_NAME);
     if (model === undefined) throw new FedStreamError('not-found', 'the run has no initial model to begin with');
-    const names = (await this.names()).filter((name) => name !== MODEL);
+    const names = (await this.names()).filter((name) => name !== MODEL_NAME);
     const state: Record<string, string> = {};
     for (const name of names) state[name] = (await this.file(name)) as string;
     return { round: this.round, model, ...(names.length > 0 && { state }) };

@@ -1,14 +1,12 @@
 // What is on offer in a round: the global model as sites can get it, and the extras of tasks. Each is served to many, at their own pace.
 import type { CodecTable } from '../codec/codec.js';
-import { inFloat32 } from '../codec/float32.js';
-import { decodeModel, encodeModel } from '../codec/quantize.js';
-import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import { contentDigest } from '../exchange/content-digest.js';
+import { codedExtras } from '../exchange/extras-coding.js';
 import { broadcastsUpdates, ownFilters } from '../filter/chain.js';
 import type { Coding } from '../filter/coding.js';
-import { encodingByPolicy } from '../filter/policy.js';
 import type { Job } from '../job/job.js';
+import { checkExtraNames } from '../tensor/extra-names.js';
 import { joinDicts, type NamedDicts } from '../tensor/named-dicts.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { objectBytes, objectSource } from '../transfer/object.js';
@@ -137,16 +135,9 @@ export class Offers {
 
   async #prepareExtras(dicts: NamedDicts): Promise<ExtrasObject> {
     const { job, codecs } = this.#options;
-    if (Object.hasOwn(dicts, 'model'))
-      throw new FedStreamError('bad-argument', 'the model of a task is its offer; an extra cannot be called "model"');
-    const coded = Object.fromEntries(
-      Object.entries(dicts).map(([name, dict]) => {
-        const values = decodeModel(inFloat32(dict), codecs);
-        return [name, encodeModel(values, encodingByPolicy(job.extras[name]?.quantize ?? 'fp32'), codecs)];
-      }),
-    );
+    checkExtraNames(Object.keys(dicts), 'a task');
     const folder = this.#options.folder();
-    const joined = joinDicts(coded);
+    const joined = joinDicts(codedExtras(dicts, job, codecs));
     const spool = `extras-${this.#objects.size}.spool`;
     const info = await writeSpool(joined, codecs, folder, spool, { durable: false });
     // Named by what it holds: after a crash it is the same object, and a transfer that broke off goes on.

@@ -3,6 +3,7 @@ import type { CodecTable, EncodeReport } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
 import { writeCodedSum } from '../exchange/coded-sum.js';
+import { codedExtras } from '../exchange/extras-coding.js';
 import { dtypesOf, policyEncoding } from '../exchange/message-coding.js';
 import { paddedTo } from '../exchange/padded.js';
 import type { Task } from '../exchange/task.js';
@@ -13,6 +14,7 @@ import { isLossy } from '../filter/policy.js';
 import type { Job } from '../job/job.js';
 import { type Manifest, RAW } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
+import { joinDicts, type NamedDicts } from '../tensor/named-dicts.js';
 import { selectTensors } from '../tensor/select-tensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Residuals } from './residuals.js';
@@ -24,6 +26,8 @@ export interface ResultMessageOptions {
   readonly site: string;
   readonly codecs: CodecTable;
   readonly residuals: Residuals;
+  /** State dicts beside the model, as the trainer returned them. */
+  readonly extras?: NamedDicts | undefined;
   /** Hears of numbers for the round's metrics: `saturated`, … */
   count(name: string, amount: number): void;
 }
@@ -37,9 +41,10 @@ export async function resultMessage(trained: StateDict, given: StateDict, option
     if (saturated > 0) count('saturated', saturated);
   };
   if (sendsUpdates(job)) return updateWriter(filtered, given, { ...options, onReport });
-  if (!isLossy(job.quantize.up)) return filtered;
+  if (!isLossy(job.quantize.up)) return withExtras(filtered, options);
   const encodingFor = policyEncoding(job.quantize.up, dtypesOf(given.manifest));
-  return encodeModel(decodeModel(filtered, codecs), encodingFor, codecs, (_, report) => onReport(report));
+  const coded = encodeModel(decodeModel(filtered, codecs), encodingFor, codecs, (_, report) => onReport(report));
+  return withExtras(coded, options);
 }
 
 interface UpdateOptions extends ResultMessageOptions {
@@ -68,6 +73,7 @@ function updateWriter(trained: StateDict, given: StateDict, options: UpdateOptio
         what,
         encodingFor: policyEncoding(job.quantize.up, dtypesOf(given.manifest)),
         spool,
+        message: (coded) => withExtras(coded, options),
         onReport,
         ...(keeps && {
           beside: { ...residuals.file(task.round), of: 'kept', has: (tensor) => tensor.dtype === 'F32' && feedsBack(tensor) },
@@ -80,6 +86,11 @@ function updateWriter(trained: StateDict, given: StateDict, options: UpdateOptio
       await residual?.close?.();
     }
   };
+}
+
+/** The message of a result whose trainer returned more than a model. */
+function withExtras(model: StateDict, { extras = {}, job, codecs }: ResultMessageOptions): StateDict {
+  return joinDicts({ model, ...codedExtras(extras, job, codecs) });
 }
 
 function rawManifest(manifest: Manifest): Manifest {

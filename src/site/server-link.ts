@@ -37,6 +37,8 @@ export interface ServerLink {
   progress(report: { task: string; steps: readonly StepReport[]; memory: Memory; alive: boolean }): Promise<void>;
   /** Spools that are left over of objects which are none of `among` go. */
   fetchModel(object: string, among: readonly string[]): Promise<ReceivedModel>;
+  /** The object that carries the extras of a task. */
+  fetchExtras(object: string): Promise<ReceivedModel>;
   /** What the global model consists of, float32, with a note of the dtypes of its checkpoint. */
   fetchManifest(): Promise<Manifest>;
   /** Tells the server that the task's model is here already, so that it can count what was not sent. */

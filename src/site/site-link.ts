@@ -48,6 +48,7 @@ const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const nothing = z.object({});
 /** Broadcasts of other rounds that begin so are left over from a process that was killed. */
 const RECEIVED = 'received-';
+const EXTRAS = 'extras-';
 
 /** What is alive of a connection. */
 interface Live {
@@ -57,8 +58,8 @@ interface Live {
   readonly retriever: Retriever;
 }
 
-function receivedSpool(object: string): string {
-  return `${RECEIVED}${object}.spool`;
+function spoolOf(kind: string, object: string): string {
+  return `${kind}${object}.spool`;
 }
 
 function spooled(folder: Folder, info: SpoolInfo): Prepared {
@@ -110,11 +111,20 @@ class SiteLink implements ServerLink {
   }
 
   async fetchModel(object: string, among: readonly string[]): Promise<ReceivedModel> {
+    return this.#fetch(RECEIVED, object, among);
+  }
+
+  async fetchExtras(object: string): Promise<ReceivedModel> {
+    return this.#fetch(EXTRAS, object, [object]);
+  }
+
+  /** Spools of the kind that are left over of other objects go. */
+  async #fetch(kind: string, object: string, among: readonly string[]): Promise<ReceivedModel> {
     const { folder } = this.#spooling();
-    const name = receivedSpool(object);
-    const kept = among.map(receivedSpool);
+    const name = spoolOf(kind, object);
+    const kept = among.map((one) => spoolOf(kind, one));
     for (const other of await folder.list())
-      if (other.startsWith(RECEIVED) && !kept.some((one) => other.startsWith(one))) await folder.remove(other);
+      if (other.startsWith(kind) && !kept.some((one) => other.startsWith(one))) await folder.remove(other);
     return this.#retrying(async (live) => {
       const { model, figures } = await live.retriever.model(object, { folder, name });
       const release = async (): Promise<void> => {

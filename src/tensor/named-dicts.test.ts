@@ -58,7 +58,7 @@ test('extras without a model', async () => {
 });
 
 test.each([
-  ['a name that leaves its place', { '../x': control }, /"\.\.\/x" names no state dict/],
+  ['a name that leaves its place', { '../x': control }, /an extra named "\.\.\/x"/],
   ['nothing', {}, /at least one/],
   [
     'chunks of another size',

@@ -2,18 +2,12 @@
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { chunkCount } from './chunks.js';
+import { checkExtraNames, EXTRA_NAME, MAX_EXTRAS, MODEL_NAME } from './extra-names.js';
 import type { Manifest, TensorEntry } from './manifest.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 
 /** State dicts by name. */
 export type NamedDicts = Readonly<Record<string, StateDict>>;
-
-/** The name of the model itself; the others are extras. */
-export const MODEL = 'model';
-/** Extras that one message may carry. */
-export const MAX_EXTRAS = 16;
-/** Names of extras. */
-export const EXTRA_NAME = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;
 
 /** The key of the metadata of a joined manifest. */
 const KEY = 'fedstream.dicts';
@@ -29,11 +23,11 @@ const partsSchema = z
  * name that cannot be.
  */
 export function joinDicts(dicts: NamedDicts): StateDict {
-  const names = Object.keys(dicts).sort((a, b) => Number(b === MODEL) - Number(a === MODEL) || (a < b ? -1 : 1));
+  const names = Object.keys(dicts).sort((a, b) => Number(b === MODEL_NAME) - Number(a === MODEL_NAME) || (a < b ? -1 : 1));
   checkNames(names, dicts);
   const parts = names.map((name) => ({ name, dict: dicts[name] as StateDict }));
   const first = parts[0] as (typeof parts)[number];
-  if (names.length === 1 && first.name === MODEL) return first.dict;
+  if (names.length === 1 && first.name === MODEL_NAME) return first.dict;
   const tensors: TensorEntry[] = [];
   const tied: Record<string, string> = {};
   for (const { name, dict } of parts) {
@@ -44,9 +38,9 @@ export function joinDicts(dicts: NamedDicts): StateDict {
   const list = parts.map(({ name, dict: { manifest } }) => ({
     name,
     tensors: manifest.tensors.length,
-    metadata: name === MODEL ? {} : manifest.metadata,
+    metadata: name === MODEL_NAME ? {} : manifest.metadata,
   }));
-  const own = first.name === MODEL ? first.dict.manifest.metadata : {};
+  const own = first.name === MODEL_NAME ? first.dict.manifest.metadata : {};
   const { chunkElements } = first.dict.manifest;
   const manifest: Manifest = { tensors, chunkElements, tied, metadata: { ...own, [KEY]: JSON.stringify(list) } };
   return {
@@ -67,12 +61,18 @@ export function joinDicts(dicts: NamedDicts): StateDict {
 /** The state dicts of a joined one, by name; of any other, itself as the model. Closing one of them closes nothing: close what was split. */
 export function splitDicts(joined: StateDict): NamedDicts {
   const parts = partsOf(joined.manifest);
-  if (!parts) return { [MODEL]: joined };
+  if (!parts) return { [MODEL_NAME]: joined };
   const found: Record<string, StateDict> = {};
   let tensor = 0;
   let chunk = 0;
   for (const { name, tensors: count, metadata } of parts) {
-    const manifest = partManifest(joined.manifest, name, tensor, count, name === MODEL ? withoutKey(joined.manifest.metadata) : metadata);
+    const manifest = partManifest(
+      joined.manifest,
+      name,
+      tensor,
+      count,
+      name === MODEL_NAME ? withoutKey(joined.manifest.metadata) : metadata,
+    );
     found[name] = partOf(joined, manifest, tensor, chunk);
     tensor += count;
     chunk += chunkCount(manifest);
@@ -82,15 +82,12 @@ export function splitDicts(joined: StateDict): NamedDicts {
 
 function checkNames(names: readonly string[], dicts: NamedDicts): void {
   if (names.length === 0) throw new FedStreamError('bad-argument', 'a message needs at least one state dict');
-  if (names.length > MAX_EXTRAS + 1)
-    throw new FedStreamError('bad-argument', `a message carries at most ${MAX_EXTRAS} state dicts beside the model, not ${names.length}`);
+  checkExtraNames(
+    names.filter((name) => name !== MODEL_NAME),
+    'a message',
+  );
   const { chunkElements } = (dicts[names[0] as string] as StateDict).manifest;
   for (const name of names) {
-    if (!EXTRA_NAME.test(name))
-      throw new FedStreamError(
-        'bad-argument',
-        `${JSON.stringify(name)} names no state dict: 1 to 64 letters, digits, dots, dashes, underscores`,
-      );
     const { manifest } = dicts[name] as StateDict;
     if (manifest.chunkElements !== chunkElements)
       throw new FedStreamError('bad-argument', `${name} has chunks of ${manifest.chunkElements} elements, ${names[0]} of ${chunkElements}`);
@@ -98,7 +95,7 @@ function checkNames(names: readonly string[], dicts: NamedDicts): void {
 }
 
 function prefixOf(name: string): string {
-  return name === MODEL ? '' : `@${name}/`;
+  return name === MODEL_NAME ? '' : `@${name}/`;
 }
 
 /** The parts as the metadata lists them; `bad-manifest` where they are not those of the manifest. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import type { Logger } from '../../src/core/log.js';
-import { parseJob } from '../../src/job/job.js';
+import { parseJob } from '../../src/kit/kit.js';
 import { makeProcessTrainer } from '../../src/node/trainer/make-site-trainer.js';
 import { readSiteConfig } from '../../src/node/trainer/site-config.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';

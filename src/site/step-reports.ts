@@ -1,0 +1,76 @@
+// Steps of a task on their way to the server: in the background, in order, each once it is acknowledged; and a heartbeat while no step ends.
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import { type Memory, STEPS_A_REPORT } from '../exchange/protocol.js';
+import type { Task } from '../exchange/task.js';
+import type { StepReport } from '../trainer/trainer.js';
+import type { ServerLink } from './server-link.js';
+
+const BEAT_MS = 2_000;
+
+export interface StepReportsOptions {
+  readonly site: string;
+  readonly link: ServerLink;
+  memory(): Memory;
+}
+
+export class StepReports {
+  readonly #task: Task;
+  readonly #options: StepReportsOptions;
+  readonly #waiting: StepReport[] = [];
+  readonly #beat: ReturnType<typeof setInterval>;
+  #sending: Promise<void> = Promise.resolve();
+  #failure: FedStreamError | undefined;
+  #queued = false;
+  #alive = false;
+
+  constructor(task: Task, options: StepReportsOptions) {
+    this.#task = task;
+    this.#options = options;
+    // Memory is worth a line even while no step ends.
+    this.#beat = setInterval(() => this.#send(), BEAT_MS);
+  }
+
+  /** The trainer is at work, though no step has ended. */
+  readonly onSign = (): void => {
+    this.#alive = true;
+  };
+
+  readonly onStep = (report: StepReport): void => {
+    if (!Number.isFinite(report.loss)) {
+      throw new FedStreamError(
+        'non-finite',
+        `step ${report.step} of ${this.#options.site} has loss ${report.loss}; lower train.learningRate`,
+      );
+    }
+    this.#waiting.push(report);
+    if (!this.#queued) this.#send();
+  };
+
+  /** Resolves once the server has every step; rejects with what kept it from that. */
+  async flush(): Promise<void> {
+    this.#send();
+    await this.#sending;
+    if (this.#failure) throw this.#failure;
+  }
+
+  close(): void {
+    clearInterval(this.#beat);
+  }
+
+  #send(): void {
+    this.#queued = true;
+    this.#sending = this.#sending.then(async () => {
+      this.#queued = false;
+      do {
+        const steps = this.#waiting.slice(0, STEPS_A_REPORT);
+        const alive = this.#alive;
+        this.#alive = false;
+        await this.#options.link.progress({ task: this.#task.id, steps, memory: this.#options.memory(), alive });
+        this.#waiting.splice(0, steps.length);
+      } while (this.#waiting.length > 0);
+    });
+    this.#sending = this.#sending.catch((error: unknown) => {
+      this.#failure = asFedStreamError(error);
+    });
+  }
+}

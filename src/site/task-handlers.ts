@@ -1,0 +1,94 @@
+// What a site does with a task, by its kind. A program that embeds a site may give it further kinds.
+import { FedStreamError } from '../core/errors.js';
+import type { ResultFigures, Task } from '../exchange/task.js';
+import type { Metrics } from '../trainer/trainer.js';
+import { resultMessage } from './result-message.js';
+import type { StepReports } from './step-reports.js';
+import { hasBase } from './task-model.js';
+import type { Workplace } from './workplace.js';
+
+/** Does a task and sends its answer; what it throws is told to the server. */
+export type TaskHandler = (task: Task, place: Workplace, reports: StepReports) => Promise<void>;
+
+/** Handlers by kind. */
+export type TaskHandlers = Readonly<Record<string, TaskHandler>>;
+
+/** Trains the model of the task, evaluates it first where that is asked, and sends what was trained. */
+const train: TaskHandler = async (task, place, reports) => {
+  const { job, trainer, log, site, codecs, residuals, signal, link } = place;
+  const kept = await link.sendKept(task);
+  if (kept) {
+    log.info({ round: task.round, ...kept }, 'the server has the result');
+    return;
+  }
+  const { given, release } = await place.model(task);
+  const extras = await place.extras(task);
+  try {
+    const { round, rounds, figures: numbers } = task;
+    const progress = { round, rounds, onSign: reports.onSign };
+    const evaluation = task.evaluate && !trainer.evaluatesInTraining ? await trainer.evaluate(given, signal, progress) : undefined;
+    const more = { ...(task.extras && { extras: extras.extras }), ...(numbers && { figures: numbers }) };
+    const result = await trainer.train({ ...progress, ...more, signal, onStep: reports.onStep }, given);
+    await reports.flush();
+    const figures: ResultFigures = {
+      task: task.id,
+      samples: result.samples,
+      steps: result.steps,
+      trainLoss: result.trainLoss,
+      evaluation: result.evaluation ?? evaluation,
+      counts: {},
+      metrics: result.metrics && { ...result.metrics },
+    };
+    const count = (name: string, amount: number): void => {
+      figures.counts[name] = (figures.counts[name] ?? 0) + amount;
+    };
+    const message = await resultMessage(result.model, given, { task, job, site, codecs, residuals, count, extras: result.extras });
+    await place.answer(task, figures, message);
+    await result.model.close?.();
+    for (const extra of Object.values(result.extras ?? {})) await extra.close?.();
+  } finally {
+    await release();
+    await extras.release();
+  }
+};
+
+const evaluate: TaskHandler = async (task, place, reports) => {
+  const { given, release } = await place.model(task);
+  try {
+    const { round, rounds } = task;
+    const evaluation = await place.trainer.evaluate(given, place.signal, { round, rounds, onSign: reports.onSign });
+    await reports.flush();
+    await place.answer(task, figuresOf(task, evaluation));
+  } finally {
+    await release();
+  }
+};
+
+/** The trainer's own initial model, uncoded: it is what all sites begin with. */
+const offer: TaskHandler = async (task, place) => {
+  const { trainer, signal } = place;
+  if (!trainer.offer)
+    throw new FedStreamError(
+      'unsupported',
+      'the job begins with a model of a site’s own, and the trainer here has none; give the job a model',
+    );
+  const { model, files } = await trainer.offer(signal);
+  try {
+    await place.answer(task, { ...figuresOf(task), files: { ...files } }, model);
+  } finally {
+    await model.close?.();
+  }
+};
+
+/** Says whether the site has the model that the run begins with; it then holds it already. */
+const base: TaskHandler = async (task, place) => {
+  const found = await hasBase(task, { ...place.finding(), filters: [] });
+  await place.answer(task, { ...figuresOf(task), metrics: { base: found ? 1 : 0 } });
+};
+
+export const TASK_HANDLERS: TaskHandlers = { train, evaluate, offer, base };
+
+/** Figures of a task in which nothing was trained. */
+export function figuresOf({ id }: Task, evaluation?: Metrics): ResultFigures {
+  return { task: id, samples: evaluation?.samples ?? 1, steps: 0, trainLoss: 0, evaluation, counts: {} };
+}
