@@ -15,6 +15,7 @@ import type { LiveOffer } from './offers.js';
 /** What is added up of a result, and what it is a difference to. */
 export interface Contributed {
   readonly model: StateDict;
+  readonly isUpdate: boolean;
   readonly base?: StateDict | undefined;
 }
 
@@ -45,8 +46,8 @@ export class UpdateReplies {
   /** As it travelled where that can be added as it is, else after the server's own filters; lazy. */
   async contributed(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<Contributed> {
     // A message that is coded is decoded and added in one kernel; the server's own filters need it decoded.
-    if (this.#own['result-in'].length > 0) return { model: await this.#accepted(message, offer, round, site) };
-    return { model: message, base: this.#baseFor(offer) };
+    if (this.#own['result-in'].length > 0) return { model: await this.#accepted(message, offer, round, site), isUpdate: false };
+    return { model: message, isUpdate: this.#sendsUpdates, base: this.#baseFor(offer) };
   }
 
   /** Filters are lazy: what a site will send back is known from their manifests without a byte being read. */

@@ -111,7 +111,9 @@ export interface Reply {
   readonly figures: ResultFigures;
   /** As it travelled where that can be added as it is, else after the server's filters. */
   readonly model?: StateDict;
-  /** What the model is a difference to, where it is one. */
+  /** Whether it is a difference to the global model. */
+  readonly isUpdate?: boolean;
+  /** What the mean of such models is added to; see `Contribution`. */
   readonly base?: StateDict | undefined;
   readonly extras: NamedDicts;
 }

@@ -19,7 +19,7 @@ const disk = nodeFolder(folder);
 const contributions: Contribution[] = [];
 // Weights belong to sites, whenever they came.
 for (const site of arrived)
-  contributions.push({ site, samples: 100 + Number(site.split('-')[1]), model: await openSpool(disk, site, codecs) });
+  contributions.push({ site, samples: 100 + Number(site.split('-')[1]), model: await openSpool(disk, site, codecs), isUpdate: false });
 const { manifest, chunks } = (contributions[0] as Contribution).model;
 const previous = { manifest: { ...manifest, tensors: manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW })) }, chunks };
 const startedMs = performance.now();

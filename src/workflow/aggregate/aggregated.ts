@@ -41,7 +41,7 @@ export async function aggregated(
 export function contributionsOf(outcomes: readonly Outcome[]): Contribution[] {
   return outcomes.flatMap((outcome) => {
     if (outcome.status !== 'done' || !outcome.reply.model) return [];
-    const { site, figures, model, base, extras } = outcome.reply;
-    return [{ site, samples: figures.samples, model, base, extras }];
+    const { site, figures, model, isUpdate = false, base, extras } = outcome.reply;
+    return [{ site, samples: figures.samples, model, isUpdate, base, extras }];
   });
 }

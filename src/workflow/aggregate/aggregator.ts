@@ -9,7 +9,9 @@ export interface Contribution {
   readonly site: string;
   /** As it travelled, coded or raw; float32, lazy. */
   readonly model: StateDict;
-  /** The model that the result is a difference to, where it is one; the same for all. */
+  /** Whether it is a difference to the global model, or weights; the same for all. */
+  readonly isUpdate: boolean;
+  /** What the mean of the models is added to: the global model for updates, and for weights what the sites' dtypes could not hold of it. */
   readonly base?: StateDict | undefined;
   /** What the average is weighted by; above 0. */
   readonly samples: number;

@@ -3,11 +3,12 @@ import { z } from 'zod';
 import { poolFor } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import { row } from '../../core/row.js';
-import { reduceChunks } from '../../exchange/reduce.js';
+import { reduceChunks, sumModel } from '../../exchange/reduce.js';
 import { tensorRange } from '../../tensor/chunks.js';
 import { DTYPES } from '../../tensor/dtype.js';
 import { RAW } from '../../tensor/manifest.js';
 import { sameTensors } from '../../tensor/manifest-equality.js';
+import { selectTensors } from '../../tensor/select-tensors.js';
 import type { Chunk, ChunkRange, StateDict } from '../../tensor/state-dict.js';
 import type { Aggregator, AggregatorInput, Contribution } from './aggregator.js';
 import { integerChunks } from './integers.js';
@@ -44,6 +45,25 @@ export function resultMean({ results, previous, codecs, integers }: AggregatorIn
     }
   }
   return { manifest, chunks };
+}
+
+/**
+ * The mean of what the sites' results change of the global model, of the tensors that can be averaged; float32, lazy. Updates are added up as they
+ * are: nothing below half a unit of the model is lost.
+ */
+export function meanUpdate({ results, previous, codecs }: AggregatorInput): StateDict {
+  const ordered = inOrder(results).map((result) => ({ ...result, model: averagedOf(result.model) }));
+  const first = ordered[0] as Contribution;
+  const weights = sampleWeights(ordered);
+  const addends = ordered.map(({ model }, i) => ({ model, weight: weights[i] as number }));
+  const what = 'the average of the updates';
+  if (first.isUpdate) return sumModel({ addends, codecs, what });
+  const base = first.base && tensorsOf(first.base, first.model);
+  return sumModel({ addends: [...addends, { model: tensorsOf(previous, first.model), weight: -1 }], base, codecs, what });
+}
+
+function averagedOf(model: StateDict): StateDict {
+  return selectTensors(model, ({ dtype }) => DTYPES[dtype].quantizable);
 }
 
 /** By site, and checked to be alike: no result is left out in silence. Throws `quorum` where there is none, `bad-model` where they differ. */
