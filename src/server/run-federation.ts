@@ -73,26 +73,23 @@ export class RunFederation implements Federation {
     return this.models.round;
   }
 
-  random(...labels: readonly (string | number)[]): Random {
-    return randomStream(this.job.seed, ...labels);
-  }
+  // Arrow functions: a workflow may take the federation apart.
+  readonly random = (...labels: readonly (string | number)[]): Random => randomStream(this.job.seed, ...labels);
 
-  connected(): readonly string[] {
-    return this.#options.board.connectedSites();
-  }
+  readonly connected = (): readonly string[] => this.#options.board.connectedSites();
 
-  async offer(options?: OfferOptions): Promise<Offer> {
+  readonly offer = async (options?: OfferOptions): Promise<Offer> => {
     await this.#clean();
     return this.offers.offer(options);
-  }
+  };
 
-  async ask(site: string, task: Ask): Promise<Reply> {
+  readonly ask = async (site: string, task: Ask): Promise<Reply> => {
     const [outcome] = (await this.gather(task, { sites: [site], quorum: 1 })) as [Outcome];
     if (outcome.status === 'done') return outcome.reply;
     throw new FedStreamError('quorum', `${site} ${outcome.reason}`);
-  }
+  };
 
-  async gather(task: Ask | ((site: string) => Ask), options: GatherOptions = {}): Promise<Outcome[]> {
+  readonly gather = async (task: Ask | ((site: string) => Ask), options: GatherOptions = {}): Promise<Outcome[]> => {
     const { job, signal } = this;
     const { sites = this.sites, quorum = quorumOf(job), silenceMs = job.stragglerMs } = options;
     const { deadlineMs = job.roundMs, graceMs = job.graceMs } = options;
@@ -102,25 +99,25 @@ export class RunFederation implements Federation {
     const outcomes = await this.asks.gather(asks, this.round, waits);
     if (quorum > 0) for (const outcome of outcomes) this.#tell(outcome, asks.get(outcome.site) as Ask);
     return outcomes;
-  }
+  };
 
-  async commit({ evaluation }: { readonly evaluation?: Metrics | undefined } = {}): Promise<void> {
+  readonly commit = async ({ evaluation }: { readonly evaluation?: Metrics | undefined } = {}): Promise<void> => {
     const { round } = this;
     this.history.push({ ...(await this.models.entry()), ...(evaluation && { evaluation }) });
     await this.#keep(true);
     if (evaluation) this.emit({ type: 'evaluation', round, ...evaluation });
     await this.finish();
     this.#finished(round);
-  }
+  };
 
-  async note(round: number, evaluation: Metrics | undefined): Promise<void> {
+  readonly note = async (round: number, evaluation: Metrics | undefined): Promise<void> => {
     const index = this.history.findIndex((step) => step.round === round);
     if (index < 0) throw new FedStreamError('bad-argument', `round ${round} is not committed; there are no figures to add to`);
     if (!evaluation) return;
     this.history[index] = { ...(this.history[index] as JournalEntry), evaluation };
     await this.#keep();
     this.emit({ type: 'evaluation', round, ...evaluation });
-  }
+  };
 
   readonly emit: EmitEvent = (event) => {
     if (event.type === 'round-started') {
