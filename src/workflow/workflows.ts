@@ -1,10 +1,11 @@
 // The workflows that come with FedStream.
 import type { Table } from '../core/row.js';
 import type { Aggregating } from './aggregate/aggregated.js';
+import { cyclicRow } from './cyclic.js';
 import { fedAvgRow } from './fed-avg.js';
 import type { Workflow } from './federation.js';
 
 /** A workflow, once it is told how the job combines results. */
 export type MakeWorkflow = (aggregating: Aggregating) => Workflow;
 
-export const WORKFLOWS: Table<MakeWorkflow> = [fedAvgRow];
+export const WORKFLOWS: Table<MakeWorkflow> = [cyclicRow, fedAvgRow];
