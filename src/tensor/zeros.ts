@@ -1,0 +1,25 @@
+// A state dict of zeros: what algorithms begin their state with.
+import { chunkPlaces } from './chunks.js';
+import { DTYPES, dtypeBytes } from './dtype.js';
+import { type Manifest, RAW } from './manifest.js';
+import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
+
+/** float32 zeros of the names and shapes of the tensors that can be averaged; lazy, a chunk of memory. */
+export function zerosLike({ tensors, chunkElements }: Manifest): StateDict {
+  const floats = tensors.filter(({ dtype }) => DTYPES[dtype].quantizable);
+  const manifest: Manifest = {
+    tensors: floats.map(({ name, shape }) => ({ name, dtype: 'F32', shape, encoding: RAW })),
+    chunkElements,
+    tied: {},
+    metadata: {},
+  };
+  async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
+    let zeros = new Uint8Array(0);
+    for (const place of chunkPlaces(manifest, range)) {
+      const bytes = dtypeBytes('F32', place.elements);
+      if (zeros.length < bytes) zeros = new Uint8Array(bytes);
+      yield { ...place, bytes: zeros.subarray(0, bytes) };
+    }
+  }
+  return { manifest, chunks };
+}
