@@ -54,9 +54,12 @@ export function someValues(seed: number, scale = 0.1): Record<string, Float32Arr
   return { w: values(64 * 48, 0), norm: values(1500, 1) };
 }
 
+/** Values alone, or with state dicts beside them. */
+export type Learnt = Values | { readonly values: Values; readonly extras: Readonly<Record<string, StateDict>> };
+
 export interface ScriptedSite {
   /** What it returns for what it was given; in `dtype`, by default that of the model. */
-  learn(given: Values, round: number): Values | Promise<Values>;
+  learn(given: Values, round: number, task?: TrainTask): Learnt | Promise<Learnt>;
   readonly dtype?: Dtype;
   readonly samples?: number;
   readonly bases?: readonly Base[];
@@ -117,13 +120,18 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
   return { result, events, run, folders, master: async (round: number) => valuesOf(await openGlobalModel(run, round)) };
 }
 
+function isBoth(learnt: Learnt): learnt is Exclude<Learnt, Values> {
+  return 'extras' in learnt && !(learnt.extras instanceof Float32Array);
+}
+
 function trainerOf({ learn, dtype, samples = 1, evaluate }: ScriptedSite): Trainer {
   return {
     async train(task: TrainTask, model: StateDict) {
       const own = model.manifest.tensors[0]?.dtype as Dtype;
-      const learnt = await learn(await valuesOf(model), task.round);
+      const answer = await learn(await valuesOf(model), task.round, task);
+      const { values: learnt, extras } = isBoth(answer) ? answer : { values: answer };
       task.onStep({ step: task.round, loss: 1, learningRate: 1, tokens: 1 });
-      return { model: modelOf(learnt, dtype ?? own), samples, steps: 1, trainLoss: 1 };
+      return { model: modelOf(learnt, dtype ?? own), samples, steps: 1, trainLoss: 1, ...(extras && { extras }) };
     },
     evaluate: async (model) => evaluate?.(await valuesOf(model)),
     close: async () => {},
