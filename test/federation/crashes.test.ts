@@ -1,0 +1,83 @@
+// The crash rule, by workflow: cut off at any instant and gone on with, a run ends with the bits of one that was left alone, and nobody is asked twice.
+import { expect, test } from 'vitest';
+import { FedStreamError } from '../../src/core/errors.js';
+import { memoryFolder } from '../../src/core/memory-folder.js';
+import { randomStream } from '../../src/core/random.js';
+import type { Folder } from '../../src/core/storage.js';
+import type { JobInput } from '../../src/job/job.js';
+import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
+import { bitsOf, federate, type ScriptedSite, type Values } from './scripted.js';
+
+const ROUNDS = 4;
+
+const JOBS: Record<string, JobInput> = {
+  fedAvg: {},
+  momentum: { aggregator: { type: 'momentum', momentum: 0.9 } },
+  cyclic: { workflow: { type: 'cyclic', order: 'random' } },
+  scaffold: { workflow: 'scaffold', extras: { control: { quantize: 'bf16' } } },
+};
+
+/** Learns the same of the same, and notes each task that it is given. */
+function site(index: number, asked: string[]): ScriptedSite {
+  return {
+    samples: index + 1,
+    learn: async (given, round, task) => {
+      asked.push(`${index}-${round}`);
+      await new Promise((resolve) => setTimeout(resolve, index));
+      const values: Values = Object.fromEntries(
+        Object.entries(given).map(([name, data]) => [
+          name,
+          data.map((value, i) => value + 0.01 * Math.sin(i * index + round) - 0.1 * value),
+        ]),
+      );
+      const { control } = task?.extras ?? {};
+      if (!control) return values;
+      const change = Object.entries(values).map(([name, data]) => ({
+        name,
+        dtype: 'F32' as const,
+        shape: name === 'w' ? [64, 48] : [1500],
+        data,
+      }));
+      return { values, extras: { control: memoryStateDict(change) } };
+    },
+  };
+}
+
+function sites(asked: string[]): Record<string, ScriptedSite> {
+  return Object.fromEntries(['a', 'b', 'c'].map((name, index) => [name, site(index, asked)]));
+}
+
+test.each(Object.keys(JOBS).flatMap((workflow) => ['fp32', 'u4'].map((quantize) => [workflow, quantize] as const)))(
+  '%s, %s',
+  async (workflow, quantize) => {
+    const job = { ...JOBS[workflow], quantize, rounds: ROUNDS, seed: 3 };
+    const quietAsked: string[] = [];
+    const quiet = await federate(job, sites(quietAsked));
+    const random = randomStream(7, workflow, quantize);
+    const run = memoryFolder('run');
+    const folders: Record<string, Folder> = {};
+    const asked: string[] = [];
+    let cuts = 0;
+    for (;;) {
+      const stop = new AbortController();
+      // Later each time, so that it comes to an end; by the events of the server, so that every step of a round is met.
+      let left = 1 + random.integer(12 + 2 * cuts);
+      const onEvent = (): void => {
+        if (--left === 0) stop.abort(new FedStreamError('aborted', 'cut off'));
+      };
+      try {
+        const { master } = await federate(job, sites(asked), { run, folders, stop, onEvent });
+        expect(bitsOf(await master(ROUNDS))).toEqual(bitsOf(await quiet.master(ROUNDS)));
+        break;
+      } catch (error) {
+        if ((error as FedStreamError).code !== 'aborted') throw error;
+        cuts++;
+      }
+    }
+    expect(cuts).toBeGreaterThan(2);
+    // A site that was cut off before its answer was safe trains again; one whose answer was is not asked again.
+    expect(asked.length).toBeLessThanOrEqual(quietAsked.length + 3 * cuts);
+    expect(new Set(asked)).toEqual(new Set(quietAsked));
+    expect(await run.list('rounds')).toEqual([]);
+  },
+);
