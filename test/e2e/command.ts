@@ -69,8 +69,8 @@ export const SMALL_JOB = {
 };
 
 /** Writes a job file; what is given replaces the small job's fields. */
-export function jobFile(folder: string, fields: Record<string, unknown> = {}): string {
-  const path = join(folder, 'job.json');
+export function jobFile(folder: string, fields: Record<string, unknown> = {}, name = 'job.json'): string {
+  const path = join(folder, name);
   writeFileSync(path, JSON.stringify({ ...SMALL_JOB, ...fields }));
   return path;
 }
