@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Logger } from '../../src/core/log.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
-import { parseJob } from '../../src/job/job.js';
+import { parseJob } from '../../src/kit/kit.js';
 import { makeProcessTrainer } from '../../src/node/trainer/make-site-trainer.js';
 import { readSiteConfig } from '../../src/node/trainer/site-config.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
