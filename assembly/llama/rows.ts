@@ -13,7 +13,9 @@ export function addTo(to: usize, from: usize, first: i32, end: i32): void {
   }
 }
 
-/** to[i] += mu * (w[i] - anchor[i]) for elements first..end: the gradient of mu / 2 * |w - anchor|². */
+/**
+ * to[i] += mu * (w[i] - anchor[i]) for elements first..end: the gradient of mu / 2 * |w - anchor|².
+ */
 export function pull(to: usize, w: usize, anchor: usize, mu: f32, first: i32, end: i32): void {
   const weight = f32x4.splat(mu);
   let i = first;

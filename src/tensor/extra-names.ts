@@ -1,10 +1,16 @@
 // The names of state dicts that travel beside a model: what they may be, and how many of them.
 import { type ErrorCode, FedStreamError } from '../core/errors.js';
 
-/** 1 to 64 letters, digits, dots, dashes or underscores, a letter or a digit first: a name is part of file names. */
+/**
+ * 1 to 64 letters, digits, dots, dashes or underscores, a letter or a digit first: a name is part
+ * of file names.
+ */
 export const EXTRA_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-/** State dicts beside the model in one message: each costs a file, a manifest and a pass, and no known algorithm has more than a few. */
+/**
+ * State dicts beside the model in one message: each costs a file, a manifest and a pass, and no
+ * known algorithm has more than a few.
+ */
 export const MAX_EXTRAS = 16;
 
 /** The model itself, which no extra may be called. */

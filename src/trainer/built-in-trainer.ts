@@ -27,13 +27,19 @@ export interface BuiltInTrainerOptions {
   readonly padToken: number;
   readonly training: readonly Example[];
   readonly validation: readonly Example[];
-  /** Where the optimizer's state and the control variate wait between rounds; without it, they live only as long as the process. */
+  /**
+   * Where the optimizer's state and the control variate wait between rounds; without it, they live
+   * only as long as the process.
+   */
   readonly stateFolder?: Folder;
   /** Of which run the trainer's control variate is: that of another is not used. */
   readonly run?: string;
 }
 
-/** The control variate of SCAFFOLD, the server's with a task and the change of the site's own with a result: the one extra that the trainer knows. */
+/**
+ * The control variate of SCAFFOLD, the server's with a task and the change of the site's own with a
+ * result: the one extra that the trainer knows.
+ */
 const CONTROL = 'control';
 
 /** A trainer over an engine that it owns. */
@@ -153,7 +159,10 @@ class BuiltInTrainer implements Trainer {
   }
 }
 
-/** What a task asks for beside training: `bad-argument` where `mu` cannot be, `unsupported` for an extra that the trainer does not know. */
+/**
+ * What a task asks for beside training: `bad-argument` where `mu` cannot be, `unsupported` for an
+ * extra that the trainer does not know.
+ */
 function wishes({ extras = {}, figures = {} }: TrainTask): { mu: number; control: StateDict | undefined } {
   const unknown = Object.keys(extras).find((name) => name !== CONTROL);
   if (unknown !== undefined)

@@ -1,4 +1,5 @@
-// A site's own control variate of SCAFFOLD (Karimireddy et al. 2020): kept from round to round, a file a round, bound to a run.
+// A site's own control variate of SCAFFOLD (Karimireddy et al. 2020): kept from round to round, a
+// file a round, bound to a run.
 import type { Folder } from '../core/storage.js';
 import { combine } from '../tensor/combine.js';
 import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
@@ -17,7 +18,10 @@ export class ControlVariates {
     this.#run = run;
   }
 
-  /** The one of the last round before `round` that the site took part in; undefined, which is 0, where there is none. Close it. */
+  /**
+   * The one of the last round before `round` that the site took part in; undefined, which is 0,
+   * where there is none. Close it.
+   */
   async before(round: number): Promise<StateDict | undefined> {
     const rounds = (await this.#rounds()).filter((kept) => kept < round);
     for (const kept of rounds.reverse()) {
@@ -29,8 +33,8 @@ export class ControlVariates {
   }
 
   /**
-   * Keeps the control variate of a round; durable before the result can reach the server. The one of the round before stays, too: a round that is cut short
-   * is begun again from it. Others go.
+   * Keeps the control variate of a round; durable before the result can reach the server. The one
+   * of the round before stays, too: a round that is cut short is begun again from it. Others go.
    */
   async keep(round: number, control: StateDict): Promise<void> {
     const manifest = { ...control.manifest, metadata: { [RUN]: this.#run } };
@@ -40,7 +44,10 @@ export class ControlVariates {
     for (const one of rounds) if (!kept.includes(one)) await this.#folder.remove(fileOf(one));
   }
 
-  /** What a round has changed: its control variate less `before`, the one that it began with, which is closed with the difference. */
+  /**
+   * What a round has changed: its control variate less `before`, the one that it began with, which
+   * is closed with the difference.
+   */
   async change(round: number, before: StateDict | undefined): Promise<StateDict> {
     const file = await openSafetensors(this.#folder, fileOf(round));
     const after = withManifest(file, { ...file.manifest, metadata: {} });

@@ -22,11 +22,15 @@ export interface TaskProgress {
 export interface TrainTask extends TaskProgress {
   readonly signal: AbortSignal;
   /**
-   * State dicts that came with the task, by name (`checkExtraNames`): for example `control`, the server's control variate of SCAFFOLD. Each may be read as
-   * often as needed until `train` ends; they are the caller's to close. Missing where there are none.
+   * State dicts that came with the task, by name (`checkExtraNames`): for example `control`, the
+   * server's control variate of SCAFFOLD. Each may be read as often as needed until `train` ends;
+   * they are the caller's to close. Missing where there are none.
    */
   readonly extras?: Readonly<Record<string, StateDict>>;
-  /** Finite numbers that the workflow gives with the task, by name: for example `mu`, the weight of FedProx's proximal term. Missing where there are none. */
+  /**
+   * Finite numbers that the workflow gives with the task, by name: for example `mu`, the weight of
+   * FedProx's proximal term. Missing where there are none.
+   */
   readonly figures?: Readonly<Record<string, number>>;
   onStep(report: StepReport): void;
 }
@@ -50,7 +54,10 @@ export interface TrainResult {
   readonly evaluation?: Metrics;
   /** Further numbers by name, for the log and the summary. */
   readonly metrics?: Readonly<Record<string, number>>;
-  /** State dicts beside the model, by name (`checkExtraNames`). Read by the caller before the next call; closed by the caller. */
+  /**
+   * State dicts beside the model, by name (`checkExtraNames`). Read by the caller before the next
+   * call; closed by the caller.
+   */
   readonly extras?: Readonly<Record<string, StateDict>>;
 }
 

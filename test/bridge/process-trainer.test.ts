@@ -122,7 +122,8 @@ test('an abort ends the program at once', async () => {
   const trainer = await trainerOf(['hang']);
   const stop = new AbortController();
   const training = train(trainer, 1, stop.signal);
-  await expect.poll(() => lines.join('\n')).toMatch(/child \d+/);
+  // A machine that is busy starts a program in seconds.
+  await expect.poll(() => lines.join('\n'), { timeout: 20_000 }).toMatch(/child \d+/);
   stop.abort(new Error('stopped'));
   await expect(training).rejects.toThrow('stopped');
 });

@@ -1,4 +1,5 @@
-// FedProx and SCAFFOLD in the built-in trainer: against their plain references, on any number of threads, and over restarts.
+// FedProx and SCAFFOLD in the built-in trainer: against their plain references, on any number of
+// threads, and over restarts.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../../src/core/memory-folder.js';
@@ -118,7 +119,10 @@ test('SCAFFOLD: a correction that cancels the gradient leaves the weights as the
   await engine.close();
 });
 
-/** Rounds of one site, with a server's control variate of a seed; the trainer is made anew before each. */
+/**
+ * Rounds of one site, with a server's control variate of a seed; the trainer is made anew before
+ * each.
+ */
 async function rounds(numbers: readonly number[], folder = memoryFolder(), run = 'a') {
   const changes: Map<string, Float32Array>[] = [];
   let weights = new Map<string, Float32Array>();
@@ -145,12 +149,37 @@ test('a site keeps its control variate: a round that is done again, and one afte
   expect(again.changes[2]).toEqual(straight.changes[1]);
   expect(again.changes.at(-1)).toEqual(straight.changes.at(-1));
   expect(again.weights).toEqual(straight.weights);
-  // What a round returns is what has changed: all changes together are the control variate as it stands.
+  // What a round returns is what has changed: all changes together are the control variate as it
+  // stands.
   const stands = await tensorsOf(await openSafetensors(folder, 'control-4.safetensors'));
   for (const [name, values] of stands)
     for (const [i, value] of values.entries())
       expect(straight.changes.reduce((sum, change) => sum + (change.get(name)?.[i] as number), 0)).toBeCloseTo(value, 6);
   expect(distance(stands, new Map())).toBeGreaterThan(0.1);
+});
+
+test('a round that is cut short begins again where the last one ended: optimizer and control variate', async () => {
+  const model = await tinyModel();
+  const control = await inMemory(await tinyModel(9), (value) => value / 100);
+  const ends: Map<string, Float32Array>[] = [];
+  for (const isCutShort of [false, true]) {
+    const trainer = await tinyTrainer({ stateFolder: memoryFolder() });
+    await (await trainer.train(tinyTask({ extras: { control } }), model)).extras?.control?.close?.();
+    if (isCutShort) {
+      const stop = new AbortController();
+      const cut = tinyTask({ round: 2, extras: { control }, signal: stop.signal, onStep: () => stop.abort(new Error('enough')) });
+      await expect(trainer.train(cut, model)).rejects.toThrow('enough');
+    }
+    const { model: trained, extras } = await trainer.train(tinyTask({ round: 2, extras: { control } }), model);
+    ends.push(
+      new Map([
+        ...(await tensorsOf(trained)),
+        ...[...(await tensorsOf(extras?.control as StateDict))].map(([k, v]) => [`c.${k}`, v] as const),
+      ]),
+    );
+    await trainer.close();
+  }
+  expect(ends[1]).toEqual(ends[0]);
 });
 
 test('the control variate of another run is not used, and goes', async () => {

@@ -71,8 +71,10 @@ def receive(framework: Literal["numpy", "torch"] = "numpy") -> Model[Any]:
 
     BF16 is `torch.bfloat16`, or in NumPy the `bfloat16` of `ml_dtypes`. Tied names are the same tensor.
 
-    `extras` of what is returned are the state dicts that came with the model, by name, and `figures` the numbers: `extras["control"]["w"]`, `figures["mu"]`.
-    Both are empty for most workflows. An extra is mapped from its file once it is asked for, before `send` at the latest.
+    `extras` of what is returned are the state dicts that came with the model, by name, and
+    `figures` the numbers: `extras["control"]["w"]`, `figures["mu"]`.
+    Both are empty for most workflows. An extra is mapped from its file once it is asked for, which
+    must be before `send`.
     """
     return _connected().receive(framework)
 
@@ -89,9 +91,10 @@ def send(
 ) -> None:
     """Answers the task with a model of the same names, dtypes and shapes; for `kind == "evaluate"` only the figures count.
 
-    `samples` is its weight in the average, `train_loss` the mean loss over `steps` steps, `evaluation` that of the model as it was received. `extras` are
-    state dicts that go with the model, by name, where the workflow asks for some: names of at most 64 letters, digits, dots, dashes and underscores, 16 at
-    most. Raises `BridgeError` where a name is none.
+    `samples` is its weight in the average, `train_loss` the mean loss over `steps` steps, `evaluation` that of the model as it was received.
+    `extras` are state dicts that go with the model, by name, where the workflow asks for some: at
+    most 16, with names of at most 64 letters, digits, dots, dashes and underscores. Raises
+    `BridgeError` where a name is none.
     """
     _connected().send(params, samples, steps, train_loss, evaluation, metrics, extras)
 

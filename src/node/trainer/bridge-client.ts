@@ -38,7 +38,10 @@ export interface ReceivedTask {
   readonly currentRound: number;
   readonly rounds: number;
   readonly tensors: readonly Tensor[];
-  /** State dicts that came with the task, by name; each is read when it is asked for. Empty where there are none. */
+  /**
+   * State dicts that came with the task, by name; each is read when it is asked for. Empty where
+   * there are none.
+   */
   readonly extras: Readonly<Record<string, () => Promise<readonly Tensor[]>>>;
   /** Numbers that came with the task, by name; empty where there are none. */
   readonly figures: Readonly<Record<string, number>>;
@@ -86,7 +89,8 @@ export interface TrainerBridge {
   /** The task that `isRunning` found. */
   receive(): Promise<ReceivedTask>;
   /**
-   * Answers the task; for `evaluate` without tensors. `extras` are state dicts that go with a trained model, by name; `bad-argument` says what a name may be.
+   * Answers the task; for `evaluate` without tensors. `extras` are state dicts that go with a
+   * trained model, by name; `bad-argument` says what a name may be.
    */
   send(tensors: readonly Tensor[], figures: SentFigures, extras?: Readonly<Record<string, readonly Tensor[]>>): Promise<void>;
   step(report: { step: number; loss: number; learningRate?: number; tokens?: number }): void;

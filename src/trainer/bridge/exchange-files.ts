@@ -1,4 +1,5 @@
-// The files that go with a task's model and with its result: written, opened, and removed whatever has become of the task.
+// The files that go with a task's model and with its result: written, opened, and removed whatever
+// has become of the task.
 import { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
 import { checkExtraNames } from '../../tensor/extra-names.js';
@@ -8,7 +9,10 @@ import { extraFile } from './messages.js';
 
 type StateDicts = Readonly<Record<string, StateDict>>;
 
-/** Writes the extras of a task beside its model's file; returns names and files, undefined where there are none. */
+/**
+ * Writes the extras of a task beside its model's file; returns names and files, undefined where
+ * there are none.
+ */
 export async function writeExtras(
   folder: Folder,
   model: string,
@@ -30,8 +34,8 @@ export async function writeExtras(
 }
 
 /**
- * Opens the extras that a program says it has written, and removes what else it left beside its model. Each file goes when its state dict is closed.
- * `trainer` names what is wrong with them.
+ * Opens the extras that a program says it has written, and removes what else it left beside its
+ * model. Each file goes when its state dict is closed. `trainer` names what is wrong with them.
  */
 export async function openExtras(
   folder: Folder,
@@ -64,7 +68,10 @@ async function openExtra(folder: Folder, file: string, name: string, program: st
   }
 }
 
-/** Removes a model's file and all that goes with it: its extras, and what a program that was ended had begun to write. */
+/**
+ * Removes a model's file and all that goes with it: its extras, and what a program that was ended
+ * had begun to write.
+ */
 export async function removeAll(folder: Folder, model: string): Promise<void> {
   for (const name of await folder.list()) if (name === model || name.startsWith(`${model}.`)) await folder.remove(name);
 }

@@ -47,7 +47,10 @@ export const bridgeResultSchema = z.object({
   evaluation: evaluationSchema.optional(),
   metrics: numbersSchema.default({}),
   files: filesSchema.default({}),
-  /** Names of the extras that the program has written, to be checked; `extraFile` says where they are. */
+  /**
+   * Names of the extras that the program has written, to be checked; `extraFile` says where they
+   * are.
+   */
   extras: z.array(z.string()).default([]),
 });
 
@@ -97,7 +100,10 @@ export const bridgeTaskSchema = z.object({
 
 export type BridgeTask = z.output<typeof bridgeTaskSchema>;
 
-/** The file of an extra that goes with a model's file, both ways: a rule, so that neither side can name another's files. */
+/**
+ * The file of an extra that goes with a model's file, both ways: a rule, so that neither side can
+ * name another's files.
+ */
 export function extraFile(model: string, name: string): string {
   return `${model}.${name}.safetensors`;
 }

@@ -1,4 +1,5 @@
-// The process trainer against a program in memory: the bytes of its messages, and what it takes for a result's extras.
+// The process trainer against a program in memory: the bytes of its messages, and what it takes for
+// a result's extras.
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../../core/memory-folder.js';
 import { memoryStateDict } from '../../tensor/memory-state-dict.js';
@@ -19,7 +20,10 @@ const task = (more: Partial<TrainTask> = {}): TrainTask => ({
   ...more,
 });
 
-/** A program that writes `files` beside its result, and whose result message has `fields`; `lines` are what the site sent. */
+/**
+ * A program that writes `files` beside its result, and whose result message has `fields`; `lines`
+ * are what the site sent.
+ */
 function scripted(fields: Record<string, unknown>, files: Record<string, StateDict | Uint8Array> = {}) {
   const exchange = memoryFolder();
   const lines: string[] = [];

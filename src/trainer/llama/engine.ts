@@ -46,9 +46,14 @@ export interface EvaluationResult {
 
 /** What guides the steps of a task, beside its data. */
 export interface GuideOptions {
-  /** FedProx: adds mu × (weights − weights at the call of `guide`) to the gradients; 0 adds nothing. */
+  /**
+   * FedProx: adds mu × (weights − weights at the call of `guide`) to the gradients; 0 adds nothing.
+   */
   readonly mu?: number;
-  /** SCAFFOLD: adds control − own to the gradients. Both have the model's tensors, raw; a missing `own` is 0. */
+  /**
+   * SCAFFOLD: adds control − own to the gradients. Both have the model's tensors, raw; a missing
+   * `own` is 0.
+   */
   readonly control?: StateDict;
   readonly own?: StateDict;
 }
@@ -125,8 +130,9 @@ export class LlamaEngine {
   }
 
   /**
-   * Guides every step from now on, from the weights that are loaded; without `mu` and `control` none, and steps are then to the bit what they are without
-   * this call. `bad-model` names a tensor that does not fit, `limit` says that there is no room.
+   * Guides every step from now on, from the weights that are loaded; without `mu` and `control`
+   * none, and steps are then to the bit what they are without this call. `bad-model` names a tensor
+   * that does not fit, `limit` says that there is no room.
    */
   async guide({ mu = 0, control, own }: GuideOptions): Promise<void> {
     this.#guide = undefined;
@@ -145,7 +151,10 @@ export class LlamaEngine {
     this.#guide = { ...room, mu, isCorrected: control !== undefined };
   }
 
-  /** The mean of the gradients of the last `steps` steps, as they were before `control` corrected them; lazy, to be read before the next `guide`. */
+  /**
+   * The mean of the gradients of the last `steps` steps, as they were before `control` corrected
+   * them; lazy, to be read before the next `guide`.
+   */
   meanGradient(steps: number): StateDict {
     const guide = this.#guide;
     if (!guide?.isCorrected) throw new FedStreamError('internal', 'gradients are summed up only where a control variate guides them');

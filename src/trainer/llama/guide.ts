@@ -1,10 +1,14 @@
-// What is added to a step's gradients before they are clipped: FedProx's pull to the model that was received, and SCAFFOLD's correction.
+// What is added to a step's gradients before they are clipped: FedProx's pull to the model that was
+// received, and SCAFFOLD's correction.
 import { FedStreamError } from '../../core/errors.js';
 import { type Arena, MAX_ARENA_BYTES } from './arena.js';
 import type { Program } from './forward.js';
 import { share } from './team.js';
 
-/** Byte offsets of arrays as long as the parameters, behind the arena: they are there only where a task needs them. */
+/**
+ * Byte offsets of arrays as long as the parameters, behind the arena: they are there only where a
+ * task needs them.
+ */
 export interface GuideRoom {
   readonly anchor: number;
   readonly correction: number;
@@ -46,7 +50,10 @@ export function guideGradients({ arena, kernels, team }: Program, { anchor, corr
   if (mu > 0) kernels.pull(gradients, weights, anchor, mu, first, end);
 }
 
-/** The same in plain TypeScript, in the kernels' order of float32 operations: says what is right, for tests. */
+/**
+ * The same in plain TypeScript, in the kernels' order of float32 operations: says what is right,
+ * for tests.
+ */
 export function referenceGuided(
   gradients: Float32Array,
   correction: Float32Array | undefined,
