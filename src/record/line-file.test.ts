@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder, WritableFile } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
-import { appendLines, filterLines, readLines } from './line-file.js';
+import { appendLines } from './line-appender.js';
+import { filterLines, readLines } from './line-file.js';
 
 async function lines(folder: Folder, name: string): Promise<string[]> {
   const found: string[] = [];

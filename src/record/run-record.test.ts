@@ -2,12 +2,13 @@ import { expect, test } from 'vitest';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
-import type { RunEvent } from './events.js';
-import { EVENTS_FILE, METRICS_FILE, openRunRecord, readRunRecord, SUMMARY_FILE } from './run-record.js';
+import type { EventBody } from './events.js';
+import { EVENTS_FILE, METRICS_FILE, SUMMARY_FILE } from './record-files.js';
+import { openRunRecord, readRunRecord } from './run-record.js';
 
-const started: RunEvent = {
+const started: EventBody = {
   type: 'run-started',
-  run: 'demo',
+  name: 'demo',
   codec: 'nf4',
   streaming: 'file',
   sites: ['a', 'b'],
@@ -16,7 +17,7 @@ const started: RunEvent = {
   startedAt: '2026-01-02T03:04:05.000Z',
 };
 
-const step = (site: string, round: number, number: number, loss = 1): RunEvent => ({
+const step = (site: string, round: number, number: number, loss = 1): EventBody => ({
   type: 'step',
   site,
   round,
@@ -34,7 +35,7 @@ const metricsLines = async (folder: Folder): Promise<unknown[]> =>
 
 test('a step is a line of metrics.jsonl, everything else one of events.jsonl', async () => {
   const folder = memoryFolder();
-  const record = await openRunRecord(folder, () => 1000);
+  const record = await openRunRecord(folder, { elapsedMs: () => 1000 });
   record.emit(started);
   record.emit(step('a', 1, 1, 0.1 + 0.2));
   record.emit({ type: 'evaluation', round: 0, loss: 3, exactMatch: 0.5, samples: 4 });
@@ -47,7 +48,7 @@ test('a step is a line of metrics.jsonl, everything else one of events.jsonl', a
 
 test('a run that goes on keeps the steps of the round that was cut short, and takes each once', async () => {
   const folder = memoryFolder();
-  const first = await openRunRecord(folder, () => 4000);
+  const first = await openRunRecord(folder, { elapsedMs: () => 4000 });
   first.emit(started);
   for (const [round, number] of [
     [1, 1],
@@ -59,7 +60,7 @@ test('a run that goes on keeps the steps of the round that was cut short, and ta
   await writeText(folder, 'journal.jsonl', '{"round":1,"model":"global/round-0001.safetensors"}\n');
   await writeText(folder, METRICS_FILE, `${await readText(folder, METRICS_FILE)}{"site":"a","rou`);
 
-  const second = await openRunRecord(folder, () => 1000);
+  const second = await openRunRecord(folder, { elapsedMs: () => 1000 });
   expect(second.summary()).toMatchObject({ run: 'demo', steps: 3 });
   second.emit(step('a', 2, 3));
   second.emit(step('a', 2, 4));
@@ -72,7 +73,7 @@ test('a run that goes on keeps the steps of the round that was cut short, and ta
 
 test('steps that a site sends twice count once; a later round may begin at an earlier step', async () => {
   const folder = memoryFolder();
-  const record = await openRunRecord(folder, () => 0);
+  const record = await openRunRecord(folder, { elapsedMs: () => 0 });
   for (const event of [step('a', 1, 1), step('a', 1, 2), step('a', 1, 1), step('a', 1, 2), step('b', 1, 1), step('a', 2, 1)])
     record.emit(event);
   await record.close();
@@ -83,7 +84,7 @@ test('steps that a site sends twice count once; a later round may begin at an ea
 test('memory that does not change is a line a minute; a new peak is one at once', async () => {
   const folder = memoryFolder();
   let nowMs = 0;
-  const record = await openRunRecord(folder, () => nowMs);
+  const record = await openRunRecord(folder, { elapsedMs: () => nowMs });
   for (nowMs = 0; nowMs < 120_000; nowMs += 2000) record.emit({ type: 'memory', process: 'server', rssBytes: 1000, peakRssBytes: 1000 });
   record.emit({ type: 'memory', process: 'server', rssBytes: 1000, peakRssBytes: 3000 });
   await record.close();
@@ -92,7 +93,7 @@ test('memory that does not change is a line a minute; a new peak is one at once'
 });
 
 test('curves: loss by step of each site, and the steps after which rounds ended', async () => {
-  const record = await openRunRecord(memoryFolder(), () => 2000);
+  const record = await openRunRecord(memoryFolder(), { elapsedMs: () => 2000 });
   for (const site of ['a', 'b'])
     for (const [round, number] of [
       [1, 1],

@@ -1,0 +1,18 @@
+// The stamp of every event: the run's id, the wall clock, and how long the run has worked.
+import type { EventBody, RunEvent } from './events.js';
+
+export interface Clocks {
+  /** Milliseconds since this process began to work on the run; does not go back. */
+  elapsedMs(): number;
+  /** The wall clock. */
+  now(): Date;
+}
+
+/** Makes events of what happened in a run; `earlierMs` is how long earlier processes have worked on it. */
+export function stamper(run: string, earlierMs: number, { elapsedMs, now }: Clocks): (body: EventBody) => RunEvent {
+  return (body) => {
+    const stamp = { run, time: now().toISOString(), atMs: earlierMs + Math.round(elapsedMs()) };
+    // The stamp comes right behind the type, where a person who reads lines looks for it.
+    return Object.assign({ type: body.type }, stamp, body, stamp);
+  };
+}
