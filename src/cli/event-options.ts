@@ -4,11 +4,13 @@ import { FedStreamError } from '../core/errors.js';
 import { openSink } from '../node/sinks/node-sinks.js';
 import type { Sinks } from '../record/sinks/sink.js';
 
+/** Options that decide where events go. */
 export interface EventOptions {
   readonly events?: string;
   readonly json?: boolean;
 }
 
+/** `--events`, for every command that makes a run. */
 export function eventsOption(): Option {
   return new Option(
     '--events <file>',

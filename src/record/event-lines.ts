@@ -1,4 +1,5 @@
-// Events as lines of JSON: written to files and pipes, and read back, lines of older and of later versions too.
+// Events as lines of JSON: written to files and pipes, and read back, lines of older and of later
+// versions too.
 import { FedStreamError } from '../core/errors.js';
 import { EVENT_KINDS, type EventOf, type RecordedEvent, type RunEvent, recordedEventSchema, runEventSchema } from './events.js';
 
@@ -14,14 +15,17 @@ export function metricsLine({ site, round, step, loss, learningRate, tokens }: E
   return JSON.stringify({ site, round, step, loss, learningRate, tokens });
 }
 
-/** An event from a line of this very version, as one process sends it to another; `io` names `where`. */
+/**
+ * An event from a line of this very version, as one process sends it to another; `io` names
+ * `where`.
+ */
 export function parseEventLine(line: string, where: string): RunEvent {
   return parseLine(line, where, (value) => runEventSchema.parse(value));
 }
 
 /**
- * An event from a line of `events.jsonl`; undefined for a kind that only a later version knows. `io` names `where`, file
- * and line, when it is none.
+ * An event from a line of `events.jsonl`; undefined for a kind that only a later version knows.
+ * `io` names `where`, file and line, when it is none.
  */
 export function parseRecordedLine(line: string, where: string): RecordedEvent | undefined {
   return parseLine(line, where, (value) => {

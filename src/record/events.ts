@@ -1,4 +1,5 @@
-// The events of a run: one schema a kind in a list, and what every event has besides (docs/events.md).
+// The events of a run: one schema a kind in a list, and what every event has besides
+// (docs/events.md).
 import { z } from 'zod';
 
 const round = z.int().min(0);
@@ -11,7 +12,7 @@ const numbers = z.record(z.string(), z.number());
 
 const categorySchema = z.object({ loss: z.number().optional(), exactMatch, samples: count });
 
-/** What the record adds to every event, in one place; whoever emits one leaves it out. */
+/** Fields of every event. The record alone fills them in; an emitter leaves them out. */
 export const stampSchema = z.object({
   /** The run's id: a name that no other run has. */
   run: z.string().min(1).max(256),
@@ -22,8 +23,9 @@ export const stampSchema = z.object({
 });
 
 /**
- * Every kind of event, by its `type`. A new kind is one more object here and a section in docs/events.md. Sizes are bytes on
- * the wire; `fp32Bytes` is what the same tensors take in float32.
+ * Every kind of event, by its `type`. A new kind is one more object here and a section in
+ * docs/events.md. Sizes are bytes on the wire; `fp32Bytes` is what the same tensors take in
+ * float32.
  */
 export const EVENT_KINDS = [
   z.object({
@@ -55,7 +57,9 @@ export const EVENT_KINDS = [
     learningRate: z.number().optional(),
     tokens: count.optional(),
   }),
-  /** A model that has arrived: `down` from the server to the site, `up` from the site to the server. */
+  /**
+   * A model that has arrived: `down` from the server to the site, `up` from the site to the server.
+   */
   z.object({
     type: z.literal('transfer'),
     site,
@@ -117,10 +121,10 @@ const bodySchema = z.discriminatedUnion('type', EVENT_KINDS);
 /** An event as sinks receive it. Fields that a later version adds are ignored. */
 export const runEventSchema = bodySchema.and(stampSchema);
 
-/** An event as it is read back: steps in `metrics.jsonl` and old run folders have no stamp. */
+/** An event as it is read back: `metrics.jsonl` and old run folders have no full stamp. */
 export const recordedEventSchema = bodySchema.and(stampSchema.partial());
 
-/** What happened, as whoever saw it tells it. */
+/** An event without its stamp, as it is emitted. */
 export type EventBody = z.output<typeof bodySchema>;
 
 /** The run's id and the two clocks. */
@@ -129,10 +133,11 @@ export type Stamp = z.output<typeof stampSchema>;
 /** One event of a run, discriminated by `type`; a line of JSON in docs/events.md. */
 export type RunEvent = EventBody & Stamp;
 
+/** An event that was read back; its stamp may be missing. */
 export type RecordedEvent = EventBody & Partial<Stamp>;
 
 /** One kind of event, by its type. */
 export type EventOf<Type extends EventBody['type']> = Extract<EventBody, { type: Type }>;
 
-/** Takes what happened; never throws, and never waits. */
+/** Takes an event; never throws, and never waits. */
 export type EmitEvent = (event: EventBody) => void;

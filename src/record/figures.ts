@@ -1,4 +1,4 @@
-// What the events of a run come to while they pass: its summary, its curves, and how long it has worked.
+// Figures of a run, updated event by event: its summary, its curves, and how long it has worked.
 import type { RecordedEvent } from './events.js';
 import { RunSeriesBuilder } from './run-series.js';
 import { SummaryBuilder } from './summary.js';

@@ -1,6 +1,8 @@
-// Takes each optimizer step once: a site that was cut off sends again what it does not know to have arrived.
+// Takes each optimizer step once: a site that was cut off sends again what it does not know to have
+// arrived.
 import type { EventOf } from './events.js';
 
+/** Keeps the last step of each site. */
 export class KnownSteps {
   /** By site. */
   readonly #last = new Map<string, { readonly round: number; readonly step: number }>();

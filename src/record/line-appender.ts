@@ -2,7 +2,7 @@
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Folder, WritableFile } from '../core/storage.js';
 
-/** Minutes of the busiest run; a disk that took nothing for so long will take nothing more. */
+/** Minutes of the busiest run: a disk that has taken nothing for so long is given up. */
 const MOST_WAITING_CHARACTERS = 32 * 1024 * 1024;
 
 /** Opens the file to write lines behind those that are there. */
@@ -11,7 +11,10 @@ export async function appendLines(folder: Folder, name: string): Promise<LineApp
   return new LineAppender(file, { endBytes: (await folder.sizeBytes(name)) ?? 0, label: `${folder.label}/${name}` });
 }
 
-/** Takes lines without waiting, and writes them in order; a failure is told by `failure`, and by the next `flush` or `close`. */
+/**
+ * Takes lines without waiting, and writes them in order; a failure is told by `failure`, and by the
+ * next `flush` or `close`.
+ */
 export class LineAppender {
   readonly #file: WritableFile;
   readonly #label: string;
@@ -28,12 +31,14 @@ export class LineAppender {
     this.#label = label;
   }
 
-  /** What keeps lines from the file; undefined while nothing does. */
+  /** The error that keeps lines from the file; undefined while there is none. */
   get failure(): FedStreamError | undefined {
     return this.#failure;
   }
 
-  /** A line without its newline. After a failure, or the end, lines are dropped: the failure stands. */
+  /**
+   * A line without its newline. After a failure, or the end, lines are dropped: the failure stands.
+   */
   add(line: string): void {
     if (this.#failure || this.#closed) return;
     this.#waiting.push(line);
@@ -42,7 +47,9 @@ export class LineAppender {
     else this.#writing ??= this.#write();
   }
 
-  /** Resolves once the system has every line so far; rejects with `io` where it did not take one. */
+  /**
+   * Resolves once the system has every line so far; rejects with `io` where it did not take one.
+   */
   async flush(): Promise<void> {
     await this.#writing;
     if (this.#failure) throw this.#failure;

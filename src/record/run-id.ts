@@ -5,7 +5,10 @@ import { readText, writeText } from '../core/storage-text.js';
 /** The file that holds it. */
 export const RUN_ID_FILE = 'run-name';
 
-/** Makes the id on the first call. Events carry it, and what sites hold is bound to it, so that another run in their folders begins anew. */
+/**
+ * Makes the id on the first call. Events carry it, and what sites hold is bound to it, so that
+ * another run in their folders begins anew.
+ */
 export async function runIdOf(run: Folder): Promise<string> {
   const known = await readText(run, RUN_ID_FILE);
   if (known !== undefined) return known.trim();

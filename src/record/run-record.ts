@@ -1,4 +1,5 @@
-// The record of a run: takes what happened, stamps it, and hands it to the files of the run's folder and to further sinks.
+// The record of a run: takes what happened, stamps it, and hands it to the files of the run's
+// folder and to further sinks.
 import type { FedStreamError } from '../core/errors.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
@@ -14,21 +15,25 @@ import { SinkGroup } from './sinks/sink-group.js';
 import { type Clocks, stamper } from './stamp.js';
 import type { Summary } from './summary-schema.js';
 
-/** What the files of a run folder say, without changing them. */
+/** Reads what the files of a run folder say; changes none of them. */
 export async function readRunRecord(folder: Folder): Promise<{ summary: Summary; series: RunSeries }> {
   const figures = new Figures();
   await replay(folder, (event) => figures.add(event));
   return { summary: figures.summary.summary(), series: figures.series.series() };
 }
 
+/** Settings of a record; all have defaults. */
 export interface RunRecordOptions extends Partial<Clocks> {
-  /** Where events go besides the files; the record closes them. */
+  /** Sinks besides the files; the record closes them. */
   readonly sinks?: Sinks;
-  /** Told of sinks that were switched off. */
+  /** Logs each sink that was switched off. */
   readonly log?: Logger;
 }
 
-/** Opens the record of a run, a new one or one that goes on; by default its time counts from the start of this process. */
+/**
+ * Opens the record of a run, a new one or one that goes on; by default its time counts from the
+ * start of this process.
+ */
 export async function openRunRecord(folder: Folder, options: RunRecordOptions = {}): Promise<RunRecord> {
   const { elapsedMs = () => performance.now(), now = () => new Date(), sinks = {}, log = silentLogger } = options;
   const steps = new KnownSteps();
@@ -56,6 +61,7 @@ interface RecordParts {
   readonly log: Logger;
 }
 
+/** An open record; made by `openRunRecord`. */
 export class RunRecord {
   readonly #parts: RecordParts;
   readonly #files: SinkGroup;
@@ -89,7 +95,10 @@ export class RunRecord {
     return this.#parts.files.figures.series.series();
   }
 
-  /** Resolves once the system has all lines so far, and `summary.json` is as they say; rejects with what kept the files from the disk. */
+  /**
+   * Resolves once the system has all lines so far, and `summary.json` is as they say; rejects with
+   * what kept the files from the disk.
+   */
   async flush(): Promise<void> {
     await this.#files.flush();
     await this.#further.flush();

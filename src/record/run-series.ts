@@ -1,4 +1,5 @@
-// The curves of a run that its summary does not hold: loss by step of every site, memory over time of every process.
+// The curves of a run that its summary does not hold: loss by step of every site, memory over time
+// of every process.
 import { Downsampler, type Series } from './downsample.js';
 import type { RecordedEvent } from './events.js';
 
@@ -11,7 +12,10 @@ export interface RunSeries {
   readonly loss: Readonly<Record<string, Series>>;
   /** By process: x is in seconds since the run began, y in bytes. */
   readonly memory: Readonly<Record<string, Series>>;
-  /** Steps after which a round ended, where it is the same step for all sites; empty where sites differ. */
+  /**
+   * Steps after which a round ended, where it is the same step for all sites; empty where sites
+   * differ.
+   */
   readonly roundEnds: readonly number[];
 }
 

@@ -1,4 +1,5 @@
-// Builds `summary.json` from the events of a run, keeping aggregates only: a run may have millions of steps.
+// Builds `summary.json` from the events of a run, keeping aggregates only: a run may have millions
+// of steps.
 import type { EventOf, RecordedEvent } from './events.js';
 import { bestRound } from './selection.js';
 import type { EvaluationSummary, RoundSummary, SiteRoundSummary, Summary } from './summary-schema.js';
@@ -115,7 +116,10 @@ export class SummaryBuilder {
     };
   }
 
-  /** Every transfer counts, also those of a round that had to be begun again: they went over the wire. */
+  /**
+   * Every transfer counts, also those of a round that had to be begun again: they went over the
+   * wire.
+   */
   #addTransfer({ site, round, direction, bytes, fp32Bytes, ownBytes, seconds, retries, resumedBytes }: EventOf<'transfer'>): void {
     this.#bytes.own += ownBytes ?? fp32Bytes;
     const figures = this.#siteRound(round, site);

@@ -1,15 +1,19 @@
-// Where lines of events can go on Node: behind what a file holds, or to standard output.
+// Outputs for lines of events on Node: a file that is appended to, and standard output.
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { FedStreamError } from '../../core/errors.js';
 import type { LineOutput } from '../../record/sinks/line-sink.js';
 import { ioError } from '../storage/io-error.js';
 
-/** Appends to a regular file, which is made where there is none; `io` where it cannot be written, `bad-argument` for a pipe or a device. */
+/**
+ * Appends to a regular file, which is made where there is none; `io` where it cannot be written,
+ * `bad-argument` for a pipe or a device.
+ */
 export async function fileOutput(path: string): Promise<LineOutput> {
   try {
     const found = await stat(path).catch(() => undefined);
-    // A write to a pipe that nobody reads holds a thread of Node's, and with it the end of the process.
+    // A write to a pipe that nobody reads holds a thread of Node's, and with it the end of the
+    // process.
     if (found && !found.isFile())
       throw new FedStreamError('bad-argument', `${path} is no regular file; name one, or - for standard output`);
     const file = await open(path, 'a+');

@@ -1,16 +1,20 @@
 // The sinks of the kit on Node: rows that a command or a program chooses from by name.
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { FedStreamError } from '../../core/errors.js';
 import { choiceSchema, chosen, row } from '../../core/row.js';
 import { lineSink } from '../../record/sinks/line-sink.js';
 import { openRunFiles } from '../../record/sinks/run-files.js';
-import type { OpenSink, SinkTable } from '../../record/sinks/sink.js';
+import type { OpenSink, Sink, SinkTable } from '../../record/sinks/sink.js';
 import { nodeFolder } from '../storage/node-folder.js';
 import { fileOutput, streamOutput } from './line-outputs.js';
 
 const path = z.string().min(1).max(4096);
 
-/** What a run folder has of its events, in a folder of its own as well: on another disk, or one that others can read. */
+/**
+ * The event files of a run folder once more in another folder: on a second disk, or where others
+ * can read them.
+ */
 const files = row(
   'files',
   z.strictObject({ path }),
@@ -29,10 +33,20 @@ const jsonl = row(
     },
 );
 
-/** Built-in sinks: `files` and `jsonl`. A table of one's own adds rows to these: `[...nodeSinks, mine]`. */
+/**
+ * Built-in sinks: `files` and `jsonl`. A table of one's own adds rows to these: `[...nodeSinks,
+ * mine]`.
+ */
 export const nodeSinks: SinkTable = [files, jsonl];
 
-/** Opens what a choice names, such as `{"type": "jsonl", "path": "events.jsonl"}`; the rows of `table` are what there is. */
-export function openSink(choice: unknown, table: SinkTable = nodeSinks): ReturnType<OpenSink> {
-  return chosen(table, choiceSchema(table, 'sink').parse(choice as never))();
+/**
+ * Opens what a choice names, such as `{"type": "jsonl", "path": "events.jsonl"}`, from the rows of
+ * `table`. Rejects with `bad-argument` where there is no such sink or option, and with the sink's
+ * own error where it cannot be opened.
+ */
+export async function openSink(choice: unknown, table: SinkTable = nodeSinks): Promise<Sink> {
+  const { data, error } = choiceSchema(table, 'sink').safeParse(choice as never);
+  if (data) return chosen(table, data)();
+  const issues = error.issues.map(({ path, message }) => [...path, message].join(': '));
+  throw new FedStreamError('bad-argument', `sink ${JSON.stringify(choice)}: ${issues.join('; ')}`);
 }

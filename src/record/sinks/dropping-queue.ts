@@ -1,6 +1,8 @@
-// Events that wait for a slow reader, in bounded memory: beyond the limit the oldest are dropped, and counted.
+// Events that wait for a slow reader, in bounded memory: beyond the limit the oldest are dropped,
+// and counted.
 import type { RunEvent } from '../events.js';
 
+/** First in, first out. */
 export class DroppingQueue {
   readonly #limit: number;
   #events: RunEvent[] = [];
@@ -25,7 +27,10 @@ export class DroppingQueue {
     this.#dropped++;
   }
 
-  /** The oldest event; before it an `events-dropped` for those that are missing. Undefined where none waits. */
+  /**
+   * The oldest event; before it an `events-dropped` for those that are missing. Undefined where
+   * none waits.
+   */
   take(): RunEvent | undefined {
     const next = this.#events[0];
     if (next === undefined || this.#untold === 0) return this.#events.shift();

@@ -9,15 +9,16 @@ export interface EventStream extends Sink, AsyncIterableIterator<RunEvent> {
   readonly dropped: number;
 }
 
+/** Settings of an event stream. */
 export interface EventStreamOptions {
   /** Events that wait for a reader that is slower than the run; 1024 by default. */
   readonly limit?: number;
 }
 
 /**
- * Pass it as a sink, and read it. Beyond `limit` waiting events the oldest are dropped, so that memory stays bounded and the end
- * of the run is always seen; an event `events-dropped` with their count stands in their place. Has one reader: leaving its loop
- * ends the stream.
+ * Pass it as a sink, and read it. Beyond `limit` waiting events the oldest are dropped, so that
+ * memory stays bounded and the end of the run is always seen; an event `events-dropped` with their
+ * count stands in their place. Has one reader: leaving its loop ends the stream.
  */
 export function eventStream({ limit = 1024 }: EventStreamOptions = {}): EventStream {
   return new BoundedStream(limit);
@@ -46,7 +47,7 @@ class BoundedStream implements EventStream {
     else this.#queue.push(event);
   }
 
-  /** What waits can still be read. */
+  /** Events that wait can still be read. */
   async close(): Promise<void> {
     this.#ended = true;
     for (const wake of this.#reads.splice(0)) wake({ value: undefined, done: true });

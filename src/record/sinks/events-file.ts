@@ -1,4 +1,5 @@
-// The sink of `events.jsonl`: a line for every event but steps, and of memory only what is worth one.
+// The sink of `events.jsonl`: a line for every event but steps, and of memory only what is worth
+// one.
 import type { Folder } from '../../core/storage.js';
 import { eventLine } from '../event-lines.js';
 import type { EventOf, RunEvent } from '../events.js';

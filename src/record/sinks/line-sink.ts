@@ -5,7 +5,7 @@ import type { RunEvent } from '../events.js';
 import { DroppingQueue } from './dropping-queue.js';
 import type { Sink } from './sink.js';
 
-/** Where lines go. */
+/** A destination for lines. */
 export interface LineOutput {
   /** Whole lines, each with its newline; resolves once they are taken. Called again only then. */
   write(text: string): Promise<void>;

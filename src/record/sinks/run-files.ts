@@ -1,4 +1,5 @@
-// The sink `files`: what a run leaves of its events in a folder, `events.jsonl`, `metrics.jsonl` and `summary.json`.
+// The sink `files`: what a run leaves of its events in a folder, `events.jsonl`, `metrics.jsonl`
+// and `summary.json`.
 import type { Folder } from '../../core/storage.js';
 import type { RecordedEvent, RunEvent } from '../events.js';
 import { Figures } from '../figures.js';
@@ -10,8 +11,9 @@ import type { Sink } from './sink.js';
 import { summaryFile } from './summary-file.js';
 
 /**
- * Opens the files, new ones or those of a run that goes on: every event in them is read again into the figures, and handed to
- * `onReplayed`. Steps of a round that was cut short are kept: a site that has given its result does not do them again.
+ * Opens the files, new ones or those of a run that goes on: every event in them is read again into
+ * the figures, and handed to `onReplayed`. Steps of a round that was cut short are kept: a site
+ * that has given its result does not do them again.
  */
 export async function openRunFiles(folder: Folder, onReplayed: (event: RecordedEvent) => void = () => {}): Promise<RunFiles> {
   // A line that a crash cut short goes.

@@ -1,4 +1,5 @@
-// Several sinks as one that never fails: a sink that throws, rejects or hangs is reported by its name and switched off.
+// Several sinks as one that never fails: a sink that throws, rejects or hangs is reported by its
+// name and switched off.
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import { within } from '../../core/within.js';
 import type { RunEvent } from '../events.js';
@@ -7,9 +8,13 @@ import type { Sink, Sinks } from './sink.js';
 /** Told once for each sink that was switched off. */
 export type OnSinkFailure = (name: string, error: FedStreamError) => void;
 
-/** A sink gets this long to bring out what it has; a reader that has stopped must not hold up the end of a run. */
+/**
+ * A sink gets this long to bring out what it has; a reader that has stopped must not hold up the
+ * end of a run.
+ */
 const LIMIT_MS = 10_000;
 
+/** Hands every event to all of its sinks; `flush` and `close` wait at most `limitMs` for each. */
 export class SinkGroup implements Sink {
   readonly #sinks: Map<string, Sink>;
   readonly #onFailure: OnSinkFailure;
@@ -34,7 +39,8 @@ export class SinkGroup implements Sink {
         failed.push([name, error]);
       }
     }
-    // Only now: what is told of a failure may be an event itself, which comes after this one for every sink.
+    // Only now: what is told of a failure may be an event itself, which comes after this one for
+    // every sink.
     for (const [name, error] of failed) this.#switchOff(name, error);
   }
 
@@ -45,7 +51,7 @@ export class SinkGroup implements Sink {
 
   /** Never rejects; a sink that is not done in time is left behind. */
   async close(): Promise<void> {
-    await Promise.all([...this.#sinks].map(([name, sink]) => this.#finish(name, 'close', () => sink.close())));
+    await Promise.all([...this.#sinks].map(([name, sink]) => this.#finish(name, 'close', async () => sink.close())));
     this.#sinks.clear();
     await Promise.all(this.#closing);
   }
@@ -64,7 +70,7 @@ export class SinkGroup implements Sink {
     if (!sink) return;
     this.#sinks.delete(name);
     if (!isClosed) {
-      // What it still holds is released; why it failed is known already.
+      // Closed to release what it holds; the reason for its failure is known already.
       const closed = (async () => sink.close())().catch(() => {});
       this.#closing.push(within(closed, this.#limitMs).then(() => {}));
     }

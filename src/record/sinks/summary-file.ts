@@ -1,4 +1,5 @@
-// The sink of `summary.json`: the figures of the run so far, rewritten whole after every round and at the end.
+// The sink of `summary.json`: the figures of the run so far, rewritten whole after every round and
+// at the end.
 import { asFedStreamError, type FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
 import { writeText } from '../../core/storage-text.js';
