@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { eventLine, metricsLine, parseEventLine, parseMetricsLine, parseRecordedLine } from './event-lines.js';
 import type { RunEvent } from './events.js';
 
-const event: RunEvent = { type: 'round-started', run: 'r-1', time: '2026-01-02T03:04:05.678Z', atMs: 12, round: 3 };
+const event: RunEvent = { type: 'round-started', round: 3, run: 'r-1', time: '2026-01-02T03:04:05.678Z', atMs: 12 };
 
-test('an event is a line and an event again', () => {
+test('an event is a line, its stamp behind its type, and an event again', () => {
   expect(eventLine(event)).toBe('{"type":"round-started","run":"r-1","time":"2026-01-02T03:04:05.678Z","atMs":12,"round":3}');
   expect(parseEventLine(eventLine(event), 'x')).toEqual(event);
   expect(parseRecordedLine(eventLine(event), 'x')).toEqual(event);

@@ -5,9 +5,9 @@ import { EVENT_KINDS, type EventOf, type RecordedEvent, type RunEvent, recordedE
 
 const KNOWN_TYPES: ReadonlySet<unknown> = new Set(EVENT_KINDS.map(({ shape }) => shape.type.value));
 
-/** A line without its newline. */
-export function eventLine(event: RunEvent): string {
-  return JSON.stringify(event);
+/** A line without its newline. The stamp follows the type, where a person who reads lines looks for it. */
+export function eventLine({ type, run, time, atMs, ...fields }: RunEvent): string {
+  return JSON.stringify({ type, run, time, atMs, ...fields });
 }
 
 /** A step's line in `metrics.jsonl`: its figures alone, since a long run has millions of them. */

@@ -15,7 +15,7 @@ const folder = mkdtempSync(join(tmpdir(), 'fedstream-sinks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const event: RunEvent = { type: 'round-started', round: 1, run: 'r', time: '2026-01-02T03:04:05.000Z', atMs: 5 };
-const LINE = '{"type":"round-started","round":1,"run":"r","time":"2026-01-02T03:04:05.000Z","atMs":5}\n';
+const LINE = '{"type":"round-started","run":"r","time":"2026-01-02T03:04:05.000Z","atMs":5,"round":1}\n';
 
 async function emitOne(path: string): Promise<string> {
   const sink = await openSink({ type: 'jsonl', path });
