@@ -2,7 +2,8 @@
 import { writeText } from '../core/storage-text.js';
 import type { Job } from '../job/job.js';
 import { nodeFolder } from '../node/storage/node-folder.js';
-import { readRunRecord, SUMMARY_FILE } from '../record/run-record.js';
+import { SUMMARY_FILE } from '../record/record-files.js';
+import { readRunRecord } from '../record/run-record.js';
 import type { Summary } from '../record/summary-schema.js';
 import { formatBytes, formatLoss, formatSeconds, formatShare } from './report/format.js';
 import { renderReport } from './report/render.js';

@@ -1,23 +1,37 @@
-// The events of a run: what server, simulator and `train` emit, and what progress, summary and report are made of.
+// The events of a run: one schema a kind in a list, and what every event has besides
+// (docs/events.md).
 import { z } from 'zod';
-import { FedStreamError } from '../core/errors.js';
 
 const round = z.int().min(0);
+const count = z.int().min(0);
 const bytes = z.int().min(0);
 const seconds = z.number().min(0);
 const exactMatch = z.number().min(0).max(1);
 const site = z.string().min(1).max(256);
+const numbers = z.record(z.string(), z.number());
 
-/** Milliseconds since the run began, without the time it stood still; the run record fills it in where it is missing. */
-const atMs = z.number().min(0).optional();
+const categorySchema = z.object({ loss: z.number().optional(), exactMatch, samples: count });
 
-const categorySchema = z.object({ loss: z.number().optional(), exactMatch, samples: z.int().min(0) });
+/** Fields of every event. The record alone fills them in; an emitter leaves them out. */
+export const stampSchema = z.object({
+  /** The run's id: a name that no other run has. */
+  run: z.string().min(1).max(256),
+  /** Wall clock, ISO 8601 in UTC with milliseconds. */
+  time: z.iso.datetime({ precision: 3 }),
+  /** Milliseconds that the run has worked so far, without the time it stood still. */
+  atMs: z.number().min(0),
+});
 
-/** One event, discriminated by `type`. Sizes are in bytes on the wire; `fp32Bytes` is what the same tensors take in float32. */
-export const eventSchema = z.discriminatedUnion('type', [
+/**
+ * Every kind of event, by its `type`. A new kind is one more object here and a section in
+ * docs/events.md. Sizes are bytes on the wire; `fp32Bytes` is what the same tensors take in
+ * float32.
+ */
+export const EVENT_KINDS = [
   z.object({
     type: z.literal('run-started'),
-    run: z.string(),
+    /** The run's name for people. */
+    name: z.string(),
     codec: z.string(),
     streaming: z.string(),
     sites: z.array(site),
@@ -26,13 +40,12 @@ export const eventSchema = z.discriminatedUnion('type', [
     seed: z.number(),
     /** ISO 8601. */
     startedAt: z.string(),
-    /** By which figure the best round is chosen; the loss where it is missing. */
+    /** The figure by which the best round is chosen; the loss where it is missing. */
     selection: z.enum(['loss', 'exactMatch']).optional(),
     /** Parameters of the model. */
-    parameters: z.int().min(0).optional(),
-    atMs,
+    parameters: count.optional(),
   }),
-  z.object({ type: z.literal('round-started'), round, atMs }),
+  z.object({ type: z.literal('round-started'), round }),
   /** An optimizer step: a line of `metrics.jsonl`. */
   z.object({
     type: z.literal('step'),
@@ -42,10 +55,11 @@ export const eventSchema = z.discriminatedUnion('type', [
     step: z.int().min(1),
     loss: z.number(),
     learningRate: z.number().optional(),
-    tokens: z.int().min(0).optional(),
-    atMs,
+    tokens: count.optional(),
   }),
-  /** A model that has arrived: `down` from the server to the site, `up` from the site to the server. */
+  /**
+   * A model that has arrived: `down` from the server to the site, `up` from the site to the server.
+   */
   z.object({
     type: z.literal('transfer'),
     site,
@@ -53,29 +67,27 @@ export const eventSchema = z.discriminatedUnion('type', [
     direction: z.enum(['down', 'up']),
     bytes,
     fp32Bytes: bytes,
-    /** What the same tensors take in the dtypes of the checkpoint. */
+    /** Size of the same tensors in the dtypes of the checkpoint. */
     ownBytes: bytes.optional(),
     seconds,
     /** Leaves that arrived damaged and were sent again. */
-    retries: z.int().min(0),
+    retries: count,
     /** Bytes that the receiver had from an earlier try: they were not sent again. */
     resumedBytes: bytes.optional(),
     /** The server's, until then. */
     peakRssBytes: bytes.optional(),
-    atMs,
   }),
   z.object({
     type: z.literal('site-result'),
     site,
     round,
     trainLoss: z.number(),
-    samples: z.int().min(0),
-    steps: z.int().min(0),
+    samples: count,
+    steps: count,
     /** Numbers from the filters: `saturated`, … */
-    counts: z.record(z.string(), z.number()).optional(),
+    counts: numbers.optional(),
     /** Further numbers of the site's trainer. */
-    metrics: z.record(z.string(), z.number()).optional(),
-    atMs,
+    metrics: numbers.optional(),
   }),
   /** Figures of the global model after `round`; 0 is the initial model. */
   z.object({
@@ -83,14 +95,13 @@ export const eventSchema = z.discriminatedUnion('type', [
     round,
     loss: z.number(),
     exactMatch: exactMatch.optional(),
-    samples: z.int().min(0),
+    samples: count,
     byCategory: z.record(z.string(), categorySchema).optional(),
-    /** Set where it is of what the sites hold of that model, which their start does not have to the bit. */
+    /** Set where the sites' own start was evaluated, which coding has made another model. */
     held: z.literal(true).optional(),
-    atMs,
   }),
   /** Resident memory of a process, now and at its highest. */
-  z.object({ type: z.literal('memory'), process: z.string().min(1).max(256), rssBytes: bytes, peakRssBytes: bytes, atMs }),
+  z.object({ type: z.literal('memory'), process: z.string().min(1).max(256), rssBytes: bytes, peakRssBytes: bytes }),
   z.object({
     type: z.literal('round-finished'),
     round,
@@ -98,40 +109,35 @@ export const eventSchema = z.discriminatedUnion('type', [
     reduceSeconds: seconds.optional(),
     bytesDown: bytes,
     bytesUp: bytes,
-    atMs,
   }),
-  z.object({ type: z.literal('warning'), message: z.string(), atMs }),
-  z.object({ type: z.literal('run-finished'), reason: z.string(), atMs }),
-]);
+  z.object({ type: z.literal('warning'), message: z.string() }),
+  z.object({ type: z.literal('run-finished'), reason: z.string() }),
+  /** Stands in a sink's output for the events that it had to drop. */
+  z.object({ type: z.literal('events-dropped'), count: z.int().min(1) }),
+] as const;
 
-export type RunEvent = z.output<typeof eventSchema>;
+const bodySchema = z.discriminatedUnion('type', EVENT_KINDS);
 
-export type StepEvent = Extract<RunEvent, { type: 'step' }>;
+/** An event as sinks receive it. Fields that a later version adds are ignored. */
+export const runEventSchema = bodySchema.and(stampSchema);
 
-/** Whoever runs something tells what happens; must not throw, and must not wait. */
-export type EmitEvent = (event: RunEvent) => void;
+/** An event as it is read back: `metrics.jsonl` and old run folders have no full stamp. */
+export const recordedEventSchema = bodySchema.and(stampSchema.partial());
 
-/** The line of `events.jsonl`, or for a step that of `metrics.jsonl`, without its newline. */
-export function eventLine(event: RunEvent): string {
-  if (event.type !== 'step') return JSON.stringify(event);
-  const { site, round, step, loss, learningRate, tokens } = event;
-  return JSON.stringify({ site, round, step, loss, learningRate, tokens });
-}
+/** An event without its stamp, as it is emitted. */
+export type EventBody = z.output<typeof bodySchema>;
 
-/** An event from its line; `io` names `where` (file and line) when it is none. */
-export function parseEventLine(line: string, where: string): RunEvent {
-  return parseLine(line, where, (value) => eventSchema.parse(value));
-}
+/** The run's id and the two clocks. */
+export type Stamp = z.output<typeof stampSchema>;
 
-/** A step from its line of `metrics.jsonl`. */
-export function parseMetricsLine(line: string, where: string): StepEvent {
-  return parseLine(line, where, (value) => eventSchema.parse({ ...(value as object), type: 'step' }) as StepEvent);
-}
+/** One event of a run, discriminated by `type`; a line of JSON in docs/events.md. */
+export type RunEvent = EventBody & Stamp;
 
-function parseLine<T>(line: string, where: string, check: (value: unknown) => T): T {
-  try {
-    return check(JSON.parse(line));
-  } catch (cause) {
-    throw new FedStreamError('io', `${where} is not a line of a run; the file was damaged. Remove the line to go on without it`, { cause });
-  }
-}
+/** An event that was read back; its stamp may be missing. */
+export type RecordedEvent = EventBody & Partial<Stamp>;
+
+/** One kind of event, by its type. */
+export type EventOf<Type extends EventBody['type']> = Extract<EventBody, { type: Type }>;
+
+/** Takes an event; never throws, and never waits. */
+export type EmitEvent = (event: EventBody) => void;

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../core/memory-folder.js';
-import type { Folder, WritableFile } from '../core/storage.js';
-import { readText, writeText } from '../core/storage-text.js';
-import { appendLines, filterLines, readLines } from './line-file.js';
+import type { Folder } from '../core/storage.js';
+import { writeText } from '../core/storage-text.js';
+import { filterLines, readLines } from './line-file.js';
 
 async function lines(folder: Folder, name: string): Promise<string[]> {
   const found: string[] = [];
@@ -30,21 +30,6 @@ test('a file that is one endless line is refused', async () => {
   await expect(lines(folder, 'x')).rejects.toMatchObject({ code: 'limit' });
 });
 
-test('appends in order behind what is there', async () => {
-  const folder = memoryFolder();
-  await writeText(folder, 'x', 'one\n');
-  const appender = await appendLines(folder, 'x');
-  appender.add('two');
-  appender.add('three');
-  await appender.flush();
-  expect(await readText(folder, 'x')).toBe('one\ntwo\nthree\n');
-  appender.add('four');
-  await appender.close();
-  appender.add('too late');
-  await appender.close();
-  expect(await lines(folder, 'x')).toEqual(['one', 'two', 'three', 'four']);
-});
-
 test('drops the lines that are not wanted, and the one that was cut short', async () => {
   const folder = memoryFolder();
   const all = Array.from({ length: 3000 }, (_, index) => String(index));
@@ -54,19 +39,4 @@ test('drops the lines that are not wanted, and the one that was cut short', asyn
   expect(await folder.list()).toEqual(['x']);
   await filterLines(folder, 'missing', () => true);
   expect(await folder.list()).toEqual(['x']);
-});
-
-test('a disk that takes no more is told by flush, and adding goes on without throwing', async () => {
-  const full = new Error('disk full');
-  const file: WritableFile = {
-    write: () => Promise.reject(full),
-    sync: () => {},
-    close: () => {},
-  };
-  const folder = { ...memoryFolder(), create: async () => file, sizeBytes: async () => 0 } as unknown as Folder;
-  const appender = await appendLines(folder, 'x');
-  appender.add('one');
-  await expect(appender.flush()).rejects.toMatchObject({ code: 'io', message: 'disk full' });
-  appender.add('two');
-  await expect(appender.close()).rejects.toMatchObject({ code: 'io' });
 });

@@ -1,147 +1,122 @@
-// The record of a run in its folder: events and steps as lines, and the summary and curves that they make. A run that goes on adds to it.
+// The record of a run: takes what happened, stamps it, and hands it to the files of the run's
+// folder and to further sinks.
+import type { FedStreamError } from '../core/errors.js';
+import { type Logger, silentLogger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
-import { writeText } from '../core/storage-text.js';
-import { type EmitEvent, eventLine, parseEventLine, parseMetricsLine, type RunEvent, type StepEvent } from './events.js';
-import { appendLines, filterLines, type LineAppender, readLines } from './line-file.js';
-import { type RunSeries, RunSeriesBuilder } from './run-series.js';
-import { SummaryBuilder } from './summary.js';
+import type { EmitEvent, EventBody, RunEvent } from './events.js';
+import { Figures } from './figures.js';
+import { KnownSteps } from './known-steps.js';
+import { replay } from './record-files.js';
+import { runIdOf } from './run-id.js';
+import type { RunSeries } from './run-series.js';
+import { openRunFiles, type RunFiles } from './sinks/run-files.js';
+import type { Sinks } from './sinks/sink.js';
+import { SinkGroup } from './sinks/sink-group.js';
+import { type Clocks, stamper } from './stamp.js';
 import type { Summary } from './summary-schema.js';
 
-export const EVENTS_FILE = 'events.jsonl';
-/** A line `{site, round, step, loss, learningRate, tokens}` for every optimizer step. */
-export const METRICS_FILE = 'metrics.jsonl';
-export const SUMMARY_FILE = 'summary.json';
-
-/** Memory that changed by less than this is not worth a line, except once a minute. */
-const MEMORY_CHANGE = 0.02;
-const MEMORY_LINE_MS = 60_000;
-
-/** What the files of a run folder say, without changing them. */
+/** Reads what the files of a run folder say; changes none of them. */
 export async function readRunRecord(folder: Folder): Promise<{ summary: Summary; series: RunSeries }> {
   const figures = new Figures();
   await replay(folder, (event) => figures.add(event));
   return { summary: figures.summary.summary(), series: figures.series.series() };
 }
 
-/**
- * Opens the record of a run, a new one or one that goes on: what is there is read again. Steps of the round that was cut short are kept: sites that
- * have given their result do not do them again, and of the others each is taken once.
- * `elapsedMs` is the time since this process began to work on the run; by default, since it was started.
- */
-export async function openRunRecord(folder: Folder, elapsedMs: () => number = () => performance.now()): Promise<RunRecord> {
-  // A line that a crash cut short goes.
-  for (const file of [METRICS_FILE, EVENTS_FILE]) await filterLines(folder, file, () => true);
-  const figures = new Figures();
-  await replay(folder, (event) => figures.add(event));
-  const events = await appendLines(folder, EVENTS_FILE);
-  const metrics = await appendLines(folder, METRICS_FILE);
-  return new RunRecord({ folder, events, metrics, figures, elapsedMs });
+/** Settings of a record; all have defaults. */
+export interface RunRecordOptions extends Partial<Clocks> {
+  /** Sinks besides the files; the record closes them. */
+  readonly sinks?: Sinks;
+  /** Logs each sink that was switched off. */
+  readonly log?: Logger;
 }
 
-/** Summary, curves, and the time that the run has worked so far. */
-class Figures {
-  readonly summary = new SummaryBuilder();
-  readonly series = new RunSeriesBuilder();
-  lastMs = 0;
-  /** By site. */
-  readonly lastStep = new Map<string, StepEvent>();
-
-  add(event: RunEvent): void {
-    this.lastMs = Math.max(this.lastMs, event.atMs ?? 0);
-    if (event.type === 'step') this.lastStep.set(event.site, event);
-    this.summary.add(event);
-    this.series.add(event);
+/**
+ * Opens the record of a run, a new one or one that goes on; by default its time counts from the
+ * start of this process.
+ */
+export async function openRunRecord(folder: Folder, options: RunRecordOptions = {}): Promise<RunRecord> {
+  const { elapsedMs = () => performance.now(), now = () => new Date(), sinks = {}, log = silentLogger } = options;
+  const steps = new KnownSteps();
+  try {
+    const run = await runIdOf(folder);
+    const files = await openRunFiles(folder, (event) => {
+      if (event.type === 'step') steps.take(event);
+    });
+    return new RunRecord({ files, stamp: stamper(run, files.figures.lastMs, { elapsedMs, now }), steps, sinks, log });
+  } catch (error) {
+    // Whoever reads a sink must not wait for a run that does not begin.
+    await new SinkGroup(sinks, () => {}).close();
+    throw error;
   }
 }
 
+/** A disk under load takes its time to make a file durable; one that never answers is given up. */
+const FILES_LIMIT_MS = 600_000;
+
 interface RecordParts {
-  readonly folder: Folder;
-  readonly events: LineAppender;
-  readonly metrics: LineAppender;
-  readonly figures: Figures;
-  readonly elapsedMs: () => number;
+  readonly files: RunFiles;
+  readonly stamp: (body: EventBody) => RunEvent;
+  readonly steps: KnownSteps;
+  readonly sinks: Sinks;
+  readonly log: Logger;
 }
 
+/** An open record; made by `openRunRecord`. */
 export class RunRecord {
   readonly #parts: RecordParts;
-  /** Time that earlier processes worked on the run. */
-  readonly #earlierMs: number;
-  readonly #lastMemory = new Map<string, { rssBytes: number; peakRssBytes: number; atMs: number }>();
+  readonly #files: SinkGroup;
+  readonly #further: SinkGroup;
+  #fileFailure: FedStreamError | undefined;
 
   constructor(parts: RecordParts) {
     this.#parts = parts;
-    this.#earlierMs = parts.figures.lastMs;
+    const filesFailed = (name: string, error: FedStreamError): void => {
+      this.#fileFailure = error;
+      this.#tell(name, error);
+    };
+    this.#files = new SinkGroup({ files: parts.files }, filesFailed, FILES_LIMIT_MS);
+    this.#further = new SinkGroup(parts.sinks, (name, error) => this.#tell(name, error));
   }
 
-  /** Records an event; returns at once. What keeps it from the disk is told by `flush`. */
-  readonly emit: EmitEvent = (given) => {
-    const { events, metrics, figures, elapsedMs } = this.#parts;
-    const event = { ...given, atMs: given.atMs ?? this.#earlierMs + Math.round(elapsedMs()) };
-    if (event.type === 'step') {
-      if (this.#repeats(event)) return;
-      metrics.add(eventLine(event));
-    } else if (event.type !== 'memory' || this.#worthALine(event)) {
-      events.add(eventLine(event));
-    }
-    figures.add(event);
+  /** Records what happened; returns at once. A step that is known already is dropped. */
+  readonly emit: EmitEvent = (body) => {
+    const { steps, stamp } = this.#parts;
+    if (body.type === 'step' && !steps.take(body)) return;
+    const event = stamp(body);
+    this.#files.emit(event);
+    this.#further.emit(event);
   };
 
   summary(): Summary {
-    return this.#parts.figures.summary.summary();
+    return this.#parts.files.figures.summary.summary();
   }
 
   series(): RunSeries {
-    return this.#parts.figures.series.series();
+    return this.#parts.files.figures.series.series();
   }
 
-  /** Resolves once the system has all lines so far, and `summary.json` is as they say. */
+  /**
+   * Resolves once the system has all lines so far, and `summary.json` is as they say; rejects with
+   * what kept the files from the disk.
+   */
   async flush(): Promise<void> {
-    const { events, metrics, folder } = this.#parts;
-    await events.flush();
-    await metrics.flush();
-    await writeText(folder, SUMMARY_FILE, `${JSON.stringify(this.summary(), undefined, 2)}\n`);
+    await this.#files.flush();
+    await this.#further.flush();
+    if (this.#fileFailure) throw this.#fileFailure;
   }
 
+  /** Brings everything out and closes all sinks; rejects as `flush` does. */
   async close(): Promise<void> {
-    try {
-      await this.flush();
-    } finally {
-      await this.#parts.events.close();
-      await this.#parts.metrics.close();
-    }
+    await this.#files.flush();
+    // Before the files: a warning of a sink that fails now is still written down.
+    await this.#further.close();
+    await this.#files.close();
+    if (this.#fileFailure) throw this.#fileFailure;
   }
 
-  /** A site that was cut off sends again what it does not know to have arrived: the same round, a step that is known. */
-  #repeats(event: StepEvent): boolean {
-    const last = this.#parts.figures.lastStep.get(event.site);
-    return last !== undefined && last.round === event.round && event.step <= last.step;
+  #tell(name: string, error: FedStreamError): void {
+    const message = `events do not go to ${name} any more: ${error.message}`;
+    this.#parts.log.error({ sink: name, code: error.code }, message);
+    this.emit({ type: 'warning', message });
   }
-
-  #worthALine({
-    process,
-    rssBytes,
-    peakRssBytes,
-    atMs,
-  }: {
-    process: string;
-    rssBytes: number;
-    peakRssBytes: number;
-    atMs: number;
-  }): boolean {
-    const last = this.#lastMemory.get(process);
-    const steady =
-      last !== undefined &&
-      last.peakRssBytes === peakRssBytes &&
-      Math.abs(rssBytes - last.rssBytes) < MEMORY_CHANGE * last.rssBytes &&
-      atMs - last.atMs < MEMORY_LINE_MS;
-    if (!steady) this.#lastMemory.set(process, { rssBytes, peakRssBytes, atMs });
-    return !steady;
-  }
-}
-
-async function replay(folder: Folder, add: (event: RunEvent) => void): Promise<void> {
-  let number = 0;
-  for await (const line of readLines(folder, EVENTS_FILE)) add(parseEventLine(line, `${folder.label}/${EVENTS_FILE} line ${++number}`));
-  number = 0;
-  for await (const line of readLines(folder, METRICS_FILE)) add(parseMetricsLine(line, `${folder.label}/${METRICS_FILE} line ${++number}`));
 }

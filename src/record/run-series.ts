@@ -1,6 +1,7 @@
-// The curves of a run that its summary does not hold: loss by step of every site, memory over time of every process.
+// The curves of a run that its summary does not hold: loss by step of every site, memory over time
+// of every process.
 import { Downsampler, type Series } from './downsample.js';
-import type { RunEvent } from './events.js';
+import type { RecordedEvent } from './events.js';
 
 /** More points than a plot has pixels; a short run keeps every step. */
 const POINTS = 1024;
@@ -11,7 +12,10 @@ export interface RunSeries {
   readonly loss: Readonly<Record<string, Series>>;
   /** By process: x is in seconds since the run began, y in bytes. */
   readonly memory: Readonly<Record<string, Series>>;
-  /** Steps after which a round ended, where it is the same step for all sites; empty where sites differ. */
+  /**
+   * Steps after which a round ended, where it is the same step for all sites; empty where sites
+   * differ.
+   */
   readonly roundEnds: readonly number[];
 }
 
@@ -22,7 +26,7 @@ export class RunSeriesBuilder {
   /** By site: the last step of every round. */
   readonly #lastSteps = new Map<string, Map<number, number>>();
 
-  add(event: RunEvent): void {
+  add(event: RecordedEvent): void {
     if (event.type === 'step') {
       entry(this.#loss, event.site, () => new Downsampler(POINTS, 'mean')).add(event.step, event.loss);
       entry(this.#lastSteps, event.site, () => new Map<number, number>()).set(event.round, event.step);

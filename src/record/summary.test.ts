@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import type { RunEvent } from './events.js';
+import type { RecordedEvent } from './events.js';
 import { buildSummary } from './summary.js';
 import { summarySchema } from './summary-schema.js';
 
-const started: RunEvent = {
+const started: RecordedEvent = {
   type: 'run-started',
-  run: 'demo',
+  name: 'demo',
   codec: 'nf4',
   streaming: 'file',
   sites: ['site-2', 'site-10'],
@@ -14,7 +14,7 @@ const started: RunEvent = {
   startedAt: '2026-01-02T03:04:05.000Z',
 };
 
-const transfer = (site: string, round: number, direction: 'down' | 'up', bytes: number): RunEvent => ({
+const transfer = (site: string, round: number, direction: 'down' | 'up', bytes: number): RecordedEvent => ({
   type: 'transfer',
   site,
   round,
@@ -25,7 +25,7 @@ const transfer = (site: string, round: number, direction: 'down' | 'up', bytes: 
   retries: 1,
 });
 
-const evaluation = (round: number, loss: number, exactMatch: number): RunEvent => ({
+const evaluation = (round: number, loss: number, exactMatch: number): RecordedEvent => ({
   type: 'evaluation',
   round,
   loss,
@@ -33,7 +33,7 @@ const evaluation = (round: number, loss: number, exactMatch: number): RunEvent =
   samples: 10,
 });
 
-const result = (site: string, round: number, trainLoss: number): RunEvent => ({
+const result = (site: string, round: number, trainLoss: number): RecordedEvent => ({
   type: 'site-result',
   site,
   round,
@@ -93,7 +93,7 @@ test('the best round is by the figure that the job selects by', () => {
 });
 
 test('the peak of a process is the highest ever said of it', () => {
-  const memory = (process: string, peakRssBytes: number): RunEvent => ({ type: 'memory', process, rssBytes: 5, peakRssBytes });
+  const memory = (process: string, peakRssBytes: number): RecordedEvent => ({ type: 'memory', process, rssBytes: 5, peakRssBytes });
   const summary = buildSummary([memory('site-1', 70), memory('server', 100), memory('server', 90)]);
   expect(summary.peakRssBytes).toEqual({ server: 100, 'site-1': 70 });
   expect(summary.peakRssBytesTotal).toBe(170);

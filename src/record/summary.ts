@@ -1,13 +1,11 @@
-// Builds `summary.json` from the events of a run, keeping aggregates only: a run may have millions of steps.
-
-import type { RunEvent } from './events.js';
+// Builds `summary.json` from the events of a run, keeping aggregates only: a run may have millions
+// of steps.
+import type { EventOf, RecordedEvent } from './events.js';
 import { bestRound } from './selection.js';
 import type { EvaluationSummary, RoundSummary, SiteRoundSummary, Summary } from './summary-schema.js';
 
 /** Warnings kept word for word; all are counted, and all are in the log. */
 const WARNINGS_KEPT = 50;
-
-type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { type: Type }>;
 
 interface Round {
   seconds: number | null;
@@ -16,7 +14,7 @@ interface Round {
 }
 
 /** The summary of a run's events, in the order in which they came. */
-export function buildSummary(events: Iterable<RunEvent>): Summary {
+export function buildSummary(events: Iterable<RecordedEvent>): Summary {
   const builder = new SummaryBuilder();
   for (const event of events) builder.add(event);
   return builder.summary();
@@ -39,7 +37,7 @@ export class SummaryBuilder {
   readonly #peaks = new Map<string, number>();
   readonly #bytes = { down: 0, up: 0, fp32Down: 0, fp32Up: 0, own: 0 };
 
-  add(event: RunEvent): void {
+  add(event: RecordedEvent): void {
     this.#lastMs = Math.max(this.#lastMs, event.atMs ?? 0);
     switch (event.type) {
       case 'run-started':
@@ -92,7 +90,7 @@ export class SummaryBuilder {
     const best = bestRound(candidates, { selection: this.#started?.selection ?? 'loss' });
     const peaks = [...this.#peaks].sort(([a], [b]) => compareNames(a, b));
     return {
-      run: this.#started?.run ?? '',
+      run: this.#started?.name ?? '',
       reason: this.#reason,
       startedAt: this.#startedAt,
       wallSeconds: this.#lastMs / 1000,
@@ -118,7 +116,10 @@ export class SummaryBuilder {
     };
   }
 
-  /** Every transfer counts, also those of a round that had to be begun again: they went over the wire. */
+  /**
+   * Every transfer counts, also those of a round that had to be begun again: they went over the
+   * wire.
+   */
   #addTransfer({ site, round, direction, bytes, fp32Bytes, ownBytes, seconds, retries, resumedBytes }: EventOf<'transfer'>): void {
     this.#bytes.own += ownBytes ?? fp32Bytes;
     const figures = this.#siteRound(round, site);

@@ -2,9 +2,9 @@
 import type { CodecTable } from '../codec/codec.js';
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
-import { readText, writeText } from '../core/storage-text.js';
 import { type Job, quorumOf, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
+import { runIdOf } from '../record/run-id.js';
 import { bestRound } from '../record/selection.js';
 import type { Trainer } from '../trainer/trainer.js';
 import type { Workflow } from '../workflow/federation.js';
@@ -56,7 +56,7 @@ export class Run {
     const history = await readJournal(run);
     const evaluate = evaluator && ((model: Parameters<Trainer['evaluate']>[0]) => evaluator.evaluate(model, signal));
     const federation = new RunFederation({ job, run, history, codecs, board, evaluate, emit, log, signal });
-    return new Run(options, await nameOf(run), board, federation);
+    return new Run(options, await runIdOf(run), board, federation);
   }
 
   /** Waits for the sites, then runs the workflow to its end. What was finished is on disk whenever it throws: `quorum`, `aborted`, `io`, … */
@@ -100,15 +100,4 @@ export class Run {
       await new Promise((resolve) => setTimeout(resolve, WAITING_MS));
     }
   }
-}
-
-const RUN_NAME = 'run-name';
-
-/** Made once and kept: another run in the same folders of a site begins anew. */
-async function nameOf(run: Folder): Promise<string> {
-  const known = await readText(run, RUN_NAME);
-  if (known !== undefined) return known.trim();
-  const name = crypto.randomUUID();
-  await writeText(run, RUN_NAME, `${name}\n`);
-  return name;
 }

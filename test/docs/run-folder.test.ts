@@ -1,7 +1,7 @@
 // docs/run-folder.md names every file and every figure that a run writes, and no figure that it does not.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { EVENTS_FILE, METRICS_FILE, SUMMARY_FILE } from '../../src/record/run-record.js';
+import { EVENTS_FILE, METRICS_FILE, SUMMARY_FILE } from '../../src/record/record-files.js';
 import { buildSummary } from '../../src/record/summary.js';
 import { summarySchema } from '../../src/record/summary-schema.js';
 import { JOURNAL_FILE } from '../../src/server/journal.js';

@@ -9,7 +9,7 @@ import { memory } from '../../src/driver/memory.js';
 import { runServer } from '../../src/hub/server.js';
 import { type JobInput, siteNames } from '../../src/job/job.js';
 import { parseJob } from '../../src/kit/kit.js';
-import type { RunEvent } from '../../src/record/events.js';
+import type { EventBody } from '../../src/record/events.js';
 import { openGlobalModel, writeGlobalModel } from '../../src/server/global-models.js';
 import { readJournal } from '../../src/server/journal.js';
 import { runClient } from '../../src/site/client.js';
@@ -67,7 +67,7 @@ async function federate(input: JobInput, sites: Record<string, Site>, setting: S
   if ((await run.list('global')).length === 0)
     await writeGlobalModel(run, 0, toModel(Float32Array.from({ length: 3001 }, (_, i) => Math.sin(i))));
   const driver = memory();
-  const events: RunEvent[] = [];
+  const events: EventBody[] = [];
   const common = { codecs: referenceCodecs, log: silentLogger, driver, url: URL, signal: stop.signal };
   const clients: Promise<string>[] = [];
   const onListening = (): void => {

@@ -11,7 +11,7 @@ import { memory } from '../../src/driver/memory.js';
 import { runServer } from '../../src/hub/server.js';
 import type { JobInput } from '../../src/job/job.js';
 import { parseJob } from '../../src/kit/kit.js';
-import type { RunEvent } from '../../src/record/events.js';
+import type { EventBody } from '../../src/record/events.js';
 import { openGlobalModel, writeGlobalModel } from '../../src/server/global-models.js';
 import { runClient } from '../../src/site/client.js';
 import type { Base } from '../../src/site/find-base.js';
@@ -76,7 +76,7 @@ export interface Scripted {
   /** How the server evaluates; by default the sites do. */
   evaluate?(given: Values): Metrics;
   /** Called on the server's events. */
-  onEvent?(event: RunEvent): void;
+  onEvent?(event: EventBody): void;
 }
 
 export async function federate(input: JobInput, sites: Record<string, ScriptedSite>, setting: Scripted = {}) {
@@ -85,7 +85,7 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
   if ((await run.list('global')).length === 0)
     await writeGlobalModel(run, 0, decodeModel(masterOf(modelOf(start, dtype)), referenceCodecs));
   const driver = memory();
-  const events: RunEvent[] = [];
+  const events: EventBody[] = [];
   const url = 'memory://server';
   const common = { codecs: referenceCodecs, log: silentLogger, driver, url, signal: stop.signal };
   const clients: Promise<string>[] = [];
@@ -108,7 +108,7 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
     ended.catch(() => {});
     clients.push(ended);
   };
-  const emit = (event: RunEvent): void => {
+  const emit = (event: EventBody): void => {
     events.push(event);
     setting.onEvent?.(event);
   };

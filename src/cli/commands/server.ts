@@ -8,18 +8,18 @@ import { readRunJob } from '../../node/run/run-files.js';
 import { createRunFolder, findRunFolder } from '../../node/run/run-folder.js';
 import { runServerProcess } from '../../node/run/run-server.js';
 import { addConnectionOptions, type ConnectionOptions, driverOption, serverConnecting } from '../connection-options.js';
+import { type EventOptions, eventsOption, openEvents } from '../event-options.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
 import { dtypeOf, dtypeOption, wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
 
-interface ServerOptions extends JobOptions, ConnectionOptions {
+interface ServerOptions extends JobOptions, ConnectionOptions, EventOptions {
   readonly listen?: string;
   readonly resume?: string;
   readonly threads?: number;
   readonly dtype?: string;
-  readonly json?: boolean;
   readonly run?: string;
   readonly supervised?: boolean;
 }
@@ -44,6 +44,7 @@ export function serverCommand(): Command {
     .option('--resume <folder>', 'go on with a run that was stopped')
     .option('--threads <count>', 'threads that evaluate the global model', wholeNumber(1))
     .addOption(dtypeOption())
+    .addOption(eventsOption())
     .option('--json', 'print the summary as JSON on standard output')
     .addOption(new Option('--run <folder>', 'a prepared run').hideHelp())
     .addOption(new Option('--supervised', 'events on standard output, ends with its parent').hideHelp())
@@ -57,6 +58,7 @@ async function serve(options: ServerOptions): Promise<void> {
   const url = options.listen ?? defaultUrl(found.job);
   // Before a run folder is made: what was given cannot be used, or can.
   const { driver, token } = serverConnecting(url, options);
+  const sinks = await openEvents(options);
   const { runPath, job } = await found.prepare();
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const onStop = (): void => {
@@ -82,6 +84,7 @@ async function serve(options: ServerOptions): Promise<void> {
       signal,
       onListening,
       onEvent,
+      sinks,
     });
   } catch (error) {
     if (!supervised) say(`go on with: npx fedstream server --resume ${runPath} --listen ${url}`);

@@ -14,10 +14,12 @@ import { readRunJob } from '../../node/run/run-files.js';
 import { createRunFolder, findRunFolder } from '../../node/run/run-folder.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { readSiteConfig, registeredTrainer } from '../../node/trainer/site-config.js';
-import { parseEventLine } from '../../record/events.js';
+import { parseEventLine } from '../../record/event-lines.js';
 import { openRunRecord } from '../../record/run-record.js';
+import { SinkGroup } from '../../record/sinks/sink-group.js';
 import { readJournal } from '../../server/journal.js';
 import { driverOption } from '../connection-options.js';
+import { type EventOptions, eventsOption, openEvents } from '../event-options.js';
 import { EXIT } from '../exit-code.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
@@ -26,10 +28,9 @@ import { type Meeting, openMeeting } from '../meeting.js';
 import { dtypeOption } from '../options.js';
 import { type EventReporter, eventReporter } from '../progress.js';
 
-interface SimulateOptions extends JobOptions {
+interface SimulateOptions extends JobOptions, EventOptions {
   readonly resume?: string;
   readonly dtype?: string;
-  readonly json?: boolean;
   readonly listen?: string;
   readonly siteConfig?: string;
 }
@@ -59,14 +60,19 @@ export function simulateCommand(): Command {
     .option('--site-config <file>', 'the trainers of every site (docs/site.md), for a job that names one')
     .option('--resume <folder>', 'go on with a run that was stopped, from its last finished round')
     .addOption(dtypeOption())
+    .addOption(eventsOption())
     .option('--json', 'print the summary as JSON on standard output')
     .addHelpText('after', HELP)
     .action(simulate);
 }
 
 async function simulate(options: SimulateOptions): Promise<void> {
+  const sinks = await openEvents(options);
   const { runPath, job } = await findOrPrepare(options);
   const reporter = eventReporter(job);
+  const events = new SinkGroup({ progress: { emit: reporter.event, close: async () => {} }, ...sinks }, (name, { message }) =>
+    reporter.line(`warning: events do not go to ${name} any more: ${message}`),
+  );
   const finished = (await readJournal(nodeFolder(runPath))).at(-1)?.round ?? 0;
   reporter.line(`run ${runPath}${finished > 0 ? `, going on after round ${finished}` : ''}`);
   reporter.line(`${siteNames(job).length} sites, ${job.rounds} rounds, ${codingLabel(job.quantize)}, streaming ${job.streaming}`);
@@ -76,17 +82,17 @@ async function simulate(options: SimulateOptions): Promise<void> {
   });
   const meeting = await openMeeting(options.listen, job, runPath);
   try {
-    await new Federation({ runPath, job, meeting, siteConfig: options.siteConfig, dtype: options.dtype, reporter, signal }).run();
+    await new Federation({ runPath, job, meeting, siteConfig: options.siteConfig, dtype: options.dtype, reporter, events, signal }).run();
   } catch (error) {
     reporter.end();
-    await conclude(runPath, job);
+    await conclude(runPath, job, events);
     process.stderr.write(`go on with: npx fedstream simulate --resume ${runPath}\n`);
     throw signal.aborted ? new FedStreamError('aborted', `the run is kept in ${runPath}`) : error;
   } finally {
     meeting.close();
   }
   reporter.end();
-  const summary = await conclude(runPath, job);
+  const summary = await conclude(runPath, job, events);
   for (const line of summaryLines(summary, runPath)) process.stderr.write(`${line}\n`);
   if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
 }
@@ -111,10 +117,9 @@ function checkTrainer({ trainer }: Job, { siteConfig }: SimulateOptions): void {
 }
 
 /** Adds this process's own memory, then summary and report. */
-async function conclude(runPath: string, job: Job) {
-  const record = await openRunRecord(nodeFolder(runPath), () => 0);
+async function conclude(runPath: string, job: Job, events: SinkGroup) {
+  const record = await openRunRecord(nodeFolder(runPath), { elapsedMs: () => 0, sinks: { events } });
   record.emit({ type: 'memory', process: 'simulator', ...processMemory() });
-  await record.flush();
   await record.close();
   return finishRun(runPath, job, 'fedstream simulate');
 }
@@ -126,6 +131,8 @@ interface FederationOptions {
   readonly siteConfig: string | undefined;
   readonly dtype: string | undefined;
   readonly reporter: EventReporter;
+  /** Where the events of the server go. */
+  readonly events: SinkGroup;
   readonly signal: AbortSignal;
 }
 
@@ -172,7 +179,7 @@ class Federation {
       else {
         const event = parseEventLine(line, 'the server');
         if (event.type === 'round-started') this.#running = true;
-        this.#options.reporter.event(event);
+        this.#options.events.emit(event);
       }
     });
   }

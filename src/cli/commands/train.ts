@@ -11,20 +11,20 @@ import { readModelTexts, writeModelFolder } from '../../node/run/run-files.js';
 import { createRunFolder } from '../../node/run/run-folder.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { makeTrainer } from '../../node/trainer/make-trainer.js';
-import type { RunEvent } from '../../record/events.js';
+import type { EmitEvent } from '../../record/events.js';
 import { openRunRecord } from '../../record/run-record.js';
 import { globalModelPath, openGlobalModel, pruneGlobalModels, writeGlobalModel } from '../../server/global-models.js';
 import { type JournalEntry, writeJournal } from '../../server/journal.js';
 import { elementCount } from '../../tensor/dtype.js';
+import { type EventOptions, eventsOption, openEvents } from '../event-options.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
 import { wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
 
-interface TrainOptions extends JobOptions {
+interface TrainOptions extends JobOptions, EventOptions {
   readonly threads?: number;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -42,6 +42,7 @@ export function trainCommand(): Command {
     new Command('train').description('Train centrally: the same trainer, data and schedule as a federation, in one process.'),
   )
     .option('--threads <count>', 'training threads; by default one a core, at most 4', wholeNumber(1))
+    .addOption(eventsOption())
     .option('--json', 'print the summary as JSON on standard output')
     .addHelpText('after', HELP)
     .action(train);
@@ -54,17 +55,16 @@ async function train(options: TrainOptions): Promise<void> {
       'unsupported',
       `fedstream train has the built-in trainer only; run the program of ${asked.trainer.name} by itself`,
     );
+  const further = await openEvents(options);
   const data = pooled(await loadRunData(asked), asked);
   const runPath = createRunFolder(options.out, options.name, 'train');
   const job = await prepareRun(asked, runPath, data);
   const reporter = eventReporter(job);
   reporter.line(`run ${runPath}`);
   const signal = stopSignal({ supervised: false, onStop: () => reporter.line('stopping; what is finished is kept') });
-  const record = await openRunRecord(nodeFolder(runPath));
-  const emit = (event: RunEvent): void => {
-    record.emit(event);
-    reporter.event(event);
-  };
+  const progress = { emit: reporter.event, close: async () => {} };
+  const record = await openRunRecord(nodeFolder(runPath), { sinks: { progress, ...further } });
+  const { emit } = record;
   const memory = setInterval(() => emit({ type: 'memory', process: CENTRAL, ...processMemory() }), 1_000);
   try {
     await trainRounds(job, runPath, data, { emit, signal, threads: options.threads });
@@ -72,7 +72,6 @@ async function train(options: TrainOptions): Promise<void> {
   } finally {
     clearInterval(memory);
     emit({ type: 'memory', process: CENTRAL, ...processMemory() });
-    await record.flush();
     await record.close();
     reporter.end();
   }
@@ -87,7 +86,7 @@ function pooled({ bySite, validation }: RunData, job: Job): RunData {
 }
 
 interface Surroundings {
-  emit(event: RunEvent): void;
+  readonly emit: EmitEvent;
   readonly signal: AbortSignal;
   readonly threads?: number;
 }
@@ -103,7 +102,7 @@ async function trainRounds(job: Job, runPath: string, data: RunData, { emit, sig
     const startedAt = new Date().toISOString();
     emit({
       type: 'run-started',
-      run: runPath.split('/').at(-1) ?? 'run',
+      name: runPath.split('/').at(-1) ?? 'run',
       codec: 'none',
       streaming: 'none',
       sites: [CENTRAL],

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Script } from 'node:vm';
 import { expect, test } from 'vitest';
-import type { RunEvent } from '../../record/events.js';
+import type { RecordedEvent } from '../../record/events.js';
 import { RunSeriesBuilder } from '../../record/run-series.js';
 import { SummaryBuilder } from '../../record/summary.js';
 import { reportAssets } from './assets.js';
@@ -13,7 +13,7 @@ const assets = reportAssets(new URL('../../../dist/cli/report/page/draw-plots.js
 
 const HOSTILE = '</script><img src=x onerror="alert(1)">\'&<!--\u2028';
 
-function inputOf(events: readonly RunEvent[]): ReportInput {
+function inputOf(events: readonly RecordedEvent[]): ReportInput {
   const summary = new SummaryBuilder();
   const series = new RunSeriesBuilder();
   for (const event of events) {
@@ -23,11 +23,11 @@ function inputOf(events: readonly RunEvent[]): ReportInput {
   return { summary: summary.summary(), series: series.series() };
 }
 
-function eventsOf(sites: readonly string[], rounds: number, name = 'demo'): RunEvent[] {
-  const events: RunEvent[] = [
+function eventsOf(sites: readonly string[], rounds: number, name = 'demo'): RecordedEvent[] {
+  const events: RecordedEvent[] = [
     {
       type: 'run-started',
-      run: name,
+      name: name,
       codec: 'nf4',
       streaming: 'file',
       sites: [...sites],

@@ -7,8 +7,9 @@ import { wholeBits } from '../../filter/chain.js';
 import { codingLabel } from '../../filter/coding.js';
 import { runServer } from '../../hub/server.js';
 import { type Job, siteNames } from '../../job/job.js';
-import type { RunEvent } from '../../record/events.js';
+import type { EmitEvent, RunEvent } from '../../record/events.js';
 import { openRunRecord, type RunRecord } from '../../record/run-record.js';
+import type { Sinks } from '../../record/sinks/sink.js';
 import { hasGlobalModel, openGlobalModel } from '../../server/global-models.js';
 import { readJournal } from '../../server/journal.js';
 import type { RunResult } from '../../server/run.js';
@@ -36,6 +37,8 @@ export interface RunServerOptions {
   readonly signal: AbortSignal;
   onListening(url: string): void;
   onEvent(event: RunEvent): void;
+  /** Where events go besides the files of the run folder; closed when the run ends. */
+  readonly sinks?: Sinks;
 }
 
 const MEMORY_MS = 1_000;
@@ -44,12 +47,10 @@ const MEMORY_MS = 1_000;
 export async function runServerProcess(options: RunServerOptions): Promise<RunResult> {
   const { runPath, job, driver, url, token, signal } = options;
   const run = nodeFolder(runPath);
-  const record = await openRunRecord(run);
   const log = fileLogger(join(runPath, 'logs', 'server.log'), { name: 'server' });
-  const emit = (event: RunEvent): void => {
-    record.emit(event);
-    options.onEvent(event);
-  };
+  const onEvent = { emit: options.onEvent, close: async () => {} };
+  const record = await openRunRecord(run, { log, sinks: { onEvent, ...options.sinks } });
+  const { emit } = record;
   const memory = setInterval(() => emit({ type: 'memory', process: 'server', ...processMemory() }), MEMORY_MS);
   let evaluator: Trainer | undefined;
   try {
@@ -93,20 +94,18 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
   } finally {
     clearInterval(memory);
     await evaluator?.close();
-    await record.flush();
-    await record.close();
-    log.close();
+    await record.close().finally(() => log.close());
   }
 }
 
 /** Only a run's first session says that it started; a later one goes on. */
-async function announce({ runPath, job }: RunServerOptions, record: RunRecord, emit: (event: RunEvent) => void): Promise<void> {
+async function announce({ runPath, job }: RunServerOptions, record: RunRecord, emit: EmitEvent): Promise<void> {
   if (record.summary().startedAt !== null) return;
   const run = nodeFolder(runPath);
   const round = (await readJournal(run)).at(-1)?.round ?? 0;
   emit({
     type: 'run-started',
-    run: job.name ?? runPath.split('/').at(-1) ?? 'run',
+    name: job.name ?? runPath.split('/').at(-1) ?? 'run',
     codec: codingLabel(job.quantize),
     streaming: job.streaming,
     sites: siteNames(job),
@@ -125,7 +124,7 @@ const HARM = [
 ];
 
 /** Adapters move far for their size, and stand every coding. A run that goes on was told already. */
-function warnOfWholeWeights(job: Job, files: Readonly<Record<string, string>>, emit: (event: RunEvent) => void): void {
+function warnOfWholeWeights(job: Job, files: Readonly<Record<string, string>>, emit: EmitEvent): void {
   const bits = wholeBits(job);
   const found = bits === undefined ? undefined : HARM.find((row) => bits <= row.bits);
   if (!found || files['adapter_config.json'] !== undefined) return;

@@ -1,0 +1,59 @@
+// Events as lines of JSON: written to files and pipes, and read back, lines of older and of later
+// versions too.
+import { FedStreamError } from '../core/errors.js';
+import { EVENT_KINDS, type EventOf, type RecordedEvent, type RunEvent, recordedEventSchema, runEventSchema } from './events.js';
+
+const KNOWN_TYPES: ReadonlySet<unknown> = new Set(EVENT_KINDS.map(({ shape }) => shape.type.value));
+
+/** A line without its newline. The stamp follows the type, where a person who reads lines looks for it. */
+export function eventLine({ type, run, time, atMs, ...fields }: RunEvent): string {
+  return JSON.stringify({ type, run, time, atMs, ...fields });
+}
+
+/** A step's line in `metrics.jsonl`: its figures alone, since a long run has millions of them. */
+export function metricsLine({ site, round, step, loss, learningRate, tokens }: EventOf<'step'>): string {
+  return JSON.stringify({ site, round, step, loss, learningRate, tokens });
+}
+
+/**
+ * An event from a line of this very version, as one process sends it to another; `io` names
+ * `where`.
+ */
+export function parseEventLine(line: string, where: string): RunEvent {
+  return parseLine(line, where, (value) => runEventSchema.parse(value));
+}
+
+/**
+ * An event from a line of `events.jsonl`; undefined for a kind that only a later version knows.
+ * `io` names `where`, file and line, when it is none.
+ */
+export function parseRecordedLine(line: string, where: string): RecordedEvent | undefined {
+  return parseLine(line, where, (value) => {
+    if (isOfLaterVersion(value)) return undefined;
+    return recordedEventSchema.parse(withName(value));
+  });
+}
+
+/** A step from its line of `metrics.jsonl`. */
+export function parseMetricsLine(line: string, where: string): EventOf<'step'> {
+  return parseLine(line, where, (value) => recordedEventSchema.parse({ ...(value as object), type: 'step' }) as EventOf<'step'>);
+}
+
+function isOfLaterVersion(value: unknown): boolean {
+  const type = (value as { type?: unknown } | null)?.type;
+  return typeof type === 'string' && !KNOWN_TYPES.has(type);
+}
+
+/** Before events had a run id, the `run` of `run-started` was the run's name. */
+function withName(value: unknown): unknown {
+  const { type, name, run, ...rest } = value as Readonly<Record<string, unknown>>;
+  return type === 'run-started' && name === undefined ? { type, name: run, ...rest } : value;
+}
+
+function parseLine<T>(line: string, where: string, check: (value: unknown) => T): T {
+  try {
+    return check(JSON.parse(line));
+  } catch (cause) {
+    throw new FedStreamError('io', `${where} is not a line of a run; the file was damaged. Remove the line to go on without it`, { cause });
+  }
+}

@@ -1,0 +1,64 @@
+// The sink of `summary.json`: the figures of the run so far, rewritten whole after every round and
+// at the end.
+import { asFedStreamError, type FedStreamError } from '../../core/errors.js';
+import type { Folder } from '../../core/storage.js';
+import { writeText } from '../../core/storage-text.js';
+import type { RunEvent } from '../events.js';
+import type { Figures } from '../figures.js';
+import { SUMMARY_FILE } from '../record-files.js';
+import type { Sink } from './sink.js';
+
+/** Writes what `figures` say; whoever made them adds the events. */
+export function summaryFile(folder: Folder, figures: Figures): Sink {
+  return new SummaryFile(folder, figures);
+}
+
+class SummaryFile implements Sink {
+  readonly #folder: Folder;
+  readonly #figures: Figures;
+  #writing: Promise<void> | undefined;
+  #isStale = false;
+  #failure: FedStreamError | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(folder: Folder, figures: Figures) {
+    this.#folder = folder;
+    this.#figures = figures;
+  }
+
+  emit({ type }: RunEvent): void {
+    if (this.#closed) return;
+    if (this.#failure) throw this.#failure;
+    if (type === 'round-finished') this.#begin();
+  }
+
+  async flush(): Promise<void> {
+    this.#begin();
+    await this.#writing;
+    if (this.#failure) throw this.#failure;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.flush();
+    return this.#closed;
+  }
+
+  #begin(): void {
+    this.#isStale = true;
+    this.#writing ??= this.#write();
+  }
+
+  /** Never rejects; one write at a time, and figures that change meanwhile are written again. */
+  async #write(): Promise<void> {
+    try {
+      while (this.#isStale) {
+        this.#isStale = false;
+        await writeText(this.#folder, SUMMARY_FILE, `${JSON.stringify(this.#figures.summary.summary(), undefined, 2)}\n`);
+      }
+    } catch (cause) {
+      this.#failure = asFedStreamError(cause, 'io');
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+}
