@@ -115,7 +115,7 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
   const onListening = (): void => Object.keys(sites).forEach(join);
   const { evaluate } = setting;
   const evaluator = evaluate && trainerOf({ learn: (given) => given, evaluate });
-  const result = await runServer({ ...common, job, run, files: {}, emit, evaluator, onListening });
+  const result = await runServer({ ...common, listeners: [common], job, run, files: {}, emit, evaluator, onListening });
   await Promise.allSettled(clients);
   return { result, events, run, folders, master: async (round: number) => valuesOf(await openGlobalModel(run, round)) };
 }
