@@ -124,7 +124,8 @@ function isBoth(learnt: Learnt): learnt is Exclude<Learnt, Values> {
   return 'extras' in learnt && !(learnt.extras instanceof Float32Array);
 }
 
-function trainerOf({ learn, dtype, samples = 1, evaluate }: ScriptedSite): Trainer {
+/** A trainer that does as its site is told. */
+export function trainerOf({ learn, dtype, samples = 1, evaluate }: ScriptedSite): Trainer {
   return {
     async train(task: TrainTask, model: StateDict) {
       const own = model.manifest.tensors[0]?.dtype as Dtype;
