@@ -74,8 +74,9 @@ async function server({ job, folder, mb }) {
     if (event.type === 'round-finished') process.send({ round: event.round, seconds: event.seconds, ...processMemory() });
     if (event.type === 'warning') process.stderr.write(`${event.message}\n`);
   };
-  const common = { job, run, files: {}, codecs: nodeCodecs(), driver: tcp(), url: 'tcp://127.0.0.1:0', log: quiet };
-  await runServer({ ...common, emit, signal: new AbortController().signal, onListening: (url) => process.send({ url }) });
+  const common = { job, run, files: {}, codecs: nodeCodecs(), log: quiet };
+  const listeners = [{ driver: tcp(), url: 'tcp://127.0.0.1:0' }];
+  await runServer({ ...common, listeners, emit, signal: new AbortController().signal, onListening: (url) => process.send({ url }) });
 }
 
 async function client({ site, seed, url, folder }) {

@@ -59,7 +59,8 @@ async function run(job, runPath, { bySite, validation }) {
     for (const name of siteNames(job)) clients.push(site(name).catch((error) => stop.abort(error)));
   };
   try {
-    await runServer({ ...common, job, run: nodeFolder(runPath), files, evaluator, emit: (event) => events.push(event), onListening });
+    const emit = (event) => events.push(event);
+    await runServer({ ...common, listeners: [common], job, run: nodeFolder(runPath), files, evaluator, emit, onListening });
     await Promise.all(clients);
   } finally {
     await evaluator.close();

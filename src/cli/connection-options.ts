@@ -17,7 +17,7 @@ export interface ConnectionOptions {
   readonly stripes?: number;
 }
 
-/** What the options come to. */
+/** A driver with the TLS of the options, for every URL, and the token. */
 export interface Connecting {
   readonly driver: Driver;
   readonly token: string | undefined;
@@ -28,7 +28,7 @@ export function addConnectionOptions(command: Command): Command {
     .option('--tls-cert <file>', "this side's certificate, PEM")
     .option('--tls-key <file>', 'the key of that certificate, PEM')
     .option('--tls-ca <file>', "the authority that has signed the other side's certificate, PEM")
-    .option('--token-file <file>', 'a secret that sites without a certificate show')
+    .option('--token-file <file>', 'a secret that proves the names of sites without a certificate')
     .option('--allow-plain-text', 'let everything travel unencrypted over a network that you trust');
 }
 
@@ -36,16 +36,24 @@ export function driverOption(): Option {
   return new Option('--driver <name>', 'how server and sites are connected').choices([...SCHEMES]);
 }
 
-/** For a server on this URL: plain text is asked for, and behind TLS sites prove who they are. */
-export function serverConnecting(url: string, options: ConnectionOptions): Connecting {
-  checkPlainText(url, 'listen on', options);
+/** For a server on these URLs: plain text is asked for, and where TLS is, sites prove who they are, whichever way they come. */
+export function serverConnecting(urls: readonly string[], options: ConnectionOptions): Connecting {
+  for (const url of urls) checkPlainText(url, 'listen on', options);
   const { ca, ...own } = readTlsFiles(filesOf(options));
   const token = options.tokenFile === undefined ? undefined : readTokenFile(options.tokenFile);
-  if (isSecured(url) && ca === undefined && token === undefined)
-    throw new FedStreamError(
-      'bad-argument',
-      `anybody could call himself a site of this run: give the authority of the sites' certificates (--tls-ca), a token (--token-file), or both`,
-    );
+  if (urls.some(isSecured) && token === undefined) {
+    if (ca === undefined)
+      throw new FedStreamError(
+        'bad-argument',
+        `anybody could call himself a site of this run: give the authority of the sites' certificates (--tls-ca), a token (--token-file), or both`,
+      );
+    const open = urls.find((url) => !isSecured(url));
+    if (open !== undefined)
+      throw new FedStreamError(
+        'bad-argument',
+        `anybody could call himself a site of this run over ${open}, where no certificates are: give a token (--token-file), or listen inside TLS alone`,
+      );
+  }
   // Sites decide on stripes; a server takes them all.
   return { driver: striped(nodeDrivers({ ...own, ca, certificateOptional: token !== undefined }), 1), token };
 }

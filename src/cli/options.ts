@@ -1,5 +1,6 @@
 // Parsers of command-line values; each error names what was given and what would do.
 import { InvalidArgumentError, Option } from 'commander';
+import { NAME_PATTERN } from '../job/job.js';
 import type { Dtype } from '../tensor/dtype.js';
 
 /** A whole number from `least` on, and not above `most`. */
@@ -19,6 +20,17 @@ export function positiveNumber(value: string): number {
   const number = Number(value);
   if (value.trim() === '' || !Number.isFinite(number) || number <= 0) throw new InvalidArgumentError('It must be a number above 0.');
   return number;
+}
+
+/** An option that may be given several times: its values in order. */
+export function repeated(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+/** A name of a site or a run. */
+export function named(value: string): string {
+  if (NAME_PATTERN.test(value)) return value;
+  throw new InvalidArgumentError('A name is 1 to 64 letters, digits, dots, dashes or underscores.');
 }
 
 /** Dtypes of a model folder, by the names that PyTorch gives them. */

@@ -131,6 +131,28 @@ test('silence ends a session, and names who was silent', async () => {
   await expect(session.closed).resolves.toMatchObject({ code: 'timeout', message: expect.stringMatching(/server .*1 s/) });
 });
 
+test('a limit that was widened holds, and the other still beats for the one that hello said', async () => {
+  vi.useFakeTimers();
+  const { session, raw, say } = byHand({ idleMs: 1000 });
+  say('hello', HELLO);
+  await session.start(() => session.extendIdle(5000));
+  session.extendIdle(10); // never shorter
+  const beats = vi.fn();
+  void (async () => {
+    for await (const frame of raw) if (decodeFrame(frame).type === 'ping') beats();
+  })();
+  let ended = false;
+  void session.closed.then(() => {
+    ended = true;
+  });
+  await vi.advanceTimersByTimeAsync(4900);
+  expect(ended).toBe(false);
+  expect(beats.mock.calls.length).toBeGreaterThanOrEqual(19);
+  await vi.advanceTimersByTimeAsync(1000);
+  await expect(session.closed).resolves.toMatchObject({ code: 'timeout', message: expect.stringMatching(/server .*5 s/) });
+  expect(vi.getTimerCount()).toBe(0);
+});
+
 test('a peer that never says hello is not waited for', async () => {
   vi.useFakeTimers();
   const { session } = byHand({ idleMs: 1000 });

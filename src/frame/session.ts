@@ -1,13 +1,13 @@
-// A session: two endpoints that know each other's name, hear each other's heart, and exchange frames (docs/spec/session.md).
+// A session: two endpoints that know each other's name, send each other heartbeats, and exchange frames (docs/spec/session.md).
 import { z } from 'zod';
 import { asFedStreamError, ERROR_CODES, FedStreamError } from '../core/errors.js';
 import { within } from '../core/within.js';
 import type { Connection } from '../driver/driver.js';
 import { decodeFrame, encodeFrame, type Frame, type FrameType } from './frame.js';
 import { FrameWriter } from './frame-writer.js';
+import { decodeHello, encodeHello, FEATURES, type Hello } from './hello.js';
 import { pack, unpack } from './pack.js';
-
-export const PROTOCOL_VERSION = 1;
+import { PROTOCOL_VERSIONS, type VersionRange } from './versions.js';
 
 /** Which layer above takes a frame. */
 export type FrameHandler = (frame: Frame) => void;
@@ -18,35 +18,32 @@ export interface SessionOptions {
   /** A connection on which nothing arrives for this long is dead. Heartbeats are sent four times as often. */
   readonly idleMs?: number;
   readonly signal?: AbortSignal;
-  /** Shown to the other side: that this endpoint may call itself so. */
+  /** Proves to the other side that this endpoint may call itself so. */
   readonly token?: string | undefined;
+  /** The run that this endpoint is for, where the other side has several. */
+  readonly run?: string | undefined;
+  /** Versions of the protocol that this endpoint speaks; by default all that this code knows. */
+  readonly versions?: VersionRange;
 }
 
-/** What the other side shows for its name. */
-export interface Shown {
+/** Proof that the other side gives of its name. */
+export interface Credentials {
   /** From a certificate that was verified; undefined where there was none. */
   readonly certificateNames: readonly string[] | undefined;
   readonly token: string | undefined;
 }
 
+/** Decides on the other side, by throwing, before any further frame of it is read. `run` is the one that its hello names. */
+export type Admit = (name: string, credentials: Credentials, run: string | undefined) => void;
+
 /** Long enough for a stalled network to recover, short enough that a person does not wait in vain. */
 export const DEFAULT_IDLE_MS = 30_000;
-const MIN_IDLE_MS = 100;
 /** How long a goodbye may take to leave. */
 const BYE_MS = 500;
 /** The first pings wait for code that is not warm: so many follow each other at once. */
 const FIRST_PINGS = 5;
 /** The idle limit in ticks. */
 const SILENT_TICKS = 10;
-
-/** A later version may say more, and is told apart by its number. */
-const helloSchema = z.object({
-  version: z.int().min(1),
-  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
-  /** Duration, not a time: clocks differ. */
-  idleMs: z.int().min(MIN_IDLE_MS).max(86_400_000),
-  token: z.string().max(1024).optional(),
-});
 
 const byeSchema = z.strictObject({ code: z.enum(ERROR_CODES).optional(), message: z.string().max(4096) });
 
@@ -55,14 +52,20 @@ export class Session {
   readonly closed: Promise<FedStreamError>;
   /** The other endpoint's name, once `start` has resolved. */
   peerName = '';
+  /** The version of the protocol that both speak, once `start` has resolved. */
+  version = 0;
+  /** Features that the other endpoint has, known here or not, once `start` has resolved. */
+  peerFeatures: ReadonlySet<string> = new Set();
   /** The shortest time between a ping and its pong; undefined until the first. */
   roundTripMs: number | undefined;
   readonly #connection: Connection;
   readonly #writer: FrameWriter;
   readonly #options: SessionOptions;
   readonly #handlers = new Map<FrameType, FrameHandler>();
-  readonly #timers: ReturnType<typeof setInterval>[] = [];
+  #heartbeat: ReturnType<typeof setInterval> | undefined;
+  #silence: ReturnType<typeof setInterval> | undefined;
   #silentTicks = 0;
+  #idleMs: number;
   #pings = 0;
   #pongs = 0;
   #timed: { readonly ping: number; readonly sentMs: number } | undefined;
@@ -73,6 +76,7 @@ export class Session {
   constructor(connection: Connection, options: SessionOptions) {
     this.#connection = connection;
     this.#options = options;
+    this.#idleMs = options.idleMs ?? DEFAULT_IDLE_MS;
     this.#writer = new FrameWriter(connection, (error) => void this.close(error));
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -86,6 +90,11 @@ export class Session {
 
   get peer(): string {
     return this.peerName ? `${this.peerName} (${this.#connection.peer})` : this.#connection.peer;
+  }
+
+  /** The other endpoint's address, without its name. */
+  get address(): string {
+    return this.#connection.peer;
   }
 
   /** How many connections carry it, at once. */
@@ -102,23 +111,25 @@ export class Session {
     this.#handlers.set(type, handler);
   }
 
-  /** Says hello, waits for the other's, then reads until the end. `admit` may refuse the other by throwing. */
-  async start(admit: (name: string, shown: Shown) => void = () => {}): Promise<void> {
-    const idleMs = this.#options.idleMs ?? DEFAULT_IDLE_MS;
-    this.#timers.push(setInterval(() => this.#tick(idleMs), idleMs / SILENT_TICKS));
+  /**
+   * Says hello, waits for the other's, then reads until the end. `admit` may refuse the other by throwing, and sets the
+   * handlers that depend on who it is. `unsupported` where the two speak no version in common.
+   */
+  async start(admit: Admit = () => {}): Promise<void> {
+    const idleMs = this.#idleMs;
+    this.#watchSilence();
     this.#options.signal?.addEventListener('abort', this.#aborted, { once: true });
     if (this.#options.signal?.aborted) this.#aborted();
-    const { name, token } = this.#options;
-    void this.control('hello', 0, pack({ version: PROTOCOL_VERSION, name, idleMs, token })).catch(() => {});
+    const { name, token, run, versions = PROTOCOL_VERSIONS } = this.#options;
+    void this.control('hello', 0, encodeHello({ versions, name, idleMs, token, run, features: FEATURES })).catch(() => {});
     const frames = this.#connection[Symbol.asyncIterator]();
     try {
       const hello = await this.#readHello(frames);
-      this.peerName = hello.name;
-      admit(hello.name, { certificateNames: this.#connection.certificateNames, token: hello.token });
+      admit(hello.name, { certificateNames: this.#connection.certificateNames, token: hello.token }, hello.run);
       if (this.#error) throw this.#error;
       // Silence is what kills: pings keep both sides' limits.
       const beatMs = Math.max(Math.min(idleMs, hello.idleMs) / 4, 10);
-      this.#timers.push(setInterval(() => this.#ping(), beatMs));
+      this.#heartbeat = setInterval(() => this.#ping(), beatMs);
     } catch (error) {
       const failure = this.#error ?? asFedStreamError(error, 'bad-frame');
       await this.close(failure);
@@ -126,6 +137,16 @@ export class Session {
     }
     void this.#read(frames);
     this.#ping();
+  }
+
+  /**
+   * Bears a silence of so many milliseconds from now on. Not less than hello has said: the other side sends its
+   * heartbeats for that.
+   */
+  extendIdle(idleMs: number): void {
+    if (idleMs <= this.#idleMs || this.#error) return;
+    this.#idleMs = idleMs;
+    if (this.#silence !== undefined) this.#watchSilence();
   }
 
   /** How long a ping takes now; one that is on its way already is good enough. */
@@ -159,19 +180,21 @@ export class Session {
     void this.close(asFedStreamError(this.#options.signal?.reason, 'aborted'));
   };
 
-  async #readHello(frames: AsyncIterator<Uint8Array>): Promise<z.output<typeof helloSchema>> {
+  async #readHello(frames: AsyncIterator<Uint8Array>): Promise<Hello> {
     const first = await frames.next();
     if (first.done) throw new FedStreamError('closed', `${this.peer} closed the connection before it said hello`);
     this.#silentTicks = 0;
     const frame = this.#decode(first.value);
     if (frame.type === 'bye') throw this.#byeError(frame);
     if (frame.type !== 'hello') throw new FedStreamError('bad-frame', `${this.peer} began with a ${frame.type} frame instead of hello`);
-    const hello = unpack(frame.header, helloSchema, `the hello of ${this.peer}`);
-    if (hello.version === PROTOCOL_VERSION) return hello;
-    throw new FedStreamError(
-      'unsupported',
-      `${this.peer} speaks version ${hello.version} of the protocol, this side ${PROTOCOL_VERSION}; use the same FedStream on both`,
-    );
+    const { versions = PROTOCOL_VERSIONS, run } = this.#options;
+    const hello = decodeHello(frame.header, versions, this.peer);
+    this.peerName = hello.name;
+    this.version = hello.version;
+    this.peerFeatures = new Set(hello.features);
+    if (run !== undefined && !this.peerFeatures.has('run'))
+      throw new FedStreamError('unsupported', `${this.peer} knows no runs by name: leave out the name ${run}, or update FedStream there`);
+    return hello;
   }
 
   async #read(frames: AsyncIterator<Uint8Array>): Promise<void> {
@@ -232,15 +255,21 @@ export class Session {
   }
 
   /** Silence is counted in ticks, not read off a clock: when this process itself stood still, what came meanwhile is read before the next tick. */
-  #tick(idleMs: number): void {
+  #tick(): void {
     if (++this.#silentTicks <= SILENT_TICKS) return;
-    void this.close(new FedStreamError('timeout', `nothing came from ${this.peer} for ${idleMs / 1000} s`));
+    void this.close(new FedStreamError('timeout', `nothing came from ${this.peer} for ${this.#idleMs / 1000} s`));
+  }
+
+  #watchSilence(): void {
+    clearInterval(this.#silence);
+    this.#silence = setInterval(() => this.#tick(), this.#idleMs / SILENT_TICKS);
   }
 
   #end(error: FedStreamError): void {
     if (this.#error) return;
     this.#error = error;
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#silence);
+    clearInterval(this.#heartbeat);
     this.#options.signal?.removeEventListener('abort', this.#aborted);
     this.#writer.end(error);
     this.#resolveClosed(error);

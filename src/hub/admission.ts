@@ -1,16 +1,23 @@
 // Whether a site is who it says: its name against its certificate, or its token against the run's.
 import { FedStreamError } from '../core/errors.js';
-import type { Shown } from '../frame/session.js';
+import type { Credentials } from '../frame/session.js';
 
+/** What a run asks of its sites, whatever other runs of the same hub ask of theirs. */
 export interface AdmissionRules {
-  /** What a site without a certificate must show; undefined where none is asked for. */
+  /** The secret of sites without a certificate; undefined where none is asked for. */
   readonly token?: string | undefined;
+  /**
+   * Names in a certificate that stand for a site, by site; by default the site's own name. For runs that share an
+   * authority and use the same names for different sites.
+   */
+  readonly certificateNames?: Readonly<Record<string, readonly string[]>> | undefined;
 }
 
 /** `refused` unless the name is proven as the rules want it. */
-export function checkAdmission(site: string, { certificateNames, token }: Shown, rules: AdmissionRules): void {
+export function checkAdmission(site: string, { certificateNames, token }: Credentials, rules: AdmissionRules): void {
   if (certificateNames !== undefined) {
-    if (certificateNames.includes(site)) return;
+    const allowed = namesFor(site, rules);
+    if (allowed.some((name) => certificateNames.includes(name))) return;
     const owned = certificateNames.length > 0 ? `for ${certificateNames.join(', ')}` : 'that does not verify here';
     throw new FedStreamError('refused', `it calls itself ${site} and shows a certificate ${owned}; give the certificate of ${site}`);
   }
@@ -18,6 +25,10 @@ export function checkAdmission(site: string, { certificateNames, token }: Shown,
   if (token === undefined)
     throw new FedStreamError('refused', `${site} shows neither a certificate nor a token; give it one of them (--tls-cert, --token-file)`);
   if (!sameText(token, rules.token)) throw new FedStreamError('refused', `the token of ${site} is not the one of this run`);
+}
+
+function namesFor(site: string, { certificateNames = {} }: AdmissionRules): readonly string[] {
+  return (Object.hasOwn(certificateNames, site) && certificateNames[site]) || [site];
 }
 
 /** Takes as long for a nearly right guess as for a wrong one. */

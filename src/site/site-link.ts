@@ -29,8 +29,10 @@ export interface SiteLinkOptions {
   readonly site: string;
   readonly driver: Driver;
   readonly url: string;
-  /** Shown to the server, where the site has no certificate. */
+  /** Proves the site's name to the server, where it has no certificate. */
   readonly token?: string | undefined;
+  /** Name of the run to join, where the server has several. */
+  readonly run?: string | undefined;
   readonly codecs: CodecTable;
   /** The site's own folder: its spools go there. */
   readonly folder: Folder;
@@ -236,9 +238,9 @@ class SiteLink implements ServerLink {
   }
 
   async #connect(): Promise<Live> {
-    const { driver, url, site, signal, token } = this.#options;
+    const { driver, url, site, signal, token, run } = this.#options;
     const connection = await driver.connect(url, { signal });
-    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, token });
+    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, token, run });
     const retriever = new Retriever(session, { codecs: this.#options.codecs });
     await session.start();
     const { messages, streams } = retriever;

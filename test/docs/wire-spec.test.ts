@@ -7,7 +7,9 @@ import { SCHEMES } from '../../src/driver/scheme.js';
 import { encodeJoin, MAX_STRIPES } from '../../src/driver/stripe-join.js';
 import { SUBPROTOCOL } from '../../src/driver/web-socket-client.js';
 import { encodeFrame, FRAME_TYPES, MAX_FRAME_HEADER_BYTES, PREFIX_BYTES } from '../../src/frame/frame.js';
-import { DEFAULT_IDLE_MS, PROTOCOL_VERSION } from '../../src/frame/session.js';
+import { FEATURES } from '../../src/frame/hello.js';
+import { DEFAULT_IDLE_MS } from '../../src/frame/session.js';
+import { PROTOCOL_VERSIONS } from '../../src/frame/versions.js';
 import { HTTP2_WINDOW_BYTES } from '../../src/node/drivers/grpc-stream.js';
 import { nodeDrivers } from '../../src/node/drivers/node-drivers.js';
 import { CHECKSUM_BYTES } from '../../src/stream/digest.js';
@@ -35,7 +37,8 @@ test('limits and defaults are those of the code', () => {
   expect([PREFIX_BYTES, MAX_FRAME_HEADER_BYTES, DEFAULT_MAX_FRAME_BYTES]).toEqual([24, 65_536, 4 * 2 ** 20 + 4096]);
   expect(spec('frame')).toContain('at most 65,536');
   expect(spec('frame')).toContain('4 MiB + 4 KiB');
-  expect(spec('session')).toContain(`version of the protocol: ${PROTOCOL_VERSION}.`);
+  expect(spec('session')).toContain(`oldest version of the protocol that this side speaks: ${PROTOCOL_VERSIONS.oldest} |`);
+  expect(spec('session')).toContain(`newest version that it speaks: ${PROTOCOL_VERSIONS.newest}.`);
   expect(spec('session')).toContain(`(${DEFAULT_IDLE_MS / 1000} s by default)`);
   expect(spec('stream')).toContain(`leaves of ${LEAF_BYTES / 2 ** 20} MiB`);
   expect(spec('stream')).toContain(`${DEFAULT_WINDOW_BYTES / 2 ** 10} KiB in the beginning`);
@@ -43,6 +46,11 @@ test('limits and defaults are those of the code', () => {
   expect(spec('stream')).toContain(`from ${SMALLEST_CHUNK_BYTES / 2 ** 10} KiB to ${LARGEST_CHUNK_BYTES / 2 ** 20} MiB`);
   expect(spec('stream')).toContain(`from ${MIN_CHUNK_BYTES / 2 ** 10} KiB to ${MAX_CHUNK_BYTES / 2 ** 20} MiB`);
   expect(spec('transfer')).toContain(`${framingBytes(0)} bytes of framing a chunk, and ${CHECKSUM_BYTES} a leaf`);
+});
+
+test('features are those of the code', () => {
+  const [, table = ''] = /\| feature \| meaning \|\n([\s\S]*?)\n\n/.exec(spec('session')) ?? [];
+  expect([...table.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name)).toEqual([...FEATURES]);
 });
 
 test('drivers are those of the code', () => {

@@ -129,5 +129,40 @@ test('plain text stays on the machine unless it is asked for, and a server in TL
   expect(await refusal(['server', '--job', job, '--name', 'open', '--listen', 'wss://0.0.0.0:0', ...own])).toMatch(
     /anybody could call himself/,
   );
+  // One listener without certificates would let in whoever the other keeps out.
+  const both = ['--listen', 'tcps://localhost:0', '--listen', 'ws://127.0.0.1:0'];
+  expect(await refusal(['server', '--job', job, '--name', 'open', ...both, ...own, '--tls-ca', 'server.crt'])).toMatch(
+    /anybody could call himself a site of this run over ws:\/\/127\.0\.0\.1:0.*--token-file/,
+  );
+  expect(await refusal(['server', '--job', job, '--name', 'open', '--listen', 'tcp://127.0.0.1:0', '--listen', 'tcp://0.0.0.0:0'])).toMatch(
+    /--allow-plain-text/,
+  );
   expect(existsSync(join(folder, 'runs/open'))).toBe(false);
+});
+
+test('one run over tcps, wss and uds at once: each site comes its own way, and may name the run', async () => {
+  const files = await writeThrowawayCertificates(join(folder, 'several'), ['site-1', 'site-2']);
+  const tls = (name: string) => ['--tls-cert', files(name).cert, '--tls-key', files(name).key, '--tls-ca', files(name).ca];
+  writeFileSync(join(folder, 'token'), '0123456789abcdef0123456789abcdef\n');
+  const socket = `uds://${join(folder, 'several.sock')}`;
+  const listen = ['--listen', 'tcps://localhost:0', '--listen', 'wss://localhost:0/fed', '--listen', socket];
+  const { server, log } = await serving('several', ...listen, ...tls('localhost'), '--token-file', 'token');
+  await server.until(`listening on ${socket}`);
+  const urls = [...log().matchAll(/"url":"([^"]+)"/g)].map(([, url]) => url as string);
+  expect(urls).toEqual([expect.stringMatching(/^tcps:/), expect.stringMatching(/^wss:.*\/fed$/), socket]);
+  const [tcps, wss] = urls as [string, string];
+  const wrong = await run(site('site-1', tcps, ...tls('site-1'), '--run', 'another'), folder);
+  expect(wrong.code).toBe(1);
+  expect(wrong.stderr).toMatch(/there is no run another here/);
+  const nobody = await run(site('site-1', socket), folder);
+  expect(nobody.stderr).toMatch(/site-1 shows neither a certificate nor a token/);
+  const sites = await Promise.all([
+    run(site('site-1', tcps, ...tls('site-1'), '--run', 'several', '--threads', '1'), folder),
+    run(site('site-2', wss, '--tls-ca', files('localhost').ca, '--token-file', 'token', '--threads', '1'), folder),
+  ]);
+  for (const ended of sites) expect(ended.code, ended.stderr).toBe(0);
+  const ended = await server.ended;
+  expect(ended.code, ended.stderr).toBe(0);
+  expect(ended.stderr.match(/^listening on .*; run folder /gm)).toHaveLength(3);
+  expect(modelOf(folder, 'several').equals(modelOf(folder, 'first'))).toBe(true);
 });

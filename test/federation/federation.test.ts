@@ -88,7 +88,15 @@ async function federate(input: JobInput, sites: Record<string, Site>, setting: S
       clients.push(ended);
     }
   };
-  const result = await runServer({ ...common, job, run, files: {}, emit: (event) => void events.push(event), onListening });
+  const result = await runServer({
+    ...common,
+    listeners: [common],
+    job,
+    run,
+    files: {},
+    emit: (event) => void events.push(event),
+    onListening,
+  });
   const reasons = await Promise.allSettled(clients);
   return { result, events, reasons, values: (round: number) => openGlobalModel(run, round).then(valuesOf), run };
 }

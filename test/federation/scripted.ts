@@ -115,7 +115,7 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
   const onListening = (): void => Object.keys(sites).forEach(join);
   const { evaluate } = setting;
   const evaluator = evaluate && trainerOf({ learn: (given) => given, evaluate });
-  const result = await runServer({ ...common, job, run, files: {}, emit, evaluator, onListening });
+  const result = await runServer({ ...common, listeners: [common], job, run, files: {}, emit, evaluator, onListening });
   await Promise.allSettled(clients);
   return { result, events, run, folders, master: async (round: number) => valuesOf(await openGlobalModel(run, round)) };
 }
@@ -124,7 +124,8 @@ function isBoth(learnt: Learnt): learnt is Exclude<Learnt, Values> {
   return 'extras' in learnt && !(learnt.extras instanceof Float32Array);
 }
 
-function trainerOf({ learn, dtype, samples = 1, evaluate }: ScriptedSite): Trainer {
+/** A trainer that does as its site is told. */
+export function trainerOf({ learn, dtype, samples = 1, evaluate }: ScriptedSite): Trainer {
   return {
     async train(task: TrainTask, model: StateDict) {
       const own = model.manifest.tensors[0]?.dtype as Dtype;

@@ -1,11 +1,10 @@
 // `fedstream client`: one site; its data stays on its machine.
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
 import type { LogFields } from '../../core/log.js';
 import { MAX_STRIPES } from '../../driver/stripe-join.js';
-import { NAME_PATTERN } from '../../job/job.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
 import { fileLogger } from '../../node/process/log-file.js';
 import { processMemory } from '../../node/process/memory.js';
@@ -21,11 +20,12 @@ import type { Joined } from '../../site/server-link.js';
 import { siteLink } from '../../site/site-link.js';
 import { holdOut } from '../../trainer/data/split.js';
 import { addConnectionOptions, type ConnectionOptions, clientConnecting } from '../connection-options.js';
-import { wholeNumber } from '../options.js';
+import { named, wholeNumber } from '../options.js';
 
 interface ClientOptions extends ConnectionOptions {
   readonly connect: string;
   readonly site: string;
+  readonly run?: string;
   readonly data?: string;
   readonly validation?: string;
   readonly siteConfig?: string;
@@ -44,13 +44,15 @@ Examples:
   $ fedstream client --connect wss://example.org/fed --token-file token --site lab --data lab.json --work /data/fedstream --threads 8
   $ fedstream client --connect tcp://127.0.0.1:9000 --site lab --site-config site.json --data lab.json \\
       --base HuggingFaceTB/SmolLM2-135M-Instruct
+  $ fedstream client --connect tcps://hub:9000 --tls-ca ca.crt --token-file token --run chest-x-ray --site lab --data lab.json
 `;
 
 export function clientCommand(): Command {
   const command = new Command('client').description('Run one site: it trains on its own data, and only model updates leave it.');
   return addConnectionOptions(command)
     .requiredOption('--connect <url>', 'the server: tcps://host:port, wss://host/path, …')
-    .requiredOption('--site <name>', "this site's name, as the job has it", siteName)
+    .requiredOption('--site <name>', "this site's name, as the job has it", named)
+    .option('--run <name>', 'the run to join, where the server has several', named)
     .option('--data <file>', 'instruction data, JSON or JSONL; what a trainer of your own reads, it decides itself')
     .option('--validation <file>', 'data that only evaluates; the built-in trainer takes --hold-out instead')
     .option('--site-config <file>', 'the trainers of this site (docs/site.md), for jobs that name one')
@@ -70,11 +72,6 @@ export function clientCommand(): Command {
     .addOption(new Option('--supervised', 'ends with its parent').hideHelp())
     .addHelpText('after', HELP)
     .action(serveSite);
-}
-
-function siteName(value: string): string {
-  if (NAME_PATTERN.test(value)) return value;
-  throw new InvalidArgumentError('A name is 1 to 64 letters, digits, dots, dashes or underscores.');
 }
 
 async function serveSite(options: ClientOptions): Promise<void> {
@@ -98,7 +95,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   };
   const signal = stopSignal({ supervised, onStop });
   const told = supervised ? log : { ...log, warn: warnAloud };
-  const link = siteLink({ site, driver, token, url: options.connect, codecs: nodeCodecs(), folder, log: told, signal });
+  const link = siteLink({ site, run: options.run, driver, token, url: options.connect, codecs: nodeCodecs(), folder, log: told, signal });
   const trainerOf = async ({ job, files, run }: Joined) => {
     if (!supervised) say(`joined: ${job.rounds} rounds; log ${options.log ?? join(work, 'client.log')}`);
     const data = absolute(options.data);

@@ -12,11 +12,11 @@ import { type EventOptions, eventsOption, openEvents } from '../event-options.js
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
-import { dtypeOf, dtypeOption, wholeNumber } from '../options.js';
+import { dtypeOf, dtypeOption, repeated, wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
 
 interface ServerOptions extends JobOptions, ConnectionOptions, EventOptions {
-  readonly listen?: string;
+  readonly listen?: readonly string[];
   readonly resume?: string;
   readonly threads?: number;
   readonly dtype?: string;
@@ -28,6 +28,8 @@ const HELP = `
 Examples:
   $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --tls-cert server.crt --tls-key server.key --tls-ca sites-ca.crt
   $ fedstream server --job job.json --listen ws://127.0.0.1:9000/fed --token-file token       behind a reverse proxy that has TLS
+  $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --listen wss://0.0.0.0:9443 --token-file token \\
+      --tls-cert server.crt --tls-key server.key --tls-ca sites-ca.crt                        data centres and browsers in one run
   $ fedstream server --resume runs/latest --listen tcp://0.0.0.0:9000 --allow-plain-text      on a network that you trust
 
 The data that the job names (or --data) stays on this machine: it trains the tokenizer, where the model has none, and a held-out
@@ -40,7 +42,7 @@ export function serverCommand(): Command {
   );
   return addConnectionOptions(command)
     .addOption(driverOption())
-    .option('--listen <url>', 'where sites connect; by default port 9000 of this machine alone')
+    .option('--listen <url>', 'where sites connect, once or several times; by default port 9000 of this machine alone', repeated)
     .option('--resume <folder>', 'go on with a run that was stopped')
     .option('--threads <count>', 'threads that evaluate the global model', wholeNumber(1))
     .addOption(dtypeOption())
@@ -55,9 +57,9 @@ export function serverCommand(): Command {
 async function serve(options: ServerOptions): Promise<void> {
   const supervised = options.supervised ?? false;
   const found = await findJob(options);
-  const url = options.listen ?? defaultUrl(found.job);
+  const urls = options.listen ?? [defaultUrl(found.job)];
   // Before a run folder is made: what was given cannot be used, or can.
-  const { driver, token } = serverConnecting(url, options);
+  const { driver, token } = serverConnecting(urls, options);
   const sinks = await openEvents(options);
   const { runPath, job } = await found.prepare();
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -76,8 +78,7 @@ async function serve(options: ServerOptions): Promise<void> {
     await runServerProcess({
       runPath,
       job,
-      url,
-      driver,
+      listeners: urls.map((url) => ({ driver, url })),
       token,
       threads: options.threads,
       dtype: dtypeOf(options.dtype),
@@ -87,7 +88,7 @@ async function serve(options: ServerOptions): Promise<void> {
       sinks,
     });
   } catch (error) {
-    if (!supervised) say(`go on with: npx fedstream server --resume ${runPath} --listen ${url}`);
+    if (!supervised) say(`go on with: npx fedstream server --resume ${runPath} ${urls.map((url) => `--listen ${url}`).join(' ')}`);
     throw error;
   } finally {
     reporter?.end();

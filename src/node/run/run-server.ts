@@ -2,11 +2,10 @@
 import { join } from 'node:path';
 import type { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
-import type { Driver } from '../../driver/driver.js';
 import { wholeBits } from '../../filter/chain.js';
 import { codingLabel } from '../../filter/coding.js';
-import { runServer } from '../../hub/server.js';
-import { type Job, siteNames } from '../../job/job.js';
+import { type Listening, runServer } from '../../hub/server.js';
+import { type Job, NAME_PATTERN, siteNames } from '../../job/job.js';
 import type { EmitEvent, RunEvent } from '../../record/events.js';
 import { openRunRecord, type RunRecord } from '../../record/run-record.js';
 import type { Sinks } from '../../record/sinks/sink.js';
@@ -27,9 +26,9 @@ import { readModelTexts, writeModelFolder } from './run-files.js';
 export interface RunServerOptions {
   readonly runPath: string;
   readonly job: Job;
-  readonly driver: Driver;
-  readonly url: string;
-  /** What sites without a certificate show. */
+  /** Where sites connect: any of them. */
+  readonly listeners: readonly Listening[];
+  /** The secret of sites without a certificate. */
   readonly token?: string | undefined;
   readonly threads?: number;
   /** Of the model folders that the run leaves; by default that of its checkpoint. */
@@ -45,7 +44,7 @@ const MEMORY_MS = 1_000;
 
 /** Prepares nothing: `runPath` holds a prepared run, or one that was stopped. */
 export async function runServerProcess(options: RunServerOptions): Promise<RunResult> {
-  const { runPath, job, driver, url, token, signal } = options;
+  const { runPath, job, listeners, token, signal } = options;
   const run = nodeFolder(runPath);
   const log = fileLogger(join(runPath, 'logs', 'server.log'), { name: 'server' });
   const onEvent = { emit: options.onEvent, close: async () => {} };
@@ -69,10 +68,10 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
     const result = await runServer({
       job,
       run,
+      name: nameForSites(options),
       files: own ? {} : files,
       codecs: nodeCodecs(),
-      driver,
-      url,
+      listeners,
       admission: { token },
       evaluator,
       emit,
@@ -99,13 +98,14 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
 }
 
 /** Only a run's first session says that it started; a later one goes on. */
-async function announce({ runPath, job }: RunServerOptions, record: RunRecord, emit: EmitEvent): Promise<void> {
+async function announce(options: RunServerOptions, record: RunRecord, emit: EmitEvent): Promise<void> {
+  const { runPath, job } = options;
   if (record.summary().startedAt !== null) return;
   const run = nodeFolder(runPath);
   const round = (await readJournal(run)).at(-1)?.round ?? 0;
   emit({
     type: 'run-started',
-    name: job.name ?? runPath.split('/').at(-1) ?? 'run',
+    name: runLabel(options),
     codec: codingLabel(job.quantize),
     streaming: job.streaming,
     sites: siteNames(job),
@@ -115,6 +115,16 @@ async function announce({ runPath, job }: RunServerOptions, record: RunRecord, e
     selection: job.selection,
     ...((await hasGlobalModel(run, round)) && { parameters: await parameterCount(run, round) }),
   });
+}
+
+function runLabel({ runPath, job }: RunServerOptions): string {
+  return job.name ?? runPath.split('/').at(-1) ?? 'run';
+}
+
+/** The label, where sites can name it (`--run`): a folder may have any name. */
+function nameForSites(options: RunServerOptions): string | undefined {
+  const label = runLabel(options);
+  return NAME_PATTERN.test(label) ? label : undefined;
 }
 
 /** Bits of a code, and what whole weights in it did to a pretrained model in full fine-tuning (docs/evidence.md). */
