@@ -154,6 +154,41 @@ test('a promised bound holds for what leaves, with the residual added; without t
   expect(await largest(false)).toBeGreaterThan(most * 1.01);
 });
 
+test('clip: four bits, error feedback, and a norm that no message exceeds before it is coded; it is counted', async () => {
+  const norm = 0.5;
+  const filters: JobInput['filters'] = { 'result-out': [{ type: 'clip', norm }] };
+  const normOf = (values: Values[]): number => {
+    const all = Object.keys(SHAPES).flatMap((name) =>
+      [...(values[0]?.[name] ?? [])].map((value, i) => value + (values[1]?.[name]?.[i] ?? 0)),
+    );
+    return Math.sqrt(all.reduce((sum, value) => sum + value * value, 0));
+  };
+  const { result, counts } = site({ quantize: 'u4', filters });
+  for (const round of [1, 2, 3, 4]) {
+    const { decoded, residual } = await result(model(round), model(round + 10), round);
+    // What was decoded, and what was kept back of it, are the message to the last bit but one; vectors travel in bfloat16.
+    const message = normOf([decoded, residual]);
+    expect(message).toBeLessThanOrEqual(norm * (1 + 2 ** -12));
+    expect(message).toBeGreaterThan(norm * 0.98);
+  }
+  expect(counts.clipped).toBe(4);
+  const [t, g] = [await valuesOf(model(1)), await valuesOf(model(11))];
+  const difference = Object.fromEntries(
+    Object.keys(SHAPES).map((name) => [name, (t[name] as Float32Array).map((value, i) => value - (g[name]?.[i] as number))]),
+  );
+  expect(counts.updateNorm).toBeGreaterThan(3 * normOf([difference]));
+});
+
+test.each(['u4', 'nf4-nested', 'blockwise8'])('%s: a clip that need not scale leaves every bit', async (quantize) => {
+  const filters: JobInput['filters'] = { 'result-out': [{ type: 'clip', norm: 1e6 }] };
+  const [plain, clipped] = [site({ quantize }), site({ quantize, filters })];
+  for (const round of [1, 2]) {
+    const [expected, found] = [plain, clipped].map((one) => one.result(model(round), model(round + 10), round));
+    expect((await found)?.digest).toBe((await expected)?.digest);
+    expect((await found)?.residual).toEqual((await expected)?.residual);
+  }
+});
+
 test.each(['fp32', 'paper:bf16'])('%s: whole weights still travel, their update filtered', async (quantize) => {
   const [trained, given] = [model(1), model(2)];
   const { result } = site({ quantize }, { siteFilters: [halve] });

@@ -53,6 +53,33 @@ test('a filter of the owner that changes nothing leaves every bit of a coded run
   expect(bitsOf(await filtered.master(3))).toEqual(bitsOf(await plain.master(3)));
 });
 
+test.each<JobInput>([
+  { quantize: 'u4', filters: { 'result-out': [{ type: 'clip', norm: step }] } },
+  { quantize: 'fp32', filters: { 'result-out': [{ type: 'clip', norm: step }] } },
+  { quantize: 'u4', filters: { 'result-in': [{ type: 'clip', norm: step }] } },
+  { quantize: 'fp32', filters: { 'result-in': [{ type: 'clip', norm: step }] } },
+])('%j: the model moves no farther than the clip lets one site move it', async (job) => {
+  const { master } = await federate({ rounds: 1, ...job }, { a: learner });
+  const [start, model] = [someValues(1), await master(1)];
+  let squares = 0;
+  for (const [name, data] of Object.entries(model))
+    for (const [i, value] of data.entries()) squares += (value - (start[name]?.[i] as number)) ** 2;
+  // Coded in four bits, and added to weights of another size.
+  expect(Math.sqrt(squares)).toBeLessThan(step * 1.1);
+  expect(Math.sqrt(squares)).toBeGreaterThan(step * 0.9);
+});
+
+test('what clip counts is told with the result; the owner’s numbers are not', async () => {
+  const clip = { type: 'clip', norm: step };
+  const counts = async (job: JobInput, site: ScriptedSite) => {
+    const { events } = await federate({ rounds: 1, quantize: 'u4', ...job }, { a: site });
+    return events.flatMap((event) => (event.type === 'site-result' ? [event.counts] : []));
+  };
+  const norm = step * Math.sqrt(64 * 48 + 1500);
+  expect(await counts({ filters: { 'result-out': [clip] } }, learner)).toEqual([{ clipped: 1, updateNorm: expect.closeTo(norm, 6) }]);
+  expect(await counts({}, { ...learner, policy: { filters: [clip] } })).toEqual([{}]);
+});
+
 test('a site whose policy cannot be used does not join', async () => {
   const wrong = { filters: [{ type: 'time', factor: 1 }], table };
   const run = federate({ rounds: 1, sites: ['a', 'b'], quorum: 1, stragglerMs: 500 }, { a: learner, b: { ...learner, policy: wrong } });
