@@ -37,3 +37,10 @@ test('a wrong option is told at its place', () => {
   const { error } = schema.safeParse({ type: 'scale', by: -1 });
   expect(error?.issues[0]?.path).toEqual(['by']);
 });
+
+test('an option that may be one of several things is told by its own message', () => {
+  const even = z.number().refine((value) => value % 2 === 0, 'must be even');
+  const pick = row('pick', z.strictObject({ of: z.union([z.string(), z.strictObject({ count: even })]) }), ({ of }) => of);
+  const { error } = choiceSchema([pick], 'operation').safeParse({ type: 'pick', of: { count: 3 } });
+  expect(error?.issues).toMatchObject([{ path: ['of', 'count'], message: 'must be even' }]);
+});

@@ -39,7 +39,7 @@ export function choiceSchema(table: Table<unknown>, what: string): z.ZodType<Cho
       const { type: _, ...options } = given;
       const parsed = found.options.safeParse(options);
       if (parsed.success) return { type: found.name, ...parsed.data };
-      for (const issue of parsed.error.issues)
+      for (const issue of parsed.error.issues.map(plainest))
         context.addIssue({ code: 'custom', path: issue.path.slice(), message: messageOf(issue, found) });
       return z.NEVER;
     });
@@ -49,6 +49,12 @@ export function choiceSchema(table: Table<unknown>, what: string): z.ZodType<Cho
 export function chosen<Made>(table: Table<Made>, { type, ...options }: Choice): Made {
   const found = table.find(({ name }) => name === type) as Row<Made>;
   return found.make(options as never);
+}
+
+/** In an option that may be one of several things, what somebody has written a message for. */
+function plainest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  const inner = issue.code === 'invalid_union' ? issue.errors.flat().find(({ code }) => code === 'custom') : undefined;
+  return inner ? { ...inner, path: [...issue.path, ...inner.path] } : issue;
 }
 
 function messageOf(issue: z.core.$ZodIssue, { name, options }: Row<unknown>): string {

@@ -1,17 +1,38 @@
 // The pair of filters that code a model for the wire and decode it again.
+import { z } from 'zod';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
-import type { Encoding, TensorEntry } from '../tensor/manifest.js';
+import { row } from '../core/row.js';
+import { type Encoding, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Filter } from './filter.js';
+import { encodingByPolicy, policySchema } from './policy.js';
 
-/** Codes each tensor as `encodingFor` says; counts the values that fp16 saturated. A non-finite value is an error that names tensor and index. */
+/**
+ * Codes each tensor as `encodingFor` says; counts the values that fp16 saturated. A non-finite value is an error that names
+ * tensor and index.
+ */
 export function quantize(encodingFor: (tensor: TensorEntry) => Encoding): Filter {
-  return (model, context) =>
-    encodeModel(model, encodingFor, context.codecs, (_tensor, report) => {
-      if (report.saturated > 0) context.count('saturated', report.saturated);
-    });
+  return {
+    on: 'either',
+    manifest: (manifest) => ({ ...manifest, tensors: manifest.tensors.map((tensor) => coded(tensor, encodingFor)) }),
+    apply: (model, context) =>
+      encodeModel(model, encodingFor, context.codecs, (_tensor, report) => {
+        if (report.saturated > 0) context.count('saturated', report.saturated);
+      }),
+  };
 }
 
 /** Decodes every tensor to its own dtype. */
 export function dequantize(): Filter {
-  return (model, context) => decodeModel(model, context.codecs);
+  return {
+    on: 'either',
+    manifest: (manifest) => ({ ...manifest, tensors: manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW })) }),
+    apply: (model, context) => decodeModel(model, context.codecs),
+  };
+}
+
+export const quantizeRow = row('quantize', z.strictObject({ codec: policySchema }), ({ codec }) => quantize(encodingByPolicy(codec)));
+export const dequantizeRow = row('dequantize', z.strictObject({}), dequantize);
+
+function coded(tensor: TensorEntry, encodingFor: (tensor: TensorEntry) => Encoding): TensorEntry {
+  return tensor.encoding.codec === 'raw' ? { ...tensor, encoding: encodingFor(tensor) } : tensor;
 }

@@ -1,25 +1,32 @@
 // Filters that leave tensors out, by name pattern: exclude and include.
 import picomatch from 'picomatch';
+import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
+import { row } from '../core/row.js';
 import type { TensorEntry } from '../tensor/manifest.js';
 import { selectTensors } from '../tensor/select-tensors.js';
-import type { StateDict } from '../tensor/state-dict.js';
+import { bytesless, type StateDict } from '../tensor/state-dict.js';
 import type { Filter } from './filter.js';
+
+const patternsSchema = z.strictObject({ patterns: z.array(z.string().min(1)).min(1) });
 
 /** Leaves out the tensors whose name matches one of the glob patterns (`*norm*`, `model.layers.0.**`). */
 export function exclude(patterns: readonly string[]): Filter {
   const matches = matcher(patterns);
-  return (model) =>
-    nonEmpty(
-      selectTensors(model, (tensor) => !matches(tensor)),
-      `exclude ${patterns.join(', ')}`,
-    );
+  return selection((tensor) => !matches(tensor), `exclude ${patterns.join(', ')}`);
 }
 
 /** Keeps only the tensors whose name matches one of the glob patterns. */
 export function include(patterns: readonly string[]): Filter {
-  const matches = matcher(patterns);
-  return (model) => nonEmpty(selectTensors(model, matches), `include ${patterns.join(', ')}`);
+  return selection(matcher(patterns), `include ${patterns.join(', ')}`);
+}
+
+export const excludeRow = row('exclude', patternsSchema, ({ patterns }) => exclude(patterns));
+export const includeRow = row('include', patternsSchema, ({ patterns }) => include(patterns));
+
+function selection(keep: (tensor: TensorEntry) => boolean, what: string): Filter {
+  const apply = (model: StateDict): StateDict => nonEmpty(selectTensors(model, keep), what);
+  return { on: 'either', manifest: (manifest) => apply(bytesless(manifest)).manifest, apply };
 }
 
 function matcher(patterns: readonly string[]): (tensor: TensorEntry) => boolean {

@@ -3,8 +3,10 @@ import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { type Choice, choiceSchema, type Table } from '../core/row.js';
 import { SCHEMES } from '../driver/scheme.js';
+import { builtInFilters } from '../filter/built-in.js';
 import { filterSpecsSchema } from '../filter/chain.js';
 import { DEFAULT_CODING, quantizeSchema } from '../filter/coding.js';
+import { misplacedFilter } from '../filter/order.js';
 import { policySchema } from '../filter/policy.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
 
@@ -134,7 +136,7 @@ const FIELDS = {
   extras: z.record(z.string().regex(EXTRA_NAME), extraSchema).default({}),
   /** How tensors are combined that cannot be averaged (counters, masks). */
   integers: z.enum(INTEGER_RULES).default('refuse'),
-  filters: filterSpecsSchema.optional(),
+  filters: filterSpecsSchema(builtInFilters).optional(),
   streaming: z.enum(['regular', 'container', 'file']).default('file'),
   /** How server and sites are connected, where the command line has no address. */
   driver: z.enum(SCHEMES, { error: `must be one of ${SCHEMES.join(', ')}` }).default('tcp'),
@@ -160,6 +162,8 @@ export function checkedJob(value: unknown, source: string, tables?: JobTables): 
   if (job.quorum !== undefined && job.quorum > sites.length) {
     throw new FedStreamError('bad-job', `${source}: quorum: ${job.quorum} results are asked of ${sites.length} sites`);
   }
+  const misplaced = misplacedFilter(job);
+  if (misplaced !== undefined) throw new FedStreamError('bad-job', `${source}: ${misplaced}`);
   checkModel(job, source);
   return job;
 }

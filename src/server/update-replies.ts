@@ -3,9 +3,10 @@ import type { CodecTable } from '../codec/codec.js';
 import { inFloat32, inOwnDtypes } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
 import { owed } from '../exchange/owed.js';
-import { codesWhole, ownFilters, sendsUpdates } from '../filter/chain.js';
-import { delta, undelta } from '../filter/delta.js';
+import { codesWhole, ownFilters } from '../filter/chain.js';
+import { delta } from '../filter/delta.js';
 import { applyFilters, FILTER_POINTS, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
+import { resultInFilters, sentSubject } from '../filter/order.js';
 import type { Job } from '../job/job.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
@@ -24,13 +25,15 @@ export class UpdateReplies {
   readonly #codecs: CodecTable;
   readonly #own: Record<FilterPoint, Filter[]>;
   readonly #sendsUpdates: boolean;
+  readonly #resultIn: ReturnType<typeof resultInFilters>;
   readonly #expected = new WeakMap<LiveOffer, Promise<Manifest>>();
   readonly #bases = new WeakMap<LiveOffer, { readonly base: StateDict | undefined }>();
 
   constructor(job: Job, codecs: CodecTable) {
     this.#job = job;
     this.#codecs = codecs;
-    this.#sendsUpdates = sendsUpdates(job);
+    this.#sendsUpdates = sentSubject(job) === 'update';
+    this.#resultIn = resultInFilters(job);
     const chains = FILTER_POINTS.map((point) => [point, ownFilters(job, point)] as const);
     this.#own = Object.fromEntries(chains) as Record<FilterPoint, Filter[]>;
   }
@@ -46,8 +49,11 @@ export class UpdateReplies {
   /** As it travelled where that can be added as it is, else after the server's own filters; lazy. */
   async contributed(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<Contributed> {
     // A message that is coded is decoded and added in one kernel; the server's own filters need it decoded.
-    if (this.#own['result-in'].length > 0) return { model: await this.#accepted(message, offer, round, site), isUpdate: false };
-    return { model: message, isUpdate: this.#sendsUpdates, base: this.#baseFor(offer) };
+    const { filters, makes } = this.#resultIn;
+    const model = filters.length > 0 ? await this.#accepted(message, offer, round, site) : message;
+    const isUpdate = makes === 'update';
+    // What a filter has added to the server's model already needs nothing more.
+    return { model, isUpdate, base: isUpdate === this.#sendsUpdates ? this.#baseFor(offer) : undefined };
   }
 
   /** Filters are lazy: what a site will send back is known from their manifests without a byte being read. */
@@ -58,11 +64,13 @@ export class UpdateReplies {
     return (await this.#accepted(sentBack, offer, round, 'a site')).manifest;
   }
 
-  /** A message as it is accepted: weights, after the server's filters. */
-  async #accepted(message: StateDict, { master }: LiveOffer, round: number, site: string): Promise<StateDict> {
-    const context = { ...this.#context('result-in', round, site), reference: master };
+  /** A message as it is accepted: decoded, after the server's filters. */
+  async #accepted(message: StateDict, { master, held }: LiveOffer, round: number, site: string): Promise<StateDict> {
+    // Updates are added to the server's own model; whole weights were trained from what their dtypes could hold of it.
+    const reference = this.#sendsUpdates ? master : inOwnDtypes(held, this.#codecs);
+    const context = { ...this.#context('result-in', round, site), reference };
     const decoded = decodeModel(inFloat32(message), this.#codecs);
-    return applyFilters(decoded, [...(this.#sendsUpdates ? [undelta()] : []), ...this.#own['result-in']], context);
+    return applyFilters(decoded, this.#resultIn.filters, context);
   }
 
   /**

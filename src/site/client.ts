@@ -3,12 +3,15 @@ import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Task } from '../exchange/task.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { isLost } from './lost.js';
+import { enforcePolicy, type SitePolicy } from './policy.js';
 import type { Joined } from './server-link.js';
 import { StepReports } from './step-reports.js';
 import { TASK_HANDLERS, type TaskHandlers } from './task-handlers.js';
 import { Workplace, type WorkplaceOptions } from './workplace.js';
 
 export interface ClientOptions extends WorkplaceOptions {
+  /** What the site's owner enforces on every result, whatever the job says. */
+  readonly policy?: SitePolicy | undefined;
   /** The site's own trainer for a job: the server sends data, never code. */
   makeTrainer(joined: Joined): Promise<Trainer>;
   /** Task kinds beside those that every site knows. */
@@ -17,11 +20,12 @@ export interface ClientOptions extends WorkplaceOptions {
 
 /** Runs until the server says stop; returns its reason. Rejects with `aborted`, `refused`, or whatever keeps the site from working. */
 export async function runClient(options: ClientOptions): Promise<string> {
-  const { link, log, site } = options;
+  const { link, log, site, policy, folder } = options;
+  const siteFilters = await enforcePolicy({ policy, folder, log });
   const joined = await link.join();
   log.info({ site, rounds: joined.job.rounds }, 'joined the job');
   const trainer = await options.makeTrainer(joined);
-  const place = new Workplace(joined, trainer, options);
+  const place = new Workplace(joined, trainer, siteFilters, options);
   try {
     for (;;) {
       const next = await link.next();

@@ -1,4 +1,4 @@
-// A site's result as a message: what was trained less what was given, and what coding has kept back before; or whole weights.
+// A site's result as a message: its filters in order, and an update coded with what coding has kept back before, or whole weights.
 import type { CodecTable, EncodeReport } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
@@ -6,12 +6,16 @@ import { writeCodedSum } from '../exchange/coded-sum.js';
 import { codedExtras } from '../exchange/extras-coding.js';
 import { dtypesOf, policyEncoding } from '../exchange/message-coding.js';
 import { paddedTo } from '../exchange/padded.js';
+import type { Addend } from '../exchange/sum-chunks.js';
 import type { Task } from '../exchange/task.js';
 import { ownFilters, sendsUpdates } from '../filter/chain.js';
 import { feedbackFor } from '../filter/coding.js';
-import { applyFilters, type FilterContext } from '../filter/filter.js';
+import { applyFilters, type Filter, type FilterContext } from '../filter/filter.js';
+import { converted, sentSubject } from '../filter/order.js';
 import { isLossy } from '../filter/policy.js';
+import { asUpdate } from '../filter/update.js';
 import type { Job } from '../job/job.js';
+import { combine } from '../tensor/combine.js';
 import { type Manifest, RAW } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import { joinDicts, type NamedDicts } from '../tensor/named-dicts.js';
@@ -26,55 +30,69 @@ export interface ResultMessageOptions {
   readonly site: string;
   readonly codecs: CodecTable;
   readonly residuals: Residuals;
-  /** State dicts beside the model, as the trainer returned them. */
+  /** State dicts beside the model, as the trainer returned them. No filter sees them. */
   readonly extras?: NamedDicts | undefined;
+  /** The filters of the site's owner, each on updates or on either; behind those of the job. */
+  readonly siteFilters?: readonly Filter[];
   /** Hears of numbers for the round's metrics: `saturated`, … */
   count(name: string, amount: number): void;
+  /** Hears of what the owner's filters count: that is for the site alone. */
+  note?(name: string, amount: number): void;
 }
 
-/** Lazy: nothing is read before the message is sent. `trained` may have any float dtypes; the message is float32. */
+/**
+ * A result's way out: the job's filters on the model → delta → the job's filters on the update → the site owner's filters →
+ * the residual is added, and every bound that was promised is enforced again → code. Where whole weights travel and a filter
+ * works on the update, what was given is subtracted for it, and added again.
+ *
+ * Lazy: nothing is read before the message is sent. `trained` may have any float dtypes; the message is float32.
+ */
 export async function resultMessage(trained: StateDict, given: StateDict, options: ResultMessageOptions): Promise<StateDict | WriteResult> {
-  const { task, job, site, codecs, count } = options;
+  const { task, job, site, codecs, siteFilters = [], count, note = () => {} } = options;
   const context: FilterContext = { point: 'result-out', site, round: task.round, codecs, reference: given, count };
-  const filtered = inFloat32(await applyFilters(trained, ownFilters(job, 'result-out'), context));
-  const onReport = ({ saturated }: EncodeReport): void => {
-    if (saturated > 0) count('saturated', saturated);
-  };
-  if (sendsUpdates(job)) return updateWriter(filtered, given, { ...options, onReport });
+  const own = ownFilters(job, 'result-out');
+  const filters = [...own, ...siteFilters.map((filter) => heardBy(note, filter))];
+  const bounds = [...own, ...siteFilters].filter((filter) => filter.on === 'update' && filter.bounds);
+  if (sendsUpdates(job)) return updateWriter(trained, given, { ...options, context, filters, bounds });
+  const filtered = inFloat32(await applyFilters(trained, converted(filters, 'model', sentSubject(job)), context));
   if (!isLossy(job.quantize.up)) return withExtras(filtered, options);
   const encodingFor = policyEncoding(job.quantize.up, dtypesOf(given.manifest));
-  const coded = encodeModel(decodeModel(filtered, codecs), encodingFor, codecs, (_, report) => onReport(report));
+  const coded = encodeModel(decodeModel(filtered, codecs), encodingFor, codecs, (_, report) => countSaturated(report, count));
   return withExtras(coded, options);
 }
 
 interface UpdateOptions extends ResultMessageOptions {
-  onReport(report: EncodeReport): void;
+  readonly context: FilterContext;
+  readonly filters: readonly Filter[];
+  /** Those of them that promised one. */
+  readonly bounds: readonly Filter[];
 }
 
-/** One pass: subtract what was given, add the residual, code, and keep what coding keeps back. */
-function updateWriter(trained: StateDict, given: StateDict, options: UpdateOptions): WriteResult {
-  const { task, job, site, codecs, residuals, onReport } = options;
-  const what = `the update of ${site}`;
-  const names = new Set(trained.manifest.tensors.map(({ name }) => name));
-  const reference = inFloat32(selectTensors(given, ({ name }) => names.has(name)));
-  sameTensors(reference.manifest, trained.manifest, `the result of ${site}`);
+/** Codes an update into a spool, and keeps what coding keeps back for the next one. */
+async function updateWriter(trained: StateDict, given: StateDict, options: UpdateOptions): Promise<WriteResult> {
+  const { task, job, site, codecs, residuals, count, context, filters } = options;
+  const chain = converted(filters, 'model', 'update');
+  const turn = chain.findIndex(({ makes }) => makes === 'update');
+  const weights = inFloat32(await applyFilters(trained, chain.slice(0, turn), context));
+  const update = chain.length > turn + 1 ? await applyFilters(weights, chain.slice(turn), context) : undefined;
+  const { manifest } = update ?? weights;
+  // One pass subtracts, adds and codes where nothing else is done with the update.
+  const terms = update ? [] : difference(weights, given, site);
   const feedsBack = feedbackFor(job.quantize);
-  const keeps = trained.manifest.tensors.some((tensor) => tensor.dtype === 'F32' && feedsBack(tensor));
+  const keeps = manifest.tensors.some((tensor) => tensor.dtype === 'F32' && feedsBack(tensor));
   return async (spool) => {
     const residual = keeps ? await residuals.before(task.round) : undefined;
+    const padded = residual && paddedTo(rawManifest(manifest), residual);
+    const kept = padded ? [{ model: padded, weight: 1 }] : [];
     try {
       const { info, besideDigest } = await writeCodedSum({
-        addends: [
-          { model: trained, weight: 1 },
-          { model: reference, weight: -1 },
-          ...(residual ? [{ model: paddedTo(rawManifest(trained.manifest), residual), weight: 1 }] : []),
-        ],
+        addends: update ? [{ model: await withResidual(update, padded, options), weight: 1 }] : [...terms, ...kept],
         codecs,
-        what,
+        what: `the update of ${site}`,
         encodingFor: policyEncoding(job.quantize.up, dtypesOf(given.manifest)),
         spool,
         message: (coded) => withExtras(coded, options),
-        onReport,
+        onReport: (report) => countSaturated(report, count),
         ...(keeps && {
           beside: { ...residuals.file(task.round), of: 'kept', has: (tensor) => tensor.dtype === 'F32' && feedsBack(tensor) },
         }),
@@ -86,6 +104,32 @@ function updateWriter(trained: StateDict, given: StateDict, options: UpdateOptio
       await residual?.close?.();
     }
   };
+}
+
+function difference(trained: StateDict, given: StateDict, site: string): Addend[] {
+  const names = new Set(trained.manifest.tensors.map(({ name }) => name));
+  const reference = inFloat32(selectTensors(given, ({ name }) => names.has(name)));
+  sameTensors(reference.manifest, trained.manifest, `the result of ${site}`);
+  return [
+    { model: trained, weight: 1 },
+    { model: reference, weight: -1 },
+  ];
+}
+
+/** What is added may break a bound that was promised: it is enforced once more. What it counts was counted before. */
+async function withResidual(update: StateDict, residual: StateDict | undefined, { context, bounds }: UpdateOptions): Promise<StateDict> {
+  if (!residual) return update;
+  const sum = combine(asUpdate(update, context.codecs), residual, 1);
+  return applyFilters(sum, bounds, { ...context, count: () => {} });
+}
+
+/** The filter, its numbers for `count` alone. */
+function heardBy(count: FilterContext['count'], filter: Filter): Filter {
+  return { on: filter.on, apply: (model, context) => filter.apply(model, { ...context, count }) };
+}
+
+function countSaturated({ saturated }: EncodeReport, count: ResultMessageOptions['count']): void {
+  if (saturated > 0) count('saturated', saturated);
 }
 
 /** The message of a result whose trainer returned more than a model. */

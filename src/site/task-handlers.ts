@@ -15,7 +15,7 @@ export type TaskHandlers = Readonly<Record<string, TaskHandler>>;
 
 /** Trains the model of the task, evaluates it first where that is asked, and sends what was trained. */
 const train: TaskHandler = async (task, place, reports) => {
-  const { job, trainer, log, site, codecs, residuals, signal, link } = place;
+  const { job, trainer, log, site, codecs, residuals, siteFilters, signal, link } = place;
   const kept = await link.sendKept(task);
   if (kept) {
     log.info({ round: task.round, ...kept }, 'the server has the result');
@@ -42,7 +42,9 @@ const train: TaskHandler = async (task, place, reports) => {
     const count = (name: string, amount: number): void => {
       figures.counts[name] = (figures.counts[name] ?? 0) + amount;
     };
-    const message = await resultMessage(result.model, given, { task, job, site, codecs, residuals, count, extras: result.extras });
+    const note = (name: string, amount: number): void => log.info({ round, [name]: amount }, "counted by the owner's filters");
+    const making = { task, job, site, codecs, residuals, siteFilters, count, note, extras: result.extras };
+    const message = await resultMessage(result.model, given, making);
     await place.answer(task, figures, message);
     await result.model.close?.();
     for (const extra of Object.values(result.extras ?? {})) await extra.close?.();

@@ -6,6 +6,7 @@ import { decodedExtras } from '../exchange/extras-coding.js';
 import type { Memory } from '../exchange/protocol.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
 import { ownFilters } from '../filter/chain.js';
+import type { Filter } from '../filter/filter.js';
 import type { Job } from '../job/job.js';
 import { type NamedDicts, splitDicts } from '../tensor/named-dicts.js';
 import type { StateDict } from '../tensor/state-dict.js';
@@ -42,6 +43,8 @@ export class Workplace {
   readonly job: Job;
   readonly trainer: Trainer;
   readonly residuals: Residuals;
+  /** Of the site's owner. */
+  readonly siteFilters: readonly Filter[];
   readonly codecs: CodecTable;
   readonly link: ServerLink;
   readonly log: Logger;
@@ -50,7 +53,7 @@ export class Workplace {
   readonly #held: SiteHeld;
   readonly #bases: readonly Base[];
 
-  constructor({ job, run }: Joined, trainer: Trainer, options: WorkplaceOptions) {
+  constructor({ job, run }: Joined, trainer: Trainer, siteFilters: readonly Filter[], options: WorkplaceOptions) {
     const { site, link, log, folder, codecs, signal, bases = [] } = options;
     this.#options = options;
     this.site = site;
@@ -60,6 +63,7 @@ export class Workplace {
     this.codecs = codecs;
     this.job = job;
     this.trainer = trainer;
+    this.siteFilters = siteFilters;
     this.#bases = [...bases, ...trainerBase(trainer, job, signal)];
     this.#held = new SiteHeld({ folder: folder.folder('held'), run, bases: this.#bases, codecs });
     this.residuals = new Residuals(folder.folder('residual'), run, codecs);

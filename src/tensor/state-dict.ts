@@ -41,3 +41,10 @@ export function withManifest(model: StateDict, manifest: Manifest): StateDict {
   }
   return { manifest, stored: model.stored, chunks, close: () => model.close?.() };
 }
+
+/** A state dict without its bytes: shows what a lazy function makes of a manifest. */
+export function bytesless(manifest: Manifest): StateDict {
+  return { manifest, chunks: () => noChunks() };
+}
+
+async function* noChunks(): AsyncGenerator<Chunk> {}

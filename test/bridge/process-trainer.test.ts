@@ -153,6 +153,26 @@ test('what a site has not registered is refused with what there is; a wrong file
   );
 });
 
+test('a site may have filters alone; what is no filter is told by its place', () => {
+  const file = join(base, 'filters.json');
+  const read = (filters: unknown) => {
+    writeFileSync(file, JSON.stringify({ filters }));
+    return readSiteConfig(file);
+  };
+  expect(read([{ type: 'exclude', patterns: ['*embed*'] }, 'dequantize'])).toMatchObject({
+    trainers: {},
+    filters: [{ type: 'exclude', patterns: ['*embed*'] }, { type: 'dequantize' }],
+  });
+  const problem = (filters: unknown, message: RegExp) =>
+    expect(() => read(filters)).toThrow(expect.objectContaining({ code: 'bad-argument', message: expect.stringMatching(message) }));
+  problem(['trim'], /filters\.json: filters\.0: there is no filter "trim"; the filters are exclude, .*; docs\/site\.md has the fields$/);
+  problem(['dequantize', 'delta'], /filters\.json: filters\.1: delta: a site's own filters work on the update/);
+  problem(
+    [{ type: 'exclude', pattern: ['x'] }],
+    /filters\.0\.patterns: .*; filters\.0: pattern: unknown option of exclude; it has patterns/,
+  );
+});
+
 /** A process that is dead and that nobody has asked about yet (Z) is dead. */
 function isAlive(pid: number): boolean {
   try {

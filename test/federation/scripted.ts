@@ -15,6 +15,7 @@ import type { EventBody } from '../../src/record/events.js';
 import { openGlobalModel, writeGlobalModel } from '../../src/server/global-models.js';
 import { runClient } from '../../src/site/client.js';
 import type { Base } from '../../src/site/find-base.js';
+import type { SitePolicy } from '../../src/site/policy.js';
 import { siteLink } from '../../src/site/site-link.js';
 import type { Dtype } from '../../src/tensor/dtype.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
@@ -63,6 +64,7 @@ export interface ScriptedSite {
   readonly dtype?: Dtype;
   readonly samples?: number;
   readonly bases?: readonly Base[];
+  readonly policy?: SitePolicy;
   evaluate?(given: Values): Metrics;
 }
 
@@ -101,6 +103,7 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
       link,
       folder,
       bases: scripted.bases ?? [],
+      ...(scripted.policy && { policy: scripted.policy }),
       memory: memoryUse,
       makeTrainer: async () => trainerOf(scripted),
     };

@@ -55,7 +55,7 @@ export function clientCommand(): Command {
     .option('--run <name>', 'the run to join, where the server has several', named)
     .option('--data <file>', 'instruction data, JSON or JSONL; what a trainer of your own reads, it decides itself')
     .option('--validation <file>', 'data that only evaluates; the built-in trainer takes --hold-out instead')
-    .option('--site-config <file>', 'the trainers of this site (docs/site.md), for jobs that name one')
+    .option('--site-config <file>', 'trainers of this site, for jobs that name one, and filters on all that leaves it (docs/site.md)')
     .option(
       '--base <folder...>',
       'a model that is here already, a folder or a name in the Hugging Face cache: a run that begins with it does not send it',
@@ -81,7 +81,8 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const { driver, token } = clientConnecting(options.connect, options);
   const config = options.siteConfig === undefined ? undefined : readSiteConfig(options.siteConfig);
   // Read before the server is asked: a wrong file is told at once.
-  const samples = options.data === undefined || config ? undefined : await readDataFile(options.data);
+  const ownTrainers = Object.keys(config?.trainers ?? {}).length > 0;
+  const samples = options.data === undefined || ownTrainers ? undefined : await readDataFile(options.data);
   const bases = (options.base ?? []).map((base) => folderBase(base));
   const work = resolve(options.work ?? `fedstream-${site}`);
   const folder = nodeFolder(work);
@@ -119,6 +120,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
       signal,
       memory: processMemory,
       bases,
+      policy: { filters: config?.filters ?? [] },
       makeTrainer: trainerOf,
     });
     if (!supervised) say(`done: ${reason}`);

@@ -57,7 +57,7 @@ export function simulateCommand(): Command {
   )
     .addOption(driverOption())
     .option('--listen <url>', 'where the server listens; by default a free port of this machine')
-    .option('--site-config <file>', 'the trainers of every site (docs/site.md), for a job that names one')
+    .option('--site-config <file>', 'trainers and filters of every site (docs/site.md)')
     .option('--resume <folder>', 'go on with a run that was stopped, from its last finished round')
     .addOption(dtypeOption())
     .addOption(eventsOption())
@@ -101,19 +101,20 @@ async function findOrPrepare(options: SimulateOptions): Promise<{ runPath: strin
   if (options.resume !== undefined) {
     const runPath = findRunFolder(options.resume);
     const job = await readRunJob(runPath);
-    checkTrainer(job, options);
+    checkSiteConfig(job, options);
     return { runPath, job };
   }
   const job = await loadJob(options.job, options);
-  checkTrainer(job, options);
+  checkSiteConfig(job, options);
   const data = await loadRunData(job);
   const runPath = createRunFolder(options.out, options.name, 'simulate');
   return { runPath, job: await prepareRun(job, runPath, data) };
 }
 
 /** Told before anything is started: every site of a simulation has the same configuration. */
-function checkTrainer({ trainer }: Job, { siteConfig }: SimulateOptions): void {
-  if (trainer) registeredTrainer(siteConfig === undefined ? undefined : readSiteConfig(siteConfig), trainer.name);
+function checkSiteConfig({ trainer }: Job, { siteConfig }: SimulateOptions): void {
+  const config = siteConfig === undefined ? undefined : readSiteConfig(siteConfig);
+  if (trainer) registeredTrainer(config, trainer.name);
 }
 
 /** Adds this process's own memory, then summary and report. */

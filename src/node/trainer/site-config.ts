@@ -1,8 +1,12 @@
-// A site's own configuration: which trainers it has, and what each of them is on this machine (docs/site.md).
+// A site's own configuration: its trainers, and the filters that it enforces (docs/site.md).
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { FedStreamError } from '../../core/errors.js';
+import type { Choice, Table } from '../../core/row.js';
+import { builtInFilters } from '../../filter/built-in.js';
+import type { Filter } from '../../filter/filter.js';
+import { siteFiltersSchema } from '../../filter/site-filters.js';
 import { NAME_PATTERN } from '../../job/job.js';
 import { ioError } from '../storage/io-error.js';
 
@@ -21,7 +25,11 @@ const trainerSchema = z.strictObject({
   stopMs: z.int().min(100).default(DEFAULT_STOP_MS),
 });
 
-const siteConfigSchema = z.strictObject({ trainers: z.record(z.string().regex(NAME_PATTERN), trainerSchema) });
+const siteConfigSchema = (table: Table<Filter>) =>
+  z.strictObject({
+    trainers: z.record(z.string().regex(NAME_PATTERN), trainerSchema).default({}),
+    filters: siteFiltersSchema(table).default([]),
+  });
 
 /** A trainer as the site registered it; `folder` is absolute. */
 export type RegisteredTrainer = z.output<typeof trainerSchema>;
@@ -30,10 +38,12 @@ export interface SiteConfig {
   /** For messages. */
   readonly source: string;
   readonly trainers: Readonly<Record<string, RegisteredTrainer>>;
+  /** On every result that leaves the site, whatever the job says; in this order. */
+  readonly filters: readonly Choice[];
 }
 
-/** Reads and checks the file; `bad-argument` names what is wrong in it. */
-export function readSiteConfig(path: string): SiteConfig {
+/** Reads and checks the file; `bad-argument` names what is wrong in it. Its filters are chosen from the table. */
+export function readSiteConfig(path: string, table: Table<Filter> = builtInFilters): SiteConfig {
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(path, 'utf8'));
@@ -41,7 +51,7 @@ export function readSiteConfig(path: string): SiteConfig {
     if (cause instanceof SyntaxError) throw new FedStreamError('bad-argument', `${path} is not JSON: ${cause.message}`, { cause });
     throw ioError(cause, 'read', path);
   }
-  const parsed = siteConfigSchema.safeParse(value);
+  const parsed = siteConfigSchema(table).safeParse(value);
   if (!parsed.success) {
     const what = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`).join('; ');
     throw new FedStreamError('bad-argument', `${path}: ${what}; docs/site.md has the fields`);
@@ -50,7 +60,7 @@ export function readSiteConfig(path: string): SiteConfig {
   const trainers = Object.fromEntries(
     Object.entries(parsed.data.trainers).map(([name, trainer]) => [name, { ...trainer, folder: resolve(base, trainer.folder) }]),
   );
-  return { source: path, trainers };
+  return { source: path, trainers, filters: parsed.data.filters };
 }
 
 /** The trainer that a job names; `refused` where this site has none of that name. */
