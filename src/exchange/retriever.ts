@@ -13,6 +13,7 @@ import { type Received, type ReceiveOptions, receiveModel } from '../transfer/re
 import { type ReceiveObjectOptions, receiveObject } from '../transfer/receive-object.js';
 import type { TensorReceiver } from '../transfer/receive-tensors.js';
 
+/** What either side of a session gives and takes. */
 export interface RetrieverOptions {
   readonly codecs: CodecTable;
   /** What the other side may ask this one for; without it, nothing. */
@@ -22,6 +23,7 @@ export interface RetrieverOptions {
   onOpen?(stream: IncomingStream): void;
 }
 
+/** A file that is fetched: the folder that it goes to, and how large it may be in bytes. */
 export interface FileOptions extends Omit<ReceiveObjectOptions, 'name'> {
   /** Under which name the file is kept; that of the other side by default. */
   readonly as?: string;

@@ -12,6 +12,7 @@ export const PROTOCOL_VERSION = 1;
 /** Which layer above takes a frame. */
 export type FrameHandler = (frame: Frame) => void;
 
+/** Who this endpoint is, and how long a silence it bears. */
 export interface SessionOptions {
   /** This endpoint's name. */
   readonly name: string;

@@ -105,7 +105,10 @@ export const jobSchema = z.strictObject({
   earlyStop: z.strictObject({ patience: count, minDelta: z.number().min(0).default(0) }).optional(),
 });
 
+/** A job with all its defaults, as `parseJob` returns it; `docs/job.md` explains every field. */
 export type Job = z.output<typeof jobSchema>;
+
+/** A job as a person writes it: every field has a default. */
 export type JobInput = z.input<typeof jobSchema>;
 
 /** For `job.ts` files: the types of the fields while writing, the same validation when it is used. */
