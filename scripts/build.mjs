@@ -1,7 +1,7 @@
 // Builds dist/: TypeScript with tsc -b, AssemblyScript kernels with asc. What did not change is not built again.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -29,6 +29,21 @@ export function build() {
   for (const target of WASM_TARGETS) buildWasm(target);
   run('typescript/bin/tsc', ['-b'], 'TypeScript');
   for (const { module } of WASM_TARGETS) if (module) copyFileSync(join(root, 'src', module), join(root, 'dist', module));
+  removeStale(join(root, 'dist'));
+}
+
+/** Removes files that nothing in the tree makes any more: they would still be imported, and packed. */
+function removeStale(dist) {
+  const kernels = new Set(WASM_TARGETS.flatMap(({ output }) => [`wasm/${output}`, `wasm/${output}.stamp`]));
+  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const name = relative(dist, path).replaceAll('\\', '/');
+    if (name.startsWith('.tsbuildinfo/') || kernels.has(name)) continue;
+    const source = join(root, 'src', name.replace(/\.d\.ts$|\.js$/, ''));
+    const isMade = /\.(js|d\.ts)$/.test(name) && (existsSync(`${source}.ts`) || existsSync(join(root, 'src', name)));
+    if (!isMade) rmSync(path, { force: true });
+  }
 }
 
 /** A small kernel as a module of its own, in src/ for the tests and in dist/: no file has to be found, in Node or in a page. */

@@ -1,15 +1,16 @@
-// `npm run check`: format and lint, types, layers. The suite itself is `npm test`.
+// `npm run check`: format and lint, types, the pages of the API. The suite itself is `npm test`.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 
 setup();
 const steps = [
-  ['lint and format', ['@biomejs/biome/bin/biome', 'ci', '.']],
-  ['types', ['typescript/bin/tsc', '-p', 'tsconfig.test.json']],
+  ['lint and format', ['node_modules/@biomejs/biome/bin/biome', 'ci', '.']],
+  ['types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.test.json']],
+  ['the pages of the API', ['scripts/api.mjs', '--check']],
 ];
 for (const [what, [script, ...args]] of steps) {
-  const done = spawnSync(process.execPath, [join(root, 'node_modules', script), ...args], { cwd: root, stdio: 'inherit' });
+  const done = spawnSync(process.execPath, [join(root, script), ...args], { cwd: root, stdio: 'inherit' });
   if (done.status !== 0) {
     process.stderr.write(`check: ${what} failed\n`);
     process.exit(1);

@@ -1,4 +1,5 @@
 // The layer rule, proven on every file: a layer imports only from those under it, and below `node` nothing is Node's own.
+// No imports go in a circle, of types neither, and files stay small.
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, posix, relative } from 'node:path';
@@ -94,6 +95,31 @@ function packageOf(name: string): string {
     .join('/');
 }
 
+/** Circles of imports, types and all: each as the files on the way back to the first. `imports` has a row for each file. */
+function circlesOf(imports: ReadonlyMap<string, readonly string[]>): string[][] {
+  const done = new Set<string>();
+  const way: string[] = [];
+  const found: string[][] = [];
+  const visit = (file: string): void => {
+    const start = way.indexOf(file);
+    if (start >= 0) found.push([...way.slice(start), file]);
+    if (start >= 0 || done.has(file)) return;
+    way.push(file);
+    for (const target of imports.get(file) ?? []) visit(target);
+    way.pop();
+    done.add(file);
+  };
+  for (const file of imports.keys()) visit(file);
+  return found;
+}
+
+/** The files of `src` that a file imports. */
+function targetsOf(file: string, source: string): string[] {
+  return importsOf(source)
+    .filter(({ from }) => from.startsWith('.'))
+    .map(({ from }) => posix.join(posix.dirname(file), from).replace(/\.js$/, '.ts'));
+}
+
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
   .map((path) => path.replaceAll('\\', '/'))
   .filter((path) => path.endsWith('.ts'))
@@ -163,6 +189,62 @@ describe('the check itself', () => {
 test('no file imports upward, sideways, or what only Node has', () => {
   expect(files.length).toBeGreaterThan(50);
   expect(files.flatMap((file) => violationsOf(file, read(file)))).toEqual([]);
+});
+
+describe('circles', () => {
+  test('of two, of three, of one file, of types: all are found', () => {
+    const imports = new Map([
+      ['a.ts', targetsOf('a.ts', "import type { B } from './b.js';")],
+      ['b.ts', targetsOf('b.ts', "import { a } from './a.js';\nimport { c } from './c.js';")],
+      ['c.ts', ['d.ts']],
+      ['d.ts', ['e.ts', 'f.ts']],
+      ['e.ts', ['c.ts']],
+      ['f.ts', ['f.ts']],
+    ]);
+    expect(circlesOf(imports)).toEqual([
+      ['a.ts', 'b.ts', 'a.ts'],
+      ['c.ts', 'd.ts', 'e.ts', 'c.ts'],
+      ['f.ts', 'f.ts'],
+    ]);
+  });
+
+  test('two ways to one file are no circle', () => {
+    const imports = new Map([
+      ['a.ts', ['b.ts', 'c.ts']],
+      ['b.ts', ['d.ts']],
+      ['c.ts', ['d.ts', 'zod']],
+      ['d.ts', []],
+    ]);
+    expect(circlesOf(imports)).toEqual([]);
+  });
+
+  test('there are none', () => {
+    const imports = new Map(files.map((file) => [file, targetsOf(file, read(file))]));
+    const known = [...imports.values()].flat().filter((target) => imports.has(target));
+    expect(known.length).toBeGreaterThan(files.length);
+    expect(circlesOf(imports)).toEqual([]);
+  });
+});
+
+describe('the size of files', () => {
+  const sizes = files.map((file) => ({ file, lines: read(file).trimEnd().split('\n').length }));
+
+  test('none has more than 400 lines', () => {
+    expect(sizes.filter(({ lines }) => lines > 400)).toEqual([]);
+  });
+
+  test('half of them have at most 80, tests aside', () => {
+    const sorted = sizes
+      .filter(({ file }) => !file.endsWith('.test.ts'))
+      .map(({ lines }) => lines)
+      .sort((a, b) => a - b);
+    expect(sorted[Math.floor(sorted.length / 2)]).toBeLessThanOrEqual(80);
+  });
+
+  test('the first line says what a file does', () => {
+    const silent = files.filter((file) => !file.endsWith('.test.ts') && !/^(\/\/ \S|\/\*\*? ?\S)/.test(read(file)));
+    expect(silent).toEqual([]);
+  });
 });
 
 test('only tests import the conformance suites', () => {

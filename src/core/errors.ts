@@ -25,6 +25,7 @@ export const ERROR_CODES = [
   'unsupported', // known, but not here
 ] as const;
 
+/** What kind of error it is: the list is closed, so that a program can decide by it. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** An error a person can act on: the message says what happened, to what, and what to do. */

@@ -43,6 +43,7 @@ export interface Connection extends AsyncIterable<Uint8Array> {
   readonly closed: Promise<Error | undefined>;
 }
 
+/** A driver that waits for connections at one address. */
 export interface Listener {
   /** The URL that a client can connect to, with the port that the system chose. */
   readonly url: string;
@@ -50,6 +51,7 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** One kind of transport: makes connections to a URL, and takes those of others. */
 export interface Driver {
   readonly schemes: readonly string[];
   /**

@@ -28,6 +28,7 @@ export interface WebSocketLike {
 
 const OPEN = 1;
 
+/** The WebSocket that `webSocketClient` uses. */
 export interface WebSocketClientOptions {
   /** Defaults to the global one. */
   readonly webSocket?: new (

@@ -15,6 +15,7 @@ import { type ReceiveObjectOptions, receiveObject } from '../transfer/receive-ob
 import type { TensorReceiver } from '../transfer/receive-tensors.js';
 import { sendPrepared } from '../transfer/send.js';
 
+/** What either side of a session gives and takes. */
 export interface RetrieverOptions {
   readonly codecs: CodecTable;
   /** What the other side may ask this one for; without it, nothing. */
@@ -40,6 +41,7 @@ export interface SendWatch extends SendOptions {
 
 export type RetrievedKind = 'file' | 'model';
 
+/** A file that is fetched: the folder that it goes to, and how large it may be in bytes. */
 export interface FileOptions extends Omit<ReceiveObjectOptions, 'name'> {
   /** Under which name the file is kept; that of the other side by default. */
   readonly as?: string;

@@ -12,6 +12,7 @@ import { PROTOCOL_VERSIONS, type VersionRange } from './versions.js';
 /** Which layer above takes a frame. */
 export type FrameHandler = (frame: Frame) => void;
 
+/** Who this endpoint is, and how long a silence it bears. */
 export interface SessionOptions {
   /** This endpoint's name. */
   readonly name: string;

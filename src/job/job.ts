@@ -144,7 +144,10 @@ const FIELDS = {
   earlyStop: z.strictObject({ patience: count, minDelta: z.number().min(0).default(0) }).optional(),
 };
 
+/** A job with all its defaults, as `parseJob` returns it; `docs/job.md` explains every field. */
 export type Job = z.output<ReturnType<typeof jobSchemaOf>>;
+
+/** A job as a person writes it: every field has a default. */
 export type JobInput = z.input<ReturnType<typeof jobSchemaOf>>;
 
 /** For `job.ts` files: the types of the fields while writing, the same validation when it is used. */

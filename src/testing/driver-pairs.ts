@@ -2,6 +2,7 @@
 import type { Connection, Driver, DriverOptions, Listener } from '../driver/driver.js';
 import { check, sameBytes, seededBytes, standstill } from './checks.js';
 
+/** The driver that `testDriver` tries, and where. */
 export interface DriverUnderTest {
   /** A new driver for each test. */
   make(): Driver;

@@ -9,6 +9,7 @@ import { type Prepared, prepareModel } from './send.js';
 import { spoolInfo, spoolSource } from './spool.js';
 import type { StreamingMode } from './streaming-mode.js';
 
+/** Folders and codecs of `Offers`. */
 export interface OffersOptions {
   readonly codecs: CodecTable;
   /** Every file in it, at any depth, can be asked for by its relative name; nothing outside of it ever is. */

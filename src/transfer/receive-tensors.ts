@@ -8,6 +8,7 @@ import { receivedFigures, type TransferFigures } from './figures.js';
 import { checkObjectSize } from './part.js';
 import { TensorGrouper } from './tensor-grouper.js';
 
+/** What becomes of the tensors of an object that is received, and how large it may be in bytes. */
 export interface ReceiveTensorsOptions {
   readonly codecs: CodecTable;
   /** A larger object is refused (`limit`). */

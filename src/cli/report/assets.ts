@@ -16,7 +16,7 @@ export function reportAssets(pageScript: URL = new URL('./page/draw-plots.js', i
     return {
       plotScript: readFileSync(require.resolve('uplot/dist/uPlot.iife.min.js'), 'utf8'),
       plotStyle: readFileSync(require.resolve('uplot/dist/uPlot.min.css'), 'utf8'),
-      pageScript: readFileSync(pageScript, 'utf8').replace(/^\/\/# sourceMappingURL=.*$/m, ''),
+      pageScript: readFileSync(pageScript, 'utf8'),
     };
   } catch (cause) {
     throw asFedStreamError(

@@ -1,6 +1,6 @@
 // Reads of a socket under Node's HTTP parser, which cut the chunks of bodies out (RFC 9112, 7.1).
-import { CutReads } from './cut-reads.js';
-import type { HttpBody } from './http-body.js';
+import type { IncomingHttpHeaders } from 'node:http';
+import { CutReads, type PayloadSink } from './cut-reads.js';
 
 const CR = 13;
 const LF = 10;
@@ -8,6 +8,13 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 const LAST_CHUNK = Buffer.from('0\r\n');
 /** Of the length of a chunk that is cut out. */
 const MAX_DIGITS = 8;
+
+/** A body whose chunks may be cut out before the parser sees them. */
+export interface ChunkedBody extends PayloadSink {
+  readonly message: { readonly headers: IncomingHttpHeaders };
+  /** Whether the parser has nothing of it. */
+  readonly isUntouched: boolean;
+}
 
 type Awaited = 'size' | 'LF of size' | 'CR' | 'LF';
 
@@ -17,7 +24,7 @@ type Awaited = 'size' | 'LF of size' | 'CR' | 'LF';
  */
 export class ChunkedReads extends CutReads {
   /** A body that was asked for while the parser had the end of a head. */
-  #asked: HttpBody | undefined;
+  #asked: ChunkedBody | undefined;
   #feeding = false;
   /** How much of the end of a head came last, and whether it was the whole of one. */
   #matched = 0;
@@ -28,7 +35,7 @@ export class ChunkedReads extends CutReads {
   #size: number[] = [];
 
   /** Called when the head of a message has come. If it comes in chunks, they are the body's. */
-  begin(body: HttpBody): void {
+  begin(body: ChunkedBody): void {
     if (this.#feeding && body.message.headers['transfer-encoding'] === 'chunked') this.#asked = body;
   }
 

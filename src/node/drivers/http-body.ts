@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { discard } from '../../driver/discard.js';
-import { ChunkedReads } from './chunked-reads.js';
+import { type ChunkedBody, ChunkedReads } from './chunked-reads.js';
 import type { PayloadSink } from './cut-reads.js';
 
 export type BodySink = Pick<PayloadSink, 'room' | 'filled'>;
@@ -18,7 +18,7 @@ export function readBodies(socket: Socket): void {
   if (reads.install()) readsOf.set(socket, reads);
 }
 
-export class HttpBody implements PayloadSink {
+export class HttpBody implements ChunkedBody {
   readonly message: IncomingMessage;
   readonly #reads: ChunkedReads | undefined;
   #sink: BodySink | undefined;

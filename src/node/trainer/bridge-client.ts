@@ -58,6 +58,7 @@ export interface SentFigures {
   readonly metrics?: Readonly<Record<string, number>>;
 }
 
+/** What a training program can do besides training. */
 export interface TrainerInit {
   /** What the job begins with where the server has no model; asked for only then. */
   initial?(): readonly Tensor[] | Promise<readonly Tensor[]>;

@@ -1,0 +1,173 @@
+// Limits and defaults that pages restate are those of the code. What the wire looks like is in wire-spec.test.ts.
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { CODEC_NAMES } from '../../src/codec/codec-name.js';
+import { BLOCK_SIZES } from '../../src/codec/codec-table.js';
+import { DEFAULT_CODING } from '../../src/filter/coding.js';
+import { parseJob } from '../../src/kit/kit.js';
+
+const src = fileURLToPath(new URL('../../src', import.meta.url));
+const docs = fileURLToPath(new URL('../../docs', import.meta.url));
+
+/** A page as one line: where its lines wrap says nothing. */
+const page = (name: string): string => oneLine(readFileSync(join(docs, `${name}.md`), 'utf8'));
+const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ');
+
+/** A constant of a module, exported or not: its expression, with the constants that it names, computed. */
+function constant(file: string, name: string): number {
+  const path = join(src, file);
+  const text = readFileSync(path, 'utf8');
+  const [, expression] = new RegExp(`^(?:export )?const ${name}(?:: \\w+)? = ([^;]+);`, 'm').exec(text) ?? [];
+  if (expression === undefined) {
+    const [, from] = new RegExp(`^import [^;]*\\b${name}\\b[^;]*from '(\\.[^']+)\\.js'`, 'm').exec(text) ?? [];
+    if (from === undefined) throw new Error(`src/${file} has no constant ${name}: name the new place here, and look at the page`);
+    return constant(`${join(dirname(file), from)}.ts`, name);
+  }
+  const spelled = expression.replaceAll(/\b[A-Z][A-Z0-9_]*\b/g, (inner) => String(constant(file, inner)));
+  if (!/^[\d\s_.e+*/()-]+$/.test(spelled)) throw new Error(`src/${file}: ${name} = ${expression} is no number`);
+  return new Function(`return (${spelled});`)() as number;
+}
+
+const MIB = 2 ** 20;
+/** Numbers that pages write as words. */
+const WORDS = ['none', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten'];
+/** 65536 as pages write it: 65,536. */
+const grouped = (value: number): string => value.toLocaleString('en-US');
+
+describe('the look at constants', () => {
+  test('computes, follows names and imports', () => {
+    expect(constant('stream/leaf-sums.ts', 'LEAF_BYTES')).toBe(1_048_576);
+    expect(constant('stream/path.ts', 'MAX_WINDOW_BYTES')).toBe(48 * 1_048_576);
+    expect(constant('stream/receive-window.ts', 'LARGEST_CHUNK_BYTES')).toBe(1_048_576);
+  });
+
+  test('tells which name is gone, and what is no number', () => {
+    expect(() => constant('stream/path.ts', 'GONE')).toThrow('src/stream/path.ts has no constant GONE');
+    expect(() => constant('codec/codec-table.ts', 'BLOCK_SIZES')).toThrow('is no number');
+  });
+});
+
+/** By page: what it says, with each number from the code. */
+const SAID: Readonly<Record<string, () => readonly string[]>> = {
+  'spec/frame': () => [
+    `nested at most ${constant('frame/msgpack-check.ts', 'MAX_DEPTH')} deep`,
+    ...['maxStrLength', 'maxBinLength'].map((name) => `A string or a binary has at most 2^${Math.log2(limitOfMsgpack(name))} bytes`),
+    `an array ${grouped(limitOfMsgpack('maxArrayLength'))} items, a map ${grouped(limitOfMsgpack('maxMapLength'))} entries`,
+  ],
+  'spec/session': () => [
+    `${grouped(constant('frame/session.ts', 'MIN_IDLE_MS'))} to 86,400,000 ms`,
+    `counted in ${WORDS[constant('frame/session.ts', 'SILENT_TICKS')]} ticks`,
+    `control beyond ${constant('frame/frame-writer.ts', 'MAX_CONTROL_BYTES') / MIB} MiB`,
+    `at most ${WORDS[constant('frame/frame-writer.ts', 'BULK_IN_FLIGHT')]} bulk frames`,
+    // The slowest path on which a chunk still comes within the limit.
+    `${constant('frame/session.ts', 'DEFAULT_IDLE_MS') / 1000} s is enough for ${Math.round((MIB * 8) / constant('frame/session.ts', 'DEFAULT_IDLE_MS') / 10) * 10} kbit/s`,
+  ],
+  'spec/message': () => [`A peer may have ${constant('message/messages.ts', 'MAX_OPEN_REQUESTS')} requests under way`],
+  'spec/stream': () => [
+    `${constant('stream/receive-window.ts', 'CHUNK_MS')} ms of the path`,
+    `round trips and ${constant('stream/path.ts', 'SLACK_MS')} ms`,
+    `takes longer than ${WORDS[constant('stream/path.ts', 'WAIT_ROUND_TRIPS')]} round trips and ${constant('stream/path.ts', 'WAIT_MS')} ms, ${WORDS[constant('stream/path.ts', 'PROBES')]} times`,
+    `up to ${WORDS[constant('stream/window-breadth.ts', 'MOST')]} round trips`,
+    `each ${WORDS[constant('stream/window-breadth.ts', 'STALLED')]} of ${WORDS[constant('stream/window-breadth.ts', 'WATCHED')]} intervals`,
+    `very ${constant('stream/window-breadth.ts', 'PAUSE_INTERVALS')} intervals`,
+    `After ${grouped(constant('stream/incoming-stream.ts', 'MAX_RETRIES'))} retries`,
+    `${constant('stream/streams.ts', 'MAX_INCOMING')} streams of one peer are taken at once`,
+  ],
+  'spec/drivers': () => [
+    `it waits ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for the next request`,
+    `The server waits ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for all of them`,
+    `A connection has ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for its handshake`,
+    `nothing was sent for ${constant('node/drivers/http-uplink.ts', 'PAUSE_MS')} ms`,
+    `at most ${constant('node/drivers/http-server-connection.ts', 'MAX_EARLY')} requests that come before their turn`,
+    `At most ${constant('hub/strangers.ts', 'MAX_STRANGERS')} connections`,
+  ],
+  'spec/spool': () => [
+    `at most ${constant('transfer/object.ts', 'MAX_MANIFEST_BYTES') / MIB} MiB`,
+    `At most ${grouped(constant('tensor/manifest-json.ts', 'MAX_TENSORS'))}; names are unique, at most ${grouped(constant('tensor/manifest-json.ts', 'MAX_NAME_LENGTH'))} characters`,
+    `${grouped(constant('tensor/manifest-json.ts', 'CHUNK_MULTIPLE'))} to 2^${Math.log2(constant('tensor/manifest-json.ts', 'MAX_CHUNK_ELEMENTS'))}, a multiple of ${grouped(constant('tensor/manifest-json.ts', 'CHUNK_MULTIPLE'))}`,
+    `"chunkElements": ${constant('tensor/manifest.ts', 'CHUNK_ELEMENTS')}`,
+  ],
+  'spec/codecs': () => [
+    `a multiple of ${grouped(constant('tensor/manifest-json.ts', 'CHUNK_MULTIPLE'))}; ${grouped(constant('tensor/manifest.ts', 'CHUNK_ELEMENTS'))} by default`,
+    `a power of two from ${BLOCK_SIZES.smallest} to ${grouped(BLOCK_SIZES.largest)}`,
+    `| \`blockwise8\` | ${CODEC_NAMES.blockwise8?.blockSize} |`,
+    `| \`fp4\`, \`nf4\` | ${CODEC_NAMES.nf4?.blockSize} | \`false\` |`,
+    `| \`u1\`, \`u2\`, \`u4\` | ${CODEC_NAMES.u4?.blockSize} |`,
+  ],
+  'spec/safetensors': () => [
+    `${constant('tensor/safetensors-header.ts', 'MAX_HEADER_BYTES') / 1e6} MB, as in the reference implementation`,
+    `above ${constant('tensor/model-folder.ts', 'MAX_SHARD_BYTES') / 1e9} GB becomes shards`,
+  ],
+  'spec/updates': () => [`at most ${constant('exchange/task.ts', 'MAX_UPDATES')}`],
+  'model-files': () => [
+    `shards of ${constant('tensor/model-folder.ts', 'MAX_SHARD_BYTES') / 1e9} GB`,
+    `a power of two from ${BLOCK_SIZES.smallest} to ${grouped(BLOCK_SIZES.largest)}`,
+    `streaming over ${constant('cli/bench/codecs.ts', 'STREAM_MB')} MB`,
+  ],
+  proxies: () => [
+    `every quarter of the job's \`idleMs\`, every ${parseJob({}, 'test').idleMs / 4000} s by default`,
+    `nothing was sent for ${constant('node/drivers/http-uplink.ts', 'PAUSE_MS')} ms`,
+    `goes on without it after ${constant('node/drivers/grpc-client.ts', 'HEAD_MS')} ms`,
+  ],
+  site: () => [
+    `| \`silenceMs\` | ${constant('node/trainer/site-config.ts', 'DEFAULT_SILENCE_MS')} |`,
+    `| \`stopMs\` | ${constant('node/trainer/site-config.ts', 'DEFAULT_STOP_MS')} |`,
+  ],
+  trainer: () => [`It ends at ${Math.round(constant('trainer/llama/arena.ts', 'MAX_ARENA_BYTES') / 2 ** 30)} GiB`],
+  job: () => [
+    `| ${constant('node/run/prepare-run.ts', 'DEFAULT_LOCAL_STEPS')} steps |`,
+    `some ${constant('node/run/prepare-run.ts', 'TOKENS_A_BATCH')} tokens`,
+    `fit in, at most ${constant('node/run/prepare-run.ts', 'LONGEST_DEFAULT')} |`,
+    `tensors under ${constant('filter/policy.ts', 'SMALL_TENSOR_ELEMENTS')} elements stay as they are`,
+    `| \`quantize\` | \`${DEFAULT_CODING}\` |`,
+  ],
+};
+
+function seconds(file: string, name: string): string {
+  return `${constant(file, name) / 1000} s`;
+}
+
+function limitOfMsgpack(name: string): number {
+  const [, base, exponent] = new RegExp(`${name}: (\\d+) \\*\\* (\\d+)`).exec(readFileSync(join(src, 'frame/pack.ts'), 'utf8')) ?? [];
+  return Number(base) ** Number(exponent);
+}
+
+test.each(Object.entries(SAID))('docs/%s.md says what the code does', (name, said) => {
+  expect(existsSync(join(docs, `${name}.md`))).toBe(true);
+  const text = page(name);
+  for (const phrase of said()) expect(text).toContain(phrase);
+});
+
+describe('the defaults of a job', () => {
+  const job = parseJob({}, 'test') as unknown as Record<string, unknown>;
+  const rows = new Map<string, string>();
+  for (const line of readFileSync(join(docs, 'job.md'), 'utf8').split('\n## ')[0]?.split('\n') ?? []) {
+    const [, names = '', values = ''] = line.split('|').map((cell) => cell.trim());
+    const fields = [...names.matchAll(/`([A-Za-z0-9.]+)`/g)].map(([, field]) => field as string);
+    const prefix = fields[0]?.includes('.') ? `${fields[0].split('.')[0]}.` : '';
+    const cells = fields.length > 1 ? values.split(values.includes('; ') ? '; ' : ', ') : [values];
+    for (const [i, field] of fields.entries()) rows.set(field.includes('.') ? field : prefix + field, cells[i] ?? '');
+  }
+
+  test('every field that has a default has a row', () => {
+    const train = Object.keys(job.train as object).map((field) => `train.${field}`);
+    const fields = [...Object.keys(job).filter((field) => field !== 'train'), ...train];
+    expect(fields.filter((field) => !rows.has(field))).toEqual([]);
+  });
+
+  const plain = [...Object.entries(job), ...Object.entries(job.train as object).map(([field, value]) => [`train.${field}`, value] as const)]
+    .filter(([, value]) => ['number', 'string', 'boolean'].includes(typeof value))
+    .map(([field, value]) => [field, value] as const);
+  test.each(plain)('%s is %s', (field, value) => {
+    const said = (rows.get(field) ?? '').replaceAll('`', '');
+    expect(typeof value === 'number' ? Number(said) : said).toBe(typeof value === 'boolean' ? String(value) : value);
+  });
+
+  test('the model that is trained where the job names none, and its data', () => {
+    for (const [field, value] of Object.entries(job.model as object))
+      expect(page('job')).toMatch(new RegExp(`\`${field}\` (${value}|${Number(value).toExponential()})[,.]`));
+    expect(JSON.parse((rows.get('data') ?? '').replaceAll('`', ''))).toEqual(job.data);
+  });
+});
