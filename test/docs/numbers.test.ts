@@ -57,7 +57,7 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `an array ${grouped(limitOfMsgpack('maxArrayLength'))} items, a map ${grouped(limitOfMsgpack('maxMapLength'))} entries`,
   ],
   'spec/session': () => [
-    `${grouped(constant('frame/session.ts', 'MIN_IDLE_MS'))} to 86,400,000 ms`,
+    `${grouped(constant('frame/hello.ts', 'MIN_IDLE_MS'))} to 86,400,000 ms`,
     `counted in ${WORDS[constant('frame/session.ts', 'SILENT_TICKS')]} ticks`,
     `control beyond ${constant('frame/frame-writer.ts', 'MAX_CONTROL_BYTES') / MIB} MiB`,
     `at most ${WORDS[constant('frame/frame-writer.ts', 'BULK_IN_FLIGHT')]} bulk frames`,
@@ -81,7 +81,7 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `A connection has ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for its handshake`,
     `nothing was sent for ${constant('node/drivers/http-uplink.ts', 'PAUSE_MS')} ms`,
     `at most ${constant('node/drivers/http-server-connection.ts', 'MAX_EARLY')} requests that come before their turn`,
-    `At most ${constant('hub/strangers.ts', 'MAX_STRANGERS')} connections`,
+    `At most ${constant('hub/pending-connections.ts', 'MAX_PENDING')} connections`,
   ],
   'spec/spool': () => [
     `at most ${constant('transfer/object.ts', 'MAX_MANIFEST_BYTES') / MIB} MiB`,
