@@ -32,7 +32,7 @@ const note = (_, line) => {
   if (line.startsWith('bench ')) marks.push(JSON.parse(line.slice('bench '.length)));
 };
 const log = { debug: note, info: note, warn: note, error: note };
-const command = [join(root, '.venv/bin/python'), join(root, 'bench/hand-over.py')];
+const command = [join(root, '.venv/bin/python'), join(root, 'bench/hand-over/program.py')];
 const trainer = processTrainer({
   label: 'the program',
   site: 'bench',

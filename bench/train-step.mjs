@@ -1,7 +1,17 @@
 // The reference training step of the built-in trainer: milliseconds, GFLOP/s and memory, on one thread and on two.
-// Run: node bench/train-step.mjs
+import { wholeNumber } from '../dist/cli/options.js';
 import { startLlamaEngine } from '../dist/node/trainer/llama-host.js';
 import { llamaParameters } from '../dist/trainer/llama/parameters.js';
+import { benchCommand } from './command.mjs';
+
+const { steps } = benchCommand(
+  'train-step.mjs',
+  'The reference training step of the built-in trainer: milliseconds, GFLOP/s and memory, on one thread and on two.',
+  [['', '8 steps each, of which the best counts: seconds']],
+)
+  .option('--steps <number>', 'steps of which the best counts', wholeNumber(1), 8)
+  .parse()
+  .opts();
 
 const config = {
   hiddenSize: 192,
@@ -19,7 +29,6 @@ const config = {
 };
 const optimizer = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.01, clipNorm: 1 };
 const [batch, sequence] = [8, 128];
-const STEPS = 8;
 
 const rows = batch * sequence;
 const parameters = llamaParameters(config).list.reduce((sum, { elements }) => sum + elements, 0);
@@ -34,7 +43,7 @@ for (const threads of [1, 2]) {
   const micro = { tokens, targets: tokens.map((token) => (token * 31) % config.vocabularySize), batch, sequence };
   await engine.trainStep([micro], 1e-3);
   best[threads] = Number.POSITIVE_INFINITY;
-  for (let step = 0; step < STEPS; step++) {
+  for (let step = 0; step < steps; step++) {
     const startedMs = performance.now();
     await engine.trainStep([micro], 1e-3);
     best[threads] = Math.min(best[threads], performance.now() - startedMs);

@@ -1,4 +1,4 @@
-// `npm test`: sets the clone up, runs the whole suite, and closes with `N passed, N failed` alone on the last line.
+// `npm test`, `npm run test:fast`: sets the clone up, runs the suite or its quick part, and closes with `N passed, N failed` alone on the last line.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
