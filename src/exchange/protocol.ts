@@ -40,8 +40,6 @@ export const progressSchema = z.strictObject({
 
 export const failSchema = z.strictObject({ task: z.string().max(128), code: z.string().max(64), message: z.string().max(4096) });
 
-export const objectRequestSchema = z.strictObject({ name: z.string().min(1).max(256) });
-
 /** The file that has the manifest of the global model, for a site that looks whether it has the model already. */
 export const MANIFEST_FILE = 'manifest.json';
 

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import { FedStreamError } from '../core/errors.js';
+import type { Json } from '../core/json.js';
 import { unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 import { Messages, type RequestHandler } from '../message/messages.js';
@@ -20,6 +21,8 @@ export interface RetrieverOptions {
   readonly codecs: CodecTable;
   /** What the other side may ask this one for; without it, nothing. */
   readonly offers?: Retrievable;
+  /** Whether the requests `file` and `object` of sites without the feature `retrieve` are answered, too. */
+  readonly olderRequests?: boolean;
   /** Further requests that this side answers, and streams that it takes. */
   readonly handlers?: Readonly<Record<string, RequestHandler>>;
   onOpen?(stream: IncomingStream): void;
@@ -49,6 +52,7 @@ export interface FileOptions extends Omit<ReceiveObjectOptions, 'name'> {
 
 const askSchema = z.strictObject({ kind: z.enum(['file', 'model']), name: z.string().min(1).max(1024), ask: z.int().min(0) });
 const metaSchema = z.strictObject({ kind: z.literal('retrieved'), ask: z.int().min(0) });
+const olderSchema = z.strictObject({ name: z.string().min(1).max(256) });
 const nothing = z.strictObject({});
 
 /** The name of the request. */
@@ -68,7 +72,9 @@ export class Retriever {
 
   constructor(session: Session, options: RetrieverOptions) {
     this.#options = options;
-    this.messages = new Messages(session, { ...options.handlers, [ASK]: (body) => this.#answer(body) });
+    const older = { file: this.#olderRequest('file'), object: this.#olderRequest('object') };
+    const own = { [ASK]: (body: Uint8Array) => this.#answer(body) };
+    this.messages = new Messages(session, { ...options.handlers, ...(options.olderRequests && older), ...own });
     this.streams = new Streams(session, (stream) => this.#opened(stream));
     void session.closed.then((error) => {
       for (const { reject } of this.#waiting.values()) reject(error);
@@ -107,12 +113,24 @@ export class Retriever {
 
   async #answer(body: Uint8Array): Promise<Record<string, never>> {
     const { kind, name, ask } = unpack(body, askSchema, 'a request for an object');
+    return this.#send(kind, name, { kind: 'retrieved', ask });
+  }
+
+  /** Sites from before `retrieve` name the object in the stream itself. */
+  #olderRequest(kind: 'file' | 'object') {
+    return (body: Uint8Array) => {
+      const { name } = unpack(body, olderSchema, 'a request for an object');
+      return this.#send(kind === 'file' ? 'file' : 'model', name, { kind, name });
+    };
+  }
+
+  async #send(kind: RetrievedKind, name: string, meta: Json): Promise<Record<string, never>> {
     const { offers } = this.#options;
     if (!offers) throw new FedStreamError('not-found', `nothing is on offer here, no ${kind} ${JSON.stringify(name)} either`);
     const source = await (kind === 'file' ? offers.fileSource(name) : offers.modelSource(name));
     const { sent, broke, ...options } = (await offers.watch?.(kind, name)) ?? {};
     // The asker hears of what breaks by the stream itself.
-    sendPrepared(this.streams, { kind: 'retrieved', ask }, { source, release: async () => {} }, options).then(
+    sendPrepared(this.streams, meta, { source, release: async () => {} }, options).then(
       (figures) => sent?.(figures),
       (error: Error) => broke?.(error),
     );

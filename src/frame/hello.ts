@@ -7,6 +7,7 @@ import { commonVersion, type VersionRange } from './versions.js';
 /** Features that this code has beyond version 1; the other side sees them in `Session.peerFeatures`. */
 export const FEATURES = [
   'run', // serves the run that hello names, or refuses
+  'retrieve', // gives files and models to the request of that name
 ] as const;
 
 /** The shortest idle limit that a side may state. */

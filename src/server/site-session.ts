@@ -52,12 +52,13 @@ export class SiteSession {
         modelSource: async (name) => (await this.#object(name)).prepared.source,
         watch: (kind, name) => this.#watch(kind, name),
       },
+      olderRequests: true,
       onOpen: (stream) => {
         const opened = this.#opened(stream);
         this.#taking = this.#taking.then(() => opened);
       },
       handlers: {
-        join: () => ({ job: options.job, files: Object.keys(files), run: run.name }),
+        join: () => ({ job: forSites(options.job), files: Object.keys(files), run: run.name }),
         // A result that was confirmed is not yet on the board: a site that is quick would be given the same task again.
         next: () => this.#taking.then(() => run.board.next(this.#site)),
         progress: (body) => this.#progress(body),
@@ -211,6 +212,11 @@ export class SiteSession {
       peakRssBytes: memory?.().peakRssBytes,
     });
   }
+}
+
+/** Without what is the server's business alone: sites need not know its workflows, and those of an earlier version know none of the fields. */
+function forSites({ workflow: _, aggregator: __, integers: ___, roundMs: ____, graceMs: _____, extras, ...job }: Job): object {
+  return Object.keys(extras).length === 0 ? job : { ...job, extras };
 }
 
 type DtypeOf = (tensor: TensorEntry) => TensorEntry['dtype'];

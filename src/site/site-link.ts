@@ -1,7 +1,7 @@
 // A site's way to its server: one connection at a time, made again when it breaks.
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
-import { asFedStreamError } from '../core/errors.js';
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
@@ -243,6 +243,10 @@ class SiteLink implements ServerLink {
     const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, token, run });
     const retriever = new Retriever(session, { codecs: this.#options.codecs });
     await session.start();
+    if (!session.peerFeatures.has('retrieve')) {
+      await session.close();
+      throw new FedStreamError('unsupported', `the server at ${url} is too old for this site; update FedStream there first`);
+    }
     const { messages, streams } = retriever;
     return { session, messages, streams, retriever };
   }
