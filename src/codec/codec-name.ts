@@ -15,7 +15,7 @@ export function codecNames(codecs: CodecTable): string[] {
   return [PLAIN, ...Object.values(codecs).flatMap(({ name, nested }) => (nested ? [name, name + NESTED] : [name]))];
 }
 
-/** `nf4`, `nf4-nested`, `blockwise8:256` (numbers in the order of the row's parameters); `bad-argument` lists the names there are. */
+/** `nf4`, `nf4-nested`, `blockwise8:256`: numbers in the order of the row's parameters. `bad-argument` lists the names there are. */
 export function parseCodecName(text: string, codecs: CodecTable): Encoding {
   const [name = '', ...numbers] = text.split(':');
   if (name === PLAIN && numbers.length === 0) return RAW;
@@ -39,7 +39,7 @@ function numberOf(number: string, row: CodecRow, parameter: CodecParameter, text
   throw unknown(`codec ${JSON.stringify(text)}: ${wanted}`);
 }
 
-/** What may stand behind the name. */
+/** The numbers that may stand behind the name, for a message. */
 function takes({ name, parameters }: CodecRow): string {
   if (parameters.length === 0) return `${name} takes no number`;
   const numbers = parameters.map((parameter) => `${worded(parameter)}, ${range(parameter)}`).join('; ');

@@ -3,9 +3,10 @@ import { FedStreamError } from '../core/errors.js';
 import type { Encoding } from '../tensor/manifest.js';
 import type { CodecParameter, CodecRow } from './codec.js';
 
+/** The parameter that an encoding holds beside the codec's name. */
 export const BLOCK_SIZE = 'blockSize';
 
-/** What an encoding says of a parameter; undefined where it says nothing. */
+/** A parameter's number in an encoding; undefined where it has none. */
 export function parameterOf({ blockSize, parameters = {} }: Encoding, name: string): number | undefined {
   if (name === BLOCK_SIZE) return blockSize;
   return Object.hasOwn(parameters, name) ? parameters[name] : undefined;
@@ -49,11 +50,12 @@ function lies(what: string): FedStreamError {
   return new FedStreamError('bad-manifest', what);
 }
 
+/** True where the number is part of the codec's rule. */
 export function isFixed({ smallest, largest }: CodecParameter): boolean {
   return smallest === largest;
 }
 
-/** Whether a number is one that the parameter takes. */
+/** True where a number is one that the parameter takes. */
 export function fits({ smallest, largest, kind }: CodecParameter, value: number): boolean {
   if (!(value >= smallest && value <= largest)) return false;
   return kind === 'real' || (Number.isInteger(value) && (kind === 'whole' || Number.isInteger(Math.log2(value))));
@@ -64,7 +66,7 @@ export function worded({ name }: CodecParameter): string {
   return name === BLOCK_SIZE ? 'block size' : name;
 }
 
-/** What a parameter takes, in words. */
+/** The numbers that a parameter takes, in words. */
 export function range({ smallest, largest, kind }: CodecParameter): string {
   return `a ${kind === 'real' ? 'number' : kind === 'whole' ? 'whole number' : kind} from ${smallest} to ${largest}`;
 }

@@ -46,7 +46,7 @@ export function codecTraits(codecs: CodecTable, encoding: Encoding): EncodingTra
   return { ...traits, bits: typeof traits.bits === 'number' ? traits.bits : traits.bits(encoding) };
 }
 
-/** Whether values can come back different from how they went in. */
+/** True where values can come back different from how they went in. */
 export function losesValues(codecs: CodecTable, { codec }: Encoding): boolean {
   return codec !== RAW.codec && rowOf(codecs, codec).lossy;
 }

@@ -17,7 +17,6 @@ export const BLOCK_SIZES = { smallest: 16, largest: 16_384 } as const;
 
 const blockSize = (standard: number): CodecParameter => ({ name: BLOCK_SIZE, default: standard, ...BLOCK_SIZES, kind: 'power of two' });
 
-/** The plain TypeScript kernels say what is right. */
 const CAST: CodecTraits = { bits: 16, feedback: false, vectors: true, groupBytes: 1, mapValues: 0 };
 
 const fourBitRow = (name: 'fp4' | 'nf4', make: (options: FourBitOptions) => Codec, kernel: CodecRow['kernel']): CodecRow => ({

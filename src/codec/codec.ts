@@ -46,7 +46,10 @@ export interface Codec {
   decode(from: Uint8Array, to: Float32Array): void;
   /** `into[i] = fround(into[i] + fround(weight * decoded[i]))`. */
   accumulate(from: Uint8Array, weight: number, into: Float32Array): void;
-  /** As `encode`, from the bytes of a dtype (F32, F16, BF16) at any alignment: saves widening them beforehand. Only where a codec can (`raw-coding.ts`). */
+  /**
+   * As `encode`, from the bytes of a dtype (F32, F16, BF16) at any alignment: saves widening them beforehand. A codec need not
+   * have it (`raw-coding.ts`).
+   */
   encodeRaw?(from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): EncodeReport;
   /** As `decode`, to the bytes of a dtype. */
   decodeRaw?(from: Uint8Array, elements: number, to: RawValues): void;
@@ -112,7 +115,7 @@ export interface CodecPool {
 export interface CodecParameter {
   /** `blockSize` stands beside the codec's name in an encoding; every other one is a field of its `parameters`. */
   readonly name: string;
-  /** Where an encoding or a person says nothing. */
+  /** Taken where an encoding or a person says nothing. */
   readonly default: number;
   /** Smallest and largest that are taken; where both are the same, the number is part of the rule. */
   readonly smallest: number;
@@ -121,16 +124,16 @@ export interface CodecParameter {
   readonly kind: 'real' | 'whole' | 'power of two';
 }
 
-/** What is known of a codec's codes without coding anything. */
+/** Properties of a codec's codes that are known without coding anything. */
 export interface CodecTraits {
-  /** Bits of a code, scales aside, or how they follow from the parameters. Of `raw` 32, those of most updates. */
+  /** Bits of a code, scales aside, or how they follow from the parameters. `raw` has 32, those of most updates. */
   readonly bits: number | ((encoding: Encoding) => number);
   /**
-   * Whether a sender adds what coding lost to its next update unless told otherwise. It pays where a code shrinks or loses little
-   * at a time; the loss of `u1` and `u2` is large beside the update, and the casts lose next to nothing.
+   * True where a sender adds what coding lost to its next update, unless told otherwise. It pays where a code shrinks or loses
+   * little at a time; the loss of `u1` and `u2` is large beside the update, and the casts lose next to nothing.
    */
   readonly feedback: boolean;
-  /** Whether tensors of one dimension travel in it too: norms and biases are few, and each of their values counts. */
+  /** True where tensors of one dimension travel in it too: norms and biases are few, and each of their values counts. */
   readonly vectors: boolean;
   /** Codes fill whole groups of so many bytes. */
   readonly groupBytes: number;
@@ -144,9 +147,9 @@ export interface CodecRow {
   readonly name: string;
   /** In the order in which people write them behind the name. */
   readonly parameters: readonly CodecParameter[];
-  /** Whether its block scales may be coded themselves: `nested` in an encoding, `-nested` behind the name. */
+  /** Its block scales may be coded themselves: `nested` in an encoding, `-nested` behind the name. */
   readonly nested?: boolean;
-  /** Whether a value can come back different from how it went in: updates are sent then, and else whole weights. */
+  /** A value can come back different from how it went in: updates are sent then, and whole weights otherwise. */
   readonly lossy: boolean;
   readonly traits: CodecTraits;
   /** The codec of an encoding whose numbers are all there and were checked by this row. */

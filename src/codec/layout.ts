@@ -1,4 +1,4 @@
-// Where the coded bytes of a model lie: from a manifest, and for codes that vary in size from the sizes of their chunks.
+// Positions of a model's coded bytes: from a manifest, and for codes that vary in size from the sizes of their chunks.
 import { FedStreamError } from '../core/errors.js';
 import { type ChunkPlace, chunkPlaces, tensorChunkCount } from '../tensor/chunks.js';
 import { DTYPES, dtypeBytes, elementCount } from '../tensor/dtype.js';
@@ -13,7 +13,7 @@ export interface PlacedChunk extends ChunkPlace {
   readonly bytes: number;
 }
 
-/** Sizes and offsets of a manifest's chunks. Built once a manifest; needs memory for its tensors, and for chunks only where their sizes vary. */
+/** Sizes and offsets of a manifest's chunks, built once. It needs memory for tensors, and for chunks only where their sizes vary. */
 export interface Layout {
   readonly manifest: Manifest;
   readonly chunks: number;
@@ -27,10 +27,10 @@ export interface Layout {
 /** Bytes of each chunk of a tensor, by its position in the manifest; of the tensors whose codes vary in size. */
 export type ChunkSizes = ReadonlyMap<number, Uint32Array>;
 
-/** What is known of a tensor's coded bytes before it is coded. */
+/** Sizes of a tensor that are known before it is coded. */
 export interface TensorLayout {
   readonly chunks: number;
-  /** Whether its codes vary in size: its coded bytes then begin with the sizes of its chunks. */
+  /** Its codes vary in size, so its coded bytes begin with the sizes of its chunks. */
   readonly varies: boolean;
   /** Bytes of these sizes; 0 where they do not vary. */
   readonly tableBytes: number;
@@ -45,7 +45,10 @@ export const SIZE_BYTES = 4;
 
 const NO_SIZES: ChunkSizes = new Map();
 
-/** Throws `bad-manifest` or `unsupported` where an encoding cannot be, `limit` beyond 2^53 − 1 bytes. Sizes that vary were checked by `parseSizes`. */
+/**
+ * Throws `bad-manifest` or `unsupported` where an encoding cannot be, `limit` beyond 2^53 − 1 bytes. Sizes that vary are given,
+ * as `parseSizes` has checked them.
+ */
 export function layoutOf(manifest: Manifest, codecs: CodecTable, sizes: ChunkSizes = NO_SIZES): Layout {
   const tensors = tensorLayouts(manifest, codecs);
   const starts: number[] = [];
@@ -88,7 +91,7 @@ function sum(sizes: Uint32Array): number {
   return total;
 }
 
-/** Of every tensor of a manifest; throws as `layoutOf` does. */
+/** Every tensor of a manifest; throws as `layoutOf` does. */
 export function tensorLayouts(manifest: Manifest, codecs: CodecTable): TensorLayout[] {
   let most = 0;
   return manifest.tensors.map((tensor) => {
@@ -117,7 +120,7 @@ export function checkEncodings(manifest: Manifest, codecs: CodecTable): void {
   tensorLayouts(manifest, codecs);
 }
 
-/** Whether any tensor's codes vary in size, so that nobody knows the model's coded bytes before it is coded. */
+/** True where any tensor's codes vary in size: the model's coded bytes are not known before it is coded. */
 export function hasVaryingCodes(manifest: Manifest, codecs: CodecTable): boolean {
   return tensorLayouts(manifest, codecs).some(({ varies }) => varies);
 }

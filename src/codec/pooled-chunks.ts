@@ -29,7 +29,7 @@ interface InFlight {
   readonly bytes: Uint8Array;
   readonly done: Promise<EncodeReport>;
   readonly slot: Slot;
-  /** Of a chunk that is coded. */
+  /** Missing for a chunk that is not coded here. */
   readonly codec?: Codec;
 }
 

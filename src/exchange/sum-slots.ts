@@ -20,11 +20,11 @@ export interface Slot {
 export interface SlotOptions {
   readonly memory: ChunkMemory;
   readonly manifest: Manifest;
-  /** Of the largest coded chunk that is added. */
+  /** The largest coded chunk that is added. */
   readonly addedBytes: number;
   /** Whether several models are added, which wait together for a thread. */
   readonly groups: boolean;
-  /** Of the largest chunk that a sum is coded to; missing where sums are not coded. */
+  /** The largest chunk that a sum is coded to; missing where sums are not coded. */
   readonly codedBytes?: number | undefined;
 }
 

@@ -81,7 +81,7 @@ export function isLossy(policy: Policy, codecs: CodecTable): boolean {
   return encodingsOf(policy, codecs).some((encoding) => losesValues(codecs, encoding));
 }
 
-/** Whether any tensor is coded, with or without a loss. */
+/** True where any tensor is coded, with or without a loss. */
 export function codesAny(policy: Policy, codecs: CodecTable): boolean {
   return encodingsOf(policy, codecs).some(({ codec }) => codec !== RAW.codec);
 }

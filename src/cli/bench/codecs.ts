@@ -33,7 +33,7 @@ export interface KernelFigures {
   readonly streamGBps: number;
   /** Over the same 1 MB again and again. */
   readonly hotGBps: number;
-  /** The plain TypeScript codec on one thread, over 8 MB; a codec that has no other has only this figure, three times. */
+  /** The plain TypeScript codec on one thread, over 8 MB; one without a kernel has this figure in all three places. */
   readonly referenceGBps: number;
 }
 

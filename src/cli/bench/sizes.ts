@@ -37,7 +37,7 @@ export interface SizeRow {
   /** Block scales, and the code's map once a tensor as bitsandbytes keeps it and the paper counts it. */
   readonly metaMB: number;
   readonly percentOfFp32: number;
-  /** What FedStream sends: codes and scales; the map is part of the protocol. Of codes that vary in size, the most that it can be. */
+  /** Codes and scales, as FedStream sends them; the map is part of the protocol. At most, where codes vary in size. */
   readonly sentMB: number;
 }
 
