@@ -2,6 +2,7 @@
 import { FedStreamError } from '../core/errors.js';
 import { type Encoding, RAW } from '../tensor/manifest.js';
 import type { CodecRow, CodecTable, CodecTraits } from './codec.js';
+import { checkedEncoding } from './codec-parameters.js';
 
 const ROW_NAME = /^[a-z][a-z0-9]{0,31}$/i;
 const PARAMETER_NAME = /^[a-z][A-Za-z0-9]{0,31}$/;
@@ -42,8 +43,9 @@ const RAW_TRAITS: EncodingTraits = { bits: 32, feedback: false, vectors: true, g
 /** The traits of an encoding; `unsupported` where the table has no such codec. */
 export function codecTraits(codecs: CodecTable, encoding: Encoding): EncodingTraits {
   if (encoding.codec === RAW.codec) return RAW_TRAITS;
-  const { traits } = rowOf(codecs, encoding.codec);
-  return { ...traits, bits: typeof traits.bits === 'number' ? traits.bits : traits.bits(encoding) };
+  const row = rowOf(codecs, encoding.codec);
+  const { bits } = row.traits;
+  return { ...row.traits, bits: typeof bits === 'number' ? bits : bits(checkedEncoding(row, encoding)) };
 }
 
 /** True where values can come back different from how they went in. */

@@ -59,9 +59,19 @@ test.each(Object.keys(TABLES))('%s decoders take exactly their size, whatever th
 
 const anyEncoding = fc.record(
   {
-    codec: fc.oneof(fc.constantFrom('raw', 'fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'u1', 'u3', '__proto__', 'toString'), fc.string()),
+    codec: fc.oneof(
+      fc.constantFrom('raw', 'fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'u1', 'u3', 'topk', '__proto__', 'toString'),
+      fc.string(),
+    ),
     blockSize: fc.oneof(fc.constantFrom(16, 64, 128, 256, 4096, 48, 2 ** 24), fc.integer(), fc.double()),
     nested: fc.boolean(),
+    parameters: fc.dictionary(
+      fc.oneof(fc.constantFrom('fraction', 'blockSize', '__proto__'), fc.string()),
+      fc.oneof(fc.double(), fc.integer()),
+      {
+        maxKeys: 3,
+      },
+    ),
   },
   { requiredKeys: ['codec'] },
 );
