@@ -21,6 +21,7 @@ const WIDEST: Record<string, number> = {
   u2: 0.55,
   u3: 0.25,
   u4: 0.11,
+  topk: 1,
 };
 
 async function valuesOf(model: StateDict): Promise<Map<string, Float32Array>> {

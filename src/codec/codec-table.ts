@@ -8,6 +8,7 @@ import { codecTable, rowOf } from './codec-rows.js';
 import { FOUR_BIT_BLOCK, type FourBitOptions } from './four-bit.js';
 import { fp4 } from './fp4.js';
 import { nf4 } from './nf4.js';
+import { topkRow } from './topk.js';
 import { uniform } from './uniform.js';
 import { UNIFORM_BLOCK, type UniformBits } from './uniform-block.js';
 import { bf16Codec, blockwise8Codec, fourBitCodec, fp16Codec, uniformCodec } from './wasm-codec.js';
@@ -56,6 +57,7 @@ export const referenceCodecs: CodecTable = codecTable(
   uniformRow(2),
   uniformRow(3),
   uniformRow(4),
+  topkRow,
 );
 
 /** The codec of an encoding; `unsupported` where the table has none, `bad-manifest` where its numbers cannot be. */
