@@ -1,6 +1,7 @@
 // Options that describe a job, shared by the commands that take one.
 import { type Command, Option } from 'commander';
-import { CODEC_NAMES } from '../codec/codec-name.js';
+import { codecNames } from '../codec/codec-name.js';
+import { referenceCodecs } from '../codec/codec-table.js';
 import { STREAMING_MODES } from '../transfer/streaming-mode.js';
 import type { JobOverrides } from './job-file.js';
 import { positiveNumber, wholeNumber } from './options.js';
@@ -22,7 +23,7 @@ export function addJobOptions(command: Command): Command {
     .option('--trainer <name>', 'train with the program that each site has registered under this name')
     .option(
       '--codec <name>',
-      `how messages are coded: lean (u4 down, u1 up), paper:<codec> (whole weights), or a codec both ways: ${Object.keys(CODEC_NAMES).join(', ')}`,
+      `how messages are coded: lean (u4 down, u1 up), paper:<codec> (whole weights), or a codec both ways: ${codecNames(referenceCodecs).join(', ')}`,
     )
     .option('--first <how>', 'what sites begin with: base (the model as it is, not sent where it is already), raw, or a codec')
     .addOption(new Option('--streaming <mode>', 'what is in memory while a model moves').choices([...STREAMING_MODES]))

@@ -1,25 +1,22 @@
 // Decode and add, whatever a chunk is coded as: what the server's reduce consists of.
 import type { Dtype } from '../tensor/dtype.js';
-import type { Encoding } from '../tensor/manifest.js';
+import { type Encoding, RAW } from '../tensor/manifest.js';
 import { widenInto } from '../tensor/widen.js';
 import type { CodecTable, CodeStep, EncodeReport, WeightedChunk } from './codec.js';
 import { codecOf } from './codec-table.js';
+import { written } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
 
-/** Halves and bfloat16 as a tensor stores them are what the casts' codecs make. */
-export function addingEncoding({ codec, ...rest }: Encoding, dtype: Dtype): Encoding {
-  if (codec !== 'raw' || dtype === 'F32') return { codec, ...rest };
-  return { codec: dtype === 'F16' ? 'fp16' : 'bf16' };
+/** How raw values are added on a codec thread: halves and bfloat16 as a tensor stores them are what the casts' codecs make. */
+export function rawEncoding(dtype: Dtype): Encoding {
+  return dtype === 'F32' ? RAW : { codec: dtype === 'F16' ? 'fp16' : 'bf16' };
 }
 
 /** `into[i] = fround(into[i] + fround(weight * decoded[i]))` on the calling thread. */
-export function addWeighted(codecs: CodecTable, { encoding, dtype, bytes, weight }: WeightedChunk, into: Float32Array): void {
-  const coded = addingEncoding(encoding, dtype);
-  if (coded.codec !== 'raw') {
-    codecOf(codecs, coded).accumulate(bytes, weight, into);
-    return;
-  }
-  addScaled(widenInto(dtype, bytes, new Float32Array(into.length)), weight, into);
+export function addWeighted(codecs: CodecTable, { codec, dtype, bytes, weight }: WeightedChunk, into: Float32Array): void {
+  if (codec) codec.accumulate(bytes, weight, into);
+  else if (dtype === 'F32') addScaled(widenInto(dtype, bytes, new Float32Array(into.length)), weight, into);
+  else codecOf(codecs, rawEncoding(dtype)).accumulate(bytes, weight, into);
 }
 
 function addScaled(values: Float32Array, weight: number, into: Float32Array): void {
@@ -29,17 +26,24 @@ function addScaled(values: Float32Array, weight: number, into: Float32Array): vo
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
 /** Codes a sum as `step` says, on the calling thread; throws `NonFiniteValue` with the first value that is no number. */
-export function codeSum(codecs: CodecTable, sum: Float32Array, { encoding, to, prepared, addTo }: CodeStep): EncodeReport {
-  if (encoding.codec === 'raw') {
+export function codeSum(sum: Float32Array, { codec, to, prepared, addTo }: CodeStep): EncodeReport {
+  if (!codec) {
     requireFinite(sum);
     to.set(new Uint8Array(sum.buffer, sum.byteOffset, sum.byteLength));
     if (addTo) addScaled(sum, addTo.weight, addTo.into);
     return NO_REPORT;
   }
-  const codec = codecOf(codecs, encoding);
   const report = codec.encode(sum, to, prepared);
-  if (addTo) codec.accumulate(to, addTo.weight, addTo.into);
+  if (addTo) codec.accumulate(written(codec, to, report), addTo.weight, addTo.into);
   return report;
+}
+
+/** Adds chunks to a sum in their order and codes it where that is wanted, on the calling thread; throws `NonFiniteValue`. */
+export function reduceHere(codecs: CodecTable, chunks: readonly WeightedChunk[], sum: Float32Array, code?: CodeStep): EncodeReport {
+  for (const chunk of chunks) addWeighted(codecs, chunk, sum);
+  if (code) return codeSum(sum, code);
+  requireFinite(sum);
+  return NO_REPORT;
 }
 
 /** Throws `NonFiniteValue` with the first value that is no number. */

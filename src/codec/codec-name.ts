@@ -1,54 +1,61 @@
 // Codecs by the names that people write: in a job, on the command line.
 import { FedStreamError } from '../core/errors.js';
 import { type Encoding, RAW } from '../tensor/manifest.js';
-import { codecTraits } from './codec-traits.js';
-import { UNIFORM_BLOCK } from './uniform-block.js';
+import type { CodecParameter, CodecRow, CodecTable } from './codec.js';
+import { BLOCK_SIZE, encodingOf, fits, isFixed, parameterOf, range, worded } from './codec-parameters.js';
 
-/** What each name means; `fp32` is none: every tensor stays in its own dtype. */
-export const CODEC_NAMES: Readonly<Record<string, Encoding>> = {
-  fp32: RAW,
-  fp16: { codec: 'fp16' },
-  bf16: { codec: 'bf16' },
-  blockwise8: { codec: 'blockwise8', blockSize: 4096 },
-  fp4: { codec: 'fp4', blockSize: 64 },
-  nf4: { codec: 'nf4', blockSize: 64 },
-  'fp4-nested': { codec: 'fp4', blockSize: 64, nested: true },
-  'nf4-nested': { codec: 'nf4', blockSize: 64, nested: true },
-  u1: { codec: 'u1', blockSize: UNIFORM_BLOCK },
-  u2: { codec: 'u2', blockSize: UNIFORM_BLOCK },
-  u3: { codec: 'u3', blockSize: UNIFORM_BLOCK },
-  u4: { codec: 'u4', blockSize: UNIFORM_BLOCK },
-};
+/** No codec: every tensor stays in its own dtype. */
+const PLAIN = 'fp32';
+const NESTED = '-nested';
+/** As `String(number)` writes it. */
+const NUMBER = /^-?\d{1,16}(\.\d{1,20})?(e-?\d{1,3})?$/;
 
-/** `nf4`, `nf4-nested`, `blockwise8:256` (another block size); `bad-argument` lists the names there are. */
-export function parseCodecName(text: string): Encoding {
-  const [name, block, ...rest] = text.split(':');
-  const encoding = Object.hasOwn(CODEC_NAMES, name as string) ? CODEC_NAMES[name as string] : undefined;
-  if (!encoding || rest.length > 0) {
-    throw new FedStreamError(
-      'bad-argument',
-      `there is no codec ${JSON.stringify(text)}; the codecs are ${Object.keys(CODEC_NAMES).join(', ')}`,
-    );
-  }
-  if (block === undefined) return encoding;
-  if (encoding.blockSize === undefined || !/^\d{1,9}$/.test(block)) {
-    throw new FedStreamError(
-      'bad-argument',
-      `codec ${JSON.stringify(text)}: a block size is a number behind blockwise8, fp4 or nf4, as in nf4:128`,
-    );
-  }
-  if (codecTraits(encoding).fixedBlock && Number(block) !== encoding.blockSize) {
-    throw new FedStreamError(
-      'bad-argument',
-      `codec ${JSON.stringify(text)}: blocks of ${name} always have ${encoding.blockSize} values; say ${name}`,
-    );
-  }
-  return { ...encoding, blockSize: Number(block) };
+/** Every name that people may write, without numbers; `fp32` is the first. */
+export function codecNames(codecs: CodecTable): string[] {
+  return [PLAIN, ...Object.values(codecs).flatMap(({ name, nested }) => (nested ? [name, name + NESTED] : [name]))];
+}
+
+/** `nf4`, `nf4-nested`, `blockwise8:256`: numbers in the order of the row's parameters. `bad-argument` lists the names there are. */
+export function parseCodecName(text: string, codecs: CodecTable): Encoding {
+  const [name = '', ...numbers] = text.split(':');
+  if (name === PLAIN && numbers.length === 0) return RAW;
+  const nested = name.endsWith(NESTED);
+  const row = Object.values(codecs).find((other) => other.name === (nested ? name.slice(0, -NESTED.length) : name));
+  if (!row || (nested && !row.nested))
+    throw unknown(`there is no codec ${JSON.stringify(text)}; the codecs are ${codecNames(codecs).join(', ')}`);
+  if (numbers.length > row.parameters.length) throw unknown(`codec ${JSON.stringify(text)}: ${takes(row)}`);
+  const given = new Map(numbers.map((number, index) => numberOf(number, row, row.parameters[index] as CodecParameter, text)));
+  return encodingOf(row, nested, (parameter) => given.get(parameter));
+}
+
+function numberOf(number: string, row: CodecRow, parameter: CodecParameter, text: string): [string, number] {
+  const value = NUMBER.test(number) ? Number(number) : Number.NaN;
+  if (fits(parameter, value)) return [parameter.name, value];
+  const which =
+    parameter.name === BLOCK_SIZE
+      ? `blocks of ${row.name} always have ${parameter.default} values`
+      : `its ${parameter.name} is ${parameter.default}`;
+  const wanted = isFixed(parameter) ? `${which}; say ${row.name}` : takes(row);
+  throw unknown(`codec ${JSON.stringify(text)}: ${wanted}`);
+}
+
+/** The numbers that may stand behind the name, for a message. */
+function takes({ name, parameters }: CodecRow): string {
+  if (parameters.length === 0) return `${name} takes no number`;
+  const numbers = parameters.map((parameter) => `${worded(parameter)}, ${range(parameter)}`).join('; ');
+  return `behind ${name} may stand ${numbers}: as in ${[name, ...parameters.map((parameter) => parameter.default)].join(':')}`;
+}
+
+function unknown(what: string): FedStreamError {
+  return new FedStreamError('bad-argument', what);
 }
 
 /** The name that `parseCodecName` reads back. */
-export function codecLabel({ codec, blockSize, nested }: Encoding): string {
-  if (codec === 'raw') return 'fp32';
-  const name = nested ? `${codec}-nested` : codec;
-  return blockSize === undefined || blockSize === CODEC_NAMES[name]?.blockSize ? name : `${name}:${blockSize}`;
+export function codecLabel(encoding: Encoding, codecs: CodecTable): string {
+  const { codec, nested } = encoding;
+  if (codec === RAW.codec) return PLAIN;
+  const parameters = Object.values(codecs).find(({ name }) => name === codec)?.parameters ?? [];
+  const numbers = parameters.map(({ name, default: standard }) => parameterOf(encoding, name) ?? standard);
+  while (numbers.length > 0 && numbers.at(-1) === parameters[numbers.length - 1]?.default) numbers.pop();
+  return [nested ? codec + NESTED : codec, ...numbers].join(':');
 }

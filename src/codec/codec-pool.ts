@@ -1,11 +1,11 @@
 // Kernels on worker threads over one shared memory. Each chunk is one thread's work, so results do not depend on how many there are.
 import { FedStreamError } from '../core/errors.js';
-import type { Encoding } from '../tensor/manifest.js';
-import { addingEncoding, addWeighted, codeSum, requireFinite } from './accumulate.js';
-import type { Codec, CodecPool, EncodeReport } from './codec.js';
-import { codecOf } from './codec-table.js';
+import { type Encoding, RAW } from '../tensor/manifest.js';
+import { rawEncoding, reduceHere } from './accumulate.js';
+import type { Codec, CodecPool, EncodeReport, WeightedChunk } from './codec.js';
 import type { CodeJob, KernelAnswer, KernelJob, KernelSetup, ReduceJob, Span } from './kernel-worker.js';
 import { instantiateKernels, kernelMemory } from './kernels.js';
+import { rawCoder } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
 import { wasmCodecs } from './wasm-codecs.js';
 
@@ -23,8 +23,6 @@ export interface ThreadEvents {
 
 /** Starts a thread that runs `kernelWorker` on the setup and hands every answer on. */
 export type StartThread = (setup: KernelSetup, events: ThreadEvents) => KernelThread;
-
-const NO_REPORT: EncodeReport = { saturated: 0 };
 
 /** Two chunks on each thread, and two behind them. */
 const CHUNKS_A_THREAD = 4;
@@ -81,13 +79,9 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
 
   const span = ({ byteOffset: at, length }: Uint8Array): Span => ({ at, length });
   const reachable = (...parts: readonly Uint8Array[]): boolean => parts.every((part) => part.buffer === bytes.buffer);
-  const here = new Map<string, Codec>();
-  const codecHere = (encoding: Encoding): Codec => {
-    const key = JSON.stringify(encoding);
-    const codec = here.get(key) ?? codecOf(codecs, encoding);
-    here.set(key, codec);
-    return codec;
-  };
+  const onThreads = (codec: Codec | undefined, ...parts: readonly Uint8Array[]): boolean =>
+    (codec === undefined || codec.onThreads === true) && reachable(...parts);
+  const here = rawCoder();
   let active = 0;
   const outbox: KernelJob[][] = workers.map(() => []);
   const post = (job: KernelJob, thread: number): void => {
@@ -111,38 +105,33 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
     threads,
     memory: lent,
     codecs,
-    async encode(encoding, from, elements, to, prepared) {
-      if (!reachable(from.bytes, to)) return codecHere(encoding).encodeRaw?.(from, elements, to, prepared) ?? NO_REPORT;
+    async encode(codec, from, elements, to, prepared) {
+      if (!onThreads(codec, from.bytes, to)) return here.encode(codec, from, elements, to, prepared);
       const { dtype, bytes: values } = from;
-      return run({ work: 'encode', encoding, elements, dtype, values: span(values), coded: span(to), prepared });
+      return run({ work: 'encode', encoding: codec.encoding, elements, dtype, values: span(values), coded: span(to), prepared });
     },
-    async decode(encoding, from, elements, to) {
+    async decode(codec, from, elements, to) {
       const { dtype, bytes: values } = to;
-      if (!reachable(from, values)) codecHere(encoding).decodeRaw?.(from, elements, to);
-      else await run({ work: 'decode', encoding, elements, dtype, values: span(values), coded: span(from) });
+      if (!onThreads(codec, from, values)) here.decode(codec, from, elements, to);
+      else await run({ work: 'decode', encoding: codec.encoding, elements, dtype, values: span(values), coded: span(from) });
     },
-    async accumulate(encoding, from, weight, into) {
-      const sums = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
-      if (!reachable(from, sums)) codecHere(encoding).accumulate(from, weight, into);
-      else await run({ work: 'accumulate', encoding, elements: into.length, dtype: 'F32', values: span(sums), coded: span(from), weight });
+    async accumulate(codec, from, weight, into) {
+      const sums = bytesOf(into);
+      if (!onThreads(codec, from, sums)) codec.accumulate(from, weight, into);
+      else {
+        const { encoding } = codec;
+        await run({ work: 'accumulate', encoding, elements: into.length, dtype: 'F32', values: span(sums), coded: span(from), weight });
+      }
     },
     async reduce(chunks, into, code) {
       const sums = bytesOf(into);
       const addTo = code?.addTo && { into: bytesOf(code.addTo.into), weight: code.addTo.weight };
       const parts = code ? [code.to, ...(addTo ? [addTo.into] : [])] : [];
-      if (!reachable(sums, ...parts, ...chunks.map((chunk) => chunk.bytes))) {
-        for (const chunk of chunks) addWeighted(codecs, chunk, into);
-        if (code) return codeSum(codecs, into, code);
-        requireFinite(into);
-        return NO_REPORT;
-      }
-      const work = chunks.map(({ encoding, dtype, bytes: coded, weight }) => ({
-        encoding: addingEncoding(encoding, dtype),
-        coded: span(coded),
-        weight,
-      }));
+      const able = onThreads(code?.codec, sums, ...parts) && chunks.every(({ codec, bytes: coded }) => onThreads(codec, coded));
+      if (!able) return reduceHere(codecs, chunks, into, code);
+      const work = chunks.map((chunk) => ({ encoding: addingEncoding(chunk), coded: span(chunk.bytes), weight: chunk.weight }));
       const coding = code && {
-        encoding: code.encoding,
+        encoding: code.codec?.encoding ?? RAW,
         coded: span(code.to),
         prepared: code.prepared,
         addTo: addTo && { into: span(addTo.into), weight: addTo.weight },
@@ -166,6 +155,10 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
       for (const id of [...waiting.keys()]) settle(id)?.reject(new FedStreamError('closed', 'the codec pool is closed'));
     },
   };
+}
+
+function addingEncoding({ codec, dtype }: WeightedChunk): Encoding {
+  return codec?.encoding ?? rawEncoding(dtype);
 }
 
 function bytesOf(values: Float32Array): Uint8Array {

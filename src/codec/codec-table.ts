@@ -1,66 +1,67 @@
-// The reference codecs as a table, and the codec of an encoding that a manifest names.
-import { FedStreamError } from '../core/errors.js';
+// The codecs of this package as a table, and the codec of an encoding that a manifest names.
 import type { Encoding } from '../tensor/manifest.js';
 import { BLOCKWISE8_BLOCK, blockwise8 } from './blockwise8.js';
 import { bf16, fp16 } from './casts.js';
-import type { Codec, CodecTable } from './codec.js';
-import { FOUR_BIT_BLOCK } from './four-bit.js';
+import type { Codec, CodecParameter, CodecRow, CodecTable, CodecTraits } from './codec.js';
+import { BLOCK_SIZE, checkedEncoding } from './codec-parameters.js';
+import { codecTable, rowOf } from './codec-rows.js';
+import { FOUR_BIT_BLOCK, type FourBitOptions } from './four-bit.js';
 import { fp4 } from './fp4.js';
 import { nf4 } from './nf4.js';
+import { topkRow } from './topk.js';
 import { uniform } from './uniform.js';
 import { UNIFORM_BLOCK, type UniformBits } from './uniform-block.js';
+import { bf16Codec, blockwise8Codec, fourBitCodec, fp16Codec, uniformCodec } from './wasm-codec.js';
 
 /** CODECS allows any multiple of 16; powers of two, so that a block never straddles two chunks. */
 export const BLOCK_SIZES = { smallest: 16, largest: 16_384 } as const;
 
-/** The plain TypeScript kernels: they say what is right. */
-export const referenceCodecs: CodecTable = {
-  fp16: (encoding) => castOf(encoding, fp16),
-  bf16: (encoding) => castOf(encoding, bf16),
-  blockwise8: (encoding) => {
-    if (encoding.nested) throw unknownEncoding(encoding);
-    return blockwise8(checkedBlock(encoding, BLOCKWISE8_BLOCK));
+const blockSize = (standard: number): CodecParameter => ({ name: BLOCK_SIZE, default: standard, ...BLOCK_SIZES, kind: 'power of two' });
+
+const CAST: CodecTraits = { bits: 16, feedback: false, vectors: true, groupBytes: 1, mapValues: 0 };
+
+const fourBitRow = (name: 'fp4' | 'nf4', make: (options: FourBitOptions) => Codec, kernel: CodecRow['kernel']): CodecRow => ({
+  name,
+  parameters: [blockSize(FOUR_BIT_BLOCK)],
+  nested: true,
+  lossy: true,
+  traits: { bits: 4, feedback: true, vectors: false, groupBytes: 1, mapValues: 16 },
+  codec: (encoding) => make({ blockSize: encoding.blockSize as number, nested: encoding.nested ?? false }),
+  kernel,
+});
+
+const uniformRow = (bits: UniformBits): CodecRow => ({
+  name: `u${bits}`,
+  parameters: [{ name: BLOCK_SIZE, default: UNIFORM_BLOCK, smallest: UNIFORM_BLOCK, largest: UNIFORM_BLOCK, kind: 'whole' }],
+  lossy: true,
+  traits: { bits, feedback: bits > 2, vectors: false, groupBytes: bits === 3 ? 3 : 1, mapValues: 0 },
+  codec: () => uniform(bits),
+  kernel: uniformCodec(bits),
+});
+
+/** The codecs that there are without any other package. Their plain TypeScript kernels say what is right. */
+export const referenceCodecs: CodecTable = codecTable(
+  { name: 'fp16', parameters: [], lossy: true, traits: CAST, codec: fp16, kernel: fp16Codec },
+  { name: 'bf16', parameters: [], lossy: true, traits: CAST, codec: bf16, kernel: bf16Codec },
+  {
+    name: 'blockwise8',
+    parameters: [blockSize(BLOCKWISE8_BLOCK)],
+    lossy: true,
+    traits: { bits: 8, feedback: true, vectors: true, groupBytes: 1, mapValues: 256 },
+    codec: (encoding) => blockwise8(encoding.blockSize),
+    kernel: blockwise8Codec,
   },
-  fp4: (encoding) => fp4({ blockSize: checkedBlock(encoding, FOUR_BIT_BLOCK), nested: encoding.nested ?? false }),
-  nf4: (encoding) => nf4({ blockSize: checkedBlock(encoding, FOUR_BIT_BLOCK), nested: encoding.nested ?? false }),
-  u1: (encoding) => uniformOf(encoding, 1),
-  u2: (encoding) => uniformOf(encoding, 2),
-  u3: (encoding) => uniformOf(encoding, 3),
-  u4: (encoding) => uniformOf(encoding, 4),
-};
+  fourBitRow('fp4', fp4, fourBitCodec(0)),
+  fourBitRow('nf4', nf4, fourBitCodec(1)),
+  uniformRow(1),
+  uniformRow(2),
+  uniformRow(3),
+  uniformRow(4),
+  topkRow,
+);
 
-/** The codec of an encoding; `unsupported` where the table has none, `bad-manifest` where its parameters cannot be. */
+/** The codec of an encoding; `unsupported` where the table has none, `bad-manifest` where its numbers cannot be. */
 export function codecOf(codecs: CodecTable, encoding: Encoding): Codec {
-  const make = Object.hasOwn(codecs, encoding.codec) ? codecs[encoding.codec] : undefined;
-  if (!make)
-    throw new FedStreamError(
-      'unsupported',
-      `there is no codec ${JSON.stringify(encoding.codec)} here; it has ${Object.keys(codecs).join(', ')}`,
-    );
-  return make(encoding);
-}
-
-function castOf(encoding: Encoding, make: () => Codec): Codec {
-  if (encoding.blockSize !== undefined || encoding.nested) throw unknownEncoding(encoding);
-  return make();
-}
-
-function uniformOf(encoding: Encoding, bits: UniformBits): Codec {
-  if (encoding.nested || (encoding.blockSize ?? UNIFORM_BLOCK) !== UNIFORM_BLOCK) throw unknownEncoding(encoding);
-  return uniform(bits);
-}
-
-function checkedBlock(encoding: Encoding, standard: number): number {
-  const blockSize = encoding.blockSize ?? standard;
-  const { smallest, largest } = BLOCK_SIZES;
-  const powerOfTwo = Number.isInteger(blockSize) && (blockSize & (blockSize - 1)) === 0;
-  if (powerOfTwo && blockSize >= smallest && blockSize <= largest) return blockSize;
-  throw new FedStreamError(
-    'bad-manifest',
-    `block size ${blockSize} of ${encoding.codec} is not a power of two from ${smallest} to ${largest}`,
-  );
-}
-
-function unknownEncoding({ codec, blockSize, nested }: Encoding): FedStreamError {
-  return new FedStreamError('bad-manifest', `${codec} has no ${nested ? 'nested scales' : `block size ${blockSize}`}`);
+  const row = rowOf(codecs, encoding.codec);
+  return row.codec(checkedEncoding(row, encoding));
 }

@@ -3,13 +3,13 @@ import { expect, test } from 'vitest';
 import { chunkPlaces } from '../tensor/chunks.js';
 import { memoryStateDict } from '../tensor/memory-state-dict.js';
 import type { StateDict } from '../tensor/state-dict.js';
-import { CODEC_NAMES, codecLabel, parseCodecName } from './codec-name.js';
+import { codecLabel, codecNames, parseCodecName } from './codec-name.js';
 import { codecOf, referenceCodecs } from './codec-table.js';
 import { layoutOf } from './layout.js';
 import { decodeModel, encodeModel } from './quantize.js';
 
-const CODED = [...Object.keys(CODEC_NAMES).filter((name) => name !== 'fp32'), 'blockwise8:256', 'nf4:128', 'fp4:16'];
-const codec = (name: string) => codecOf(referenceCodecs, parseCodecName(name));
+const CODED = [...codecNames(referenceCodecs).filter((name) => name !== 'fp32'), 'blockwise8:256', 'nf4:128', 'fp4:16'];
+const codec = (name: string) => codecOf(referenceCodecs, parseCodecName(name, referenceCodecs));
 const values = fc.float32Array({ minLength: 1, maxLength: 700, noNaN: true, noDefaultInfinity: true });
 
 function encode(name: string, from: Float32Array): Uint8Array {
@@ -87,8 +87,9 @@ test.each(CODED)('%s decodes any bytes of the right size without an error', (nam
 });
 
 test('names are read and written', () => {
-  for (const name of [...CODED, 'fp32']) expect(codecLabel(parseCodecName(name))).toBe(name);
-  for (const name of ['int3', 'nf4:', 'nf4:64:64', 'fp16:64', 'toString', '']) expect(() => parseCodecName(name)).toThrow(/codec/);
+  for (const name of [...CODED, 'fp32']) expect(codecLabel(parseCodecName(name, referenceCodecs), referenceCodecs)).toBe(name);
+  for (const name of ['int3', 'nf4:', 'nf4:64:64', 'fp16:64', 'toString', ''])
+    expect(() => parseCodecName(name, referenceCodecs)).toThrow(/codec/);
 });
 
 test.each([
@@ -123,7 +124,7 @@ async function chunksOf(dict: StateDict, range?: { first: number; end: number })
 }
 
 test.each([...CODED, 'fp32'])('%s: a coded model has the bytes its layout says, and any range decodes alone', async (name) => {
-  const encoding = parseCodecName(name);
+  const encoding = parseCodecName(name, referenceCodecs);
   const coded = encodeModel(model(), (tensor) => (tensor.dtype === 'I64' ? { codec: 'raw' } : encoding), referenceCodecs);
   const layout = layoutOf(coded.manifest, referenceCodecs);
   const whole = await chunksOf(coded);
@@ -141,7 +142,7 @@ test.each([...CODED, 'fp32'])('%s: a coded model has the bytes its layout says, 
 });
 
 test('the chunks of a tensor are what the whole tensor would be', async () => {
-  const encoding = parseCodecName('nf4-nested');
+  const encoding = parseCodecName('nf4-nested', referenceCodecs);
   const decodedWith = async (chunkElements: number) => {
     const coded = encodeModel(model(chunkElements), (tensor) => (tensor.name === 'w' ? encoding : { codec: 'raw' }), referenceCodecs);
     return (await chunksOf(decodeModel(coded, referenceCodecs))).flatMap((chunk) => chunk.bytes);
@@ -154,12 +155,12 @@ test('a value that is no number is named with its tensor and its index in the te
   data[17_000] = Number.NaN;
   const bad = memoryStateDict([{ name: 'layers.0.w', dtype: 'F32', shape: [20_000], data }], { chunkElements: 16_384 });
   for (const name of CODED) {
-    const coded = encodeModel(bad, () => parseCodecName(name), referenceCodecs);
+    const coded = encodeModel(bad, () => parseCodecName(name, referenceCodecs), referenceCodecs);
     await expect(chunksOf(coded)).rejects.toThrow('tensor layers.0.w has NaN at element 17000');
   }
 });
 
 test('a dtype that no codec may code is refused before bytes move', () => {
-  expect(() => encodeModel(model(), () => parseCodecName('nf4'), referenceCodecs)).toThrow(/tensor steps is I64/);
+  expect(() => encodeModel(model(), () => parseCodecName('nf4', referenceCodecs), referenceCodecs)).toThrow(/tensor steps is I64/);
   expect([...chunkPlaces(model().manifest)]).toHaveLength(5);
 });

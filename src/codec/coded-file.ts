@@ -7,13 +7,18 @@ import { RAW, type TensorEntry } from '../tensor/manifest.js';
 import { encodeManifest, parseManifest } from '../tensor/manifest-json.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { type TensorFile, type TensorFileWriter, type WriteOptions, writeTensorFile } from '../tensor/tensor-file.js';
+import { encodeSizes, readSizes } from './chunk-sizes.js';
 import type { CodecTable } from './codec.js';
-import { type Layout, layoutOf } from './layout.js';
+import { type ChunkSizes, hasVaryingCodes, type Layout, layoutOf } from './layout.js';
+import { spillChunks } from './spilled-chunks.js';
 
 /** The key of `__metadata__` that holds the manifest. */
 export const MANIFEST_KEY = 'fedstream.manifest';
 
-/** Writes a model, coded or not; every coded tensor keeps its encoding. Returns the file's size in bytes. */
+/**
+ * Writes a model, coded or not; every coded tensor keeps its encoding. Codes that vary in size are put into a file beside it first, since
+ * the header tells where every tensor ends. Returns the file's size in bytes.
+ */
 export async function writeCodedModel(
   folder: Folder,
   name: string,
@@ -21,18 +26,33 @@ export async function writeCodedModel(
   codecs: CodecTable,
   options: WriteOptions = {},
 ): Promise<number> {
-  const layout = layoutOf(model.manifest, codecs);
+  if (!hasVaryingCodes(model.manifest, codecs)) return writeSized(folder, name, model, layoutOf(model.manifest, codecs), NO_SIZES, options);
+  const spilled = await spillChunks(folder, `${name}.codes.part`, model, codecs);
+  try {
+    const { sizes } = spilled;
+    return await writeSized(folder, name, spilled.model, layoutOf(model.manifest, codecs, sizes), sizes, options);
+  } finally {
+    await spilled.remove();
+  }
+}
+
+const NO_SIZES: ChunkSizes = new Map();
+
+/** The chunks of `model` are those of the layout. */
+async function writeSized(folder: Folder, name: string, model: StateDict, layout: Layout, sizes: ChunkSizes, options: WriteOptions) {
   const entries = model.manifest.tensors.map((tensor, index) => stored(tensor, layout.tensorBytes(index)));
   const { metadata, tied } = model.manifest;
   const manifest = new TextDecoder().decode(encodeManifest(model.manifest));
   const fill = async (writer: TensorFileWriter): Promise<void> => {
-    let position = 0;
-    for await (const { bytes } of model.chunks()) {
-      await writer.write(bytes, position);
-      position += bytes.length;
+    for (const [index, of] of sizes) await writer.write(encodeSizes(of), writer.starts[index] as number);
+    const places = layout.places();
+    for await (const { bytes, index } of model.chunks()) {
+      const place = places.next().value;
+      if (!place || place.index !== index || place.bytes !== bytes.length)
+        throw new FedStreamError('internal', `${name}: chunk ${index} has ${bytes.length} coded bytes where ${place?.bytes} belong`);
+      await writer.write(bytes, place.offset);
     }
-    if (position !== layout.totalBytes)
-      throw new FedStreamError('internal', `${name}: ${position} coded bytes were given where ${layout.totalBytes} belong`);
+    if (!places.next().done) throw new FedStreamError('internal', `${name}: a coded model ended before its last chunk`);
   };
   return writeTensorFile(folder, name, entries, { format: 'pt', ...metadata, ...tied, [MANIFEST_KEY]: manifest }, fill, options);
 }
@@ -43,9 +63,11 @@ function stored(tensor: TensorEntry, codedBytes: number): { name: string; dtype:
 }
 
 /** The coded model in a file that has a manifest; `bad-tensor-file` where the file does not hold what the manifest says. */
-export function codedFileModel(file: TensorFile, codecs: CodecTable, memory: ChunkMemory = HEAP): StateDict {
+export async function codedFileModel(file: TensorFile, codecs: CodecTable, memory: ChunkMemory = HEAP): Promise<StateDict> {
   const manifest = parseManifest(new TextEncoder().encode(file.metadata[MANIFEST_KEY] as string), file.label);
-  const layout = layoutOf(manifest, codecs);
+  const sizeBytes = file.tensors.at(-1)?.end ?? 0;
+  const sizes = await readSizes(manifest, codecs, { sizeBytes, source: file.label, read: (into, position) => file.read(into, position) });
+  const layout = layoutOf(manifest, codecs, sizes);
   if (manifest.tensors.length !== file.tensors.length) throw lies(file, `it has ${file.tensors.length} tensors`);
   for (const [index, tensor] of manifest.tensors.entries()) {
     const expected = stored(tensor, layout.tensorBytes(index));

@@ -40,9 +40,29 @@ test('a NaN shows', async () => {
 
 test('sizes add up to what is sent', () => {
   const manifest = memoryStateDict([f32('x', ...new Array(1000).fill(1))]).manifest;
-  expect(codedSize(manifest, parseCodecName('nf4'), referenceCodecs)).toEqual({ codeBytes: 500, scaleBytes: 64, mapBytes: 64 });
-  expect(codedSize(manifest, parseCodecName('nf4-nested'), referenceCodecs)).toEqual({ codeBytes: 500, scaleBytes: 24, mapBytes: 1088 });
-  expect(codedSize(manifest, parseCodecName('blockwise8'), referenceCodecs)).toEqual({ codeBytes: 1000, scaleBytes: 4, mapBytes: 1024 });
-  expect(codedSize(manifest, parseCodecName('bf16'), referenceCodecs)).toEqual({ codeBytes: 2000, scaleBytes: 0, mapBytes: 0 });
-  expect(codedSize(manifest, parseCodecName('fp32'), referenceCodecs)).toEqual({ codeBytes: 4000, scaleBytes: 0, mapBytes: 0 });
+  expect(codedSize(manifest, parseCodecName('nf4', referenceCodecs), referenceCodecs)).toEqual({
+    codeBytes: 500,
+    scaleBytes: 64,
+    mapBytes: 64,
+  });
+  expect(codedSize(manifest, parseCodecName('nf4-nested', referenceCodecs), referenceCodecs)).toEqual({
+    codeBytes: 500,
+    scaleBytes: 24,
+    mapBytes: 1088,
+  });
+  expect(codedSize(manifest, parseCodecName('blockwise8', referenceCodecs), referenceCodecs)).toEqual({
+    codeBytes: 1000,
+    scaleBytes: 4,
+    mapBytes: 1024,
+  });
+  expect(codedSize(manifest, parseCodecName('bf16', referenceCodecs), referenceCodecs)).toEqual({
+    codeBytes: 2000,
+    scaleBytes: 0,
+    mapBytes: 0,
+  });
+  expect(codedSize(manifest, parseCodecName('fp32', referenceCodecs), referenceCodecs)).toEqual({
+    codeBytes: 4000,
+    scaleBytes: 0,
+    mapBytes: 0,
+  });
 });

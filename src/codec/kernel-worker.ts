@@ -5,6 +5,7 @@ import type { Encoding } from '../tensor/manifest.js';
 import type { Codec, EncodeReport, Prepared } from './codec.js';
 import { codecOf } from './codec-table.js';
 import { instantiateKernels } from './kernels.js';
+import { type RawCoder, rawCoder, written } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
 import { wasmCodecs } from './wasm-codecs.js';
 
@@ -68,6 +69,7 @@ export interface KernelAnswer {
 export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnswer {
   const { bytes, ...kernels } = instantiateKernels(setup.module, setup.memory, setup.arena, setup.arenas);
   const table = wasmCodecs({ bytes, ...kernels });
+  const coder = rawCoder();
   const made = new Map<string, Codec>();
   const codecFor = (encoding: Encoding): Codec => {
     const key = JSON.stringify(encoding);
@@ -89,7 +91,7 @@ export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnsw
     }
     const codec = codecFor(encoding);
     const report = codec.encode(sum, at(coded), prepared);
-    if (addTo) codec.accumulate(at(coded), addTo.weight, new Float32Array(bytes.buffer, addTo.into.at, sum.length));
+    if (addTo) codec.accumulate(written(codec, at(coded), report), addTo.weight, new Float32Array(bytes.buffer, addTo.into.at, sum.length));
     return report;
   };
   const reduce = ({ values, elements, chunks, code: spans }: ReduceJob): EncodeReport => {
@@ -104,7 +106,7 @@ export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnsw
   };
   return (job) => {
     try {
-      const report = job.work === 'reduce' ? reduce(job) : perform(codecFor(job.encoding), job, at(job.values), at(job.coded));
+      const report = job.work === 'reduce' ? reduce(job) : perform(coder, codecFor(job.encoding), job, at(job.values), at(job.coded));
       return { id: job.id, report };
     } catch (error) {
       if (error instanceof NonFiniteValue) return { id: job.id, nonFinite: { index: error.index, value: error.value } };
@@ -115,10 +117,10 @@ export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnsw
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
-function perform(codec: Codec, job: CodeJob, values: Uint8Array, coded: Uint8Array): EncodeReport {
+function perform(coder: RawCoder, codec: Codec, job: CodeJob, values: Uint8Array, coded: Uint8Array): EncodeReport {
   const { work, dtype, elements, prepared } = job;
-  if (work === 'encode') return codec.encodeRaw?.({ dtype, bytes: values }, elements, coded, prepared) ?? NO_REPORT;
-  if (work === 'decode') codec.decodeRaw?.(coded, elements, { dtype, bytes: values });
+  if (work === 'encode') return coder.encode(codec, { dtype, bytes: values }, elements, coded, prepared);
+  if (work === 'decode') coder.decode(codec, coded, elements, { dtype, bytes: values });
   else codec.accumulate(coded, job.weight as number, new Float32Array(values.buffer, values.byteOffset, elements));
   return NO_REPORT;
 }

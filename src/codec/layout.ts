@@ -1,53 +1,141 @@
-// Where the coded bytes of a model lie: from a manifest alone, for every encoding.
+// Positions of a model's coded bytes: from a manifest, and for codes that vary in size from the sizes of their chunks.
 import { FedStreamError } from '../core/errors.js';
-import { type ChunkPlace, chunkPlaces } from '../tensor/chunks.js';
+import { type ChunkPlace, chunkPlaces, tensorChunkCount } from '../tensor/chunks.js';
 import { DTYPES, dtypeBytes, elementCount } from '../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../tensor/manifest.js';
 import type { ChunkRange } from '../tensor/state-dict.js';
 import type { Codec, CodecTable } from './codec.js';
 import { codecOf } from './codec-table.js';
 
-/** A chunk and its coded bytes in the concatenation of all chunks. */
+/** A chunk and its coded bytes in the coded bytes of the model. */
 export interface PlacedChunk extends ChunkPlace {
   readonly offset: number;
   readonly bytes: number;
 }
 
-/** Sizes and offsets of a manifest's chunks. Built once a manifest; needs memory for its tensors, not for its chunks. */
+/** Sizes and offsets of a manifest's chunks, built once. It needs memory for tensors, and for chunks only where their sizes vary. */
 export interface Layout {
   readonly manifest: Manifest;
   readonly chunks: number;
   readonly totalBytes: number;
+  /** With the sizes before its chunks, where they vary. */
   tensorBytes(tensorIndex: number): number;
   /** The chunks of a range with their offsets, in order. */
   places(range?: ChunkRange): Generator<PlacedChunk>;
 }
 
-/** Throws `bad-manifest` or `unsupported` where an encoding cannot be, `limit` beyond 2^53 − 1 bytes. */
-export function layoutOf(manifest: Manifest, codecs: CodecTable): Layout {
-  const { chunkElements, tensors } = manifest;
-  const sizes = tensors.map((tensor) => chunkSizer(tensor, manifest, codecs));
+/** Bytes of each chunk of a tensor, by its position in the manifest; of the tensors whose codes vary in size. */
+export type ChunkSizes = ReadonlyMap<number, Uint32Array>;
+
+/** Sizes of a tensor that are known before it is coded. */
+export interface TensorLayout {
+  readonly chunks: number;
+  /** Its codes vary in size, so its coded bytes begin with the sizes of its chunks. */
+  readonly varies: boolean;
+  /** Bytes of these sizes; 0 where they do not vary. */
+  readonly tableBytes: number;
+  /** Bytes of a chunk of `elements`: exactly, or where they vary at most. */
+  chunkBytes(elements: number): number;
+  /** Bytes of all its chunks: exactly, or where they vary at most. */
+  readonly mostBytes: number;
+}
+
+/** Bytes of a chunk's size. */
+export const SIZE_BYTES = 4;
+
+const NO_SIZES: ChunkSizes = new Map();
+
+/**
+ * Throws `bad-manifest` or `unsupported` where an encoding cannot be, `limit` beyond 2^53 − 1 bytes. Sizes that vary are given,
+ * as `parseSizes` has checked them.
+ */
+export function layoutOf(manifest: Manifest, codecs: CodecTable, sizes: ChunkSizes = NO_SIZES): Layout {
+  const tensors = tensorLayouts(manifest, codecs);
   const starts: number[] = [];
   let totalBytes = 0;
   let chunks = 0;
   for (const [index, tensor] of tensors.entries()) {
-    const elements = elementCount(tensor.shape);
-    const whole = Math.floor(elements / chunkElements);
-    const size = sizes[index] as (elements: number) => number;
     starts.push(totalBytes);
-    totalBytes += whole * size(chunkElements) + size(elements - whole * chunkElements);
-    chunks += Math.ceil(elements / chunkElements);
-    if (!Number.isSafeInteger(totalBytes)) throw new FedStreamError('limit', 'the model has more than 2^53 coded bytes');
+    totalBytes += tensor.varies ? tensor.tableBytes + sum(sizesOf(index)) : tensor.mostBytes;
+    chunks += tensor.chunks;
   }
   starts.push(totalBytes);
+  function sizesOf(index: number): Uint32Array {
+    const found = sizes.get(index);
+    if (found) return found;
+    throw new FedStreamError('internal', `the sizes of the chunks of ${manifest.tensors[index]?.name} are not known`);
+  }
   function* places(range?: ChunkRange): Generator<PlacedChunk> {
+    let current = -1;
+    let offset = 0;
     for (const place of chunkPlaces(manifest, range)) {
-      const size = sizes[place.tensorIndex] as (elements: number) => number;
-      const before = (place.firstElement / chunkElements) * size(chunkElements);
-      yield { ...place, offset: (starts[place.tensorIndex] as number) + before, bytes: size(place.elements) };
+      const { tensorIndex, firstElement, elements } = place;
+      const { varies, tableBytes, chunkBytes } = tensors[tensorIndex] as TensorLayout;
+      const at = firstElement / manifest.chunkElements;
+      if (tensorIndex !== current) {
+        current = tensorIndex;
+        offset = (starts[tensorIndex] as number) + tableBytes;
+        offset += varies ? sum(sizesOf(tensorIndex).subarray(0, at)) : at * chunkBytes(manifest.chunkElements);
+      }
+      const bytes = varies ? (sizesOf(tensorIndex)[at] as number) : chunkBytes(elements);
+      yield { ...place, offset, bytes };
+      offset += bytes;
     }
   }
   return { manifest, chunks, totalBytes, tensorBytes: (index) => (starts[index + 1] as number) - (starts[index] as number), places };
+}
+
+function sum(sizes: Uint32Array): number {
+  let total = 0;
+  for (let i = 0; i < sizes.length; i++) total += sizes[i] as number;
+  return total;
+}
+
+/** Every tensor of a manifest; throws as `layoutOf` does. */
+export function tensorLayouts(manifest: Manifest, codecs: CodecTable): TensorLayout[] {
+  let most = 0;
+  return manifest.tensors.map((tensor) => {
+    const layout = tensorLayout(tensor, manifest, codecs);
+    most += layout.tableBytes + layout.mostBytes;
+    if (!Number.isSafeInteger(most)) throw new FedStreamError('limit', 'the model has more than 2^53 coded bytes');
+    return layout;
+  });
+}
+
+function tensorLayout(tensor: TensorEntry, manifest: Manifest, codecs: CodecTable): TensorLayout {
+  const { chunkElements } = manifest;
+  const codec = tensorCodec(tensor, manifest, codecs);
+  const chunkBytes = codec ? (elements: number) => codec.encodedBytes(elements) : (elements: number) => dtypeBytes(tensor.dtype, elements);
+  const elements = elementCount(tensor.shape);
+  const whole = Math.floor(elements / chunkElements);
+  const rest = elements - whole * chunkElements;
+  const chunks = tensorChunkCount(tensor, chunkElements);
+  const varies = codec?.varies === true && chunks > 0;
+  const mostBytes = whole * chunkBytes(chunkElements) + (rest === 0 ? 0 : chunkBytes(rest));
+  return { chunks, varies, tableBytes: varies ? SIZE_BYTES * chunks : 0, chunkBytes, mostBytes };
+}
+
+/** Throws `bad-manifest` or `unsupported` where an encoding cannot be. */
+export function checkEncodings(manifest: Manifest, codecs: CodecTable): void {
+  tensorLayouts(manifest, codecs);
+}
+
+/** True where any tensor's codes vary in size: the model's coded bytes are not known before it is coded. */
+export function hasVaryingCodes(manifest: Manifest, codecs: CodecTable): boolean {
+  return tensorLayouts(manifest, codecs).some(({ varies }) => varies);
+}
+
+/** Bytes of a coded model: exactly, or where codes vary in size at most. */
+export function mostCodedBytes(manifest: Manifest, codecs: CodecTable): number {
+  return tensorLayouts(manifest, codecs).reduce((bytes, { tableBytes, mostBytes }) => bytes + tableBytes + mostBytes, 0);
+}
+
+/** Bytes of the largest chunk that a codec can make of these tensors; 0 where none is coded. */
+export function largestCodedChunk(manifest: Manifest, codecs: CodecTable): number {
+  return manifest.tensors.reduce((most, tensor) => {
+    const elements = Math.min(elementCount(tensor.shape), manifest.chunkElements);
+    return elements === 0 ? most : Math.max(most, tensorCodec(tensor, manifest, codecs)?.encodedBytes(elements) ?? 0);
+  }, 0);
 }
 
 /** The codec of a tensor, or undefined where it is raw; `bad-manifest` where its dtype or the chunk size forbids it. */
@@ -61,11 +149,4 @@ export function tensorCodec(tensor: TensorEntry, manifest: Manifest, codecs: Cod
     'bad-manifest',
     `tensor ${tensor.name}: blocks of ${codec.blockSize} elements do not divide chunks of ${manifest.chunkElements}`,
   );
-}
-
-function chunkSizer(tensor: TensorEntry, manifest: Manifest, codecs: CodecTable): (elements: number) => number {
-  const codec = tensorCodec(tensor, manifest, codecs);
-  const raw = (elements: number): number => dtypeBytes(tensor.dtype, elements);
-  if (!codec) return raw;
-  return (elements) => (elements === 0 ? 0 : codec.encodedBytes(elements));
 }

@@ -14,7 +14,7 @@ import { codedFileModel, MANIFEST_KEY } from './coded-file.js';
 export async function openModelFile(folder: Folder, name: string, codecs: CodecTable, memory?: ChunkMemory): Promise<StateDict> {
   const file = await openTensorFile(folder, name);
   try {
-    if (Object.hasOwn(file.metadata, MANIFEST_KEY)) return codedFileModel(file, codecs, memory);
+    if (Object.hasOwn(file.metadata, MANIFEST_KEY)) return await codedFileModel(file, codecs, memory);
     if (hasQuantState(file.tensors)) return await bitsandbytesModel(file, codecs);
     return tensorFileModel(file, memory ? { memory } : {});
   } catch (error) {

@@ -1,21 +1,23 @@
 // Chunks coded or decoded on the codec pool: several at once, given on in their order.
 import { largestChunk } from '../tensor/chunks.js';
 import { dtypeBytes } from '../tensor/dtype.js';
-import type { Encoding, Manifest, TensorEntry } from '../tensor/manifest.js';
+import type { Manifest, TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
-import type { CodecPool, EncodeReport, Prepared } from './codec.js';
+import type { Codec, CodecPool, EncodeReport, Prepared } from './codec.js';
+import { written } from './raw-coding.js';
 
 /** What is to be done with a chunk; undefined passes it on as it is. */
 export interface PooledWork {
   readonly work: 'encode' | 'decode';
-  readonly encoding: Encoding;
-  readonly outBytes: number;
+  readonly codec: Codec;
   readonly prepared?: Prepared | undefined;
 }
 
 export interface PooledPlan {
   /** The manifest of what comes out. */
   readonly manifest: Manifest;
+  /** Room for any coded chunk. */
+  readonly codedBytes: number;
   workFor(chunk: Chunk, tensor: TensorEntry): Promise<PooledWork | undefined>;
   /** Sees each chunk's outcome in order; turns the error of a chunk into one that names its tensor. */
   report(tensor: TensorEntry, report: EncodeReport): void;
@@ -27,6 +29,8 @@ interface InFlight {
   readonly bytes: Uint8Array;
   readonly done: Promise<EncodeReport>;
   readonly slot: Slot;
+  /** Missing for a chunk that is not coded here. */
+  readonly codec?: Codec;
 }
 
 /** Room for a chunk on its way in and on its way out. */
@@ -43,20 +47,21 @@ export async function* pooledChunks(model: StateDict, plan: PooledPlan, pool: Co
   const free: Slot[] = [];
   const slots: Slot[] = [];
   const takeSlot = (): Slot => {
-    const slot = free.pop() ?? newSlot(pool, largestChunk(plan.manifest));
+    const slot = free.pop() ?? newSlot(pool, plan);
     if (!slots.includes(slot)) slots.push(slot);
     return slot;
   };
   const land = async (): Promise<Chunk> => {
-    const { chunk, bytes, done, slot } = flight.shift() as InFlight;
+    const { chunk, bytes, done, slot, codec } = flight.shift() as InFlight;
     free.push(slot); // nobody takes it before the chunk after this one is asked for
     const { tensor, firstElement } = chunk;
     try {
-      plan.report(tensor, await done);
+      const report = await done;
+      plan.report(tensor, report);
+      return { ...chunk, bytes: codec ? written(codec, bytes, report) : bytes };
     } catch (cause) {
       throw plan.failure(tensor, firstElement, cause);
     }
-    return { ...chunk, bytes };
   };
   try {
     for await (const chunk of model.chunks(range)) {
@@ -75,8 +80,8 @@ export async function* pooledChunks(model: StateDict, plan: PooledPlan, pool: Co
   }
 }
 
-function newSlot(pool: CodecPool, chunkElements: number): Slot {
-  return { values: pool.memory.borrow(chunkElements * 8), coded: pool.memory.borrow(chunkElements * 4) };
+function newSlot({ memory }: CodecPool, { manifest, codedBytes }: PooledPlan): Slot {
+  return { values: memory.borrow(largestChunk(manifest) * 8), coded: memory.borrow(codedBytes) };
 }
 
 function launch(pool: CodecPool, slot: Slot, chunk: Chunk, tensor: TensorEntry, work: PooledWork | undefined): InFlight {
@@ -87,13 +92,14 @@ function launch(pool: CodecPool, slot: Slot, chunk: Chunk, tensor: TensorEntry, 
     const bytes = copied(chunk.bytes, slot.values);
     return { chunk: meta, bytes, done: Promise.resolve(NO_REPORT), slot };
   }
+  const { codec } = work;
   if (work.work === 'encode') {
-    const bytes = slot.coded.subarray(0, work.outBytes);
+    const bytes = slot.coded.subarray(0, codec.encodedBytes(elements));
     const from = { dtype, bytes: copied(chunk.bytes, slot.values) };
-    return { chunk: meta, bytes, done: pool.encode(work.encoding, from, elements, bytes, work.prepared), slot };
+    return { chunk: meta, bytes, done: pool.encode(codec, from, elements, bytes, work.prepared), slot, codec };
   }
   const bytes = slot.values.subarray(0, dtypeBytes(dtype, elements));
-  const done = pool.decode(work.encoding, copied(chunk.bytes, slot.coded), elements, { dtype, bytes }).then(() => NO_REPORT);
+  const done = pool.decode(codec, copied(chunk.bytes, slot.coded), elements, { dtype, bytes }).then(() => NO_REPORT);
   return { chunk: meta, bytes, done, slot };
 }
 

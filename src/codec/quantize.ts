@@ -5,10 +5,11 @@ import { largestChunk, tensorRange } from '../tensor/chunks.js';
 import { dtypeBytes, elementCount } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
-import { narrowInto, widenInto } from '../tensor/widen.js';
+import { widenInto } from '../tensor/widen.js';
 import { CODEC_POOL, type Codec, type CodecPool, type CodecTable, type EncodeReport, type Prepared } from './codec.js';
-import { layoutOf, tensorCodec } from './layout.js';
+import { checkEncodings, largestCodedChunk, tensorCodec } from './layout.js';
 import { type PooledPlan, pooledChunks } from './pooled-chunks.js';
+import { rawCoder, written } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
 
 export type OnReport = (tensor: TensorEntry, report: EncodeReport) => void;
@@ -30,7 +31,7 @@ export function encodeModel(
   );
   if (tensors.every(({ encoding }, index) => encoding.codec === model.manifest.tensors[index]?.encoding.codec)) return model;
   const manifest: Manifest = { ...model.manifest, tensors };
-  layoutOf(manifest, codecs); // an encoding that cannot be fails here, not while bytes move
+  checkEncodings(manifest, codecs); // an encoding that cannot be fails here, not while bytes move
   const chunks = (range?: ChunkRange): AsyncGenerator<Chunk> =>
     pool
       ? pooledChunks(model, encodingPlan(model, manifest, codecs, onReport), pool, range)
@@ -43,7 +44,7 @@ export function decodeModel(model: StateDict, codecs: CodecTable, pool: CodecPoo
   if (model.manifest.tensors.every(({ encoding }) => encoding.codec === RAW.codec)) return model;
   const tensors = model.manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW }));
   const manifest: Manifest = { ...model.manifest, tensors };
-  layoutOf(model.manifest, codecs);
+  checkEncodings(model.manifest, codecs);
   const chunks = (range?: ChunkRange): AsyncGenerator<Chunk> =>
     pool ? pooledChunks(model, decodingPlan(model.manifest, manifest, codecs), pool, range) : decodedChunks(model, manifest, codecs, range);
   return { manifest, chunks, close: () => model.close?.() };
@@ -65,7 +66,8 @@ async function* encodedChunks(
   onReport: OnReport,
   range?: ChunkRange,
 ): AsyncGenerator<Chunk> {
-  const buffers = chunkBuffers(manifest);
+  const room = chunkRoom(largestCodedChunk(manifest, codecs));
+  const raw = rawCoder();
   let current = -1;
   let codec: Codec | undefined;
   let prepared: Prepared | undefined;
@@ -81,39 +83,29 @@ async function* encodedChunks(
         yield { ...chunk, tensor };
         continue;
       }
-      const bytes = buffers.bytes(codec).subarray(0, codec.encodedBytes(chunk.elements));
-      const { dtype } = tensor;
+      const bytes = room.of(codec).subarray(0, codec.encodedBytes(chunk.elements));
+      const from = { dtype: tensor.dtype, bytes: chunk.bytes };
       const coder = codec;
-      const report = named(tensor, chunk.firstElement, () =>
-        coder.encodeRaw
-          ? coder.encodeRaw({ dtype, bytes: chunk.bytes }, chunk.elements, bytes, prepared)
-          : coder.encode(widenInto(dtype, chunk.bytes, buffers.values()), bytes, prepared),
-      );
+      const report = named(tensor, chunk.firstElement, () => raw.encode(coder, from, chunk.elements, bytes, prepared));
       onReport(tensor, report);
-      yield { ...chunk, tensor, bytes };
+      yield { ...chunk, tensor, bytes: written(codec, bytes, report) };
     }
   } finally {
-    buffers.giveBack();
+    room.giveBack();
   }
 }
 
-/** Room for one chunk, lent by the codecs' own memory where they have one, and for its float32 values. Each is got when first needed. */
-function chunkBuffers(manifest: Manifest) {
-  const chunkElements = largestChunk(manifest);
+/** Room for one chunk, lent by the codecs' own memory where they have one; got when it is first needed. */
+function chunkRoom(chunkBytes: number) {
   let lent: Uint8Array | undefined;
   let lender: ChunkMemory | undefined;
-  let values: Float32Array | undefined;
   return {
-    bytes(codec: Codec): Uint8Array {
+    of(codec: Codec): Uint8Array {
       if (lent && lender === codec.memory) return lent;
       if (lent) lender?.giveBack(lent);
       lender = codec.memory;
-      lent = lender ? lender.borrow(chunkElements * 4) : new Uint8Array(chunkElements * 4);
+      lent = lender ? lender.borrow(chunkBytes) : new Uint8Array(chunkBytes);
       return lent;
-    },
-    values(): Float32Array {
-      values ??= new Float32Array(chunkElements);
-      return values;
     },
     giveBack(): void {
       if (lent) lender?.giveBack(lent);
@@ -153,13 +145,14 @@ function encodingPlan(model: StateDict, manifest: Manifest, codecs: CodecTable, 
   let prepared: Prepared | undefined;
   return {
     manifest,
+    codedBytes: largestCodedChunk(manifest, codecs),
     async workFor(chunk, tensor) {
       if (chunk.tensorIndex !== current) {
         current = chunk.tensorIndex;
         codec = chunk.tensor.encoding.codec === 'raw' ? tensorCodec(tensor, manifest, codecs) : undefined;
         prepared = codec?.prepare ? await prepare(model, current, codec) : undefined;
       }
-      return codec && { work: 'encode', encoding: codec.encoding, outBytes: codec.encodedBytes(chunk.elements), prepared };
+      return codec && { work: 'encode', codec, prepared };
     },
     report: onReport,
     failure: nameFailure,
@@ -167,11 +160,17 @@ function encodingPlan(model: StateDict, manifest: Manifest, codecs: CodecTable, 
 }
 
 function decodingPlan(coded: Manifest, manifest: Manifest, codecs: CodecTable): PooledPlan {
+  let current = -1;
+  let codec: Codec | undefined;
   return {
     manifest,
-    async workFor({ tensor, elements }) {
-      const codec = tensorCodec(tensor, coded, codecs);
-      return codec && { work: 'decode', encoding: codec.encoding, outBytes: dtypeBytes(tensor.dtype, elements) };
+    codedBytes: largestCodedChunk(coded, codecs),
+    async workFor({ tensor, tensorIndex }) {
+      if (tensorIndex !== current) {
+        current = tensorIndex;
+        codec = tensorCodec(tensor, coded, codecs);
+      }
+      return codec && { work: 'decode', codec };
     },
     report: () => {},
     failure: nameFailure,
@@ -179,7 +178,8 @@ function decodingPlan(coded: Manifest, manifest: Manifest, codecs: CodecTable): 
 }
 
 async function* decodedChunks(model: StateDict, manifest: Manifest, codecs: CodecTable, range?: ChunkRange): AsyncGenerator<Chunk> {
-  const buffers = chunkBuffers(manifest);
+  const room = chunkRoom(4 * largestChunk(manifest));
+  const raw = rawCoder();
   let current = -1;
   let codec: Codec | undefined;
   try {
@@ -194,16 +194,11 @@ async function* decodedChunks(model: StateDict, manifest: Manifest, codecs: Code
         continue;
       }
       const { dtype } = tensor;
-      const bytes = buffers.bytes(codec).subarray(0, dtypeBytes(dtype, chunk.elements));
-      if (codec.decodeRaw) codec.decodeRaw(chunk.bytes, chunk.elements, { dtype, bytes });
-      else {
-        const decoded = buffers.values().subarray(0, chunk.elements);
-        codec.decode(chunk.bytes, decoded);
-        narrowInto(dtype, decoded, bytes);
-      }
+      const bytes = room.of(codec).subarray(0, dtypeBytes(dtype, chunk.elements));
+      raw.decode(codec, chunk.bytes, chunk.elements, { dtype, bytes });
       yield { ...chunk, tensor, bytes };
     }
   } finally {
-    buffers.giveBack();
+    room.giveBack();
   }
 }

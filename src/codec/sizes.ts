@@ -2,8 +2,8 @@
 import { type Dtype, dtypeBytes, elementCount } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW } from '../tensor/manifest.js';
 import type { CodecTable } from './codec.js';
-import { codecTraits } from './codec-traits.js';
-import { layoutOf } from './layout.js';
+import { codecTraits, type EncodingTraits } from './codec-rows.js';
+import { mostCodedBytes } from './layout.js';
 
 export interface CodedSize {
   /** The codes alone. */
@@ -17,17 +17,18 @@ export interface CodedSize {
 /** What nested scales are coded as. */
 const NESTED: Encoding = { codec: 'blockwise8' };
 
-/** The size of a model with every tensor coded alike, by the codecs' own size functions. */
+/** The size of a model with every tensor coded alike, by the codecs' own size functions; where codes vary in size, the most that it can be. */
 export function codedSize(manifest: Manifest, encoding: Encoding, codecs: CodecTable): CodedSize {
   const tensors = manifest.tensors.map((tensor) => ({ ...tensor, encoding }));
-  const { totalBytes } = layoutOf({ ...manifest, tensors }, codecs);
-  const codeBytes = tensors.reduce((total, { dtype, shape }) => total + bytesOfCodes(encoding, elementCount(shape), dtype), 0);
-  const values = codecTraits(encoding).mapValues + (encoding.nested ? codecTraits(NESTED).mapValues : 0);
+  const totalBytes = mostCodedBytes({ ...manifest, tensors }, codecs);
+  const traits = codecTraits(codecs, encoding);
+  const bytesOf = (elements: number, dtype: Dtype): number =>
+    encoding.codec === RAW.codec ? dtypeBytes(dtype, elements) : bytesOfCodes(traits, elements);
+  const codeBytes = tensors.reduce((total, { dtype, shape }) => total + bytesOf(elementCount(shape), dtype), 0);
+  const values = traits.mapValues + (encoding.nested ? codecTraits(codecs, NESTED).mapValues : 0);
   return { codeBytes, scaleBytes: totalBytes - codeBytes, mapBytes: tensors.length * values * 4 };
 }
 
-function bytesOfCodes(encoding: Encoding, elements: number, dtype: Dtype): number {
-  if (encoding.codec === RAW.codec) return dtypeBytes(dtype, elements);
-  const { bits, groupBytes } = codecTraits(encoding);
+function bytesOfCodes({ bits, groupBytes }: EncodingTraits, elements: number): number {
   return groupBytes * Math.ceil((elements * bits) / (8 * groupBytes));
 }

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Encoding } from '../tensor/manifest.js';
-import { CODEC_NAMES, parseCodecName } from './codec-name.js';
+import { codecNames, parseCodecName } from './codec-name.js';
+import { codecTraits } from './codec-rows.js';
 import { codecOf, referenceCodecs } from './codec-table.js';
-import { codecTraits } from './codec-traits.js';
 
 const WIDTHS = [1, 2, 3, 4] as const;
 const codec = (bits: number) => codecOf(referenceCodecs, { codec: `u${bits}` });
@@ -109,16 +109,17 @@ test.each([
 
 test('their names take no other block size', () => {
   for (const bits of WIDTHS) {
-    expect(parseCodecName(`u${bits}`)).toEqual({ codec: `u${bits}`, blockSize: 128 });
-    expect(parseCodecName(`u${bits}:128`)).toEqual(parseCodecName(`u${bits}`));
-    expect(() => parseCodecName(`u${bits}:64`)).toThrow(`blocks of u${bits} always have 128 values`);
-    expect(() => parseCodecName(`u${bits}-nested`)).toThrow(/no codec/);
+    expect(parseCodecName(`u${bits}`, referenceCodecs)).toEqual({ codec: `u${bits}`, blockSize: 128 });
+    expect(parseCodecName(`u${bits}:128`, referenceCodecs)).toEqual(parseCodecName(`u${bits}`, referenceCodecs));
+    expect(() => parseCodecName(`u${bits}:64`, referenceCodecs)).toThrow(`blocks of u${bits} always have 128 values`);
+    expect(() => parseCodecName(`u${bits}-nested`, referenceCodecs)).toThrow(/no codec/);
   }
 });
 
 test('every codec that has a name has its traits', () => {
-  const traits = (codec: string) => codecTraits({ codec } as Encoding);
-  for (const encoding of Object.values(CODEC_NAMES)) expect(codecTraits(encoding).bits).toBeGreaterThan(0);
+  const traits = (codec: string) => codecTraits(referenceCodecs, { codec } as Encoding);
+  for (const encoding of codecNames(referenceCodecs).map((name) => parseCodecName(name, referenceCodecs)))
+    expect(codecTraits(referenceCodecs, encoding).bits).toBeGreaterThan(0);
   for (const name of ['blockwise8', 'fp4', 'nf4', 'u3', 'u4']) expect(traits(name).feedback).toBe(true);
   for (const name of ['raw', 'fp16', 'bf16', 'u1', 'u2']) expect(traits(name).feedback).toBe(false);
   expect(['raw', 'bf16', 'blockwise8', 'nf4', 'u3', 'u1'].map((name) => traits(name).bits)).toEqual([32, 16, 8, 4, 3, 1]);

@@ -1,6 +1,6 @@
 // A sum that is coded, and what is beside it: one pass gives what separate passes give, for every codec.
 import { expect, test } from 'vitest';
-import { CODEC_NAMES, parseCodecName } from '../codec/codec-name.js';
+import { codecNames, parseCodecName } from '../codec/codec-name.js';
 import { referenceCodecs } from '../codec/codec-table.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
 import { memoryFolder } from '../core/memory-folder.js';
@@ -43,8 +43,8 @@ const terms = [
 ];
 const f = Math.fround;
 
-test.each(Object.keys(CODEC_NAMES))('%s: the code of a sum, and what it keeps back', async (name) => {
-  const encoding = parseCodecName(name);
+test.each(codecNames(referenceCodecs))('%s: the code of a sum, and what it keeps back', async (name) => {
+  const encoding = parseCodecName(name, referenceCodecs);
   const folder = memoryFolder();
   const { info, besideDigest } = await writeCodedSum({
     addends: [...terms, { model: residual, weight: 1 }],
@@ -77,7 +77,7 @@ test.each(Object.keys(CODEC_NAMES))('%s: the code of a sum, and what it keeps ba
 });
 
 test.each(['u4', 'u1', 'nf4', 'fp32'])('%s: what a receiver then holds is what it makes of the code', async (name) => {
-  const encoding = parseCodecName(name);
+  const encoding = parseCodecName(name, referenceCodecs);
   const folder = memoryFolder();
   const { besideDigest } = await writeCodedSum({
     addends: terms,
@@ -104,7 +104,7 @@ test('a value that is no number is named, and no file appears', async () => {
       addends: [{ model: broken, weight: 1 }],
       codecs: referenceCodecs,
       what: 'the update of x',
-      encodingFor: () => parseCodecName(name),
+      encodingFor: () => parseCodecName(name, referenceCodecs),
       spool: { folder, name: 'update' },
       beside: { folder, name: 'kept', of: 'kept', has: () => true },
     });

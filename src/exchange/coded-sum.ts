@@ -1,7 +1,7 @@
 // The sum of some models coded into a spool, and in the same pass what coding keeps back, or what a receiver then holds, into a file beside it.
 import type { EncodeReport, Prepared } from '../codec/codec.js';
 import { codecOf } from '../codec/codec-table.js';
-import { layoutOf } from '../codec/layout.js';
+import { checkEncodings } from '../codec/layout.js';
 import { poolFor } from '../codec/quantize.js';
 import type { Folder } from '../core/storage.js';
 import { LeafHasher } from '../stream/leaf-sums.js';
@@ -74,7 +74,7 @@ function codedManifest({ addends, encodingFor, codecs }: CodedSumOptions): Manif
     return DTYPES[tensor.dtype].quantizable ? { ...raw, encoding: encodingFor(raw) } : raw;
   });
   const manifest = { ...first, tensors };
-  layoutOf(manifest, codecs); // an encoding that cannot be fails here, not while bytes move
+  checkEncodings(manifest, codecs); // an encoding that cannot be fails here, not while bytes move
   return manifest;
 }
 

@@ -11,7 +11,7 @@ export function codedExtras(extras: NamedDicts, job: Job, codecs: CodecTable): N
   const coded = Object.entries(extras).map(([name, dict]) => {
     const policy = Object.hasOwn(job.extras, name) ? job.extras[name]?.quantize : undefined;
     const values = decodeModel(inFloat32(dict), codecs);
-    return [name, policy === undefined ? values : encodeModel(values, encodingByPolicy(policy), codecs)];
+    return [name, policy === undefined ? values : encodeModel(values, encodingByPolicy(policy, codecs), codecs)];
   });
   return Object.fromEntries(coded);
 }

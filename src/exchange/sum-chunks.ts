@@ -1,12 +1,14 @@
 // Sums of models, chunk by chunk: decode and add, in float32 and in a fixed order, and code the sum where that is wanted, all by one thread a chunk.
-import { addWeighted, codeSum, requireFinite } from '../codec/accumulate.js';
-import type { CodecPool, CodecTable, CodeStep, EncodeReport, Prepared, WeightedChunk } from '../codec/codec.js';
-import { tensorCodec } from '../codec/layout.js';
+import { reduceHere } from '../codec/accumulate.js';
+import type { Codec, CodecPool, CodecTable, CodeStep, EncodeReport, Prepared, WeightedChunk } from '../codec/codec.js';
+import { codecOf } from '../codec/codec-table.js';
+import { largestCodedChunk, tensorCodec } from '../codec/layout.js';
+import { written } from '../codec/raw-coding.js';
 import { NonFiniteValue } from '../codec/scaling.js';
 import { FedStreamError } from '../core/errors.js';
 import { HEAP } from '../tensor/chunk-memory.js';
 import { DTYPES } from '../tensor/dtype.js';
-import { type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
+import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { narrowInto, widenInto } from '../tensor/widen.js';
 import { type Slot, Slots } from './sum-slots.js';
@@ -70,8 +72,16 @@ export async function* sumChunks(options: SumOptions, range?: ChunkRange): Async
   const { manifest } = (addends[0] as Addend).model;
   const readers = addends.map(({ model }) => model.chunks(range)[Symbol.asyncIterator]());
   const baseReader = base?.chunks(range)[Symbol.asyncIterator]();
-  const slots = new Slots({ memory: pool?.memory ?? HEAP, manifest, groups: addends.length > 1, codes: code !== undefined });
-  const coder = code && new Coder(code, options.codecs);
+  const { codecs } = options;
+  const slots = new Slots({
+    memory: pool?.memory ?? HEAP,
+    manifest,
+    groups: addends.length > 1,
+    addedBytes: Math.max(...addends.map(({ model }) => largestCodedChunk(model.manifest, codecs))),
+    codedBytes: code && largestCodedChunk(code.manifest, codecs),
+  });
+  const coder = code && new Coder(code, codecs);
+  const codecFor = addedCodecs(codecs);
   const flight: InFlight[] = [];
   const leave = pool?.enter();
   const most = pool ? Math.min(2 * pool.threads, pool.share) : 1;
@@ -91,7 +101,7 @@ export async function* sumChunks(options: SumOptions, range?: ChunkRange): Async
         // −0 is the neutral element of addition: −0 + x is x, bit for bit, for every x.
         if (baseReader) widenInto(first.tensor.dtype, (await nextOf(baseReader, 'the base'))?.bytes ?? new Uint8Array(0), sum);
         else sum.fill(-0);
-        done = (await summed(first, readers, slot, sum, options, coder)).done;
+        done = (await summed(first, readers, slot, sum, options, codecFor, coder)).done;
       } else {
         slot.sumBytes.set(first.bytes);
         for (const [index, reader] of [...readers, baseReader].entries()) {
@@ -119,6 +129,7 @@ class Coder {
   readonly code: SumCode;
   readonly #codecs: CodecTable;
   #current = -1;
+  #codec: Codec | undefined;
   #prepared: Prepared | undefined;
 
   constructor(code: SumCode, codecs: CodecTable) {
@@ -133,15 +144,27 @@ class Coder {
   async step(chunk: Chunk, slot: Slot, sum: Float32Array, held: Float32Array | undefined): Promise<CodeStep> {
     const { manifest, prepare, beside } = this.code;
     const tensor = this.tensor(chunk.tensorIndex);
-    const codec = tensorCodec(tensor, manifest, this.#codecs);
     if (chunk.tensorIndex !== this.#current) {
       this.#current = chunk.tensorIndex;
-      this.#prepared = codec?.prepare ? await prepare?.(chunk.tensorIndex) : undefined;
+      this.#codec = tensorCodec(tensor, manifest, this.#codecs);
+      this.#prepared = this.#codec?.prepare ? await prepare?.(chunk.tensorIndex) : undefined;
     }
+    const codec = this.#codec;
     const bytes = codec ? codec.encodedBytes(chunk.elements) : 4 * chunk.elements;
     const added = beside === 'kept' ? { into: sum, weight: -1 } : held && { into: held, weight: 1 };
-    return { encoding: codec?.encoding ?? RAW, to: slot.coded.subarray(0, bytes), prepared: this.#prepared, addTo: added };
+    return { codec, to: slot.coded.subarray(0, bytes), prepared: this.#prepared, addTo: added };
   }
+}
+
+/** The codecs of what is added; each encoding's is made once. */
+function addedCodecs(codecs: CodecTable): (encoding: Encoding) => Codec | undefined {
+  const made = new Map<Encoding, Codec>();
+  return (encoding) => {
+    if (encoding.codec === RAW.codec) return undefined;
+    const codec = made.get(encoding) ?? codecOf(codecs, encoding);
+    made.set(encoding, codec);
+    return codec;
+  };
 }
 
 function passedOn(first: Chunk, slot: Slot, coder: Coder | undefined): Summed {
@@ -157,6 +180,7 @@ async function summed(
   slot: Slot,
   sum: Float32Array,
   { addends, codecs, pool, what }: SumOptions,
+  codecFor: (encoding: Encoding) => Codec | undefined,
   coder: Coder | undefined,
 ): Promise<{ done: Promise<Summed> }> {
   let group: WeightedChunk[] = [];
@@ -176,7 +200,7 @@ async function summed(
     if (used > 0 && used + bytes.length > slot.added.length) await add();
     const place = slot.added.subarray(used, used + bytes.length);
     place.set(bytes);
-    group.push({ encoding: tensor.encoding, dtype: tensor.dtype, bytes: place, weight });
+    group.push({ codec: codecFor(tensor.encoding), dtype: tensor.dtype, bytes: place, weight });
     if (coder?.code.beside === index) held = new Float32Array(place.buffer, place.byteOffset, chunk.elements);
     used += bytes.length;
   }
@@ -192,8 +216,10 @@ async function summed(
   const step = await coder.step(first, slot, sum, held);
   const values = step.addTo?.into;
   const beside = values && new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  const chunk = { ...first, tensor: coder.tensor(first.tensorIndex), bytes: step.to };
-  return { done: add(step).then((report) => ({ chunk, beside, report })) };
+  const { codec, to } = step;
+  const chunk = { ...first, tensor: coder.tensor(first.tensorIndex) };
+  const coded = (report: EncodeReport): Uint8Array => (codec ? written(codec, to, report) : to);
+  return { done: add(step).then((report) => ({ chunk: { ...chunk, bytes: coded(report) }, beside, report })) };
 }
 
 async function addHere(
@@ -202,10 +228,7 @@ async function addHere(
   sum: Float32Array,
   code: CodeStep | undefined,
 ): Promise<EncodeReport> {
-  for (const chunk of chunks) addWeighted(codecs, chunk, sum);
-  if (code) return codeSum(codecs, sum, code);
-  requireFinite(sum);
-  return NO_REPORT;
+  return reduceHere(codecs, chunks, sum, code);
 }
 
 async function nextOf(reader: AsyncIterator<Chunk> | undefined, what: string): Promise<Chunk | undefined> {

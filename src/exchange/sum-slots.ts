@@ -20,9 +20,12 @@ export interface Slot {
 export interface SlotOptions {
   readonly memory: ChunkMemory;
   readonly manifest: Manifest;
+  /** The largest coded chunk that is added. */
+  readonly addedBytes: number;
   /** Whether several models are added, which wait together for a thread. */
   readonly groups: boolean;
-  readonly codes: boolean;
+  /** The largest chunk that a sum is coded to; missing where sums are not coded. */
+  readonly codedBytes?: number | undefined;
 }
 
 /** Slots that are lent and taken back; made when first needed. */
@@ -51,11 +54,12 @@ export class Slots {
   }
 
   #make(): Slot {
-    const { memory, groups, codes } = this.#options;
-    // Any element, of whatever dtype, has 8 bytes at most; no code of a chunk is larger than its float32 values and their scales.
-    const sumBytes = memory.borrow(8 * this.#elements);
-    const added = memory.borrow(Math.max(8 * this.#elements, groups && memory !== HEAP ? GROUP_BYTES : 0));
-    const coded = memory.borrow(codes ? 8 * this.#elements : 0);
+    const { memory, groups, addedBytes, codedBytes } = this.#options;
+    // Any element, of whatever dtype, has 8 bytes at most.
+    const plainBytes = 8 * this.#elements;
+    const sumBytes = memory.borrow(plainBytes);
+    const added = memory.borrow(Math.max(plainBytes, addedBytes, groups && memory !== HEAP ? GROUP_BYTES : 0));
+    const coded = memory.borrow(codedBytes === undefined ? 0 : Math.max(4 * this.#elements, codedBytes));
     const slot = { sum: new Float32Array(sumBytes.buffer, sumBytes.byteOffset, this.#elements), sumBytes, added, coded };
     this.#all.push(slot);
     return slot;

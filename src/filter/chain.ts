@@ -1,5 +1,6 @@
 // Filters as data: what a job says of the four points, the chains that it becomes, and what its coding makes of messages.
 import { z } from 'zod';
+import type { CodecTable } from '../codec/codec.js';
 import { type Choice, choiceSchema, chosen, type Table } from '../core/row.js';
 import { builtInFilters } from './built-in.js';
 import type { Coding } from './coding.js';
@@ -37,21 +38,22 @@ export function codesWhole({ quantize, delta }: FilterSettings): boolean {
  * Whether broadcasts are what the sites lack of the server's model: their error is that of an update, not that of a model, and
  * it is part of the next one. Filters of the job's own on the way to the sites keep broadcasts whole.
  */
-export function broadcastsUpdates(settings: FilterSettings): boolean {
+export function broadcastsUpdates(settings: FilterSettings, codecs: CodecTable): boolean {
   const { filters = {}, quantize } = settings;
   const own = (filters['task-out'] ?? []).length + (filters['task-in'] ?? []).length;
-  return isLossy(quantize.down) && !codesWhole(settings) && own === 0;
+  return isLossy(quantize.down, codecs) && !codesWhole(settings) && own === 0;
 }
 
 /** Whether results are what was trained less what was given. */
-export function sendsUpdates(settings: FilterSettings): boolean {
+export function sendsUpdates(settings: FilterSettings, codecs: CodecTable): boolean {
   if (codesWhole(settings)) return false;
-  return settings.delta ?? isLossy(settings.quantize.up);
+  return settings.delta ?? isLossy(settings.quantize.up, codecs);
 }
 
 /** Bits a value of the roughest code that whole weights are sent in; undefined where updates are sent, or nothing is lost. */
-export function wholeBits(settings: FilterSettings): number | undefined {
+export function wholeBits(settings: FilterSettings, codecs: CodecTable): number | undefined {
   const { down, up } = settings.quantize;
-  const whole = [...(broadcastsUpdates(settings) ? [] : [down]), ...(sendsUpdates(settings) ? [] : [up])].filter(isLossy);
-  return whole.length === 0 ? undefined : Math.min(...whole.map(lossyBits));
+  const whole = [...(broadcastsUpdates(settings, codecs) ? [] : [down]), ...(sendsUpdates(settings, codecs) ? [] : [up])];
+  const lossy = whole.filter((policy) => isLossy(policy, codecs));
+  return lossy.length === 0 ? undefined : Math.min(...lossy.map((policy) => lossyBits(policy, codecs)));
 }

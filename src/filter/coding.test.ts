@@ -1,10 +1,11 @@
 // A job's `quantize`: its short forms, each field for itself, and what is refused.
 import { expect, test } from 'vitest';
+import { referenceCodecs } from '../codec/codec-table.js';
 import { broadcastsUpdates, sendsUpdates, wholeBits } from './chain.js';
 import { type Coding, codingLabel, feedbackFor, quantizeSchema } from './coding.js';
 import { encodingByPolicy } from './policy.js';
 
-const coding = (value: unknown): Coding => quantizeSchema.parse(value);
+const coding = (value: unknown): Coding => quantizeSchema(referenceCodecs).parse(value);
 const matrix = { name: 'w', dtype: 'F32', shape: [64, 64], encoding: { codec: 'raw' } } as const;
 const vector = { ...matrix, name: 'norm', shape: [4096] } as const;
 const small = { ...matrix, name: 'small', shape: [4, 4] } as const;
@@ -32,12 +33,12 @@ test.each([
   [{ up: { default: 'q' } }, /there is no codec "q"/],
   [5, /must be a codec, lean, paper:<codec>, a policy/],
 ])('%j is refused in one line', (value, message) => {
-  const { error } = quantizeSchema.safeParse(value);
+  const { error } = quantizeSchema(referenceCodecs).safeParse(value);
   expect(error?.issues.map((issue) => issue.message).join('; ')).toMatch(message);
 });
 
 test('a wrong codec is told once', () => {
-  expect(quantizeSchema.safeParse('u9').error?.issues).toHaveLength(1);
+  expect(quantizeSchema(referenceCodecs).safeParse('u9').error?.issues).toHaveLength(1);
 });
 
 test('labels', () => {
@@ -48,7 +49,7 @@ test('labels', () => {
 test('which way sends updates', () => {
   const ways = (value: unknown, more = {}) => {
     const settings = { quantize: coding(value), ...more };
-    return [broadcastsUpdates(settings), sendsUpdates(settings), wholeBits(settings)];
+    return [broadcastsUpdates(settings, referenceCodecs), sendsUpdates(settings, referenceCodecs), wholeBits(settings, referenceCodecs)];
   };
   expect(ways('u4')).toEqual([true, true, undefined]);
   expect(ways('fp32')).toEqual([false, false, undefined]);
@@ -59,18 +60,18 @@ test('which way sends updates', () => {
 });
 
 test('error feedback is on where it pays, and where it is asked for', () => {
-  const on = (value: unknown) => feedbackFor(coding(value))(matrix);
+  const on = (value: unknown) => feedbackFor(coding(value), referenceCodecs)(matrix);
   expect(['blockwise8', 'nf4', 'fp4', 'u3', 'u4'].map(on)).toEqual([true, true, true, true, true]);
   expect(['fp32', 'fp16', 'bf16', 'u1', 'u2', 'lean'].map(on)).toEqual([false, false, false, false, false, false]);
   expect(on({ up: 'u1', feedback: true })).toBe(true);
   expect(on({ up: 'u4', feedback: false })).toBe(false);
-  expect(feedbackFor(coding('u4'))(vector)).toBe(false);
+  expect(feedbackFor(coding('u4'), referenceCodecs)(vector)).toBe(false);
 });
 
 test('vectors travel in bfloat16 where the codec has fewer than 8 bits, unless a rule names them', () => {
-  expect(encodingByPolicy('u4')(vector)).toEqual({ codec: 'bf16' });
-  expect(encodingByPolicy('blockwise8')(vector).codec).toBe('blockwise8');
-  expect(encodingByPolicy('u4')(small)).toEqual({ codec: 'raw' });
+  expect(encodingByPolicy('u4', referenceCodecs)(vector)).toEqual({ codec: 'bf16' });
+  expect(encodingByPolicy('blockwise8', referenceCodecs)(vector).codec).toBe('blockwise8');
+  expect(encodingByPolicy('u4', referenceCodecs)(small)).toEqual({ codec: 'raw' });
   const named = { default: 'u4', names: { norm: 'nf4' }, dtypes: {}, minElements: 0 };
-  expect(encodingByPolicy(named)(vector).codec).toBe('nf4');
+  expect(encodingByPolicy(named, referenceCodecs)(vector).codec).toBe('nf4');
 });

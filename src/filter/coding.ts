@@ -1,47 +1,53 @@
 // How a job's messages are coded: the start, the way down and the way up.
 import { z } from 'zod';
-import { CODEC_NAMES } from '../codec/codec-name.js';
-import { codecTraits } from '../codec/codec-traits.js';
+import type { CodecTable } from '../codec/codec.js';
+import { codecNames } from '../codec/codec-name.js';
+import { codecTraits, losesValues } from '../codec/codec-rows.js';
 import type { TensorEntry } from '../tensor/manifest.js';
-import { encodingByPolicy, type Policy, policyLabel, policySchema } from './policy.js';
+import { encodingByPolicy, type Policy, type PolicyInput, policyLabel, policySchema } from './policy.js';
 
 /** Names of a whole way of coding, beside those of codecs. */
 const LEAN = 'lean';
 const PAPER = 'paper';
 
-const startSchema = z.union([z.enum(['base', 'raw']), policySchema], {
-  error: `must be "base", "raw", a codec (${Object.keys(CODEC_NAMES).join(', ')}) or a policy`,
-});
-
-const codingSchema = z.strictObject({
-  /** The start; see `Coding`. */
-  first: startSchema.optional(),
-  down: policySchema.default('u4'),
-  up: policySchema.default('u4'),
-  whole: z.boolean().optional(),
-  feedback: z.boolean().optional(),
-});
+function codingSchema(codecs: CodecTable) {
+  const policy = policySchema(codecs);
+  const start = z.union([z.enum(['base', 'raw']), policy], {
+    error: `must be "base", "raw", a codec (${codecNames(codecs).join(', ')}) or a policy`,
+  });
+  return z.strictObject({
+    /** The start; see `Coding`. */
+    first: start.optional(),
+    down: policy.default('u4'),
+    up: policy.default('u4'),
+    whole: z.boolean().optional(),
+    feedback: z.boolean().optional(),
+  });
+}
 
 /** What a job may say. */
-export type QuantizeInput = string | z.input<typeof policySchema> | z.input<typeof codingSchema>;
+export type QuantizeInput = string | PolicyInput | z.input<ReturnType<typeof codingSchema>>;
 
-/** A job's `quantize`: a codec or a policy for both ways, `lean`, `paper`, `paper:<codec>`, or each for itself. */
-export const quantizeSchema = z
-  .custom<QuantizeInput>(() => true)
-  .transform((value, context): Coding => {
-    const spelled = spelledOut(value);
-    if (!spelled) {
-      context.addIssue({ code: 'custom', message: 'must be a codec, lean, paper:<codec>, a policy, or {"first", "down", "up"}' });
+/** A job's `quantize`: a codec or a policy for both ways, `lean`, `paper`, `paper:<codec>`, or each for itself; with the codecs that there are. */
+export function quantizeSchema(codecs: CodecTable): z.ZodType<Coding, QuantizeInput> {
+  const schema = codingSchema(codecs);
+  return z
+    .custom<QuantizeInput>(() => true)
+    .transform((value, context): Coding => {
+      const spelled = spelledOut(value);
+      if (!spelled) {
+        context.addIssue({ code: 'custom', message: 'must be a codec, lean, paper:<codec>, a policy, or {"first", "down", "up"}' });
+        return z.NEVER;
+      }
+      const parsed = schema.safeParse(spelled);
+      if (parsed.success) return parsed.data;
+      // What a short form stands for is wrong in each of its fields.
+      const issues = typeof value === 'string' ? parsed.error.issues.slice(-1) : parsed.error.issues;
+      for (const issue of issues)
+        context.addIssue({ code: 'custom', path: typeof value === 'string' ? [] : issue.path.slice(), message: messageOf(issue) });
       return z.NEVER;
-    }
-    const parsed = codingSchema.safeParse(spelled);
-    if (parsed.success) return parsed.data;
-    // What a short form stands for is wrong in each of its fields.
-    const issues = typeof value === 'string' ? parsed.error.issues.slice(-1) : parsed.error.issues;
-    for (const issue of issues)
-      context.addIssue({ code: 'custom', path: typeof value === 'string' ? [] : issue.path.slice(), message: messageOf(issue) });
-    return z.NEVER;
-  });
+    });
+}
 
 /** What `quantize` means. */
 export interface Coding {
@@ -94,11 +100,11 @@ export function codingLabel({ first, down, up, whole }: Coding): string {
 }
 
 /** Whether a site adds what coding kept back of a tensor to its next update. */
-export function feedbackFor({ up, feedback }: Coding): (tensor: TensorEntry) => boolean {
+export function feedbackFor({ up, feedback }: Coding, codecs: CodecTable): (tensor: TensorEntry) => boolean {
   if (feedback === false) return () => false;
-  const encodingFor = encodingByPolicy(up);
+  const encodingFor = encodingByPolicy(up, codecs);
   return (tensor) => {
     const encoding = encodingFor(tensor);
-    return encoding.codec !== 'raw' && (feedback ?? codecTraits(encoding).feedback);
+    return losesValues(codecs, encoding) && (feedback ?? codecTraits(codecs, encoding).feedback);
   };
 }

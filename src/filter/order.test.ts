@@ -1,6 +1,7 @@
 // Chains as data and their order: deltas where they are needed, and filters that cannot be where they stand.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { referenceCodecs } from '../codec/codec-table.js';
 import { row } from '../core/row.js';
 import { builtInFilters } from './built-in.js';
 import { type FilterSettings, filterSpecsSchema, ownFilters } from './chain.js';
@@ -17,7 +18,7 @@ const table = [
 ];
 
 function settings(quantize: string, filters: Partial<Record<FilterPoint, unknown>>, more: Partial<FilterSettings> = {}): FilterSettings {
-  return { quantize: quantizeSchema.parse(quantize), filters: filterSpecsSchema(table).parse(filters as never), ...more };
+  return { quantize: quantizeSchema(referenceCodecs).parse(quantize), filters: filterSpecsSchema(table).parse(filters as never), ...more };
 }
 
 const label = (one: Filter): string => one.makes ?? `on ${one.on}`;
@@ -32,7 +33,7 @@ test('a job chooses from the table that is there; what comes out goes in again',
     ],
   });
   expect(filterSpecsSchema(table).parse(parsed)).toEqual(parsed);
-  expect(labels(ownFilters({ quantize: quantizeSchema.parse('u4'), filters: parsed }, 'result-out', table))).toEqual([
+  expect(labels(ownFilters({ quantize: quantizeSchema(referenceCodecs).parse('u4'), filters: parsed }, 'result-out', table))).toEqual([
     'on update',
     'on either',
   ]);
@@ -72,7 +73,8 @@ test('a delta stands before the first filter on the update, an undelta before on
 });
 
 test('what travels: updates where the coding loses anything, or where the last of the job’s own deltas makes one', () => {
-  const sent = (quantize: string, out: unknown[], more = {}) => sentSubject(settings(quantize, { 'result-out': out }, more), table);
+  const sent = (quantize: string, out: unknown[], more = {}) =>
+    sentSubject(settings(quantize, { 'result-out': out }, more), referenceCodecs, table);
   expect(sent('u4', [])).toBe('update');
   expect(sent('u4', ['noise'])).toBe('update');
   expect(sent('fp32', [])).toBe('model');
@@ -85,7 +87,7 @@ test('what travels: updates where the coding loses anything, or where the last o
 
 test('the server’s filters see the update before it is added to anything', () => {
   const chain = (quantize: string, filters: Partial<Record<FilterPoint, unknown>>) => {
-    const { filters: found, makes } = resultInFilters(settings(quantize, filters), table);
+    const { filters: found, makes } = resultInFilters(settings(quantize, filters), referenceCodecs, table);
     return [...labels(found), `→ ${makes}`];
   };
   expect(chain('u4', {})).toEqual(['→ update']);
@@ -110,7 +112,7 @@ test.each([
   ['fp32', { 'result-in': ['undelta'] }, 'filters.result-in.0: undelta: there are whole weights here already; leave it out'],
   ['u4', { 'result-in': ['delta'] }, 'filters.result-in.0: delta: there is an update here already; leave it out'],
 ] as const)('%s, %j: the filter that cannot be there is named', (quantize, filters, message) => {
-  expect(misplacedFilter(settings(quantize, filters), table)).toEqual(
+  expect(misplacedFilter(settings(quantize, filters), referenceCodecs, table)).toEqual(
     typeof message === 'string' ? message : expect.stringMatching(message),
   );
 });
@@ -123,7 +125,7 @@ test.each([
   ['u4', { 'result-out': ['clamp', 'noise'], 'result-in': ['noise', 'clamp'] }],
   ['fp32', { 'result-out': ['clamp', 'noise'], 'result-in': ['noise', 'clamp'] }],
 ] as const)('%s, %j is as it may be', (quantize, filters) => {
-  expect(misplacedFilter(settings(quantize, filters), table)).toBeUndefined();
+  expect(misplacedFilter(settings(quantize, filters), referenceCodecs, table)).toBeUndefined();
 });
 
 test('a site’s own filters are on updates, or on either', () => {

@@ -1,6 +1,7 @@
 // The order of filters: where a chain turns weights into an update and back, and which filters cannot be where they stand.
+import type { CodecTable } from '../codec/codec.js';
 import type { Table } from '../core/row.js';
-import { builtInFilters } from './built-in.js';
+import { builtInFiltersWith } from './built-in.js';
 import { type FilterSettings, ownFilters, sendsUpdates } from './chain.js';
 import { delta, undelta } from './delta.js';
 import { FILTER_POINTS, type Filter, type FilterPoint, type FilterSubject } from './filter.js';
@@ -23,8 +24,12 @@ export function converted(filters: readonly Filter[], from: FilterSubject, to: F
 }
 
 /** What a job's results travel as: an update where its coding says so, or where its own filters make one of the weights. */
-export function sentSubject(settings: FilterSettings, table: Table<Filter> = builtInFilters): FilterSubject {
-  if (sendsUpdates(settings)) return 'update';
+export function sentSubject(
+  settings: FilterSettings,
+  codecs: CodecTable,
+  table: Table<Filter> = builtInFiltersWith(codecs),
+): FilterSubject {
+  if (sendsUpdates(settings, codecs)) return 'update';
   return ownFilters(settings, 'result-out', table).findLast(({ makes }) => makes !== undefined)?.makes ?? 'model';
 }
 
@@ -35,10 +40,11 @@ export function sentSubject(settings: FilterSettings, table: Table<Filter> = bui
  */
 export function resultInFilters(
   settings: FilterSettings,
-  table: Table<Filter> = builtInFilters,
+  codecs: CodecTable,
+  table: Table<Filter> = builtInFiltersWith(codecs),
 ): { readonly filters: readonly Filter[]; readonly makes: FilterSubject } {
   const own = ownFilters(settings, 'result-in', table);
-  const sent = sentSubject(settings, table);
+  const sent = sentSubject(settings, codecs, table);
   const makes = sent === 'model' ? sent : own.reduce(after, sent);
   return { filters: converted(own, sent, makes), makes };
 }
@@ -49,10 +55,14 @@ function after(subject: FilterSubject, { on, makes }: Filter): FilterSubject {
 }
 
 /** Names the first filter of a job that cannot be where it stands, and says why; undefined where there is none. */
-export function misplacedFilter(settings: FilterSettings, table: Table<Filter> = builtInFilters): string | undefined {
+export function misplacedFilter(
+  settings: FilterSettings,
+  codecs: CodecTable,
+  table: Table<Filter> = builtInFiltersWith(codecs),
+): string | undefined {
   const { filters = {} } = settings;
   for (const point of FILTER_POINTS) {
-    let subject: FilterSubject = point === 'result-in' ? sentSubject(settings, table) : 'model';
+    let subject: FilterSubject = point === 'result-in' ? sentSubject(settings, codecs, table) : 'model';
     for (const [index, filter] of ownFilters(settings, point, table).entries()) {
       const wrong = misplacement(filter, point, subject);
       if (wrong !== undefined) return `filters.${point}.${index}: ${filters[point]?.[index]?.type}: ${wrong}`;

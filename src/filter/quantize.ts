@@ -1,7 +1,8 @@
 // The pair of filters that code a model for the wire and decode it again.
 import { z } from 'zod';
+import type { CodecTable } from '../codec/codec.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
-import { row } from '../core/row.js';
+import { type Row, row } from '../core/row.js';
 import { type Encoding, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Filter } from './filter.js';
 import { encodingByPolicy, policySchema } from './policy.js';
@@ -30,7 +31,11 @@ export function dequantize(): Filter {
   };
 }
 
-export const quantizeRow = row('quantize', z.strictObject({ codec: policySchema }), ({ codec }) => quantize(encodingByPolicy(codec)));
+/** The row of `quantize`, whose policy is one over the codecs of the table. */
+export function quantizeRow(codecs: CodecTable): Row<Filter> {
+  return row('quantize', z.strictObject({ codec: policySchema(codecs) }), ({ codec }) => quantize(encodingByPolicy(codec, codecs)));
+}
+
 export const dequantizeRow = row('dequantize', z.strictObject({}), dequantize);
 
 function coded(tensor: TensorEntry, encodingFor: (tensor: TensorEntry) => Encoding): TensorEntry {

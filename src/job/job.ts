@@ -1,9 +1,11 @@
 // A job: what to train, on what, how it travels. Data only; validated with messages that name the field.
 import { z } from 'zod';
+import type { CodecTable } from '../codec/codec.js';
+import { referenceCodecs } from '../codec/codec-table.js';
 import { FedStreamError } from '../core/errors.js';
 import { type Choice, choiceSchema, type Table } from '../core/row.js';
 import { SCHEMES } from '../driver/scheme.js';
-import { builtInFilters } from '../filter/built-in.js';
+import { builtInFiltersWith } from '../filter/built-in.js';
 import { filterSpecsSchema } from '../filter/chain.js';
 import { DEFAULT_CODING, quantizeSchema } from '../filter/coding.js';
 import { misplacedFilter } from '../filter/order.js';
@@ -80,20 +82,22 @@ const trainSchema = z.strictObject({
   optimizerState: z.enum(['keep', 'reset']).default('keep'),
 });
 
-/** What a job may name. */
+/** Tables of what a job may name; those of the codecs and filters of this package where they are missing. */
 export interface JobTables {
-  readonly workflows: Table<unknown>;
-  readonly aggregators: Table<unknown>;
+  readonly workflows?: Table<unknown>;
+  readonly aggregators?: Table<unknown>;
+  readonly codecs?: CodecTable;
 }
 
 const ELSEWHERE = z.custom<string | Choice>(() => true).transform((value): Choice => (typeof value === 'string' ? { type: value } : value));
 
-/** `job.json`. Every field has a default; unknown fields are errors. Without tables, what the server alone needs is not checked. */
-export function jobSchemaOf(tables?: JobTables) {
-  const workflow = tables ? choiceSchema(tables.workflows, 'workflow') : ELSEWHERE;
-  const aggregator = tables ? choiceSchema(tables.aggregators, 'aggregator') : ELSEWHERE;
+/** `job.json`. Every field has a default; unknown fields are errors. A workflow or an aggregator is not checked without its table. */
+export function jobSchemaOf({ workflows, aggregators, codecs = referenceCodecs }: JobTables = {}) {
+  const workflow = workflows ? choiceSchema(workflows, 'workflow') : ELSEWHERE;
+  const aggregator = aggregators ? choiceSchema(aggregators, 'aggregator') : ELSEWHERE;
   return z.strictObject({
     ...FIELDS,
+    ...codedFields(codecs),
     /** Who is asked what, and in which order. */
     workflow: workflow.prefault('fedAvg'),
     /** How results become the next model. */
@@ -101,8 +105,15 @@ export function jobSchemaOf(tables?: JobTables) {
   });
 }
 
-/** Of a state dict beside the model. */
-const extraSchema = z.strictObject({ quantize: policySchema.default('fp32') });
+/** Fields that name codecs. */
+function codedFields(codecs: CodecTable) {
+  return {
+    quantize: quantizeSchema(codecs).prefault(DEFAULT_CODING),
+    /** How state dicts beside the model travel, by name (`control`, …); by default as they are. */
+    extras: z.record(z.string().regex(EXTRA_NAME), z.strictObject({ quantize: policySchema(codecs).default('fp32') })).default({}),
+    filters: filterSpecsSchema(builtInFiltersWith(codecs)).optional(),
+  };
+}
 
 const FIELDS = {
   name: name.optional(),
@@ -130,13 +141,9 @@ const FIELDS = {
   /** At most so many held-out samples are used. */
   validationSamples: count.default(600),
   train: trainSchema.prefault({}),
-  quantize: quantizeSchema.prefault(DEFAULT_CODING),
   delta: z.boolean().optional(),
-  /** How state dicts beside the model travel, by name (`control`, …); by default as they are. */
-  extras: z.record(z.string().regex(EXTRA_NAME), extraSchema).default({}),
   /** How tensors are combined that cannot be averaged (counters, masks). */
   integers: z.enum(INTEGER_RULES).default('refuse'),
-  filters: filterSpecsSchema(builtInFilters).optional(),
   streaming: z.enum(['regular', 'container', 'file']).default('file'),
   /** How server and sites are connected, where the command line has no address. */
   driver: z.enum(SCHEMES, { error: `must be one of ${SCHEMES.join(', ')}` }).default('tcp'),
@@ -156,7 +163,7 @@ export function defineJob(job: JobInput): JobInput {
 }
 
 /** The job with its defaults, checked against the tables; `bad-job` names every field that is wrong, in one line. */
-export function checkedJob(value: unknown, source: string, tables?: JobTables): Job {
+export function checkedJob(value: unknown, source: string, tables: JobTables = {}): Job {
   const parsed = jobSchemaOf(tables).safeParse(withModel(value));
   if (!parsed.success) throw new FedStreamError('bad-job', `${source}: ${describeIssues(parsed.error.issues)}`);
   const job = parsed.data;
@@ -165,7 +172,7 @@ export function checkedJob(value: unknown, source: string, tables?: JobTables): 
   if (job.quorum !== undefined && job.quorum > sites.length) {
     throw new FedStreamError('bad-job', `${source}: quorum: ${job.quorum} results are asked of ${sites.length} sites`);
   }
-  const misplaced = misplacedFilter(job);
+  const misplaced = misplacedFilter(job, tables.codecs ?? referenceCodecs);
   if (misplaced !== undefined) throw new FedStreamError('bad-job', `${source}: ${misplaced}`);
   checkModel(job, source);
   return job;

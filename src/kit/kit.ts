@@ -1,4 +1,6 @@
 // The kit: tables of what a job can name. Whoever starts a server or a site passes the tables in; nothing is registered in a global.
+import type { CodecTable } from '../codec/codec.js';
+import { referenceCodecs } from '../codec/codec-table.js';
 import { chosen, type Table } from '../core/row.js';
 import { checkedJob, type Job } from '../job/job.js';
 import type { Aggregator } from '../workflow/aggregate/aggregator.js';
@@ -9,10 +11,11 @@ import { type MakeWorkflow, WORKFLOWS } from '../workflow/workflows.js';
 export interface Kit {
   readonly workflows: Table<MakeWorkflow>;
   readonly aggregators: Table<Aggregator>;
+  readonly codecs: CodecTable;
 }
 
 /** What comes with FedStream. */
-export const builtInKit: Kit = { workflows: WORKFLOWS, aggregators: AGGREGATORS };
+export const builtInKit: Kit = { workflows: WORKFLOWS, aggregators: AGGREGATORS, codecs: referenceCodecs };
 
 /** The built-in tables with further rows; a row of the same name takes the place of the built-in one. */
 export function kitWith(more: Partial<Kit>): Kit {
@@ -23,6 +26,7 @@ export function kitWith(more: Partial<Kit>): Kit {
   return {
     workflows: merged(builtInKit.workflows, more.workflows),
     aggregators: merged(builtInKit.aggregators, more.aggregators),
+    codecs: { ...builtInKit.codecs, ...more.codecs },
   };
 }
 

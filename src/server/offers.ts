@@ -3,6 +3,7 @@ import type { CodecTable } from '../codec/codec.js';
 import type { Folder } from '../core/storage.js';
 import { contentDigest } from '../exchange/content-digest.js';
 import { codedExtras } from '../exchange/extras-coding.js';
+import { builtInFiltersWith } from '../filter/built-in.js';
 import { broadcastsUpdates, ownFilters } from '../filter/chain.js';
 import type { Coding } from '../filter/coding.js';
 import type { Job } from '../job/job.js';
@@ -112,9 +113,11 @@ export class Offers {
 
   #makeBroadcaster(first: Coding['first']): Broadcaster {
     const { job, run, codecs, folder } = this.#options;
-    if (broadcastsUpdates(job))
+    if (broadcastsUpdates(job, codecs))
       return new UpdateBroadcaster({ coding: { ...job.quantize, first: first ?? job.quantize.first }, run, codecs });
-    return new WholeBroadcaster({ job, codecs, out: ownFilters(job, 'task-out'), in: ownFilters(job, 'task-in'), folder });
+    const table = builtInFiltersWith(codecs);
+    const own = { out: ownFilters(job, 'task-out', table), in: ownFilters(job, 'task-in', table) };
+    return new WholeBroadcaster({ job, codecs, ...own, folder });
   }
 
   async #exactly(asBase: boolean): Promise<LiveOffer> {

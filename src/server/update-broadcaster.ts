@@ -104,7 +104,7 @@ export class UpdateBroadcaster implements Broadcaster {
 
   async #beginCoded(version: number, model: StateDict, policy: Policy): Promise<Chain> {
     const { codecs, run } = this.#options;
-    const encodingFor = policyEncoding(policy, notedDtypes(model.manifest));
+    const encodingFor = policyEncoding(policy, notedDtypes(model.manifest), codecs);
     const own = ownEncoding(model.manifest);
     // What a policy leaves as it is travels in the checkpoint's own 16 bits.
     const encoded = encodeModel(model, (tensor) => (encodingFor(tensor).codec === 'raw' ? own(tensor) : encodingFor(tensor)), codecs);
@@ -138,7 +138,7 @@ export class UpdateBroadcaster implements Broadcaster {
         ],
         codecs,
         what: 'what the sites lack',
-        encodingFor: policyEncoding(coding.down, notedDtypes(model.manifest)),
+        encodingFor: policyEncoding(coding.down, notedDtypes(model.manifest), codecs),
         spool: { folder: this.#folder, name: updateSpool(version) },
         beside: { folder: run, name: file, of: 1, has: () => true, metadata: { ...model.manifest.metadata, ...model.manifest.tied } },
       });

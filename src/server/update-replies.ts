@@ -3,6 +3,7 @@ import type { CodecTable } from '../codec/codec.js';
 import { inFloat32, inOwnDtypes } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
 import { owed } from '../exchange/owed.js';
+import { builtInFiltersWith } from '../filter/built-in.js';
 import { codesWhole, ownFilters } from '../filter/chain.js';
 import { delta } from '../filter/delta.js';
 import { applyFilters, FILTER_POINTS, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
@@ -32,9 +33,10 @@ export class UpdateReplies {
   constructor(job: Job, codecs: CodecTable) {
     this.#job = job;
     this.#codecs = codecs;
-    this.#sendsUpdates = sentSubject(job) === 'update';
-    this.#resultIn = resultInFilters(job);
-    const chains = FILTER_POINTS.map((point) => [point, ownFilters(job, point)] as const);
+    this.#sendsUpdates = sentSubject(job, codecs) === 'update';
+    this.#resultIn = resultInFilters(job, codecs);
+    const table = builtInFiltersWith(codecs);
+    const chains = FILTER_POINTS.map((point) => [point, ownFilters(job, point, table)] as const);
     this.#own = Object.fromEntries(chains) as Record<FilterPoint, Filter[]>;
   }
 

@@ -1,5 +1,6 @@
 // Broadcasts that are the whole model each time: where coding loses nothing, where a job wants whole weights coded, and where it filters what goes out.
 import type { CodecTable } from '../codec/codec.js';
+import { losesValues } from '../codec/codec-rows.js';
 import { inFloat32, ownEncoding } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
 import type { Folder } from '../core/storage.js';
@@ -8,6 +9,7 @@ import { policyEncoding } from '../exchange/message-coding.js';
 import { applyFilters, type Filter, type FilterContext } from '../filter/filter.js';
 import { isLossy } from '../filter/policy.js';
 import type { Job } from '../job/job.js';
+import { type Encoding, RAW, type TensorEntry } from '../tensor/manifest.js';
 import { notedDtypes } from '../tensor/own-dtypes.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { objectBytes } from '../transfer/object.js';
@@ -37,13 +39,12 @@ export class WholeBroadcaster implements Broadcaster {
     const { job, codecs, out } = this.#options;
     const folder = this.#options.folder();
     const known = await readBroadcastState(folder, version);
-    const lossy = isLossy(job.quantize.down);
+    const lossy = isLossy(job.quantize.down, codecs);
     const filtered = await applyFilters(model, out, this.#context('task-out', version));
-    const coded = encodeModel(
-      filtered,
-      lossy ? policyEncoding(job.quantize.down, notedDtypes(model.manifest)) : ownEncoding(model.manifest),
-      codecs,
-    );
+    const byPolicy = policyEncoding(job.quantize.down, notedDtypes(model.manifest), codecs);
+    const own = ownEncoding(model.manifest);
+    const lossless = (tensor: TensorEntry): Encoding => (byPolicy(tensor).codec === RAW.codec ? own(tensor) : byPolicy(tensor));
+    const coded = encodeModel(filtered, lossy ? byPolicy : lossless, codecs);
     const object = known?.object ?? `global-${version}-${crypto.randomUUID().slice(0, 13)}`;
     const spool = `global-${version}.spool`;
     const prepared = await this.#prepare(coded, folder, spool, object, known);
@@ -51,11 +52,11 @@ export class WholeBroadcaster implements Broadcaster {
     const decoded = decodeModel(inFloat32(coded), codecs);
     const held = await applyFilters(decoded, this.#options.in, this.#context('task-in', version));
     const plain = out.length === 0 && this.#options.in.length === 0;
-    const exact = plain && !lossy && (version === 1 || coded === model);
+    const exact = plain && !lossy && (version === 1 || coded.manifest.tensors.every(({ encoding }) => !losesValues(codecs, encoding)));
     const begins = exact && version === 1 && job.quantize.first !== 'raw';
     const start = begins ? { digest: await contentDigest(held, codecs), base: true } : undefined;
     return {
-      model: { whole: { object, bytes: objectBytes(coded.manifest, codecs) }, ...(start && { start }) },
+      model: { whole: { object, bytes: prepared.source.totalBytes ?? objectBytes(coded.manifest, codecs) }, ...(start && { start }) },
       held,
       exact,
       object: async (name) => (name === object ? { prepared, brings: held.manifest } : undefined),

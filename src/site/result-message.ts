@@ -8,11 +8,12 @@ import { dtypesOf, policyEncoding } from '../exchange/message-coding.js';
 import { paddedTo } from '../exchange/padded.js';
 import type { Addend } from '../exchange/sum-chunks.js';
 import type { Task } from '../exchange/task.js';
+import { builtInFiltersWith } from '../filter/built-in.js';
 import { ownFilters, sendsUpdates } from '../filter/chain.js';
 import { feedbackFor } from '../filter/coding.js';
 import { applyFilters, type Filter, type FilterContext } from '../filter/filter.js';
 import { converted, sentSubject } from '../filter/order.js';
-import { isLossy } from '../filter/policy.js';
+import { codesAny } from '../filter/policy.js';
 import { asUpdate } from '../filter/update.js';
 import type { Job } from '../job/job.js';
 import { combine } from '../tensor/combine.js';
@@ -50,13 +51,13 @@ export interface ResultMessageOptions {
 export async function resultMessage(trained: StateDict, given: StateDict, options: ResultMessageOptions): Promise<StateDict | WriteResult> {
   const { task, job, site, codecs, siteFilters = [], count, note = () => {} } = options;
   const context: FilterContext = { point: 'result-out', site, round: task.round, codecs, reference: given, count };
-  const own = ownFilters(job, 'result-out');
+  const own = ownFilters(job, 'result-out', builtInFiltersWith(codecs));
   const filters = [...own, ...siteFilters.map((filter) => heardBy(note, filter))];
   const bounds = [...own, ...siteFilters].filter((filter) => filter.on === 'update' && filter.bounds);
-  if (sendsUpdates(job)) return updateWriter(trained, given, { ...options, context, filters, bounds });
-  const filtered = inFloat32(await applyFilters(trained, converted(filters, 'model', sentSubject(job)), context));
-  if (!isLossy(job.quantize.up)) return withExtras(filtered, options);
-  const encodingFor = policyEncoding(job.quantize.up, dtypesOf(given.manifest));
+  if (sendsUpdates(job, codecs)) return updateWriter(trained, given, { ...options, context, filters, bounds });
+  const filtered = inFloat32(await applyFilters(trained, converted(filters, 'model', sentSubject(job, codecs)), context));
+  if (!codesAny(job.quantize.up, codecs)) return withExtras(filtered, options);
+  const encodingFor = policyEncoding(job.quantize.up, dtypesOf(given.manifest), codecs);
   const coded = encodeModel(decodeModel(filtered, codecs), encodingFor, codecs, (_, report) => countSaturated(report, count));
   return withExtras(coded, options);
 }
@@ -78,7 +79,7 @@ async function updateWriter(trained: StateDict, given: StateDict, options: Updat
   const { manifest } = update ?? weights;
   // One pass subtracts, adds and codes where nothing else is done with the update.
   const terms = update ? [] : difference(weights, given, site);
-  const feedsBack = feedbackFor(job.quantize);
+  const feedsBack = feedbackFor(job.quantize, codecs);
   const keeps = manifest.tensors.some((tensor) => tensor.dtype === 'F32' && feedsBack(tensor));
   return async (spool) => {
     const residual = keeps ? await residuals.before(task.round) : undefined;
@@ -89,7 +90,7 @@ async function updateWriter(trained: StateDict, given: StateDict, options: Updat
         addends: update ? [{ model: await withResidual(update, padded, options), weight: 1 }] : [...terms, ...kept],
         codecs,
         what: `the update of ${site}`,
-        encodingFor: policyEncoding(job.quantize.up, dtypesOf(given.manifest)),
+        encodingFor: policyEncoding(job.quantize.up, dtypesOf(given.manifest), codecs),
         spool,
         message: (coded) => withExtras(coded, options),
         onReport: (report) => countSaturated(report, count),

@@ -84,7 +84,7 @@ class SiteLink implements ServerLink {
 
   async join(): Promise<Joined> {
     const reply = await this.#retrying(({ messages }) => messages.request('join', {}, joinReplySchema));
-    const job = checkedJob(reply.job, 'the job that the server sent');
+    const job = checkedJob(reply.job, 'the job that the server sent', { codecs: this.#options.codecs });
     this.#job = job;
     const files: Record<string, string> = {};
     for (const name of reply.files) files[name] = await this.#retrying((live) => this.#fetchFile(live, name));

@@ -5,6 +5,7 @@ import type { Folder } from '../core/storage.js';
 import { decodedExtras } from '../exchange/extras-coding.js';
 import type { Memory } from '../exchange/protocol.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
+import { builtInFiltersWith } from '../filter/built-in.js';
 import { ownFilters } from '../filter/chain.js';
 import type { Filter } from '../filter/filter.js';
 import type { Job } from '../job/job.js';
@@ -77,7 +78,16 @@ export class Workplace {
   /** What looking for a task's model needs. */
   finding(): TaskModelOptions {
     const { site, link, codecs, log, signal, job } = this;
-    return { site, link, codecs, log, held: this.#held, bases: this.#bases, signal, filters: ownFilters(job, 'task-in') };
+    return {
+      site,
+      link,
+      codecs,
+      log,
+      held: this.#held,
+      bases: this.#bases,
+      signal,
+      filters: ownFilters(job, 'task-in', builtInFiltersWith(codecs)),
+    };
   }
 
   async extras(task: Task): Promise<GivenExtras> {

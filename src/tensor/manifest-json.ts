@@ -13,10 +13,18 @@ const MAX_NAME_LENGTH = 1024;
 
 const tensorName = z.string().min(1).max(MAX_NAME_LENGTH);
 
+/** Numbers of a codec's own in an encoding. */
+const MAX_PARAMETERS = 8;
+const parameterName = z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'no name of a parameter');
+
 const encodingSchema = z.strictObject({
   codec: z.string().min(1).max(64),
   blockSize: z.int().min(1).max(MAX_CHUNK_ELEMENTS).optional(),
   nested: z.boolean().optional(),
+  parameters: z
+    .record(parameterName, z.number())
+    .refine((given) => Object.keys(given).length <= MAX_PARAMETERS, `more than ${MAX_PARAMETERS} parameters`)
+    .optional(),
 });
 
 const tensorSchema = z.strictObject({

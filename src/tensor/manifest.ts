@@ -3,12 +3,14 @@ import type { Dtype } from './dtype.js';
 
 /** How the bytes of a tensor are coded. `raw` is the tensor's own dtype, little-endian, C order. */
 export interface Encoding {
-  /** `raw`, or the name of a codec (`fp16`, `bf16`, `blockwise8`, `fp4`, `nf4`, `u1` to `u4`). */
+  /** `raw`, or the name of a codec (`fp16`, `nf4`, `u4`, …). */
   readonly codec: string;
   /** Elements a scale block, for the block-wise codecs. */
   readonly blockSize?: number;
   /** Whether the block scales are themselves coded (CODECS: nested scales). */
   readonly nested?: boolean;
+  /** Numbers that a codec takes beside these, by name; which ones there are, and in which range, is the codec's to say. */
+  readonly parameters?: Readonly<Record<string, number>>;
 }
 
 export const RAW: Encoding = { codec: 'raw' };
@@ -30,7 +32,7 @@ export const CHUNK_ELEMENTS = 262_144;
 /**
  * A model without its bytes. The order of `tensors` is the order of its bytes everywhere: in a stream, in a spool, in a reduce.
  * Each tensor is cut into chunks of `chunkElements` elements (the last may be short), each coded alone, so every position is
- * known from the manifest.
+ * known from the manifest, and of codes that vary in size from a table of sizes before them.
  */
 export interface Manifest {
   readonly tensors: readonly TensorEntry[];

@@ -1,11 +1,11 @@
 // An encoded model as one run of bytes: prefix, manifest, chunks (docs/spec/spool.md). On the wire and in a spool they are the same.
 import type { CodecTable } from '../codec/codec.js';
-import { type Layout, layoutOf } from '../codec/layout.js';
+import { type Layout, layoutOf, mostCodedBytes } from '../codec/layout.js';
 import { FedStreamError } from '../core/errors.js';
 import { LeafSums } from '../stream/leaf-sums.js';
 import type { ByteSource } from '../stream/source.js';
 import type { Manifest } from '../tensor/manifest.js';
-import { encodeManifest, parseManifest } from '../tensor/manifest-json.js';
+import { encodeManifest } from '../tensor/manifest-json.js';
 import type { StateDict } from '../tensor/state-dict.js';
 
 /** `FSO1`, little-endian. */
@@ -43,19 +43,14 @@ export function parseObjectPrefix(prefix: Uint8Array, source: string): number {
   return Number(manifestBytes);
 }
 
-/** Checked manifest and layout of an object's manifest bytes. */
-export function parseObjectManifest(bytes: Uint8Array, codecs: CodecTable, source: string): Layout {
-  return layoutOf(parseManifest(bytes, source), codecs);
-}
-
-/** Bytes of the whole object, without coding it. */
+/** Bytes of the whole object, without coding it: exactly, or where codes vary in size at most. */
 export function objectBytes(manifest: Manifest, codecs: CodecTable): number {
-  return encodeObjectHead(manifest).length + layoutOf(manifest, codecs).totalBytes;
+  return encodeObjectHead(manifest).length + mostCodedBytes(manifest, codecs);
 }
 
 /**
  * The object of a model, coded while it is read, from any offset. With an `id`, which promises that the model gives the same bytes each time, a
- * transfer that broke off can go on.
+ * transfer that broke off can go on. Codes that vary in size have no object before they are in a spool (`writeSpool`): `internal`.
  */
 export function objectSource(model: StateDict, codecs: CodecTable, id?: string): ByteSource & { readonly totalBytes: number } {
   const head = encodeObjectHead(model.manifest);

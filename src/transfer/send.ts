@@ -1,5 +1,6 @@
 // Sends an encoded model over a session, in one of the three modes.
 import type { CodecTable } from '../codec/codec.js';
+import { hasVaryingCodes } from '../codec/layout.js';
 import type { Json } from '../core/json.js';
 import type { Folder } from '../core/storage.js';
 import type { SendOptions, SentStream } from '../stream/outgoing-stream.js';
@@ -20,6 +21,7 @@ export interface Prepared {
 /**
  * `regular` and `file` code the model once, into `folder` (in memory for `regular`); `container` codes it each time it is sent, and can go on after a
  * cut where `id` promises that the model gives the same bytes again. A model that is stored as it is to be sent is served from where it lies.
+ * Codes that vary in size are coded into `folder` in every mode: a receiver is told their sizes before they come.
  */
 export async function prepareModel(
   model: StateDict,
@@ -30,7 +32,8 @@ export async function prepareModel(
   id?: string,
 ): Promise<Prepared> {
   const asItLies = mode === 'file' && model.stored === true;
-  if (mode === 'container' || asItLies) return { source: objectSource(model, codecs, id), release: async () => {} };
+  const inPlace = (mode === 'container' || asItLies) && !hasVaryingCodes(model.manifest, codecs);
+  if (inPlace) return { source: objectSource(model, codecs, id), release: async () => {} };
   // Whoever goes on with a spool after a crash compares its digest first; what is lost is coded anew.
   const info = await writeSpool(model, codecs, folder, name, { durable: false });
   return { source: spoolSource(folder, name, info), release: () => folder.remove(name) };

@@ -1,13 +1,15 @@
 // A spool: an encoded model in a file, as it travels. Written once, read by range, by many.
+import { encodeSizes, readSizes, SizeNotes } from '../codec/chunk-sizes.js';
 import type { CodecTable } from '../codec/codec.js';
-import type { Layout, PlacedChunk } from '../codec/layout.js';
+import { hasVaryingCodes, type Layout, layoutOf, type PlacedChunk } from '../codec/layout.js';
 import { FedStreamError } from '../core/errors.js';
-import type { Folder, ReadableFile } from '../core/storage.js';
+import type { Folder, ReadableFile, WritableFile } from '../core/storage.js';
 import { hashedMemory } from '../stream/hashed-memory.js';
 import { LEAF_BYTES, LeafHasher, type LeafSums } from '../stream/leaf-sums.js';
 import type { ByteSource } from '../stream/source.js';
+import { parseManifest } from '../tensor/manifest-json.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
-import { OBJECT_PREFIX_BYTES, objectSource, parseObjectManifest, parseObjectPrefix } from './object.js';
+import { encodeObjectHead, OBJECT_PREFIX_BYTES, objectSource, parseObjectPrefix } from './object.js';
 
 export interface SpoolInfo {
   readonly totalBytes: number;
@@ -23,16 +25,12 @@ export async function writeSpool(
   name: string,
   { durable = true }: { durable?: boolean } = {},
 ): Promise<SpoolInfo> {
-  const hasher = new LeafHasher();
   const beside = `${name}.part`;
   const file = await folder.create(beside);
-  let position = 0;
+  let info: SpoolInfo | undefined;
   try {
-    for await (const bytes of objectSource(model, codecs).read(0)) {
-      hasher.update(bytes);
-      await file.write(bytes, position);
-      position += bytes.length;
-    }
+    if (hasVaryingCodes(model.manifest, codecs)) await writeVarying(model, codecs, file, `${folder.label}/${name}`);
+    else info = await writeSized(model, codecs, file);
     if (durable) await file.sync();
   } catch (error) {
     await file.close();
@@ -40,9 +38,41 @@ export async function writeSpool(
     throw error;
   }
   await file.close();
+  info ??= await spoolInfo(folder, beside); // its sizes lie before what they are of: no leaf was whole before the last
   await folder.rename(beside, name);
+  return info;
+}
+
+async function writeSized(model: StateDict, codecs: CodecTable, file: WritableFile): Promise<SpoolInfo> {
+  const hasher = new LeafHasher();
+  let position = 0;
+  for await (const bytes of objectSource(model, codecs).read(0)) {
+    hasher.update(bytes);
+    await file.write(bytes, position);
+    position += bytes.length;
+  }
   const sums = hasher.finish();
   return { totalBytes: position, digest: await sums.digest(), sums };
+}
+
+/** Leaves room for the sizes before the chunks of a tensor, and fills it once they are known. */
+async function writeVarying(model: StateDict, codecs: CodecTable, file: WritableFile, what: string): Promise<void> {
+  const head = encodeObjectHead(model.manifest);
+  await file.write(head, 0);
+  const notes = new SizeNotes(model.manifest, codecs, what);
+  const tables = new Map<number, number>();
+  let position = head.length;
+  for await (const chunk of model.chunks()) {
+    const { tensorIndex, bytes } = chunk;
+    if (notes.sizes.has(tensorIndex) && !tables.has(tensorIndex)) {
+      tables.set(tensorIndex, position);
+      position += notes.tensors[tensorIndex]?.tableBytes ?? 0;
+    }
+    notes.note(chunk);
+    await file.write(bytes, position);
+    position += bytes.length;
+  }
+  for (const [tensorIndex, at] of tables) await file.write(encodeSizes(notes.sizes.get(tensorIndex) as Uint32Array), at);
 }
 
 /** What a spool is now, by reading it. */
@@ -68,8 +98,10 @@ export async function openSpool(folder: Folder, name: string, codecs: CodecTable
       throw new FedStreamError('bad-manifest', `${source} ends inside its manifest`);
     const manifest = new Uint8Array(manifestBytes);
     await file.read(manifest, OBJECT_PREFIX_BYTES);
-    const layout = parseObjectManifest(manifest, codecs, source);
+    const parsed = parseManifest(manifest, source);
     const dataStart = OBJECT_PREFIX_BYTES + manifestBytes;
+    const read = (into: Uint8Array, position: number): void | Promise<void> => file.read(into, dataStart + position);
+    const layout = layoutOf(parsed, codecs, await readSizes(parsed, codecs, { sizeBytes: file.sizeBytes - dataStart, source, read }));
     if (dataStart + layout.totalBytes !== file.sizeBytes) {
       throw new FedStreamError(
         'bad-manifest',

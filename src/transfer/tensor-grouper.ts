@@ -1,10 +1,12 @@
 // Container mode: the bytes of an object as they come in, given on a tensor at a time.
+import { checkSizesBytes, parseSizes } from '../codec/chunk-sizes.js';
 import type { CodecTable } from '../codec/codec.js';
-import type { Layout } from '../codec/layout.js';
+import { type TensorLayout, tensorLayouts } from '../codec/layout.js';
 import { FedStreamError } from '../core/errors.js';
 import { GrowingBuffer } from '../core/growing-buffer.js';
-import type { Manifest } from '../tensor/manifest.js';
-import { OBJECT_PREFIX_BYTES, parseObjectManifest, parseObjectPrefix } from './object.js';
+import type { Manifest, TensorEntry } from '../tensor/manifest.js';
+import { parseManifest } from '../tensor/manifest-json.js';
+import { OBJECT_PREFIX_BYTES, parseObjectPrefix } from './object.js';
 
 /** A part of an object that is whole now. */
 export interface WholePart {
@@ -21,7 +23,10 @@ export class TensorGrouper {
   readonly #buffer = new GrowingBuffer();
   #filled = 0;
   #wanted = OBJECT_PREFIX_BYTES;
-  #layout: Layout | undefined;
+  #manifest: Manifest | undefined;
+  #tensors: readonly TensorLayout[] = [];
+  /** The sizes of the current tensor's chunks are still to come, and with them how many bytes it has. */
+  #unsized = false;
   #stage: 'prefix' | 'manifest' | number = 'prefix';
 
   constructor(codecs: CodecTable, claimedBytes: number | undefined) {
@@ -32,7 +37,7 @@ export class TensorGrouper {
 
   /** Once it has come; a tensor is never given before. */
   get manifest(): Manifest | undefined {
-    return this.#layout?.manifest;
+    return this.#manifest;
   }
 
   /** The parts that become whole with these bytes: prefix, manifest, then each tensor's coded bytes. Take each before you ask for the next. */
@@ -42,10 +47,11 @@ export class TensorGrouper {
       const piece = bytes.subarray(at, at + this.#wanted - this.#filled);
       at += piece.length;
       // Of a tensor that comes in one piece, as small ones do, nothing is kept.
-      const whole = piece.length === this.#wanted;
+      const whole = piece.length === this.#wanted && !this.#unsized;
       if (!whole) this.#buffer.set(piece, this.#filled);
       this.#filled += piece.length;
       if (this.#filled < this.#wanted) return;
+      if (this.#unsized && !this.#sized()) continue;
       yield* this.#ending(whole ? piece : this.#buffer.view(this.#filled));
     }
   }
@@ -56,7 +62,7 @@ export class TensorGrouper {
   }
 
   get #ended(): boolean {
-    return this.#stage === this.#layout?.manifest.tensors.length;
+    return this.#stage === this.#manifest?.tensors.length;
   }
 
   /** The part that is whole, and the tensors behind it that have no byte. */
@@ -83,24 +89,40 @@ export class TensorGrouper {
       return manifestBytes;
     }
     if (this.#stage !== 'manifest') return this.#toTensor(this.#stage + 1);
-    const layout = parseObjectManifest(part, this.#codecs, 'the transfer');
-    this.#layout = layout;
-    this.#reserveLargest(layout);
+    const manifest = parseManifest(part, 'the transfer');
+    this.#tensors = tensorLayouts(manifest, this.#codecs);
+    checkSizesBytes(this.#tensors, 'the transfer');
+    this.#manifest = manifest;
+    this.#reserveLargest(manifest);
     return this.#toTensor(0);
   }
 
+  /** The bytes of the tensor, or those that tell how many it has. */
   #toTensor(index: number): number {
-    const { manifest, tensorBytes } = this.#layout as Layout;
     this.#stage = index;
-    return index < manifest.tensors.length ? tensorBytes(index) : 0;
+    const tensor = this.#tensors[index];
+    this.#unsized = tensor?.varies === true;
+    return (this.#unsized ? tensor?.tableBytes : tensor?.mostBytes) ?? 0;
+  }
+
+  /** The sizes of a tensor's chunks have come, and are part of it; returns whether all of it is there with them. */
+  #sized(): boolean {
+    const manifest = this.#manifest as Manifest;
+    const index = this.#stage as number;
+    const layout = this.#tensors[index] as TensorLayout;
+    const table = this.#buffer.view(this.#filled);
+    const sizes = parseSizes(table, manifest.tensors[index] as TensorEntry, layout, manifest, 'the transfer');
+    this.#wanted += sizes.reduce((total, size) => total + size, 0);
+    this.#unsized = false;
+    return this.#filled === this.#wanted;
   }
 
   /** Once: the buffer never moves afterwards. */
-  #reserveLargest({ manifest, tensorBytes }: Layout): void {
-    let largest = 0;
-    for (let index = 1; index < manifest.tensors.length; index++) if (tensorBytes(index) > tensorBytes(largest)) largest = index;
-    const tensor = manifest.tensors[largest];
-    if (tensor) this.#buffer.reserve(tensorBytes(largest), `tensor ${tensor.name}`);
+  #reserveLargest({ tensors }: Manifest): void {
+    const most = ({ tableBytes, mostBytes }: TensorLayout): number => tableBytes + mostBytes;
+    let largest: TensorLayout | undefined;
+    for (const tensor of this.#tensors) if (!largest || most(tensor) > most(largest)) largest = tensor;
+    if (largest) this.#buffer.reserve(most(largest), `tensor ${tensors[this.#tensors.indexOf(largest)]?.name}`);
   }
 }
 

@@ -1,13 +1,19 @@
 // One coded tensor in memory as a state dict of its own, so that filters and decoding work on it as on a model.
+import { parseSizes } from '../codec/chunk-sizes.js';
 import type { CodecTable } from '../codec/codec.js';
-import { layoutOf } from '../codec/layout.js';
+import { layoutOf, type TensorLayout, tensorLayouts } from '../codec/layout.js';
 import type { Manifest, TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 
-/** `coded` is the tensor as it travels: its chunks one behind the other, of the size that `of` (its model's manifest) has. */
+/**
+ * `coded` is the tensor as it travels: its chunks one behind the other, of the size that `of` (its model's manifest) has, and before them
+ * their sizes where its codes vary.
+ */
 export function tensorModel(tensor: TensorEntry, coded: Uint8Array, of: Manifest, codecs: CodecTable): StateDict {
   const manifest: Manifest = { tensors: [tensor], chunkElements: of.chunkElements, tied: {}, metadata: {} };
-  const layout = layoutOf(manifest, codecs);
+  const [sized] = tensorLayouts(manifest, codecs) as [TensorLayout];
+  const sizes = sized.varies ? new Map([[0, parseSizes(coded, tensor, sized, manifest, 'the transfer')]]) : undefined;
+  const layout = layoutOf(manifest, codecs, sizes);
   async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
     for (const { offset, bytes, ...place } of layout.places(range)) yield { ...place, bytes: coded.subarray(offset, offset + bytes) };
   }

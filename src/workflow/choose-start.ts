@@ -10,10 +10,10 @@ import type { Federation } from './federation.js';
  * sites evaluate, they have to have the model as it is all the same.
  */
 export async function chooseStart(federation: Federation): Promise<Coding['first']> {
-  const { job, evaluate, models, sites, log } = federation;
+  const { job, codecs, evaluate, models, sites, log } = federation;
   const { first } = job.quantize;
   const described = job.model !== 'offered' && !('path' in job.model);
-  if (first !== undefined || !broadcastsUpdates(job) || !evaluate || described) return first;
+  if (first !== undefined || !broadcastsUpdates(job, codecs) || !evaluate || described) return first;
   const model = await models.open('model');
   await model.close?.();
   const { manifest } = model;

@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { CODEC_NAMES } from '../../src/codec/codec-name.js';
-import { BLOCK_SIZES } from '../../src/codec/codec-table.js';
+import { parseCodecName } from '../../src/codec/codec-name.js';
+import { BLOCK_SIZES, referenceCodecs } from '../../src/codec/codec-table.js';
 import { DEFAULT_CODING } from '../../src/filter/coding.js';
 import { parseJob } from '../../src/kit/kit.js';
 
@@ -92,9 +92,9 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
   'spec/codecs': () => [
     `a multiple of ${grouped(constant('tensor/manifest-json.ts', 'CHUNK_MULTIPLE'))}; ${grouped(constant('tensor/manifest.ts', 'CHUNK_ELEMENTS'))} by default`,
     `a power of two from ${BLOCK_SIZES.smallest} to ${grouped(BLOCK_SIZES.largest)}`,
-    `| \`blockwise8\` | ${CODEC_NAMES.blockwise8?.blockSize} |`,
-    `| \`fp4\`, \`nf4\` | ${CODEC_NAMES.nf4?.blockSize} | \`false\` |`,
-    `| \`u1\`, \`u2\`, \`u4\` | ${CODEC_NAMES.u4?.blockSize} |`,
+    `| \`blockwise8\` | ${parseCodecName('blockwise8', referenceCodecs).blockSize} |`,
+    `| \`fp4\`, \`nf4\` | ${parseCodecName('nf4', referenceCodecs).blockSize} | \`false\` |`,
+    `| \`u1\`, \`u2\`, \`u4\` | ${parseCodecName('u4', referenceCodecs).blockSize} |`,
   ],
   'spec/safetensors': () => [
     `${constant('tensor/safetensors-header.ts', 'MAX_HEADER_BYTES') / 1e6} MB, as in the reference implementation`,

@@ -1,6 +1,7 @@
 // Federations inside one process, with models of several dtypes and trainers that are told what to return.
 
 import { createHash } from 'node:crypto';
+import type { CodecTable } from '../../src/codec/codec.js';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { masterOf } from '../../src/codec/float32.js';
 import { decodeModel } from '../../src/codec/quantize.js';
@@ -10,7 +11,7 @@ import type { Folder } from '../../src/core/storage.js';
 import { memory } from '../../src/driver/memory.js';
 import { runServer } from '../../src/hub/server.js';
 import type { JobInput } from '../../src/job/job.js';
-import { parseJob } from '../../src/kit/kit.js';
+import { kitWith, parseJob } from '../../src/kit/kit.js';
 import type { EventBody } from '../../src/record/events.js';
 import { openGlobalModel, writeGlobalModel } from '../../src/server/global-models.js';
 import { runClient } from '../../src/site/client.js';
@@ -75,6 +76,7 @@ export interface Scripted {
   /** The sites' own folders, kept where a run goes on. */
   readonly folders?: Record<string, Folder>;
   readonly stop?: AbortController;
+  readonly codecs?: CodecTable;
   /** How the server evaluates; by default the sites do. */
   evaluate?(given: Values): Metrics;
   /** Called on the server's events. */
@@ -83,13 +85,14 @@ export interface Scripted {
 
 export async function federate(input: JobInput, sites: Record<string, ScriptedSite>, setting: Scripted = {}) {
   const { run = memoryFolder('run'), folders = {}, stop = new AbortController(), dtype = 'F32', start = someValues(1) } = setting;
-  const job = parseJob({ rounds: 1, sites: Object.keys(sites), idleMs: 2000, ...input }, 'test');
+  const { codecs = referenceCodecs } = setting;
+  const job = parseJob({ rounds: 1, sites: Object.keys(sites), idleMs: 2000, ...input }, 'test', kitWith({ codecs }));
   if ((await run.list('global')).length === 0)
     await writeGlobalModel(run, 0, decodeModel(masterOf(modelOf(start, dtype)), referenceCodecs));
   const driver = memory();
   const events: EventBody[] = [];
   const url = 'memory://server';
-  const common = { codecs: referenceCodecs, log: silentLogger, driver, url, signal: stop.signal };
+  const common = { codecs, log: silentLogger, driver, url, signal: stop.signal };
   const clients: Promise<string>[] = [];
   const join = (site: string): void => {
     const scripted = sites[site] as ScriptedSite;

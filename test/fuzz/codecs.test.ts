@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { writeBitsandbytesModel } from '../../src/codec/bitsandbytes-file.js';
-import { CODEC_NAMES, parseCodecName } from '../../src/codec/codec-name.js';
+import { codecNames, parseCodecName } from '../../src/codec/codec-name.js';
 import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
 import { writeCodedModel } from '../../src/codec/coded-file.js';
 import { layoutOf } from '../../src/codec/layout.js';
@@ -18,7 +18,7 @@ import { encodeManifest, parseManifest } from '../../src/tensor/manifest-json.js
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 
 const numRuns = Number(process.env.FEDSTREAM_FUZZ ?? 2000);
-const NAMES = Object.keys(CODEC_NAMES).filter((name) => name !== 'fp32');
+const NAMES = codecNames(referenceCodecs).filter((name) => name !== 'fp32');
 const TABLES = { reference: referenceCodecs, simd: nodeCodecs() };
 
 /** Errors that a hostile input may lead to; `internal` would be a bug. */
@@ -38,7 +38,7 @@ test.each(Object.keys(TABLES))('%s decoders take exactly their size, whatever th
       fc.integer({ min: -40, max: 40 }),
       fc.uint8Array({ maxLength: 4096 }),
       (name, elements, off, noise) => {
-        const codec = codecOf(codecs, parseCodecName(name));
+        const codec = codecOf(codecs, parseCodecName(name, referenceCodecs));
         const size = codec.encodedBytes(elements);
         const bytes = new Uint8Array(Math.max(0, size + off));
         for (let i = 0; i < bytes.length; i++) bytes[i] = noise[i % (noise.length || 1)] ?? 0;
@@ -59,9 +59,19 @@ test.each(Object.keys(TABLES))('%s decoders take exactly their size, whatever th
 
 const anyEncoding = fc.record(
   {
-    codec: fc.oneof(fc.constantFrom('raw', 'fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'u1', 'u3', '__proto__', 'toString'), fc.string()),
+    codec: fc.oneof(
+      fc.constantFrom('raw', 'fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'u1', 'u3', 'topk', '__proto__', 'toString'),
+      fc.string(),
+    ),
     blockSize: fc.oneof(fc.constantFrom(16, 64, 128, 256, 4096, 48, 2 ** 24), fc.integer(), fc.double()),
     nested: fc.boolean(),
+    parameters: fc.dictionary(
+      fc.oneof(fc.constantFrom('fraction', 'blockSize', '__proto__'), fc.string()),
+      fc.oneof(fc.double(), fc.integer()),
+      {
+        maxKeys: 3,
+      },
+    ),
   },
   { requiredKeys: ['codec'] },
 );
@@ -106,7 +116,7 @@ async function codedFiles(): Promise<Record<string, Uint8Array>> {
     { name: 'w', dtype: 'F32', shape: [20, 35], data: weights },
     { name: 'n', dtype: 'F32', shape: [9], data: weights.slice(0, 9) },
   ]);
-  const coded = encodeModel(model, ({ name }) => parseCodecName(name === 'w' ? 'nf4-nested' : 'fp32'), referenceCodecs);
+  const coded = encodeModel(model, ({ name }) => parseCodecName(name === 'w' ? 'nf4-nested' : 'fp32', referenceCodecs), referenceCodecs);
   await writeCodedModel(folder, 'ours', coded, referenceCodecs);
   await writeBitsandbytesModel(folder, 'theirs', coded);
   return { ours: await bytesOf(folder, 'ours'), theirs: await bytesOf(folder, 'theirs') };

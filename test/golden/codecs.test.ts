@@ -50,7 +50,7 @@ type Table = keyof typeof TABLES;
 const tables = Object.keys(TABLES) as Table[];
 
 function encode(table: Table, name: string, codec: string): { bytes: Uint8Array; saturated: number } {
-  const kernel = codecOf(TABLES[table], parseCodecName(codec));
+  const kernel = codecOf(TABLES[table], parseCodecName(codec, referenceCodecs));
   const input = floats(`${name}.input`);
   const bytes = new Uint8Array(kernel.encodedBytes(input.length));
   const preparation = kernel.prepare?.();
@@ -60,7 +60,7 @@ function encode(table: Table, name: string, codec: string): { bytes: Uint8Array;
 
 function decode(table: Table, codec: string, bytes: Uint8Array, elements: number): Float32Array {
   const values = new Float32Array(elements);
-  codecOf(TABLES[table], parseCodecName(codec)).decode(bytes, values);
+  codecOf(TABLES[table], parseCodecName(codec, referenceCodecs)).decode(bytes, values);
   return values;
 }
 

@@ -37,7 +37,7 @@ test.skipIf(!python).each(['nf4', 'fp4', 'nf4-nested', 'fp4-nested', 'nf4:128'])
     const folder = nodeFolder(path);
     const coded = encodeModel(
       model(),
-      (tensor) => (tensor.name.endsWith('weight') ? parseCodecName(name) : { codec: 'raw' }),
+      (tensor) => (tensor.name.endsWith('weight') ? parseCodecName(name, nodeCodecs()) : { codec: 'raw' }),
       nodeCodecs(),
     );
     await writeBitsandbytesModel(folder, 'coded', coded);

@@ -1,7 +1,7 @@
 // The codec pool: the same bytes from any number of threads, in order, and errors that name the tensor.
 import { expect, test } from 'vitest';
 import type { CodecPool } from '../../src/codec/codec.js';
-import { CODEC_NAMES, parseCodecName } from '../../src/codec/codec-name.js';
+import { codecNames, parseCodecName } from '../../src/codec/codec-name.js';
 import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
 import { decodeModel, encodeModel } from '../../src/codec/quantize.js';
 import { nodeCodecPool } from '../../src/node/codec/codec-pool.js';
@@ -9,7 +9,7 @@ import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { ChunkRange, StateDict } from '../../src/tensor/state-dict.js';
 import { narrowInto } from '../../src/tensor/widen.js';
 
-const NAMES = Object.keys(CODEC_NAMES).filter((name) => name !== 'fp32');
+const NAMES = codecNames(referenceCodecs).filter((name) => name !== 'fp32');
 
 function model(length = 100_003): StateDict {
   const weights = Float32Array.from({ length }, (_, i) => Math.sin(i * i) / 10);
@@ -39,7 +39,8 @@ async function withPool(threads: number, work: (pool: CodecPool) => Promise<void
   }
 }
 
-const encodingFor = (name: string) => (tensor: { dtype: string }) => (tensor.dtype === 'I64' ? { codec: 'raw' } : parseCodecName(name));
+const encodingFor = (name: string) => (tensor: { dtype: string }) =>
+  tensor.dtype === 'I64' ? { codec: 'raw' } : parseCodecName(name, referenceCodecs);
 
 test.each([1, 2, 3])('%i threads give the bytes of the reference, in order', async (threads) => {
   await withPool(threads, async (pool) => {
@@ -56,7 +57,7 @@ test.each([1, 2, 3])('%i threads give the bytes of the reference, in order', asy
 
 test.each(['nf4', 'u1', 'u3', 'u4'])('sums are those of the reference: %s', async (name) => {
   await withPool(2, async (pool) => {
-    const codec = codecOf(referenceCodecs, parseCodecName(name));
+    const codec = codecOf(referenceCodecs, parseCodecName(name, referenceCodecs));
     const from = Float32Array.from({ length: 5001 }, (_, i) => Math.cos(i));
     const coded = pool.memory.borrow(codec.encodedBytes(5001));
     codec.encode(from, coded);
@@ -64,7 +65,7 @@ test.each(['nf4', 'u1', 'u3', 'u4'])('sums are those of the reference: %s', asyn
     const sums = new Float32Array(bytes.buffer, bytes.byteOffset, 5001);
     sums.set(from);
     codec.accumulate(coded, 0.25, from);
-    await pool.accumulate(codec.encoding, coded, 0.25, sums);
+    await pool.accumulate(codecOf(pool.codecs, codec.encoding), coded, 0.25, sums);
     expect(Buffer.from(bytes).equals(Buffer.from(from.buffer))).toBe(true);
   });
 });
@@ -96,14 +97,15 @@ test('work on buffers from elsewhere is done on the calling thread; a closed poo
   const values = Float32Array.from({ length: 16 }, (_, i) => i);
   const outside = { dtype: 'F32' as const, bytes: new Uint8Array(values.buffer) };
   const coded = new Uint8Array(32);
-  await pool.encode(parseCodecName('bf16'), outside, 16, coded);
+  const bf16 = codecOf(pool.codecs, parseCodecName('bf16', referenceCodecs));
+  await pool.encode(bf16, outside, 16, coded);
   const back = new Float32Array(16);
-  await pool.decode(parseCodecName('bf16'), coded, 16, { dtype: 'F32', bytes: new Uint8Array(back.buffer) });
-  await pool.accumulate(parseCodecName('bf16'), coded, 2, back);
+  await pool.decode(bf16, coded, 16, { dtype: 'F32', bytes: new Uint8Array(back.buffer) });
+  await pool.accumulate(bf16, coded, 2, back);
   expect([...back]).toEqual([...values].map((value) => 3 * value));
   await pool.close();
   const inside = { dtype: 'F32' as const, bytes: pool.memory.borrow(64) };
-  await expect(pool.encode(parseCodecName('bf16'), inside, 16, pool.memory.borrow(32))).rejects.toThrow(/closed/);
+  await expect(pool.encode(bf16, inside, 16, pool.memory.borrow(32))).rejects.toThrow(/closed/);
 });
 
 test('models that stream at once share the pool', async () => {

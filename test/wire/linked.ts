@@ -53,3 +53,19 @@ export async function link(driver: Driver, listenUrl: string, options: LinkOptio
     },
   };
 }
+
+/** Breaks the connection once so many bytes have gone out. */
+export function cutAfter(bytes: number): (connection: Connection) => Connection {
+  let left = bytes;
+  return (connection) => ({
+    peer: connection.peer,
+    closed: connection.closed,
+    close: (reason) => connection.close(reason),
+    [Symbol.asyncIterator]: () => connection[Symbol.asyncIterator](),
+    send: async (...parts) => {
+      left -= parts.reduce((sum, part) => sum + part.length, 0);
+      if (left < 0) await connection.close(new Error('cut'));
+      return connection.send(...parts);
+    },
+  });
+}

@@ -7,7 +7,6 @@ import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { FedStreamError } from '../../src/core/errors.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import type { Folder } from '../../src/core/storage.js';
-import type { Connection } from '../../src/driver/driver.js';
 import { memory } from '../../src/driver/memory.js';
 import { tcp } from '../../src/node/drivers/tcp.js';
 import { nodeFolder } from '../../src/node/storage/node-folder.js';
@@ -21,7 +20,7 @@ import { TensorReceiver } from '../../src/transfer/receive-tensors.js';
 import { prepareModel, sendPrepared } from '../../src/transfer/send.js';
 import { spoolSource, writeSpool } from '../../src/transfer/spool.js';
 import { STREAMING_MODES } from '../../src/transfer/streaming-mode.js';
-import { type Linked, type LinkOptions, link } from './linked.js';
+import { cutAfter, type Linked, type LinkOptions, link } from './linked.js';
 import { chunksOf, ENCODINGS, someModel } from './models.js';
 
 const parent = mkdtempSync(join(tmpdir(), 'fedstream-wire-'));
@@ -189,22 +188,6 @@ test('an object above the limit is refused before it fills the folder, whether i
   }
   await linked.close();
 });
-
-/** Breaks the connection once so many bytes have gone out. */
-function cutAfter(bytes: number): (connection: Connection) => Connection {
-  let left = bytes;
-  return (connection) => ({
-    peer: connection.peer,
-    closed: connection.closed,
-    close: (reason) => connection.close(reason),
-    [Symbol.asyncIterator]: () => connection[Symbol.asyncIterator](),
-    send: async (...parts) => {
-      left -= parts.reduce((sum, part) => sum + part.length, 0);
-      if (left < 0) await connection.close(new Error('cut'));
-      return connection.send(...parts);
-    },
-  });
-}
 
 test.each([1, 2, 3])('after cuts a transfer goes on where it was, and no verified byte goes twice (seed %i)', async (seed) => {
   const model = someModel(ENCODINGS.fp32 as never, seed, 2_600_000);

@@ -1,7 +1,9 @@
 // GB/s of float32 through every kernel, beside a memory copy and the reference kernels measured in the same run.
-import type { Codec, CodecPool, Prepared } from '../../codec/codec.js';
-import { parseCodecName } from '../../codec/codec-name.js';
+import type { Codec, CodecPool, CodecTable, Prepared } from '../../codec/codec.js';
+import { codecNames, parseCodecName } from '../../codec/codec-name.js';
+import { rowOf } from '../../codec/codec-rows.js';
 import { codecOf, referenceCodecs } from '../../codec/codec-table.js';
+import { written } from '../../codec/raw-coding.js';
 import { nodeCodecPool } from '../../node/codec/codec-pool.js';
 import { checksumOf } from '../../stream/hashed-memory.js';
 import { xxh3 } from '../../stream/xxh3.js';
@@ -9,7 +11,8 @@ import { CHUNK_ELEMENTS } from '../../tensor/manifest.js';
 import { llama1b } from './llama-shapes.js';
 import { repeatedModel } from './normal-model.js';
 
-const NAMES = ['fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'nf4-nested', 'u1', 'u2', 'u3', 'u4'];
+/** Nested scales cost the same beside either code of 4 bits. */
+const LEFT_OUT: ReadonlySet<string> = new Set(['fp32', 'fp4-nested']);
 const WORKS = ['encode', 'decode', 'accumulate'] as const;
 const CHUNK_BYTES = CHUNK_ELEMENTS * 4;
 /** Larger than any cache. */
@@ -30,7 +33,7 @@ export interface KernelFigures {
   readonly streamGBps: number;
   /** Over the same 1 MB again and again. */
   readonly hotGBps: number;
-  /** The plain TypeScript kernel on one thread, over 8 MB. */
+  /** The plain TypeScript codec on one thread, over 8 MB; one without a kernel has this figure in all three places. */
   readonly referenceGBps: number;
 }
 
@@ -47,6 +50,7 @@ type Step = (chunk: number) => unknown;
  * `STREAM_MB` go through the same buffers again, since the threads' memory ends at 1 GiB and no cache holds these either.
  */
 export async function benchCodecs(
+  codecs: CodecTable,
   onFigures: (figures: KernelFigures, copyGBps: number) => void = () => {},
   chunks = STREAM_MB,
 ): Promise<CodecFigures> {
@@ -59,22 +63,29 @@ export async function benchCodecs(
     for (const buffer of coded) buffer.fill(1);
     const copyGBps = await measured(chunks, (chunk) => coded[chunk % buffers]?.set(values[chunk % buffers] as Uint8Array));
     const kernels: KernelFigures[] = [];
-    for (const name of NAMES) {
+    const add = (figures: KernelFigures): void => {
+      kernels.push(figures);
+      onFigures(figures, copyGBps);
+    };
+    for (const name of codecNames(codecs).filter((one) => !LEFT_OUT.has(one))) {
+      const encoding = parseCodecName(name, codecs);
+      const { kernel } = rowOf(codecs, encoding.codec);
+      const reference = codecOf(kernel ? referenceCodecs : codecs, encoding);
       for (const work of WORKS) {
-        const referenceGBps = await measured(REFERENCE_CHUNKS, referenceStep(name, work, values, coded));
-        for (const threads of new Set([1, pool.threads])) {
-          const step = threads === 1 ? oneThread(pool, name, work, values, coded) : allThreads(pool, name, work, values, coded);
+        const referenceGBps = await measured(REFERENCE_CHUNKS, referenceStep(reference, work, values[0] as Uint8Array));
+        const of = `${name}.${work}`;
+        if (!kernel) add({ name: of, threads: 1, streamGBps: referenceGBps, hotGBps: referenceGBps, referenceGBps });
+        for (const threads of kernel ? new Set([1, pool.threads]) : []) {
+          const codec = codecOf(pool.codecs, encoding);
+          const step = threads === 1 ? oneThread(codec, work, values, coded) : allThreads(pool, codec, work, values, coded);
           const streamGBps = await measured(chunks, (chunk) => step(chunk % buffers), threads);
           const hotGBps = await measured(chunks, (chunk) => step(chunk % threads), threads);
-          const figures = { name: `${name}.${work}`, threads, streamGBps, hotGBps, referenceGBps };
-          kernels.push(figures);
-          onFigures(figures, copyGBps);
+          add({ name: of, threads, streamGBps, hotGBps, referenceGBps });
         }
       }
       await fill(values);
     }
-    kernels.push(await checksumFigures(values));
-    onFigures(kernels.at(-1) as KernelFigures, copyGBps);
+    add(await checksumFigures(values));
     return { copyGBps, kernels };
   } finally {
     await pool.close();
@@ -110,24 +121,15 @@ function floats(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.buffer, bytes.byteOffset, CHUNK_ELEMENTS);
 }
 
-function referenceStep(name: string, work: (typeof WORKS)[number], values: readonly Uint8Array[], coded: readonly Uint8Array[]): Step {
-  const codec = codecOf(referenceCodecs, parseCodecName(name));
-  const from = floats((values[0] as Uint8Array).slice());
+function referenceStep(codec: Codec, work: (typeof WORKS)[number], values: Uint8Array): Step {
+  const from = floats(values.slice());
   const to = new Uint8Array(codec.encodedBytes(CHUNK_ELEMENTS));
-  to.set(partOf(codec, coded, 0));
   if (work === 'encode') return () => codec.encode(from, to, PREPARED);
-  codec.encode(from, to, PREPARED);
-  return work === 'decode' ? () => codec.decode(to, from) : () => codec.accumulate(to, WEIGHT, from);
+  const code = written(codec, to, codec.encode(from, to, PREPARED));
+  return work === 'decode' ? () => codec.decode(code, from) : () => codec.accumulate(code, WEIGHT, from);
 }
 
-function oneThread(
-  pool: CodecPool,
-  name: string,
-  work: (typeof WORKS)[number],
-  values: readonly Uint8Array[],
-  coded: readonly Uint8Array[],
-): Step {
-  const codec = codecOf(pool.codecs, parseCodecName(name));
+function oneThread(codec: Codec, work: (typeof WORKS)[number], values: readonly Uint8Array[], coded: readonly Uint8Array[]): Step {
   const at = (chunk: number): Uint8Array => values[chunk] as Uint8Array;
   if (work === 'encode')
     return (chunk) => codec.encodeRaw?.({ dtype: 'F32', bytes: at(chunk) }, CHUNK_ELEMENTS, partOf(codec, coded, chunk), PREPARED);
@@ -138,17 +140,15 @@ function oneThread(
 
 function allThreads(
   pool: CodecPool,
-  name: string,
+  codec: Codec,
   work: (typeof WORKS)[number],
   values: readonly Uint8Array[],
   coded: readonly Uint8Array[],
 ): Step {
-  const codec = codecOf(pool.codecs, parseCodecName(name));
-  const { encoding } = codec;
   const raw = (chunk: number) => ({ dtype: 'F32' as const, bytes: values[chunk] as Uint8Array });
-  if (work === 'encode') return (chunk) => pool.encode(encoding, raw(chunk), CHUNK_ELEMENTS, partOf(codec, coded, chunk), PREPARED);
-  if (work === 'decode') return (chunk) => pool.decode(encoding, partOf(codec, coded, chunk), CHUNK_ELEMENTS, raw(chunk));
-  return (chunk) => pool.accumulate(encoding, partOf(codec, coded, chunk), WEIGHT, floats(raw(chunk).bytes));
+  if (work === 'encode') return (chunk) => pool.encode(codec, raw(chunk), CHUNK_ELEMENTS, partOf(codec, coded, chunk), PREPARED);
+  if (work === 'decode') return (chunk) => pool.decode(codec, partOf(codec, coded, chunk), CHUNK_ELEMENTS, raw(chunk));
+  return (chunk) => pool.accumulate(codec, partOf(codec, coded, chunk), WEIGHT, floats(raw(chunk).bytes));
 }
 
 /** GB/s of the best round; with threads, four chunks are always on their way to each. */

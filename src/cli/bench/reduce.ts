@@ -2,7 +2,6 @@
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseCodecName } from '../../codec/codec-name.js';
-import { codecOf } from '../../codec/codec-table.js';
 import { encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import { randomStream, shuffle } from '../../core/random.js';
@@ -44,7 +43,7 @@ export interface ReduceBench {
 
 export async function benchReduce(options: ReduceBenchOptions): Promise<ReduceBench> {
   const { clients, codec, folder, signal, onStep } = options;
-  if (parseCodecName(codec).codec !== 'raw') codecOf(nodeCodecs(), parseCodecName(codec));
+  parseCodecName(codec, nodeCodecs());
   const manifest = modelShape(options.model, options.scale);
   const disk = nodeFolder(folder);
   const names = Array.from({ length: clients }, (_, i) => `site-${String(i + 1).padStart(3, '0')}`);
@@ -52,7 +51,7 @@ export async function benchReduce(options: ReduceBenchOptions): Promise<ReduceBe
     signal.throwIfAborted();
     onStep(`making the results: ${i + 1} of ${clients}`);
     const model = repeatedModel(manifest, i + 1);
-    const coded = codec === 'fp32' ? model : encodeModel(model, encodingByPolicy(codec), nodeCodecs());
+    const coded = codec === 'fp32' ? model : encodeModel(model, encodingByPolicy(codec, nodeCodecs()), nodeCodecs());
     if (i === 0) requireRoom(folder, clients * objectBytes(coded.manifest, nodeCodecs()) + modelBytes(manifest));
     await writeSpool(coded, nodeCodecs(), disk, name, { durable: false });
   }

@@ -20,7 +20,7 @@ const { mode, codec, folder, url } = sideSettings();
 
 async function send(streams: Streams): Promise<TransferFigures> {
   const model = await openModel(nodeFolder(folder), { memory: nodeCodecMemory() });
-  const coded = codec === 'fp32' ? model : encodeModel(model, encodingByPolicy(codec), nodeCodecs());
+  const coded = codec === 'fp32' ? model : encodeModel(model, encodingByPolicy(codec, nodeCodecs()), nodeCodecs());
   const spools = mode === 'regular' ? memoryFolder() : nodeFolder(`${folder}/sent`);
   const prepared = await prepareModel(coded, nodeCodecs(), mode, spools, 'sent.spool', 'the benchmark’s model');
   const figures = await sendPrepared(streams, null, prepared);

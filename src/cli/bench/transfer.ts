@@ -4,6 +4,7 @@ import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseCodecName } from '../../codec/codec-name.js';
 import { FedStreamError } from '../../core/errors.js';
+import { nodeCodecs } from '../../node/codec/codecs.js';
 import { builtFile } from '../../node/codec/kernel-file.js';
 import { type Supervised, supervise } from '../../node/process/child-process.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
@@ -44,7 +45,7 @@ export interface TransferBench {
 
 export async function benchTransfer(options: TransferBenchOptions): Promise<TransferBench> {
   const { mode, codec, folder, sync, signal, onStep } = options;
-  parseCodecName(codec);
+  parseCodecName(codec, nodeCodecs());
   const manifest = modelShape(options.model, options.scale);
   const source = join(folder, 'model');
   onStep('making the model');

@@ -32,11 +32,15 @@ function codecsCommand(): Command {
     .option('--json', 'print {copyGBps, kernels} as JSON on standard output')
     .action(async (options: { json?: boolean; mb: number }) => {
       if (!options.json) process.stdout.write(codecLine(['kernel', 'threads', 'stream', 'of copy', 'hot', 'reference']));
-      const figures = await benchCodecs((row, copyGBps) => {
-        if (options.json) return;
-        const cells = [row.streamGBps, row.streamGBps / copyGBps, row.hotGBps, row.referenceGBps].map((value) => value.toFixed(2));
-        process.stdout.write(codecLine([row.name, String(row.threads), ...cells]));
-      }, options.mb);
+      const figures = await benchCodecs(
+        nodeCodecs(),
+        (row, copyGBps) => {
+          if (options.json) return;
+          const cells = [row.streamGBps, row.streamGBps / copyGBps, row.hotGBps, row.referenceGBps].map((value) => value.toFixed(2));
+          process.stdout.write(codecLine([row.name, String(row.threads), ...cells]));
+        },
+        options.mb,
+      );
       process.stdout.write(
         options.json ? `${JSON.stringify(figures)}\n` : codecLine(['memory copy', '1', figures.copyGBps.toFixed(2), '1.00']),
       );

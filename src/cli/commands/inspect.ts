@@ -56,7 +56,12 @@ function open(path: string): Promise<StateDict> {
 }
 
 function describe({ manifest }: StateDict) {
-  const tensors = manifest.tensors.map(({ name, dtype, shape, encoding }) => ({ name, dtype, shape, codec: codecLabel(encoding) }));
+  const tensors = manifest.tensors.map(({ name, dtype, shape, encoding }) => ({
+    name,
+    dtype,
+    shape,
+    codec: codecLabel(encoding, nodeCodecs()),
+  }));
   return { parameters: parameters(manifest.tensors), tensors, tied: manifest.tied, metadata: manifest.metadata };
 }
 
@@ -67,7 +72,7 @@ function parameters(tensors: readonly { readonly shape: readonly number[] }[]): 
 function table({ manifest }: StateDict): string {
   const width = Math.max(4, ...manifest.tensors.map(({ name }) => name.length));
   const lines = manifest.tensors.map(({ name, dtype, shape, encoding }) => {
-    const coded = encoding.codec === 'raw' ? '' : `  ${codecLabel(encoding)}`;
+    const coded = encoding.codec === 'raw' ? '' : `  ${codecLabel(encoding, nodeCodecs())}`;
     return `${name.padEnd(width)}  ${dtype.padEnd(5)} [${shape.join(', ')}]${coded}`;
   });
   for (const [alias, name] of Object.entries(manifest.tied)) lines.push(`${alias.padEnd(width)}  is ${name}`);

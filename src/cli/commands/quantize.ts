@@ -2,7 +2,8 @@
 import { Command, Option } from 'commander';
 import type { z } from 'zod';
 import { writeBitsandbytesModel } from '../../codec/bitsandbytes-file.js';
-import { CODEC_NAMES, parseCodecName } from '../../codec/codec-name.js';
+import { codecNames, parseCodecName } from '../../codec/codec-name.js';
+import { referenceCodecs } from '../../codec/codec-table.js';
 import { isCoded, writeCodedModel } from '../../codec/coded-file.js';
 import { decodeModel, encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
@@ -33,7 +34,7 @@ export function quantizeCommand(): Command {
     .description('Code a model file: a safetensors file or a folder, plain or in shards, of f32, f16 or bf16.')
     .argument('<in>', 'safetensors file, or folder with model.safetensors or shards')
     .argument('<out>', 'file that ends in .safetensors, or folder')
-    .option('--codec <name>', `one of ${Object.keys(CODEC_NAMES).join(', ')}; blockwise8:256 is one with another block size`, 'nf4')
+    .option('--codec <name>', `one of ${codecNames(referenceCodecs).join(', ')}; blockwise8:256 is one with another block size`, 'nf4')
     .option('--rule <pattern=codec>', 'another codec for the tensors whose name matches, first match wins', collect, [])
     .option('--dtype <dtype=codec>', 'another codec for the tensors of a dtype that no rule names, as in BF16=fp32', collect, [])
     .option('--min-elements <count>', 'tensors with fewer elements stay as they are', wholeNumber(0), 0)
@@ -76,7 +77,7 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
   try {
     if (isCoded(source))
       throw new FedStreamError('bad-argument', `${from} is coded already; decode it first with \`fedstream dequantize\``);
-    const rules = encodingByPolicy(policy);
+    const rules = encodingByPolicy(policy, codecs);
     const encodingFor = (tensor: TensorEntry): Encoding => (keepsItself(tensor, options.layout) ? RAW : rules(tensor));
     const { folder, name } = modelTarget(to);
     let saturated = 0;
@@ -97,7 +98,7 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
 /** What transformers needs to know of a bitsandbytes model; our own layout says it in the file itself. */
 function transformersConfig({ codec, layout }: QuantizeOptions) {
   if (layout !== 'bitsandbytes') return undefined;
-  const { codec: type, nested = false } = parseCodecName(codec);
+  const { codec: type, nested = false } = parseCodecName(codec, nodeCodecs());
   return {
     quant_method: 'bitsandbytes',
     load_in_4bit: true,
@@ -117,7 +118,7 @@ function keepsItself({ name, shape }: TensorEntry, layout: QuantizeOptions['layo
 function policyOf({ codec, rule, dtype, minElements }: QuantizeOptions): Policy {
   const names = Object.fromEntries(rule.map(parseRule));
   const dtypes = Object.fromEntries(dtype.map(parseRule));
-  const parsed = policySchema.safeParse({ default: codec, names, dtypes, minElements });
+  const parsed = policySchema(nodeCodecs()).safeParse({ default: codec, names, dtypes, minElements });
   if (parsed.success) return parsed.data;
   const issues = parsed.error.issues.flatMap(innermost);
   const custom = issues.find((one) => one.code === 'custom') ?? issues[0];

@@ -1,5 +1,6 @@
 // The codecs that a Node process uses: SIMD kernels, one instance a process.
 import { CODEC_POOL, type CodecPool, type CodecTable } from '../../codec/codec.js';
+import { referenceCodecs } from '../../codec/codec-table.js';
 import { instantiateKernels, type Kernels } from '../../codec/kernels.js';
 import { wasmCodecs } from '../../codec/wasm-codecs.js';
 import type { ChunkMemory } from '../../tensor/chunk-memory.js';
@@ -7,7 +8,7 @@ import { nodeCodecPool } from './codec-pool.js';
 import { kernelModule } from './kernel-file.js';
 
 let kernels: Kernels | undefined;
-let codecs: CodecTable | undefined;
+const codecs = new WeakMap<CodecTable, CodecTable>();
 let pool: CodecPool | undefined;
 
 /** Instantiated on the first call. */
@@ -22,10 +23,11 @@ function nodePool(): CodecPool {
   return pool;
 }
 
-/** The same bits as `referenceCodecs`, at the speed of the machine's memory. */
-export function nodeCodecs(): CodecTable {
-  codecs ??= { ...wasmCodecs(nodeKernels()), [CODEC_POOL]: nodePool };
-  return codecs;
+/** The same bits as those of the table, at the speed of the machine's memory where a codec has a kernel. */
+export function nodeCodecs(table: CodecTable = referenceCodecs): CodecTable {
+  const made = codecs.get(table) ?? { ...wasmCodecs(nodeKernels(), table), [CODEC_POOL]: nodePool };
+  codecs.set(table, made);
+  return made;
 }
 
 /** Buffers on which `nodeCodecs` works without copies. */

@@ -135,7 +135,7 @@ const HARM = [
 
 /** Adapters move far for their size, and stand every coding. A run that goes on was told already. */
 function warnOfWholeWeights(job: Job, files: Readonly<Record<string, string>>, emit: EmitEvent): void {
-  const bits = wholeBits(job);
+  const bits = wholeBits(job, nodeCodecs());
   const found = bits === undefined ? undefined : HARM.find((row) => bits <= row.bits);
   if (!found || files['adapter_config.json'] !== undefined) return;
   const message = `whole weights are sent in ${bits} bits: in full fine-tuning of a pretrained model, ${found.harm} (docs/evidence.md); "quantize": "u4" sends updates, which lose nothing`;
