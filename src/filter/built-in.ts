@@ -1,4 +1,5 @@
-// The filters that there are: one row each. Whoever starts a server or a site may pass a longer table.
+// The filters that there are: one row each. Whoever starts a server or a site may pass a longer
+// table.
 import type { CodecTable } from '../codec/codec.js';
 import { referenceCodecs } from '../codec/codec-table.js';
 import type { Table } from '../core/row.js';

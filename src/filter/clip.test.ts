@@ -60,7 +60,8 @@ test('over any update the norm is at most the bound, every value is scaled alike
       const factor = Math.min(1, norm / length);
       for (const [i, value] of after.entries()) {
         const exact = (before[i] as number) * factor;
-        // A factor below the smallest normal float32 is a multiple of the smallest of all, and rounded down.
+        // A factor below the smallest normal float32 is a multiple of the smallest of all, and
+        // rounded down.
         const slack = Math.abs(before[i] as number) * 2 ** -149 + 2 ** -149;
         expect(Math.abs(value - exact)).toBeLessThanOrEqual(Math.abs(exact) * 2 ** -22 + slack);
       }

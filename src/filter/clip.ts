@@ -9,10 +9,12 @@ import { widenInto } from '../tensor/widen.js';
 import type { Filter, FilterContext } from './filter.js';
 
 /**
- * `min(1, norm / ‖u‖) × u`, where ‖u‖ is over all float tensors: squares are added in float64, chunk after chunk in the order of
- * the manifest, so the bits depend on no number of threads; the factor is a float32, not above the exact one, and applied in float32. Reads the update once for the
- * norm and once for what leaves. Tensors that no codec may quantize pass. Counts `clipped` (1 where it was too large) and
- * `updateNorm`, the norm before. A non-finite value is an error that names tensor and element.
+ * `min(1, norm / ‖u‖) × u`, where ‖u‖ is over all float tensors: squares are added in float64,
+ * chunk after chunk in the order of the manifest, so the bits depend on no number of threads; the
+ * factor is a float32, not above the exact one, and applied in float32. Reads the update once for
+ * the norm and once for what leaves. Tensors that no codec may quantize pass. Counts `clipped` (1
+ * where it was too large) and `updateNorm`, the norm before. A non-finite value is an error that
+ * names tensor and element.
  */
 export function clip(norm: number): Filter {
   return { on: 'update', bounds: true, apply: (update, context) => clipped(update, norm, context) };
@@ -41,7 +43,10 @@ async function factorFor(update: StateDict, norm: number, context: FilterContext
   return factor;
 }
 
-/** The largest float32 that is not above a positive value: a factor that is rounded up would break the bound. */
+/**
+ * The largest float32 that is not above a positive value: a factor that is rounded up would break
+ * the bound.
+ */
 function floatBelow(value: number): number {
   const float = Float32Array.of(value);
   if ((float[0] as number) > value) {

@@ -1,4 +1,5 @@
-// The pair of filters that make an update of a model, the trained weights less the received ones, and back.
+// The pair of filters that make an update of a model, the trained weights less the received ones,
+// and back.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { row } from '../core/row.js';
@@ -9,14 +10,17 @@ import type { StateDict } from '../tensor/state-dict.js';
 import type { Filter, FilterContext } from './filter.js';
 import { asUpdate, updateManifest } from './update.js';
 
-/** `model − reference`, tensor by tensor in float32; tensors that no codec may quantize (counters, masks) pass as they are. */
+/**
+ * `model − reference`, tensor by tensor in float32; tensors that no codec may quantize (counters,
+ * masks) pass as they are.
+ */
 export function delta(): Filter {
   return { on: 'model', makes: 'update', manifest: updateManifest, apply: (model, context) => withReference(model, context, -1) };
 }
 
 /**
- * `reference + update`. On the server the reference is its own model, not what the sites decoded: the error of the broadcast
- * is not taken over.
+ * `reference + update`. On the server the reference is its own model, not what the sites decoded:
+ * the error of the broadcast is not taken over.
  */
 export function undelta(): Filter {
   return { on: 'update', makes: 'model', apply: (update, context) => withReference(update, context, 1) };
@@ -25,7 +29,10 @@ export function undelta(): Filter {
 export const deltaRow = row('delta', z.strictObject({}), delta);
 export const undeltaRow = row('undelta', z.strictObject({}), undelta);
 
-/** The received model in float32, of the tensors that `values` has (a filter before this one may have left some out). */
+/**
+ * The received model in float32, of the tensors that `values` has (a filter before this one may
+ * have left some out).
+ */
 function referenceFor(values: StateDict, reference: StateDict, { codecs, site }: FilterContext): StateDict {
   const names = new Set(values.manifest.tensors.map((tensor) => tensor.name));
   const selected = asUpdate(

@@ -17,8 +17,9 @@ export interface FilterContext {
   readonly round: number;
   readonly codecs: CodecTable;
   /**
-   * What a delta is against. At the task points: what the sites hold since the last broadcast; missing where a model
-   * travels whole. At the result points: at the site the model as it was received, decoded; on the server its own model.
+   * The model that a delta is against. At the task points: what the sites hold since the last
+   * broadcast; missing where a model travels whole. At the result points: at the site the model as
+   * it was received, decoded; on the server its own model.
    */
   readonly reference?: StateDict;
   /** Numbers for the round's metrics: `saturated`, `clipped`, … Added up by name. */
@@ -26,20 +27,24 @@ export interface FilterContext {
 }
 
 export interface Filter {
-  /** What it takes; `either` where it makes no difference to it. An update is given to it raw, in float32. */
+  /**
+   * The subject that it takes; `either` where it makes no difference to it. An update is given to
+   * it raw, in float32.
+   */
   readonly on: FilterSubject | 'either';
-  /** What comes out, where that is the other of the two. */
+  /** The subject that comes out, if it is the other of the two. */
   readonly makes?: FilterSubject;
-  /** What comes out, from the manifest alone; the same without it. */
+  /** The manifest of what comes out, made from that of what goes in; the same without it. */
   manifest?(manifest: Manifest): Manifest;
   /**
-   * Lazy: it returns at once and works chunk by chunk while bytes move. It never changes the state dict that it is given.
-   * What it returns gives the same bytes each time it is read.
+   * Lazy: it returns at once and works chunk by chunk while bytes move. It never changes the state
+   * dict that it is given, and returns one that gives the same bytes each time it is read.
    */
   apply(model: StateDict, context: FilterContext): StateDict | Promise<StateDict>;
   /**
-   * It promises a bound. Error feedback adds to an update what coding has kept back before; the filter is then applied once
-   * more, so that the promise holds for what leaves. What it counts is counted the first time alone.
+   * It promises a bound. Error feedback adds to an update what coding has kept back before; the
+   * filter is then applied once more, so that the promise holds for what leaves. Its
+   * numbers are counted the first time alone.
    */
   readonly bounds?: true;
 }

@@ -1,4 +1,5 @@
-// Chains as data and their order: deltas where they are needed, and filters that cannot be where they stand.
+// Chains as data and their order: deltas where they are needed, and filters that cannot be where
+// they stand.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { referenceCodecs } from '../codec/codec-table.js';

@@ -1,4 +1,5 @@
-// The order of filters: where a chain turns weights into an update and back, and which filters cannot be where they stand.
+// The order of filters: where a chain turns weights into an update and back, and which filters
+// cannot be where they stand.
 import type { CodecTable } from '../codec/codec.js';
 import type { Table } from '../core/row.js';
 import { builtInFiltersWith } from './built-in.js';
@@ -34,7 +35,7 @@ export function sentSubject(
 }
 
 /**
- * What the server applies to a result as it arrived, decoded: the job's filters at `result-in`, each given what it works on.
+ * The filters that the server applies to a result as it arrived, decoded: the job's filters at `result-in`, each given what it works on.
  * `makes` says what comes out: what travelled, or weights where the last filter of an update makes some. Without filters of the
  * job's own there is nothing to do.
  */
@@ -49,7 +50,7 @@ export function resultInFilters(
   return { filters: converted(own, sent, makes), makes };
 }
 
-/** What there is behind a filter. */
+/** The subject behind a filter. */
 function after(subject: FilterSubject, { on, makes }: Filter): FilterSubject {
   return makes ?? (on === 'either' ? subject : on);
 }
@@ -74,7 +75,7 @@ export function misplacedFilter(
 
 function misplacement({ on, makes }: Filter, point: FilterPoint, subject: FilterSubject): string | undefined {
   if (point === 'task-out' || point === 'task-in') {
-    // Where nothing was given before, a delta and an undelta change nothing.
+    // A delta and an undelta change nothing there: nothing was given before.
     if (on !== 'update' || makes !== undefined) return undefined;
     return 'it works on an update, and tasks bring whole weights; put it at result-out or result-in';
   }

@@ -8,8 +8,8 @@ import type { Filter } from './filter.js';
 import { encodingByPolicy, policySchema } from './policy.js';
 
 /**
- * Codes each tensor as `encodingFor` says; counts the values that fp16 saturated. A non-finite value is an error that names
- * tensor and index.
+ * Codes each tensor as `encodingFor` says; counts the values that fp16 saturated. A non-finite
+ * value is an error that names tensor and index.
  */
 export function quantize(encodingFor: (tensor: TensorEntry) => Encoding): Filter {
   return {

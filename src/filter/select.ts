@@ -10,7 +10,10 @@ import type { Filter } from './filter.js';
 
 const patternsSchema = z.strictObject({ patterns: z.array(z.string().min(1)).min(1) });
 
-/** Leaves out the tensors whose name matches one of the glob patterns (`*norm*`, `model.layers.0.**`). */
+/**
+ * Leaves out the tensors whose name matches one of the glob patterns (`*norm*`,
+ * `model.layers.0.**`).
+ */
 export function exclude(patterns: readonly string[]): Filter {
   const matches = matcher(patterns);
   return selection((tensor) => !matches(tensor), `exclude ${patterns.join(', ')}`);

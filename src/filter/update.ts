@@ -5,7 +5,10 @@ import { decodeModel } from '../codec/quantize.js';
 import { type Manifest, RAW } from '../tensor/manifest.js';
 import { bytesless, type StateDict } from '../tensor/state-dict.js';
 
-/** The same values, decoded and in float32; dtypes that no codec may quantize pass. The state dict itself where it is so already. */
+/**
+ * The same values, decoded and in float32; dtypes that no codec may quantize pass. The state dict
+ * itself where it is so already.
+ */
 export function asUpdate(model: StateDict, codecs: CodecTable): StateDict {
   return decodeModel(inFloat32(model), codecs);
 }

@@ -54,7 +54,7 @@ export class UpdateReplies {
     const { filters, makes } = this.#resultIn;
     const model = filters.length > 0 ? await this.#accepted(message, offer, round, site) : message;
     const isUpdate = makes === 'update';
-    // What a filter has added to the server's model already needs nothing more.
+    // Weights that a filter has made of the server's model need nothing more.
     return { model, isUpdate, base: isUpdate === this.#sendsUpdates ? this.#baseFor(offer) : undefined };
   }
 

@@ -1,4 +1,5 @@
-// What a site's owner enforces: said once, and results that were made under another policy do not leave.
+// The policy of a site's owner: said once, and results that were made under another policy do not
+// leave.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Logger } from '../core/log.js';
@@ -14,7 +15,9 @@ const table = [
 ];
 const policy = (...filters: SitePolicy['filters']): SitePolicy => ({ filters, table });
 
-/** A site that starts with a policy; whether the result that an earlier process made is still there. */
+/**
+ * A site that starts with a policy; whether the result that an earlier process made is still there.
+ */
 async function starts(given: SitePolicy | undefined, folder = memoryFolder('site')) {
   const lines: unknown[] = [];
   const log: Logger = {

@@ -1,4 +1,4 @@
-// What a site's owner enforces on every result: filters that no job can switch off.
+// The policy of a site's owner: filters on every result that no job can switch off.
 import { z } from 'zod';
 import type { Logger } from '../core/log.js';
 import type { Choice, Table } from '../core/row.js';
@@ -13,7 +13,7 @@ import { dropResult } from './kept-result.js';
 export interface SitePolicy {
   /** In the order in which they are applied; each works on updates, or on either. */
   readonly filters: readonly Choice[];
-  /** What they are chosen from; the built-in ones by default. */
+  /** The table that they are chosen from; the built-in ones by default. */
   readonly table?: Table<Filter>;
 }
 
@@ -29,8 +29,9 @@ export interface EnforceOptions {
 }
 
 /**
- * Makes the filters of a policy, and says once in the log which they are. A result that an earlier process made under another policy
- * is dropped: it would leave without these. `bad-argument` names a filter that is none, or does not work on updates.
+ * Makes the filters of a policy, and says once in the log which they are. A result that an earlier
+ * process made under another policy is dropped: it would leave without these. `bad-argument` names
+ * a filter that is none, or does not work on updates.
  */
 export async function enforcePolicy({ policy, folder, log }: EnforceOptions): Promise<readonly Filter[]> {
   const { filters: choices = [], table = builtInFilters } = policy ?? {};

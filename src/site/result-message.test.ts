@@ -1,4 +1,5 @@
-// A result's way out of a site: the order of its filters, what is coded, what is kept back, and whole weights.
+// A result's way out of a site: the order of its filters, what is coded, what is kept back, and
+// whole weights.
 import { expect, test } from 'vitest';
 import { referenceCodecs } from '../codec/codec-table.js';
 import { decodeModel } from '../codec/quantize.js';
@@ -166,7 +167,8 @@ test('clip: four bits, error feedback, and a norm that no message exceeds before
   const { result, counts } = site({ quantize: 'u4', filters });
   for (const round of [1, 2, 3, 4]) {
     const { decoded, residual } = await result(model(round), model(round + 10), round);
-    // What was decoded, and what was kept back of it, are the message to the last bit but one; vectors travel in bfloat16.
+    // The decoded values, and what was kept back of them, are the message to the last bit but one;
+    // vectors travel in bfloat16.
     const message = normOf([decoded, residual]);
     expect(message).toBeLessThanOrEqual(norm * (1 + 2 ** -12));
     expect(message).toBeGreaterThan(norm * 0.98);

@@ -1,4 +1,5 @@
-// A site's result as a message: its filters in order, and an update coded with what coding has kept back before, or whole weights.
+// A site's result as a message: its filters in order, and an update coded with what coding has kept
+// back before, or whole weights.
 import type { CodecTable, EncodeReport } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
@@ -42,11 +43,13 @@ export interface ResultMessageOptions {
 }
 
 /**
- * A result's way out: the job's filters on the model → delta → the job's filters on the update → the site owner's filters →
- * the residual is added, and every bound that was promised is enforced again → code. Where whole weights travel and a filter
- * works on the update, what was given is subtracted for it, and added again.
+ * A result's way out: the job's filters on the model → delta → the job's filters on the update →
+ * the site owner's filters → the residual is added, and every bound that was promised is enforced
+ * again → code. For a job that sends whole weights, what was given is
+ * subtracted before the filters on the update, and added again behind them.
  *
- * Lazy: nothing is read before the message is sent. `trained` may have any float dtypes; the message is float32.
+ * Lazy: nothing is read before the message is sent. `trained` may have any float dtypes; the
+ * message is float32.
  */
 export async function resultMessage(trained: StateDict, given: StateDict, options: ResultMessageOptions): Promise<StateDict | WriteResult> {
   const { task, job, site, codecs, siteFilters = [], count, note = () => {} } = options;
@@ -98,7 +101,8 @@ async function updateWriter(trained: StateDict, given: StateDict, options: Updat
           beside: { ...residuals.file(task.round), of: 'kept', has: (tensor) => tensor.dtype === 'F32' && feedsBack(tensor) },
         }),
       });
-      // Before the result can reach the server: a process that is started again after it was sent has no other way to it.
+      // Before the result can reach the server: a process that is started again after it was sent
+      // has no other way to it.
       if (besideDigest !== undefined) await residuals.keep(task.round, besideDigest);
       return info;
     } finally {
@@ -117,7 +121,10 @@ function difference(trained: StateDict, given: StateDict, site: string): Addend[
   ];
 }
 
-/** What is added may break a bound that was promised: it is enforced once more. What it counts was counted before. */
+/**
+ * The residual may break a bound that was promised: it is enforced once more. Its numbers were
+ * counted before.
+ */
 async function withResidual(update: StateDict, residual: StateDict | undefined, { context, bounds }: UpdateOptions): Promise<StateDict> {
   if (!residual) return update;
   const sum = combine(asUpdate(update, context.codecs), residual, 1);

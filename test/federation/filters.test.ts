@@ -1,4 +1,5 @@
-// Filters on the way of a result, over a whole federation: what a site's owner enforces, and what the server's filters see.
+// Filters on the way of a result, over a whole federation: what a site's owner enforces, and what
+// the server's filters see.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { row } from '../../src/core/row.js';

@@ -1,4 +1,5 @@
-// A clipped update of a model that is large enough for threads: the same bits whatever their number, and all readers get their turn.
+// A clipped update of a model that is large enough for threads: the same bits whatever their
+// number, and all readers get their turn.
 import { expect, test } from 'vitest';
 import { CODEC_POOL, type CodecTable } from '../../src/codec/codec.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
