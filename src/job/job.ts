@@ -8,6 +8,7 @@ import { SCHEMES } from '../driver/scheme.js';
 import { builtInFiltersWith } from '../filter/built-in.js';
 import { filterSpecsSchema } from '../filter/chain.js';
 import { DEFAULT_CODING, quantizeSchema } from '../filter/coding.js';
+import type { Filter } from '../filter/filter.js';
 import { misplacedFilter } from '../filter/order.js';
 import { policySchema } from '../filter/policy.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
@@ -87,17 +88,18 @@ export interface JobTables {
   readonly workflows?: Table<unknown>;
   readonly aggregators?: Table<unknown>;
   readonly codecs?: CodecTable;
+  readonly filters?: Table<Filter>;
 }
 
 const ELSEWHERE = z.custom<string | Choice>(() => true).transform((value): Choice => (typeof value === 'string' ? { type: value } : value));
 
 /** `job.json`. Every field has a default; unknown fields are errors. A workflow or an aggregator is not checked without its table. */
-export function jobSchemaOf({ workflows, aggregators, codecs = referenceCodecs }: JobTables = {}) {
+export function jobSchemaOf({ workflows, aggregators, codecs = referenceCodecs, filters = builtInFiltersWith(codecs) }: JobTables = {}) {
   const workflow = workflows ? choiceSchema(workflows, 'workflow') : ELSEWHERE;
   const aggregator = aggregators ? choiceSchema(aggregators, 'aggregator') : ELSEWHERE;
   return z.strictObject({
     ...FIELDS,
-    ...codedFields(codecs),
+    ...codedFields(codecs, filters),
     /** Who is asked what, and in which order. */
     workflow: workflow.prefault('fedAvg'),
     /** How results become the next model. */
@@ -105,13 +107,13 @@ export function jobSchemaOf({ workflows, aggregators, codecs = referenceCodecs }
   });
 }
 
-/** Fields that name codecs. */
-function codedFields(codecs: CodecTable) {
+/** Fields that name codecs and filters. */
+function codedFields(codecs: CodecTable, filters: Table<Filter>) {
   return {
     quantize: quantizeSchema(codecs).prefault(DEFAULT_CODING),
     /** How state dicts beside the model travel, by name (`control`, …); by default as they are. */
     extras: z.record(z.string().regex(EXTRA_NAME), z.strictObject({ quantize: policySchema(codecs).default('fp32') })).default({}),
-    filters: filterSpecsSchema(builtInFiltersWith(codecs)).optional(),
+    filters: filterSpecsSchema(filters).optional(),
   };
 }
 

@@ -2,31 +2,49 @@
 import type { CodecTable } from '../codec/codec.js';
 import { referenceCodecs } from '../codec/codec-table.js';
 import { chosen, type Table } from '../core/row.js';
+import { builtInFiltersWith } from '../filter/built-in.js';
+import type { Filter } from '../filter/filter.js';
 import { checkedJob, type Job } from '../job/job.js';
+import type { Sink } from '../record/sinks/sink.js';
 import type { Aggregator } from '../workflow/aggregate/aggregator.js';
 import { AGGREGATORS } from '../workflow/aggregate/aggregators.js';
 import type { Workflow } from '../workflow/federation.js';
 import { type MakeWorkflow, WORKFLOWS } from '../workflow/workflows.js';
+import type { MakeTrainer } from './make-trainer.js';
 
+/** Every table that there is. A server needs all but the trainers, a site codecs, filters and trainers. */
 export interface Kit {
-  readonly workflows: Table<MakeWorkflow>;
-  readonly aggregators: Table<Aggregator>;
   readonly codecs: CodecTable;
+  readonly filters: Table<Filter>;
+  readonly aggregators: Table<Aggregator>;
+  readonly workflows: Table<MakeWorkflow>;
+  /** By the name that a job asks for; beside the built-in trainer and the programs of a site's config. */
+  readonly trainers: Table<MakeTrainer>;
+  /** Beside the files of the run folder. */
+  readonly sinks: Table<Sink>;
 }
 
 /** What comes with FedStream. */
-export const builtInKit: Kit = { workflows: WORKFLOWS, aggregators: AGGREGATORS, codecs: referenceCodecs };
+export const builtInKit: Kit = {
+  codecs: referenceCodecs,
+  filters: builtInFiltersWith(referenceCodecs),
+  aggregators: AGGREGATORS,
+  workflows: WORKFLOWS,
+  trainers: [],
+  sinks: [],
+};
 
-/** The built-in tables with further rows; a row of the same name takes the place of the built-in one. */
-export function kitWith(more: Partial<Kit>): Kit {
-  const merged = <Made>(table: Table<Made>, rows: Table<Made> = []): Table<Made> => [
-    ...table.filter(({ name }) => !rows.some((row) => row.name === name)),
-    ...rows,
-  ];
+/** The tables of a kit with further rows; a row of the same name takes the place of the one that was there. */
+export function kitWith(more: Partial<Kit>, kit: Kit = builtInKit): Kit {
+  const codecs = { ...kit.codecs, ...more.codecs };
   return {
-    workflows: merged(builtInKit.workflows, more.workflows),
-    aggregators: merged(builtInKit.aggregators, more.aggregators),
-    codecs: { ...builtInKit.codecs, ...more.codecs },
+    codecs,
+    // The filters that name codecs know those of this kit.
+    filters: joined(kit.codecs === codecs ? kit.filters : joined(kit.filters, builtInFiltersWith(codecs)), more.filters),
+    aggregators: joined(kit.aggregators, more.aggregators),
+    workflows: joined(kit.workflows, more.workflows),
+    trainers: joined(kit.trainers, more.trainers),
+    sinks: joined(kit.sinks, more.sinks),
   };
 }
 
@@ -38,4 +56,8 @@ export function parseJob(value: unknown, source: string, kit: Kit = builtInKit):
 /** The workflow that a job names, with its aggregator. */
 export function workflowOf(job: Job, kit: Kit = builtInKit): Workflow {
   return chosen(kit.workflows, job.workflow)({ aggregator: chosen(kit.aggregators, job.aggregator), integers: job.integers });
+}
+
+function joined<Made>(table: Table<Made>, rows: Table<Made> = []): Table<Made> {
+  return [...table.filter(({ name }) => !rows.some((row) => row.name === name)), ...rows];
 }

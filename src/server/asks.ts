@@ -2,10 +2,12 @@
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { FedStreamError } from '../core/errors.js';
+import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
 import { decodedExtras } from '../exchange/extras-coding.js';
 import { checkFinite } from '../exchange/finite.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
+import type { Filter } from '../filter/filter.js';
 import type { Job } from '../job/job.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
 import type { Manifest } from '../tensor/manifest.js';
@@ -25,6 +27,7 @@ import { UpdateReplies } from './update-replies.js';
 export interface AsksOptions {
   readonly job: Job;
   readonly codecs: CodecTable;
+  readonly filters: Table<Filter>;
   readonly board: TaskBoard;
   readonly offers: Offers;
   /** Where what belongs to the round under way is kept. */
@@ -63,7 +66,7 @@ export class Asks {
 
   constructor(options: AsksOptions) {
     this.#options = options;
-    this.#updates = new UpdateReplies(options.job, options.codecs);
+    this.#updates = new UpdateReplies(options.job, options.codecs, options.filters);
   }
 
   /** The ask that the site's task of that id belongs to, where it is open. */

@@ -1,11 +1,12 @@
 // What is on offer in a round: the global model as sites can get it, and the extras of tasks. Each is served to many, at their own pace.
 import type { CodecTable } from '../codec/codec.js';
+import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
 import { contentDigest } from '../exchange/content-digest.js';
 import { codedExtras } from '../exchange/extras-coding.js';
-import { builtInFiltersWith } from '../filter/built-in.js';
 import { broadcastsUpdates, ownFilters } from '../filter/chain.js';
 import type { Coding } from '../filter/coding.js';
+import type { Filter } from '../filter/filter.js';
 import type { Job } from '../job/job.js';
 import { checkExtraNames } from '../tensor/extra-names.js';
 import { joinDicts, type NamedDicts } from '../tensor/named-dicts.js';
@@ -34,6 +35,7 @@ export interface OffersOptions {
   readonly job: Job;
   readonly run: Folder;
   readonly codecs: CodecTable;
+  readonly filters: Table<Filter>;
   readonly models: RunModels;
   /** Where the spools of the round under way go. */
   folder(): Folder;
@@ -112,11 +114,10 @@ export class Offers {
   }
 
   #makeBroadcaster(first: Coding['first']): Broadcaster {
-    const { job, run, codecs, folder } = this.#options;
+    const { job, run, codecs, folder, filters } = this.#options;
     if (broadcastsUpdates(job, codecs))
       return new UpdateBroadcaster({ coding: { ...job.quantize, first: first ?? job.quantize.first }, run, codecs });
-    const table = builtInFiltersWith(codecs);
-    const own = { out: ownFilters(job, 'task-out', table), in: ownFilters(job, 'task-in', table) };
+    const own = { out: ownFilters(job, 'task-out', filters), in: ownFilters(job, 'task-in', filters) };
     return new WholeBroadcaster({ job, codecs, ...own, folder });
   }
 

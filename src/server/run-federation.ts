@@ -4,7 +4,9 @@ import { FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import { type Random, randomStream } from '../core/random.js';
+import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
+import type { Filter } from '../filter/filter.js';
 import { type Job, quorumOf, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
 import { bestRound } from '../record/selection.js';
@@ -26,6 +28,7 @@ export interface RunFederationOptions {
   /** What the journal has already; grows. */
   readonly history: JournalEntry[];
   readonly codecs: CodecTable;
+  readonly filters: Table<Filter>;
   readonly board: TaskBoard;
   readonly evaluate?: ((model: StateDict) => Promise<Metrics | undefined>) | undefined;
   readonly emit: EmitEvent;
@@ -54,7 +57,7 @@ export class RunFederation implements Federation {
   #cleaned = false;
 
   constructor(options: RunFederationOptions) {
-    const { job, run, history, codecs, board, log, signal, evaluate } = options;
+    const { job, run, history, codecs, filters, board, log, signal, evaluate } = options;
     this.#options = options;
     this.job = job;
     this.sites = [...siteNames(job)].sort();
@@ -65,8 +68,8 @@ export class RunFederation implements Federation {
     this.evaluate = evaluate;
     this.models = new RunModels(run, history);
     const folder = (): Folder => this.#roundFolder();
-    this.offers = new Offers({ job, run, codecs, models: this.models, folder });
-    this.asks = new Asks({ job, codecs, board, offers: this.offers, folder });
+    this.offers = new Offers({ job, run, codecs, filters, models: this.models, folder });
+    this.asks = new Asks({ job, codecs, filters, board, offers: this.offers, folder });
   }
 
   get round(): number {

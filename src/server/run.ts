@@ -1,7 +1,10 @@
 // One run on the server: its folder, its sites' tasks, and the workflow that steers it. Listeners and sessions are the hub's.
 import type { CodecTable } from '../codec/codec.js';
 import type { Logger } from '../core/log.js';
+import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
+import { builtInFiltersWith } from '../filter/built-in.js';
+import type { Filter } from '../filter/filter.js';
 import { type Job, quorumOf, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
 import { runIdOf } from '../record/run-id.js';
@@ -16,6 +19,8 @@ export interface RunOptions {
   readonly job: Job;
   readonly run: Folder;
   readonly codecs: CodecTable;
+  /** By default those of the kit that comes with FedStream, with these codecs. */
+  readonly filters?: Table<Filter> | undefined;
   readonly workflow: Workflow;
   /** Evaluates the global model on the server's own held-out data; without it the sites do, on theirs. */
   readonly evaluator?: Trainer | undefined;
@@ -51,11 +56,11 @@ export class Run {
 
   /** Reads what the folder has of the run: a new one, or one that was stopped. */
   static async open(options: RunOptions): Promise<Run> {
-    const { job, run, codecs, evaluator, emit, log, signal } = options;
+    const { job, run, codecs, filters = builtInFiltersWith(codecs), evaluator, emit, log, signal } = options;
     const board = new TaskBoard(siteNames(job));
     const history = await readJournal(run);
     const evaluate = evaluator && ((model: Parameters<Trainer['evaluate']>[0]) => evaluator.evaluate(model, signal));
-    const federation = new RunFederation({ job, run, history, codecs, board, evaluate, emit, log, signal });
+    const federation = new RunFederation({ job, run, history, codecs, filters, board, evaluate, emit, log, signal });
     return new Run(options, await runIdOf(run), board, federation);
   }
 

@@ -2,8 +2,8 @@
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32, inOwnDtypes } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
+import type { Table } from '../core/row.js';
 import { owed } from '../exchange/owed.js';
-import { builtInFiltersWith } from '../filter/built-in.js';
 import { codesWhole, ownFilters } from '../filter/chain.js';
 import { delta } from '../filter/delta.js';
 import { applyFilters, FILTER_POINTS, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
@@ -30,13 +30,12 @@ export class UpdateReplies {
   readonly #expected = new WeakMap<LiveOffer, Promise<Manifest>>();
   readonly #bases = new WeakMap<LiveOffer, { readonly base: StateDict | undefined }>();
 
-  constructor(job: Job, codecs: CodecTable) {
+  constructor(job: Job, codecs: CodecTable, filters: Table<Filter>) {
     this.#job = job;
     this.#codecs = codecs;
     this.#sendsUpdates = sentSubject(job, codecs) === 'update';
     this.#resultIn = resultInFilters(job, codecs);
-    const table = builtInFiltersWith(codecs);
-    const chains = FILTER_POINTS.map((point) => [point, ownFilters(job, point, table)] as const);
+    const chains = FILTER_POINTS.map((point) => [point, ownFilters(job, point, filters)] as const);
     this.#own = Object.fromEntries(chains) as Record<FilterPoint, Filter[]>;
   }
 

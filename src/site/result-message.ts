@@ -3,6 +3,7 @@
 import type { CodecTable, EncodeReport } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
+import type { Table } from '../core/row.js';
 import { writeCodedSum } from '../exchange/coded-sum.js';
 import { codedExtras } from '../exchange/extras-coding.js';
 import { dtypesOf, policyEncoding } from '../exchange/message-coding.js';
@@ -36,6 +37,8 @@ export interface ResultMessageOptions {
   readonly extras?: NamedDicts | undefined;
   /** The filters of the site's owner, each on updates or on either; behind those of the job. */
   readonly siteFilters?: readonly Filter[];
+  /** What the job may name; by default those that come with FedStream. */
+  readonly table?: Table<Filter> | undefined;
   /** Hears of numbers for the round's metrics: `saturated`, … */
   count(name: string, amount: number): void;
   /** Hears of what the owner's filters count: that is for the site alone. */
@@ -53,8 +56,9 @@ export interface ResultMessageOptions {
  */
 export async function resultMessage(trained: StateDict, given: StateDict, options: ResultMessageOptions): Promise<StateDict | WriteResult> {
   const { task, job, site, codecs, siteFilters = [], count, note = () => {} } = options;
+  const { table = builtInFiltersWith(codecs) } = options;
   const context: FilterContext = { point: 'result-out', site, round: task.round, codecs, reference: given, count };
-  const own = ownFilters(job, 'result-out', builtInFiltersWith(codecs));
+  const own = ownFilters(job, 'result-out', table);
   const filters = [...own, ...siteFilters.map((filter) => heardBy(note, filter))];
   const bounds = [...own, ...siteFilters].filter((filter) => filter.on === 'update' && filter.bounds);
   if (sendsUpdates(job, codecs)) return updateWriter(trained, given, { ...options, context, filters, bounds });

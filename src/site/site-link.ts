@@ -4,12 +4,14 @@ import type { CodecTable } from '../codec/codec.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { memoryFolder } from '../core/memory-folder.js';
+import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
 import { readText } from '../core/storage-text.js';
 import type { Driver } from '../driver/driver.js';
 import { joinReplySchema, MANIFEST_FILE, type Memory, nextReplySchema } from '../exchange/protocol.js';
 import { Retriever } from '../exchange/retriever.js';
 import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
+import type { Filter } from '../filter/filter.js';
 import { Session } from '../frame/session.js';
 import { checkedJob, type Job } from '../job/job.js';
 import type { Messages } from '../message/messages.js';
@@ -34,6 +36,8 @@ export interface SiteLinkOptions {
   /** Name of the run to join, where the server has several. */
   readonly run?: string | undefined;
   readonly codecs: CodecTable;
+  /** What the job may name; by default those that come with FedStream. */
+  readonly filters?: Table<Filter> | undefined;
   /** The site's own folder: its spools go there. */
   readonly folder: Folder;
   readonly log: Logger;
@@ -84,7 +88,8 @@ class SiteLink implements ServerLink {
 
   async join(): Promise<Joined> {
     const reply = await this.#retrying(({ messages }) => messages.request('join', {}, joinReplySchema));
-    const job = checkedJob(reply.job, 'the job that the server sent', { codecs: this.#options.codecs });
+    const { codecs, filters } = this.#options;
+    const job = checkedJob(reply.job, 'the job that the server sent', { codecs, ...(filters && { filters }) });
     this.#job = job;
     const files: Record<string, string> = {};
     for (const name of reply.files) files[name] = await this.#retrying((live) => this.#fetchFile(live, name));

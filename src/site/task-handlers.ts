@@ -43,7 +43,7 @@ const train: TaskHandler = async (task, place, reports) => {
       figures.counts[name] = (figures.counts[name] ?? 0) + amount;
     };
     const note = (name: string, amount: number): void => log.info({ round, [name]: amount }, "counted by the owner's filters");
-    const making = { task, job, site, codecs, residuals, siteFilters, count, note, extras: result.extras };
+    const making = { task, job, site, codecs, table: place.filters, residuals, siteFilters, count, note, extras: result.extras };
     const message = await resultMessage(result.model, given, making);
     await place.answer(task, figures, message);
     await result.model.close?.();

@@ -1,6 +1,7 @@
 // What a site keeps from task to task, and the ways between a task and its server: models and extras in, an answer out.
 import type { CodecTable } from '../codec/codec.js';
 import type { Logger } from '../core/log.js';
+import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
 import { decodedExtras } from '../exchange/extras-coding.js';
 import type { Memory } from '../exchange/protocol.js';
@@ -23,6 +24,8 @@ export interface WorkplaceOptions {
   readonly site: string;
   readonly link: ServerLink;
   readonly codecs: CodecTable;
+  /** What the job may name; by default those that come with FedStream, with these codecs. */
+  readonly filters?: Table<Filter> | undefined;
   readonly log: Logger;
   /** The site's own folder: what it holds of the global model stays there from round to round. */
   readonly folder: Folder;
@@ -47,6 +50,7 @@ export class Workplace {
   /** Of the site's owner. */
   readonly siteFilters: readonly Filter[];
   readonly codecs: CodecTable;
+  readonly filters: Table<Filter>;
   readonly link: ServerLink;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -62,6 +66,7 @@ export class Workplace {
     this.log = log;
     this.signal = signal;
     this.codecs = codecs;
+    this.filters = options.filters ?? builtInFiltersWith(codecs);
     this.job = job;
     this.trainer = trainer;
     this.siteFilters = siteFilters;
@@ -86,7 +91,7 @@ export class Workplace {
       held: this.#held,
       bases: this.#bases,
       signal,
-      filters: ownFilters(job, 'task-in', builtInFiltersWith(codecs)),
+      filters: ownFilters(job, 'task-in', this.filters),
     };
   }
 
