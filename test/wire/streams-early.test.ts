@@ -22,6 +22,9 @@ function watched(seen: FrameType[]): (connection: Connection) => Connection {
   });
 }
 
+/** Those that a path begins with: on a machine that is busy, its rate would make them wide enough for the whole. */
+const NARROW = { windowBytes: MIB / 2, chunkBytes: 32 * KIB };
+
 test('a later stream of a session begins before it is accepted, with what the one before would have been granted', async () => {
   const seen: FrameType[] = [];
   const { sender, opened, session } = await joined(watched(seen));
@@ -35,7 +38,7 @@ test('a later stream of a session begins before it is accepted, with what the on
     if (early) expect(came).toBeGreaterThan(2);
     else expect(came).toBe(0);
     expect(seen).not.toContain('end'); // it is more than may come early
-    same(await readAll(stream), bytes);
+    same(await readAll(stream, NARROW), bytes);
     expect(await sending).toMatchObject({ totalBytes: MIB, retries: 0, resumedBytes: 0 });
   }
   // All of a small one, its end too.
@@ -44,7 +47,7 @@ test('a later stream of a session begins before it is accepted, with what the on
   const stream = await opened();
   await settled();
   expect(seen.filter((type) => type !== 'ping' && type !== 'pong')).toEqual(['open', 'data', 'data', 'data', 'end']);
-  same(await readAll(stream), bytes.subarray(0, 70_000));
+  same(await readAll(stream, NARROW), bytes.subarray(0, 70_000));
   await sending;
   await session.close();
 });
