@@ -57,7 +57,9 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `an array ${grouped(limitOfMsgpack('maxArrayLength'))} items, a map ${grouped(limitOfMsgpack('maxMapLength'))} entries`,
   ],
   'spec/session': () => [
-    `${grouped(constant('frame/hello.ts', 'MIN_IDLE_MS'))} to 86,400,000 ms`,
+    `${grouped(constant('frame/hello.ts', 'MIN_IDLE_MS'))} to ${grouped(constant('frame/hello.ts', 'MAX_IDLE_MS'))} ms`,
+    `at most ${grouped(constant('frame/hello.ts', 'MAX_TOKEN_CHARACTERS'))} characters`,
+    `at most ${constant('frame/hello.ts', 'MAX_FEATURES')} texts of at most ${constant('frame/hello.ts', 'MAX_FEATURE_CHARACTERS')} characters`,
     `counted in ${WORDS[constant('frame/session.ts', 'SILENT_TICKS')]} ticks`,
     `control beyond ${constant('frame/frame-writer.ts', 'MAX_CONTROL_BYTES') / MIB} MiB`,
     `at most ${WORDS[constant('frame/frame-writer.ts', 'BULK_IN_FLIGHT')]} bulk frames`,
