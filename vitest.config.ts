@@ -11,7 +11,12 @@ const FAST = [
 ];
 
 /** Units all the same, but of many bytes over sockets, or of very many cases. */
-const SLOW_UNITS = ['src/node/drivers/**/*.test.ts', 'src/driver/frame-splitter.test.ts', 'src/codec/coded-file.test.ts'];
+const SLOW_UNITS = [
+  'src/node/drivers/**/*.test.ts',
+  'src/driver/frame-splitter.test.ts',
+  'src/codec/coded-file.test.ts',
+  'src/stream/narrowing.test.ts',
+];
 
 export default defineConfig({
   test: {
