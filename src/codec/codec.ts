@@ -2,7 +2,7 @@
 import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import type { Dtype } from '../tensor/dtype.js';
 import type { Encoding } from '../tensor/manifest.js';
-import type { Kernels } from './kernels.js';
+import type { Kernels } from './kernel-types.js';
 
 /** What a codec learns of a whole tensor before it codes its chunks (nested scales: the mean of the block scales). */
 export interface Prepared {

@@ -1,36 +1,9 @@
 // An instance of the SIMD kernels: their exports, and the small arena in which blocks are staged.
 
-import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import { codecMemory } from './codec-memory.js';
 import { DYNAMIC_MAP } from './dynamic-map.js';
 import { blockwise8Table, fp4Table, nf4Table } from './kernel-tables.js';
-
-/** What assembly/codec/index.ts exports; every pointer is a byte offset in the memory. Encoders return -1, or the index of a value that is no number. */
-export interface KernelExports {
-  encodeBlockwise8(from: number, count: number, blockSize: number, scales: number, codes: number): number;
-  encodeNf4(from: number, count: number, blockSize: number, scales: number, codes: number): number;
-  encodeFp4(from: number, count: number, blockSize: number, scales: number, codes: number): number;
-  encodeUniform(bits: number, from: number, count: number, scales: number, codes: number): number;
-  encodeFp16(from: number, count: number, to: number): number;
-  encodeBf16(from: number, count: number, to: number): number;
-  decodeBlockwise8(scales: number, codes: number, count: number, blockSize: number, to: number): void;
-  decodeFourBit(isNf4: number, scales: number, codes: number, count: number, blockSize: number, to: number): void;
-  decodeUniform(bits: number, scales: number, codes: number, count: number, to: number): void;
-  decodeFp16(from: number, count: number, to: number): void;
-  decodeBf16(from: number, count: number, to: number): void;
-  accumulateBlockwise8(scales: number, codes: number, count: number, blockSize: number, weight: number, into: number): void;
-  accumulateFourBit(isNf4: number, scales: number, codes: number, count: number, blockSize: number, weight: number, into: number): void;
-  accumulateUniform(bits: number, scales: number, codes: number, count: number, weight: number, into: number): void;
-  accumulateFp16(from: number, count: number, weight: number, into: number): void;
-  accumulateBf16(from: number, count: number, weight: number, into: number): void;
-  accumulateF32(from: number, count: number, weight: number, into: number): void;
-  narrowF16(from: number, count: number, to: number): void;
-  narrowBf16(from: number, count: number, to: number): void;
-  blockAbsmaxes(from: number, count: number, blockSize: number, scales: number): number;
-  nonFiniteIndex(from: number, count: number): number;
-  saturatedCount(): number;
-  useScratch(address: number): void;
-}
+import type { KernelExports, Kernels } from './kernel-types.js';
 
 /** Elements staged at once: 64 KiB of float32 stays in the second-level cache beside its codes (measured: smaller and larger are slower). */
 export const STAGE_ELEMENTS = 16_384;
@@ -50,17 +23,6 @@ const ARENA_BYTES = SCRATCH_BYTES + SCALES_BYTES + 2 * STAGE_ELEMENTS * 4;
 const PAGE_BYTES = 65_536;
 /** As assembly/targets.json says of the shared build. */
 const SHARED_MAXIMUM_PAGES = 16_384;
-
-/** The kernels and where each stage lies; views are made once, since the memory never grows. */
-export interface Kernels {
-  readonly run: KernelExports;
-  /** Buffers in the kernels' memory, behind the arenas. */
-  readonly memory: ChunkMemory;
-  readonly bytes: Uint8Array;
-  readonly scales: number;
-  readonly values: number;
-  readonly codes: number;
-}
 
 /** Room for buffers to lend: what is never touched costs an address, not memory. */
 const LENT_BYTES = 2 ** 27;

@@ -1,7 +1,8 @@
 // One kernel and the way to it: what does not lie in the kernels' memory passes through their arena, a stage at a time.
 import { FedStreamError } from '../core/errors.js';
 import type { RawValues } from './codec.js';
-import { type Kernels, STAGE_ELEMENTS } from './kernels.js';
+import type { Kernels } from './kernel-types.js';
+import { STAGE_ELEMENTS } from './kernels.js';
 import { NonFiniteValue } from './scaling.js';
 
 /** A kernel on pointers into the kernels' memory. `encode` returns -1, or the index of a value that is no number. */

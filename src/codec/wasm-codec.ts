@@ -3,7 +3,7 @@ import { FedStreamError } from '../core/errors.js';
 import { blockwise8 } from './blockwise8.js';
 import type { Codec, EncodeReport, Preparation, Prepared, RawValues } from './codec.js';
 import { NESTED_BLOCK } from './four-bit.js';
-import type { Kernels } from './kernels.js';
+import type { Kernels } from './kernel-types.js';
 import { checkSizes, scaleView } from './scaling.js';
 import { rawOf, type StagedKernel, type StageKernel, stagedKernel } from './staged-kernel.js';
 import { uniformCodeBytes, uniformScaleBytes } from './uniform.js';

@@ -1,7 +1,7 @@
 // A table of codecs on SIMD kernels: the same bits as the reference codecs.
 import type { Codec, CodecTable } from './codec.js';
 import { referenceCodecs } from './codec-table.js';
-import type { Kernels } from './kernels.js';
+import type { Kernels } from './kernel-types.js';
 
 /** The same codecs over one instance of the kernels; one without a kernel stays what it is. */
 export function wasmCodecs(kernels: Kernels, table: CodecTable = referenceCodecs): CodecTable {

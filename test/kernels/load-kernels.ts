@@ -1,6 +1,7 @@
 // The built kernels, for tests that hold them against the reference.
 import type { CodecTable } from '../../src/codec/codec.js';
-import { instantiateKernels, type Kernels } from '../../src/codec/kernels.js';
+import type { Kernels } from '../../src/codec/kernel-types.js';
+import { instantiateKernels } from '../../src/codec/kernels.js';
 import { wasmCodecs } from '../../src/codec/wasm-codecs.js';
 import { kernelModule } from '../../src/node/codec/kernel-file.js';
 

@@ -1,7 +1,8 @@
 // The codecs that a Node process uses: SIMD kernels, one instance a process.
 import { CODEC_POOL, type CodecPool, type CodecTable } from '../../codec/codec.js';
 import { referenceCodecs } from '../../codec/codec-table.js';
-import { instantiateKernels, type Kernels } from '../../codec/kernels.js';
+import type { Kernels } from '../../codec/kernel-types.js';
+import { instantiateKernels } from '../../codec/kernels.js';
 import { wasmCodecs } from '../../codec/wasm-codecs.js';
 import type { ChunkMemory } from '../../tensor/chunk-memory.js';
 import { nodeCodecPool } from './codec-pool.js';

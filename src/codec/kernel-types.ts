@@ -1,0 +1,40 @@
+// The SIMD kernels as those who call them see them.
+import type { ChunkMemory } from '../tensor/chunk-memory.js';
+
+/** What assembly/codec/index.ts exports; every pointer is a byte offset in the memory. Encoders return -1, or the index of a value that is no number. */
+export interface KernelExports {
+  encodeBlockwise8(from: number, count: number, blockSize: number, scales: number, codes: number): number;
+  encodeNf4(from: number, count: number, blockSize: number, scales: number, codes: number): number;
+  encodeFp4(from: number, count: number, blockSize: number, scales: number, codes: number): number;
+  encodeUniform(bits: number, from: number, count: number, scales: number, codes: number): number;
+  encodeFp16(from: number, count: number, to: number): number;
+  encodeBf16(from: number, count: number, to: number): number;
+  decodeBlockwise8(scales: number, codes: number, count: number, blockSize: number, to: number): void;
+  decodeFourBit(isNf4: number, scales: number, codes: number, count: number, blockSize: number, to: number): void;
+  decodeUniform(bits: number, scales: number, codes: number, count: number, to: number): void;
+  decodeFp16(from: number, count: number, to: number): void;
+  decodeBf16(from: number, count: number, to: number): void;
+  accumulateBlockwise8(scales: number, codes: number, count: number, blockSize: number, weight: number, into: number): void;
+  accumulateFourBit(isNf4: number, scales: number, codes: number, count: number, blockSize: number, weight: number, into: number): void;
+  accumulateUniform(bits: number, scales: number, codes: number, count: number, weight: number, into: number): void;
+  accumulateFp16(from: number, count: number, weight: number, into: number): void;
+  accumulateBf16(from: number, count: number, weight: number, into: number): void;
+  accumulateF32(from: number, count: number, weight: number, into: number): void;
+  narrowF16(from: number, count: number, to: number): void;
+  narrowBf16(from: number, count: number, to: number): void;
+  blockAbsmaxes(from: number, count: number, blockSize: number, scales: number): number;
+  nonFiniteIndex(from: number, count: number): number;
+  saturatedCount(): number;
+  useScratch(address: number): void;
+}
+
+/** The kernels and where each stage lies; views are made once, since the memory never grows. */
+export interface Kernels {
+  readonly run: KernelExports;
+  /** Buffers in the kernels' memory, behind the arenas. */
+  readonly memory: ChunkMemory;
+  readonly bytes: Uint8Array;
+  readonly scales: number;
+  readonly values: number;
+  readonly codes: number;
+}
