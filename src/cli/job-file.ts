@@ -1,11 +1,11 @@
 // Reads a job: `job.json`, or a TypeScript or JavaScript file that exports `job`, with what the command line says on top.
 import { existsSync, readFileSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { FedStreamError } from '../core/errors.js';
 import { DEFAULT_CODING, spelledOut } from '../filter/coding.js';
 import type { Job } from '../job/job.js';
-import { parseJob } from '../kit/kit.js';
+import { type Kit, parseJob } from '../kit/kit.js';
+import { importModule } from './import-module.js';
 
 /** Fields that the command line may set; those that were not given are undefined. */
 export interface JobOverrides {
@@ -28,11 +28,11 @@ export interface JobOverrides {
 }
 
 /** The validated job; without a file, the default job. */
-export async function loadJob(path: string | undefined, overrides: JobOverrides): Promise<Job> {
+export async function loadJob(path: string | undefined, overrides: JobOverrides, kit?: Kit): Promise<Job> {
   const base = path === undefined ? {} : await readJobFile(path);
   if (base === null || typeof base !== 'object' || Array.isArray(base))
     throw new FedStreamError('bad-job', `${path}: a job is an object of fields`);
-  return parseJob(merge(base as Record<string, unknown>, overrides), path ?? 'command line');
+  return parseJob(merge(base as Record<string, unknown>, overrides), path ?? 'command line', kit);
 }
 
 async function readJobFile(path: string): Promise<unknown> {
@@ -45,22 +45,10 @@ async function readJobFile(path: string): Promise<unknown> {
       throw new FedStreamError('bad-job', `${path}: ${(cause as Error).message}`, { cause });
     }
   }
-  const loaded = await importModule(file);
+  const loaded = await importModule(file, 'bad-job');
   const job = loaded.job ?? loaded.default;
   if (job === undefined) throw new FedStreamError('bad-job', `${path}: export the job: \`export const job = defineJob({ … })\``);
   return job;
-}
-
-/** TypeScript goes through jiti, which is loaded only then: Node 20 does not strip types. */
-async function importModule(file: string): Promise<Record<string, unknown>> {
-  try {
-    if (/\.m?js$/.test(file)) return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
-    const { createJiti } = await import('jiti');
-    const alias = { fedstream: new URL('../../dist/api/index.js', import.meta.url).pathname };
-    return (await createJiti(import.meta.url, { alias, moduleCache: false }).import(file)) as Record<string, unknown>;
-  } catch (cause) {
-    throw new FedStreamError('bad-job', `${file}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function merge(base: Record<string, unknown>, over: JobOverrides): Record<string, unknown> {

@@ -174,7 +174,7 @@ export function checkedJob(value: unknown, source: string, tables: JobTables = {
   if (job.quorum !== undefined && job.quorum > sites.length) {
     throw new FedStreamError('bad-job', `${source}: quorum: ${job.quorum} results are asked of ${sites.length} sites`);
   }
-  const misplaced = misplacedFilter(job, tables.codecs ?? referenceCodecs);
+  const misplaced = misplacedFilter(job, tables.codecs ?? referenceCodecs, tables.filters);
   if (misplaced !== undefined) throw new FedStreamError('bad-job', `${source}: ${misplaced}`);
   checkModel(job, source);
   return job;

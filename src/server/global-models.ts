@@ -1,4 +1,7 @@
 // The global models of a run on disk: one safetensors file a round, written beside and renamed; only those in use are kept.
+import type { CodecTable } from '../codec/codec.js';
+import { masterOf } from '../codec/float32.js';
+import { decodeModel } from '../codec/quantize.js';
 import type { Folder } from '../core/storage.js';
 import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
@@ -22,6 +25,14 @@ export async function hasGlobalModel(run: Folder, round: number): Promise<boolea
 
 export async function writeGlobalModel(run: Folder, round: number, model: StateDict): Promise<void> {
   await writeSafetensors(run, globalModelPath(round), model);
+}
+
+/**
+ * Makes a model the one that a run begins with: float32, with a note of its dtypes. Where the run has one already, nothing
+ * is done. `unsupported` names a tensor of a dtype that is not averaged.
+ */
+export async function writeInitialModel(run: Folder, model: StateDict, codecs: CodecTable): Promise<void> {
+  if (!(await hasGlobalModel(run, 0))) await writeGlobalModel(run, 0, decodeModel(masterOf(model), codecs));
 }
 
 /** Removes the models of all other rounds, but for the files that something else needs, and what a crash left half written. */

@@ -33,8 +33,8 @@ export class UpdateReplies {
   constructor(job: Job, codecs: CodecTable, filters: Table<Filter>) {
     this.#job = job;
     this.#codecs = codecs;
-    this.#sendsUpdates = sentSubject(job, codecs) === 'update';
-    this.#resultIn = resultInFilters(job, codecs);
+    this.#sendsUpdates = sentSubject(job, codecs, filters) === 'update';
+    this.#resultIn = resultInFilters(job, codecs, filters);
     const chains = FILTER_POINTS.map((point) => [point, ownFilters(job, point, filters)] as const);
     this.#own = Object.fromEntries(chains) as Record<FilterPoint, Filter[]>;
   }

@@ -62,7 +62,7 @@ export async function resultMessage(trained: StateDict, given: StateDict, option
   const filters = [...own, ...siteFilters.map((filter) => heardBy(note, filter))];
   const bounds = [...own, ...siteFilters].filter((filter) => filter.on === 'update' && filter.bounds);
   if (sendsUpdates(job, codecs)) return updateWriter(trained, given, { ...options, context, filters, bounds });
-  const filtered = inFloat32(await applyFilters(trained, converted(filters, 'model', sentSubject(job, codecs)), context));
+  const filtered = inFloat32(await applyFilters(trained, converted(filters, 'model', sentSubject(job, codecs, table)), context));
   if (!codesAny(job.quantize.up, codecs)) return withExtras(filtered, options);
   const encodingFor = policyEncoding(job.quantize.up, dtypesOf(given.manifest), codecs);
   const coded = encodeModel(decodeModel(filtered, codecs), encodingFor, codecs, (_, report) => countSaturated(report, count));

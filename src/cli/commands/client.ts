@@ -20,9 +20,10 @@ import type { Joined } from '../../site/server-link.js';
 import { siteLink } from '../../site/site-link.js';
 import { holdOut } from '../../trainer/data/split.js';
 import { addConnectionOptions, type ConnectionOptions, clientConnecting } from '../connection-options.js';
+import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
 import { named, wholeNumber } from '../options.js';
 
-interface ClientOptions extends ConnectionOptions {
+interface ClientOptions extends ConnectionOptions, KitOptions {
   readonly connect: string;
   readonly site: string;
   readonly run?: string;
@@ -69,6 +70,7 @@ export function clientCommand(): Command {
     )
     .option('--hold-out <percent>', 'share of the data that only evaluates, in percent', wholeNumber(0), 0)
     .option('--log <file>', 'log file; by default client.log in the work folder')
+    .addOption(kitOption())
     .addOption(new Option('--supervised', 'ends with its parent').hideHelp())
     .addHelpText('after', HELP)
     .action(serveSite);
@@ -79,7 +81,9 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const supervised = options.supervised ?? false;
   const say = (line: string): void => void process.stderr.write(`${site}: ${line}\n`);
   const { driver, token } = clientConnecting(options.connect, options);
-  const config = options.siteConfig === undefined ? undefined : readSiteConfig(options.siteConfig);
+  const kit = await loadKit(options.kit);
+  const codecs = nodeCodecs(kit.codecs);
+  const config = options.siteConfig === undefined ? undefined : readSiteConfig(options.siteConfig, kit.filters);
   // Read before the server is asked: a wrong file is told at once.
   const ownTrainers = Object.keys(config?.trainers ?? {}).length > 0;
   const samples = options.data === undefined || ownTrainers ? undefined : await readDataFile(options.data);
@@ -96,10 +100,24 @@ async function serveSite(options: ClientOptions): Promise<void> {
   };
   const signal = stopSignal({ supervised, onStop });
   const told = supervised ? log : { ...log, warn: warnAloud };
-  const link = siteLink({ site, run: options.run, driver, token, url: options.connect, codecs: nodeCodecs(), folder, log: told, signal });
+  const link = siteLink({
+    site,
+    run: options.run,
+    driver,
+    token,
+    url: options.connect,
+    codecs,
+    filters: kit.filters,
+    folder,
+    log: told,
+    signal,
+  });
+
   const trainerOf = async ({ job, files, run }: Joined) => {
     if (!supervised) say(`joined: ${job.rounds} rounds; log ${options.log ?? join(work, 'client.log')}`);
     const data = absolute(options.data);
+    const row = job.trainer && kit.trainers.find(({ name }) => name === job.trainer?.name);
+    if (row) return row.make(row.options.parse({}) as never)({ site, job, run, files, folder, log, signal });
     if (job.trainer) {
       const own = { site, job, config, data, validation: absolute(options.validation), work, log };
       return makeProcessTrainer(job.trainer.name, own);
@@ -115,12 +133,13 @@ async function serveSite(options: ClientOptions): Promise<void> {
       site,
       link,
       folder,
-      codecs: nodeCodecs(),
+      codecs,
+      filters: kit.filters,
       log,
       signal,
       memory: processMemory,
       bases,
-      policy: { filters: config?.filters ?? [] },
+      policy: { filters: config?.filters ?? [], table: kit.filters },
       makeTrainer: trainerOf,
     });
     if (!supervised) say(`done: ${reason}`);

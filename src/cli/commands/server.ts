@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
 import type { Job } from '../../job/job.js';
+import type { Kit } from '../../kit/kit.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
 import { loadRunData, prepareRun } from '../../node/run/prepare-run.js';
 import { readRunJob } from '../../node/run/run-files.js';
@@ -12,10 +13,11 @@ import { type EventOptions, eventsOption, openEvents } from '../event-options.js
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
+import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
 import { dtypeOf, dtypeOption, repeated, wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
 
-interface ServerOptions extends JobOptions, ConnectionOptions, EventOptions {
+interface ServerOptions extends JobOptions, ConnectionOptions, EventOptions, KitOptions {
   readonly listen?: readonly string[];
   readonly resume?: string;
   readonly threads?: number;
@@ -46,6 +48,7 @@ export function serverCommand(): Command {
     .option('--resume <folder>', 'go on with a run that was stopped')
     .option('--threads <count>', 'threads that evaluate the global model', wholeNumber(1))
     .addOption(dtypeOption())
+    .addOption(kitOption())
     .addOption(eventsOption())
     .option('--json', 'print the summary as JSON on standard output')
     .addOption(new Option('--run <folder>', 'a prepared run').hideHelp())
@@ -56,7 +59,8 @@ export function serverCommand(): Command {
 
 async function serve(options: ServerOptions): Promise<void> {
   const supervised = options.supervised ?? false;
-  const found = await findJob(options);
+  const kit = await loadKit(options.kit);
+  const found = await findJob(options, kit);
   const urls = options.listen ?? [defaultUrl(found.job)];
   // Before a run folder is made: what was given cannot be used, or can.
   const { driver, token } = serverConnecting(urls, options);
@@ -78,6 +82,7 @@ async function serve(options: ServerOptions): Promise<void> {
     await runServerProcess({
       runPath,
       job,
+      kit,
       listeners: urls.map((url) => ({ driver, url })),
       token,
       threads: options.threads,
@@ -88,7 +93,10 @@ async function serve(options: ServerOptions): Promise<void> {
       sinks,
     });
   } catch (error) {
-    if (!supervised) say(`go on with: npx fedstream server --resume ${runPath} ${urls.map((url) => `--listen ${url}`).join(' ')}`);
+    if (!supervised)
+      say(
+        `go on with: npx fedstream server --resume ${runPath} ${urls.map((url) => `--listen ${url}`).join(' ')}${options.kit === undefined ? '' : ` --kit ${options.kit}`}`,
+      );
     throw error;
   } finally {
     reporter?.end();
@@ -111,14 +119,14 @@ interface Found {
   prepare(): Promise<{ runPath: string; job: Job }>;
 }
 
-async function findJob(options: ServerOptions): Promise<Found> {
+async function findJob(options: ServerOptions, kit: Kit): Promise<Found> {
   const existing = options.run ?? options.resume;
   if (existing !== undefined) {
     const runPath = findRunFolder(existing);
-    const job = await readRunJob(runPath);
+    const job = await readRunJob(runPath, kit);
     return { job, prepare: async () => ({ runPath, job }) };
   }
-  const job = await loadJob(options.job, options);
+  const job = await loadJob(options.job, options, kit);
   if (!job.trainer && 'files' in job.data)
     throw new FedStreamError(
       'bad-job',

@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
 import { codingLabel } from '../../filter/coding.js';
 import { type Job, siteNames } from '../../job/job.js';
+import type { Kit } from '../../kit/kit.js';
 import { type Supervised, supervise } from '../../node/process/child-process.js';
 import { processMemory } from '../../node/process/memory.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
@@ -24,11 +25,12 @@ import { EXIT } from '../exit-code.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
+import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
 import { type Meeting, openMeeting } from '../meeting.js';
 import { dtypeOption } from '../options.js';
 import { type EventReporter, eventReporter } from '../progress.js';
 
-interface SimulateOptions extends JobOptions, EventOptions {
+interface SimulateOptions extends JobOptions, EventOptions, KitOptions {
   readonly resume?: string;
   readonly dtype?: string;
   readonly listen?: string;
@@ -60,6 +62,7 @@ export function simulateCommand(): Command {
     .option('--site-config <file>', 'trainers and filters of every site (docs/site.md)')
     .option('--resume <folder>', 'go on with a run that was stopped, from its last finished round')
     .addOption(dtypeOption())
+    .addOption(kitOption())
     .addOption(eventsOption())
     .option('--json', 'print the summary as JSON on standard output')
     .addHelpText('after', HELP)
@@ -82,7 +85,17 @@ async function simulate(options: SimulateOptions): Promise<void> {
   });
   const meeting = await openMeeting(options.listen, job, runPath);
   try {
-    await new Federation({ runPath, job, meeting, siteConfig: options.siteConfig, dtype: options.dtype, reporter, events, signal }).run();
+    await new Federation({
+      runPath,
+      job,
+      meeting,
+      siteConfig: options.siteConfig,
+      kit: options.kit,
+      dtype: options.dtype,
+      reporter,
+      events,
+      signal,
+    }).run();
   } catch (error) {
     reporter.end();
     await conclude(runPath, job, events);
@@ -98,23 +111,25 @@ async function simulate(options: SimulateOptions): Promise<void> {
 }
 
 async function findOrPrepare(options: SimulateOptions): Promise<{ runPath: string; job: Job }> {
+  const kit = await loadKit(options.kit);
   if (options.resume !== undefined) {
     const runPath = findRunFolder(options.resume);
-    const job = await readRunJob(runPath);
-    checkSiteConfig(job, options);
+    const job = await readRunJob(runPath, kit);
+    checkSiteConfig(job, kit, options);
     return { runPath, job };
   }
-  const job = await loadJob(options.job, options);
-  checkSiteConfig(job, options);
+  const job = await loadJob(options.job, options, kit);
+  checkSiteConfig(job, kit, options);
   const data = await loadRunData(job);
   const runPath = createRunFolder(options.out, options.name, 'simulate');
   return { runPath, job: await prepareRun(job, runPath, data) };
 }
 
 /** Told before anything is started: every site of a simulation has the same configuration. */
-function checkSiteConfig({ trainer }: Job, { siteConfig }: SimulateOptions): void {
-  const config = siteConfig === undefined ? undefined : readSiteConfig(siteConfig);
-  if (trainer) registeredTrainer(config, trainer.name);
+function checkSiteConfig({ trainer }: Job, kit: Kit, { siteConfig }: SimulateOptions): void {
+  const config = siteConfig === undefined ? undefined : readSiteConfig(siteConfig, kit.filters);
+  const inKit = kit.trainers.some(({ name }) => name === trainer?.name);
+  if (trainer && !inKit) registeredTrainer(config, trainer.name);
 }
 
 /** Adds this process's own memory, then summary and report. */
@@ -130,6 +145,7 @@ interface FederationOptions {
   readonly job: Job;
   readonly meeting: Meeting;
   readonly siteConfig: string | undefined;
+  readonly kit: string | undefined;
   readonly dtype: string | undefined;
   readonly reporter: EventReporter;
   /** Where the events of the server go. */
@@ -171,9 +187,10 @@ class Federation {
   }
 
   #server(): Supervised {
-    const { runPath, meeting, dtype } = this.#options;
+    const { runPath, meeting, dtype, kit } = this.#options;
     const command = [process.execPath, BIN, 'server', '--run', runPath, '--listen', meeting.url, ...meeting.serverArgs, '--supervised'];
     if (dtype !== undefined) command.push('--dtype', dtype);
+    if (kit !== undefined) command.push('--kit', kit);
     return this.#start('server', command, (line) => {
       const parsed = JSON.parse(line) as { listening?: string };
       if (parsed.listening !== undefined) this.#sites(parsed.listening);
@@ -186,7 +203,7 @@ class Federation {
   }
 
   #sites(url: string): void {
-    const { runPath, job, meeting, siteConfig } = this.#options;
+    const { runPath, job, meeting, siteConfig, kit } = this.#options;
     for (const site of siteNames(job)) {
       const work = join(runPath, 'sites', site);
       const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteDataPath(runPath, site)];
@@ -201,6 +218,7 @@ class Federation {
         ...meeting.siteArgs(site),
       );
       if (siteConfig !== undefined) command.push('--site-config', siteConfig);
+      if (kit !== undefined) command.push('--kit', kit);
       if (job.model !== 'offered' && 'path' in job.model) command.push('--base', job.model.path);
       if (existsSync(validationPath(runPath))) command.push('--validation', validationPath(runPath));
       const child = this.#start(site, command);

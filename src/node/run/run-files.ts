@@ -3,7 +3,7 @@ import { inOwnDtypes } from '../../codec/float32.js';
 import { FedStreamError } from '../../core/errors.js';
 import { readText, writeText } from '../../core/storage-text.js';
 import type { Job } from '../../job/job.js';
-import { parseJob } from '../../kit/kit.js';
+import { type Kit, parseJob } from '../../kit/kit.js';
 import { BASE_FOLDER, openGlobalModel } from '../../server/global-models.js';
 import type { Dtype } from '../../tensor/dtype.js';
 import { ADAPTER_FILE, writeModel } from '../../tensor/model-folder.js';
@@ -13,10 +13,10 @@ import { nodeFolder } from '../storage/node-folder.js';
 import { MODEL_TEXTS } from './prepare-run.js';
 
 /** The job that a run was started with. */
-export async function readRunJob(runPath: string): Promise<Job> {
+export async function readRunJob(runPath: string, kit?: Kit): Promise<Job> {
   const text = await readText(nodeFolder(runPath), 'job.json');
   if (text === undefined) throw new FedStreamError('not-found', `${runPath} has no job.json: it is not a run`);
-  return parseJob(JSON.parse(text), `${runPath}/job.json`);
+  return parseJob(JSON.parse(text), `${runPath}/job.json`, kit);
 }
 
 /** Texts of the model folder that the run started from. */

@@ -1,11 +1,13 @@
 // A server process: the rounds of a run, recorded in the run folder.
 import { join } from 'node:path';
+import type { CodecTable } from '../../codec/codec.js';
 import type { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
 import { wholeBits } from '../../filter/chain.js';
 import { codingLabel } from '../../filter/coding.js';
 import { type Listening, runServer } from '../../hub/server.js';
 import { type Job, NAME_PATTERN, siteNames } from '../../job/job.js';
+import { builtInKit, type Kit, workflowOf } from '../../kit/kit.js';
 import type { EmitEvent, RunEvent } from '../../record/events.js';
 import { openRunRecord, type RunRecord } from '../../record/run-record.js';
 import type { Sinks } from '../../record/sinks/sink.js';
@@ -26,6 +28,8 @@ import { readModelTexts, writeModelFolder } from './run-files.js';
 export interface RunServerOptions {
   readonly runPath: string;
   readonly job: Job;
+  /** What the job may name. */
+  readonly kit?: Kit;
   /** Where sites connect: any of them. */
   readonly listeners: readonly Listening[];
   /** The secret of sites without a certificate. */
@@ -44,7 +48,7 @@ const MEMORY_MS = 1_000;
 
 /** Prepares nothing: `runPath` holds a prepared run, or one that was stopped. */
 export async function runServerProcess(options: RunServerOptions): Promise<RunResult> {
-  const { runPath, job, listeners, token, signal } = options;
+  const { runPath, job, kit = builtInKit, listeners, token, signal } = options;
   const run = nodeFolder(runPath);
   const log = fileLogger(join(runPath, 'logs', 'server.log'), { name: 'server' });
   const onEvent = { emit: options.onEvent, close: async () => {} };
@@ -55,7 +59,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
   try {
     await announce(options, record, emit);
     const files = await readModelTexts(runPath);
-    warnOfWholeWeights(job, files, emit);
+    warnOfWholeWeights(job, kit.codecs, files, emit);
     // A trainer of the sites' own is on their machines only: they evaluate.
     const own = job.trainer !== undefined;
     const validation =
@@ -70,7 +74,9 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
       run,
       name: nameForSites(options),
       files: own ? {} : files,
-      codecs: nodeCodecs(),
+      codecs: nodeCodecs(kit.codecs),
+      filters: kit.filters,
+      workflow: workflowOf(job, kit),
       listeners,
       admission: { token },
       evaluator,
@@ -134,8 +140,8 @@ const HARM = [
 ];
 
 /** Adapters move far for their size, and stand every coding. A run that goes on was told already. */
-function warnOfWholeWeights(job: Job, files: Readonly<Record<string, string>>, emit: EmitEvent): void {
-  const bits = wholeBits(job, nodeCodecs());
+function warnOfWholeWeights(job: Job, codecs: CodecTable, files: Readonly<Record<string, string>>, emit: EmitEvent): void {
+  const bits = wholeBits(job, codecs);
   const found = bits === undefined ? undefined : HARM.find((row) => bits <= row.bits);
   if (!found || files['adapter_config.json'] !== undefined) return;
   const message = `whole weights are sent in ${bits} bits: in full fine-tuning of a pretrained model, ${found.harm} (docs/evidence.md); "quantize": "u4" sends updates, which lose nothing`;

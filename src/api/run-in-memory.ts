@@ -1,0 +1,69 @@
+// A whole federation in one process: server and sites over the memory driver, with everything that a real one does.
+import { type Logger, silentLogger } from '../core/log.js';
+import { memoryFolder } from '../core/memory-folder.js';
+import type { Folder } from '../core/storage.js';
+import { memory } from '../driver/memory.js';
+import { runServer } from '../hub/server.js';
+import type { JobInput } from '../job/job.js';
+import { builtInKit, type Kit, parseJob, workflowOf } from '../kit/kit.js';
+import type { EmitEvent } from '../record/events.js';
+import { openGlobalModel, writeInitialModel } from '../server/global-models.js';
+import type { RunResult } from '../server/run.js';
+import type { StateDict } from '../tensor/state-dict.js';
+import type { Trainer } from '../trainer/trainer.js';
+import { runSite } from './run-site.js';
+
+export interface InMemoryOptions {
+  /** Its sites are those of `trainers`. */
+  readonly job: JobInput;
+  /** The initial model: float32, float16 or bfloat16. */
+  readonly model: StateDict;
+  /** By site; each is closed at the end. */
+  readonly trainers: Readonly<Record<string, Trainer>>;
+  readonly kit?: Kit;
+  /** By default in memory: one that is given again goes on where it was. */
+  readonly run?: Folder;
+  readonly emit?: EmitEvent;
+  readonly log?: Logger;
+  readonly signal?: AbortSignal;
+}
+
+export interface InMemoryResult extends RunResult {
+  /** The last global model, float32; closed by the caller. */
+  readonly model: StateDict;
+}
+
+/**
+ * Runs the job to its end and returns the last global model. Messages are coded, streamed and verified as between
+ * machines; only the connections are in memory. For tests, studies and a first look; models should fit in memory.
+ */
+export async function runInMemory(options: InMemoryOptions): Promise<InMemoryResult> {
+  const { model, trainers, kit = builtInKit, run = memoryFolder('run'), emit = () => {}, log = silentLogger } = options;
+  const job = parseJob({ sites: Object.keys(trainers), ...options.job }, 'the job', kit);
+  const { codecs, filters } = kit;
+  const stop = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  await writeInitialModel(run, model, codecs);
+  const driver = memory();
+  const url = 'memory://server';
+  const shared = { codecs, filters, driver, url, log, signal };
+  const sites = Object.entries(trainers).map(([site, trainer]) => () => {
+    const ended = runSite({ ...shared, site, folder: memoryFolder(site), memory: noMemory, makeTrainer: async () => trainer });
+    ended.catch(() => {}); // the server tells what became of the run
+    return ended;
+  });
+  const running: Promise<string>[] = [];
+  const onListening = (): void => void running.push(...sites.map((start) => start()));
+  try {
+    const workflow = workflowOf(job, kit);
+    const result = await runServer({ ...shared, job, run, workflow, files: {}, emit, listeners: [{ driver, url }], onListening });
+    return { ...result, model: await openGlobalModel(run, result.lastRound) };
+  } finally {
+    stop.abort();
+    await Promise.allSettled(running);
+  }
+}
+
+function noMemory(): { rssBytes: number; peakRssBytes: number } {
+  return { rssBytes: 0, peakRssBytes: 0 };
+}

@@ -1,0 +1,22 @@
+// A site in one call: its link to the server, and the loop over its tasks.
+import { asFedStreamError } from '../core/errors.js';
+import { type ClientOptions, runClient } from '../site/client.js';
+import { type SiteLinkOptions, siteLink } from '../site/site-link.js';
+
+/** A site of one's own program: where the server is, who trains, and what of its data never leaves. */
+export type SiteOptions = Omit<SiteLinkOptions & ClientOptions, 'link'>;
+
+/**
+ * Joins the server at `url` and does its tasks until the run is over; resolves with the reason. A lost connection is made
+ * again. Rejects with `refused`, `aborted`, or whatever keeps the site from working.
+ */
+export async function runSite(options: SiteOptions): Promise<string> {
+  const link = siteLink(options);
+  try {
+    return await runClient({ ...options, link });
+  } catch (error) {
+    throw options.signal.aborted ? asFedStreamError(options.signal.reason, 'aborted') : error;
+  } finally {
+    await link.close();
+  }
+}
