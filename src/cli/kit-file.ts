@@ -27,7 +27,7 @@ export async function loadKit(path: string | undefined): Promise<Kit> {
   const file = resolve(path);
   if (!existsSync(file)) throw new FedStreamError('not-found', `there is no kit file ${path}`);
   const loaded = await importModule(file, 'bad-argument');
-  const kit = loaded.kit ?? loaded.default;
+  const { kit } = loaded;
   if (kit === null || typeof kit !== 'object')
     throw new FedStreamError('bad-argument', `${path}: export the kit: \`export const kit = { workflows: [ … ] }\``);
   checkTables(kit as Record<string, unknown>, path);
