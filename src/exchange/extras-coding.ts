@@ -1,22 +1,62 @@
-// How state dicts beside the model travel: each in float32, coded as the job says of its name.
+// How state dicts beside the model travel: in float32, each through the filters and the coding that the job has for its name.
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
+import type { Table } from '../core/row.js';
+import { ownFilters } from '../filter/chain.js';
+import { applyFilters, type Filter, type FilterPoint, filteredManifest } from '../filter/filter.js';
 import { encodingByPolicy } from '../filter/policy.js';
 import type { Job } from '../job/job.js';
+import type { Manifest } from '../tensor/manifest.js';
 import type { NamedDicts } from '../tensor/named-dicts.js';
+import type { StateDict } from '../tensor/state-dict.js';
 
-/** Lazy; a name that the job says nothing of travels as it is. */
-export function codedExtras(extras: NamedDicts, job: Job, codecs: CodecTable): NamedDicts {
-  const coded = Object.entries(extras).map(([name, dict]) => {
-    const policy = Object.hasOwn(job.extras, name) ? job.extras[name]?.quantize : undefined;
-    const values = decodeModel(inFloat32(dict), codecs);
-    return [name, policy === undefined ? values : encodeModel(values, encodingByPolicy(policy, codecs), codecs)];
-  });
-  return Object.fromEntries(coded);
+/** Of whom, and by which rules. */
+export interface ExtrasSetting {
+  readonly job: Job;
+  readonly codecs: CodecTable;
+  /** What the job may name. */
+  readonly filters: Table<Filter>;
+  readonly site: string;
+  readonly round: number;
 }
 
-/** The same, decoded as they are read, float32. */
-export function decodedExtras(extras: NamedDicts, codecs: CodecTable): NamedDicts {
-  return Object.fromEntries(Object.entries(extras).map(([name, dict]) => [name, decodeModel(inFloat32(dict), codecs)]));
+/** As they leave, at `task-out` or `result-out`: filtered, then coded; lazy. A name that the job says nothing of travels as it is. */
+export function codedExtras(extras: NamedDicts, point: FilterPoint, setting: ExtrasSetting): Promise<NamedDicts> {
+  const { job, codecs } = setting;
+  return mapped(extras, async (dict, name) => {
+    const values = await filtered(decodeModel(inFloat32(dict), codecs), name, point, setting);
+    const { quantize } = ruleOf(job, name);
+    return quantize === undefined ? values : encodeModel(values, encodingByPolicy(quantize, codecs), codecs);
+  });
+}
+
+/** As they are taken, at `task-in` or `result-in`: decoded to float32 as they are read, then filtered; lazy. */
+export function decodedExtras(extras: NamedDicts, point: FilterPoint, setting: ExtrasSetting): Promise<NamedDicts> {
+  return mapped(extras, (dict, name) => filtered(decodeModel(inFloat32(dict), setting.codecs), name, point, setting));
+}
+
+/** What a site sends of an extra that consists of this: without what the job's filters leave out. */
+export function sentManifest(name: string, manifest: Manifest, { job, filters }: Pick<ExtrasSetting, 'job' | 'filters'>): Manifest {
+  return filteredManifest(manifest, ownFilters(filtersOf(job, name), 'result-out', filters));
+}
+
+function filtered(dict: StateDict, name: string, point: FilterPoint, setting: ExtrasSetting): Promise<StateDict> {
+  const { job, codecs, filters, site, round } = setting;
+  const context = { point, site, round, codecs, count: () => {} };
+  return applyFilters(dict, ownFilters(filtersOf(job, name), point, filters), context);
+}
+
+function filtersOf(job: Job, name: string) {
+  return { quantize: job.quantize, filters: ruleOf(job, name).filters ?? {} };
+}
+
+function ruleOf({ extras }: Job, name: string): Partial<Job['extras'][string]> {
+  return (Object.hasOwn(extras, name) ? extras[name] : undefined) ?? {};
+}
+
+async function mapped(extras: NamedDicts, change: (dict: StateDict, name: string) => Promise<StateDict>): Promise<NamedDicts> {
+  const made: Record<string, StateDict> = {};
+  for (const [name, dict] of Object.entries(extras)) made[name] = await change(dict, name);
+  return made;
 }

@@ -6,9 +6,9 @@ import { FedStreamError } from '../core/errors.js';
 import { type Choice, choiceSchema, type Table } from '../core/row.js';
 import { SCHEMES } from '../driver/scheme.js';
 import { builtInFiltersWith } from '../filter/built-in.js';
-import { filterSpecsSchema } from '../filter/chain.js';
+import { filterSpecsSchema, ownFilters } from '../filter/chain.js';
 import { DEFAULT_CODING, quantizeSchema } from '../filter/coding.js';
-import type { Filter } from '../filter/filter.js';
+import { FILTER_POINTS, type Filter } from '../filter/filter.js';
 import { misplacedFilter } from '../filter/order.js';
 import { policySchema } from '../filter/policy.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
@@ -107,12 +107,20 @@ export function jobSchemaOf({ workflows, aggregators, codecs = referenceCodecs, 
   });
 }
 
+/** How one of the state dicts beside the model travels. */
+function extraSchema(codecs: CodecTable, filters: Table<Filter>) {
+  return z.strictObject({
+    quantize: policySchema(codecs).default('fp32'),
+    filters: filterSpecsSchema(filters).optional(),
+  });
+}
+
 /** Fields that name codecs and filters. */
 function codedFields(codecs: CodecTable, filters: Table<Filter>) {
   return {
     quantize: quantizeSchema(codecs).prefault(DEFAULT_CODING),
     /** How state dicts beside the model travel, by name (`control`, …); by default as they are. */
-    extras: z.record(z.string().regex(EXTRA_NAME), z.strictObject({ quantize: policySchema(codecs).default('fp32') })).default({}),
+    extras: z.record(z.string().regex(EXTRA_NAME), extraSchema(codecs, filters)).default({}),
     filters: filterSpecsSchema(filters).optional(),
   };
 }
@@ -174,10 +182,30 @@ export function checkedJob(value: unknown, source: string, tables: JobTables = {
   if (job.quorum !== undefined && job.quorum > sites.length) {
     throw new FedStreamError('bad-job', `${source}: quorum: ${job.quorum} results are asked of ${sites.length} sites`);
   }
+  checkExtras(job, source, tables);
   const misplaced = misplacedFilter(job, tables.codecs ?? referenceCodecs, tables.filters);
   if (misplaced !== undefined) throw new FedStreamError('bad-job', `${source}: ${misplaced}`);
   checkModel(job, source);
   return job;
+}
+
+/** A state dict beside the model is no update of anything. */
+function checkExtras(
+  { extras, quantize }: Job,
+  source: string,
+  { codecs = referenceCodecs, filters: table = builtInFiltersWith(codecs) }: JobTables,
+): void {
+  for (const [name, { filters = {} }] of Object.entries(extras)) {
+    for (const point of FILTER_POINTS) {
+      const own = ownFilters({ quantize, filters }, point, table);
+      const wrong = own.findIndex(({ on, makes }) => on === 'update' || makes !== undefined);
+      if (wrong >= 0)
+        throw new FedStreamError(
+          'bad-job',
+          `${source}: extras.${name}.filters.${point}.${wrong}: ${filters[point]?.[wrong]?.type} works on updates of the model; ${name} is none`,
+        );
+    }
+  }
 }
 
 /** A trainer of the sites' own brings its own architecture: its model is a folder, or what a site offers. */

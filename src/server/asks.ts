@@ -4,7 +4,7 @@ import { inFloat32 } from '../codec/float32.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
-import { decodedExtras } from '../exchange/extras-coding.js';
+import { decodedExtras, sentManifest } from '../exchange/extras-coding.js';
 import { checkFinite } from '../exchange/finite.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
 import type { Filter } from '../filter/filter.js';
@@ -197,7 +197,7 @@ export class Asks {
     const { figures } = state as ReplyState;
     if (!answer) return { site, figures, extras: {} };
     const { model, ...extras } = splitDicts(answer);
-    const decoded = decodedExtras(extras, this.#options.codecs);
+    const decoded = await decodedExtras(extras, 'result-in', { ...this.#options, site, round: task.round });
     if (!model || returns !== 'update' || !offer) return { site, figures, ...(model && { model }), extras: decoded };
     return { site, figures, ...(await this.#updates.contributed(model, offer, task.round, site)), extras: decoded };
   }
@@ -208,7 +208,7 @@ export class Asks {
       const expected = Object.hasOwn(returnsExtras, name) ? returnsExtras[name] : undefined;
       if (!expected)
         throw new FedStreamError('bad-model', `the result of ${site} carries ${JSON.stringify(name)}, which was not asked for`);
-      sameTensors(expected, inFloat32(dict).manifest, `${name} of ${site}`);
+      sameTensors(sentManifest(name, expected, this.#options), inFloat32(dict).manifest, `${name} of ${site}`);
       await this.#checkFinite(dict, `${name} of ${site}`);
     }
     const missing = Object.keys(returnsExtras).find((name) => !Object.hasOwn(extras, name));

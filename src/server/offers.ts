@@ -138,10 +138,11 @@ export class Offers {
   }
 
   async #prepareExtras(dicts: NamedDicts): Promise<ExtrasObject> {
-    const { job, codecs } = this.#options;
+    const { job, codecs, filters, models } = this.#options;
     checkExtraNames(Object.keys(dicts), 'a task');
     const folder = this.#options.folder();
-    const joined = joinDicts(codedExtras(dicts, job, codecs));
+    const setting = { job, codecs, filters, site: 'every site', round: models.round };
+    const joined = joinDicts(await codedExtras(dicts, 'task-out', setting));
     const spool = `extras-${this.#objects.size}.spool`;
     const info = await writeSpool(joined, codecs, folder, spool, { durable: false });
     // Named by what it holds: after a crash it is the same object, and a transfer that broke off goes on.

@@ -61,12 +61,14 @@ export async function resultMessage(trained: StateDict, given: StateDict, option
   const own = ownFilters(job, 'result-out', table);
   const filters = [...own, ...siteFilters.map((filter) => heardBy(note, filter))];
   const bounds = [...own, ...siteFilters].filter((filter) => filter.on === 'update' && filter.bounds);
-  if (sendsUpdates(job, codecs)) return updateWriter(trained, given, { ...options, context, filters, bounds });
+  const extras = await codedExtras(options.extras ?? {}, 'result-out', { job, codecs, filters: table, site, round: task.round });
+  const message = (model: StateDict): StateDict => joinDicts({ model, ...extras });
+  if (sendsUpdates(job, codecs)) return updateWriter(trained, given, { ...options, context, filters, bounds, message });
   const filtered = inFloat32(await applyFilters(trained, converted(filters, 'model', sentSubject(job, codecs, table)), context));
-  if (!codesAny(job.quantize.up, codecs)) return withExtras(filtered, options);
+  if (!codesAny(job.quantize.up, codecs)) return message(filtered);
   const encodingFor = policyEncoding(job.quantize.up, dtypesOf(given.manifest), codecs);
   const coded = encodeModel(decodeModel(filtered, codecs), encodingFor, codecs, (_, report) => countSaturated(report, count));
-  return withExtras(coded, options);
+  return message(coded);
 }
 
 interface UpdateOptions extends ResultMessageOptions {
@@ -74,11 +76,13 @@ interface UpdateOptions extends ResultMessageOptions {
   readonly filters: readonly Filter[];
   /** Those of them that promised one. */
   readonly bounds: readonly Filter[];
+  /** The message of a coded update: what else the trainer returned is joined to it. */
+  readonly message: (model: StateDict) => StateDict;
 }
 
 /** Codes an update into a spool, and keeps what coding keeps back for the next one. */
 async function updateWriter(trained: StateDict, given: StateDict, options: UpdateOptions): Promise<WriteResult> {
-  const { task, job, site, codecs, residuals, count, context, filters } = options;
+  const { task, job, site, codecs, residuals, count, context, filters, message } = options;
   const chain = converted(filters, 'model', 'update');
   const turn = chain.findIndex(({ makes }) => makes === 'update');
   const weights = inFloat32(await applyFilters(trained, chain.slice(0, turn), context));
@@ -99,7 +103,7 @@ async function updateWriter(trained: StateDict, given: StateDict, options: Updat
         what: `the update of ${site}`,
         encodingFor: policyEncoding(job.quantize.up, dtypesOf(given.manifest), codecs),
         spool,
-        message: (coded) => withExtras(coded, options),
+        message,
         onReport: (report) => countSaturated(report, count),
         ...(keeps && {
           beside: { ...residuals.file(task.round), of: 'kept', has: (tensor) => tensor.dtype === 'F32' && feedsBack(tensor) },
@@ -142,11 +146,6 @@ function heardBy(count: FilterContext['count'], filter: Filter): Filter {
 
 function countSaturated({ saturated }: EncodeReport, count: ResultMessageOptions['count']): void {
   if (saturated > 0) count('saturated', saturated);
-}
-
-/** The message of a result whose trainer returned more than a model. */
-function withExtras(model: StateDict, { extras = {}, job, codecs }: ResultMessageOptions): StateDict {
-  return joinDicts({ model, ...codedExtras(extras, job, codecs) });
 }
 
 function rawManifest(manifest: Manifest): Manifest {

@@ -99,7 +99,9 @@ export class Workplace {
     if (!task.extras) return { extras: {}, release: async () => {} };
     const { model, figures, release } = await this.link.fetchExtras(task.extras.object);
     this.log.info({ round: task.round, object: task.extras.object, ...figures }, 'received what comes with the task');
-    return { extras: decodedExtras(splitDicts(model), this.codecs), release };
+    const { job, codecs, filters, site } = this;
+    const setting = { job, codecs, filters, site, round: task.round };
+    return { extras: await decodedExtras(splitDicts(model), 'task-in', setting), release };
   }
 
   /** Sends an answer; resolves once the server has it safe. Coding counts into `figures` while the message is sent. */

@@ -2,13 +2,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { freePort } from '../faults/free-port.js';
 import { modelOf, run, SMALL_JOB, start, workFolder } from './command.js';
 
 const folder = workFolder();
 const KIT = fileURLToPath(new URL('../../examples/own-workflow/kit.ts', import.meta.url));
 const JOB = { ...SMALL_JOB, rounds: 3, sites: 3, workflow: { type: 'sampled', fraction: 0.67 } };
+
+beforeAll(() => writeFileSync(join(folder, 'job.json'), JSON.stringify(JOB)));
 
 function drawn(name: string): string[][] {
   const lines = readFileSync(join(folder, 'runs', name, 'logs/server.log'), 'utf8')
@@ -20,7 +22,6 @@ function drawn(name: string): string[][] {
 }
 
 test('server --kit; its sites have none; killed and started again it draws the same sites and ends with the same bits', async () => {
-  writeFileSync(join(folder, 'job.json'), JSON.stringify(JOB));
   const quiet = await run(['simulate', '--job', 'job.json', '--kit', KIT, '--name', 'quiet'], folder);
   expect(quiet.code, quiet.stderr).toBe(0);
   expect(drawn('quiet').map((sites) => sites.length)).toEqual([2, 2, 2]);

@@ -24,6 +24,7 @@ import { openSafetensors } from '../../src/tensor/safetensors.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
 import { narrowInto, widenInto } from '../../src/tensor/widen.js';
 import type { Metrics, Trainer, TrainTask } from '../../src/trainer/trainer.js';
+import type { Workflow } from '../../src/workflow/federation.js';
 
 /** Values by tensor. */
 export type Values = Readonly<Record<string, Float32Array>>;
@@ -77,6 +78,8 @@ export interface Scripted {
   readonly folders?: Record<string, Folder>;
   readonly stop?: AbortController;
   readonly codecs?: CodecTable;
+  /** By default the one that the job names. */
+  readonly workflow?: Workflow;
   /** How the server evaluates; by default the sites do. */
   evaluate?(given: Values): Metrics;
   /** Called on the server's events. */
@@ -119,9 +122,19 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
     setting.onEvent?.(event);
   };
   const onListening = (): void => Object.keys(sites).forEach(join);
-  const { evaluate } = setting;
+  const { evaluate, workflow } = setting;
   const evaluator = evaluate && trainerOf({ learn: (given) => given, evaluate });
-  const result = await runServer({ ...common, listeners: [common], job, run, files: {}, emit, evaluator, onListening });
+  const result = await runServer({
+    ...(workflow && { workflow }),
+    ...common,
+    listeners: [common],
+    job,
+    run,
+    files: {},
+    emit,
+    evaluator,
+    onListening,
+  });
   await Promise.allSettled(clients);
   return { result, events, run, folders, master: async (round: number) => valuesOf(await openGlobalModel(run, round)) };
 }
