@@ -1,0 +1,93 @@
+// Who is waited for, and for how long: the job's time limits, a workflow's own, and what a restart makes of it.
+import { expect, test } from 'vitest';
+import { FedStreamError } from '../../src/core/errors.js';
+import { memoryFolder } from '../../src/core/memory-folder.js';
+import type { Folder } from '../../src/core/storage.js';
+import type { Workflow } from '../../src/workflow/federation.js';
+import { federate, type ScriptedSite, someValues, type Values } from './scripted.js';
+
+const same = (given: Values): Values => given;
+const slow = (ms: number): ScriptedSite => ({
+  learn: async (given) => {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    return given;
+  },
+});
+const warnings = (events: readonly { type: string }[]): string[] =>
+  events.flatMap((event) => (event.type === 'warning' ? [(event as { message?: string }).message ?? ''] : []));
+
+test('once a round has its quorum, the others get so much longer', async () => {
+  const sites = { a: { learn: same }, b: { learn: same }, c: slow(3000) };
+  const { events } = await federate({ quantize: 'fp32', quorum: 2, graceMs: 50 }, sites);
+  expect(warnings(events)[0]).toBe('round 1 goes on without c: was not done when the others had been for long enough');
+});
+
+test('a round that takes too long ends with the results that are there, if they are a quorum', async () => {
+  const sites = { a: { learn: same }, b: slow(5000) };
+  const { events } = await federate({ quantize: 'fp32', quorum: 1, roundMs: 500 }, sites);
+  expect(warnings(events)[0]).toBe('round 1 goes on without b: was not done when the time of the round was over');
+  await expect(federate({ quantize: 'fp32', quorum: 2, roundMs: 300 }, sites)).rejects.toThrow(
+    /needs 2 results and can get at most 1 of 2: b was not done when the time of the round was over/,
+  );
+});
+
+test('a restart finds the sites given up that were: the round has the same results', async () => {
+  const run = memoryFolder('run');
+  const folders: Record<string, Folder> = {};
+  const seen: string[][] = [];
+  let stop = new AbortController();
+  const workflow: Workflow = async (federation) => {
+    if (federation.history.length === 0) await federation.commit();
+    const outcomes = await federation.gather({ kind: 'train', offer: await federation.offer() }, { quorum: 1, graceMs: 50 });
+    seen.push(outcomes.map(({ site, status }) => `${site} ${status}`));
+    if (seen.length === 1) {
+      stop.abort(new FedStreamError('aborted', 'cut off'));
+      federation.signal.throwIfAborted();
+    }
+    const model = await federation.models.write('model', await federation.models.open('model'));
+    await model.close?.();
+    await federation.commit();
+    return 'done';
+  };
+  const sites = { a: { learn: same }, b: slow(400) };
+  const options = { run, folders, workflow, start: someValues(2) };
+  await expect(federate({ quantize: 'fp32' }, sites, { ...options, stop })).rejects.toMatchObject({ code: 'aborted' });
+  stop = new AbortController();
+  // By now b would be quick enough.
+  await federate({ quantize: 'fp32' }, { a: { learn: same }, b: { learn: same } }, { ...options, stop });
+  expect(seen).toEqual([
+    ['a done', 'b late'],
+    ['a done', 'b late'],
+  ]);
+});
+
+test('one site is asked twice in a round: the answers are told apart', async () => {
+  let asked = 0;
+  const counts = {
+    learn: (given: Values): Values => Object.fromEntries(Object.entries(given).map(([name, data]) => [name, data.map(() => ++asked)])),
+  };
+  const firsts: number[] = [];
+  const workflow: Workflow = async (federation) => {
+    await federation.commit();
+    const offer = await federation.offer();
+    for (let i = 0; i < 2; i++) {
+      const { model } = await federation.ask('a', { kind: 'train', offer });
+      for await (const { bytes, firstElement, tensorIndex } of model?.chunks() ?? [])
+        if (firstElement === 0 && tensorIndex === 0) firsts.push(new Float32Array(bytes.slice().buffer)[0] as number);
+    }
+    return 'done';
+  };
+  await federate({ quantize: 'fp32' }, { a: counts }, { workflow });
+  expect(firsts).toEqual([1, 64 * 48 + 1501]);
+});
+
+test('a site that knows no such task says so, and which it knows', async () => {
+  const workflow: Workflow = async (federation) => {
+    await federation.commit();
+    await federation.ask('a', { kind: 'statistics' });
+    return 'done';
+  };
+  await expect(federate({ quantize: 'fp32' }, { a: { learn: same } }, { workflow })).rejects.toThrow(
+    /a this site has no task "statistics"; it has train, evaluate, offer, base/,
+  );
+});
