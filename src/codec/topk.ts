@@ -55,13 +55,44 @@ function topk(fraction: number): Codec {
 }
 
 /** Indices of the `count` values of largest magnitude, ascending; of equal ones the first. */
-function* largest(block: Float32Array, count: number): Generator<number> {
-  const magnitudes = block.map(Math.abs);
-  const ascending = magnitudes.slice().sort();
-  const least = ascending[block.length - count] as number;
-  const larger = block.length - 1 - ascending.lastIndexOf(least);
-  let equal = count - larger;
-  for (const [index, magnitude] of magnitudes.entries()) if (magnitude > least || (magnitude === least && equal-- > 0)) yield index;
+function largest(block: Float32Array, count: number): Uint16Array {
+  // Without its sign a float's bits ascend with its magnitude.
+  const bits = new Uint32Array(block.slice().buffer);
+  for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] as number) & 0x7fffffff;
+  const found = new Uint16Array(count);
+  let { least, equal } = cut(bits, count);
+  for (let i = 0, at = 0; at < count; i++) {
+    const magnitude = bits[i] as number;
+    if (magnitude > least || (magnitude === least && equal-- > 0)) found[at++] = i;
+  }
+  return found;
+}
+
+/** Shift and width of each digit, the highest first. */
+const DIGITS = [
+  [20, 11],
+  [10, 10],
+  [0, 10],
+] as const;
+
+/** The least of the `count` largest numbers of 31 bits, found digit by digit, and how many equal to it are among them. */
+function cut(numbers: Uint32Array, count: number): { least: number; equal: number } {
+  let least = 0;
+  let equal = count;
+  for (const [shift, width] of DIGITS) {
+    const above = shift + width;
+    const counts = new Uint32Array(2 ** width);
+    for (let i = 0; i < numbers.length; i++) {
+      const number = numbers[i] as number;
+      if (number >>> above !== least >>> above) continue;
+      const digit = (number >>> shift) & (2 ** width - 1);
+      counts[digit] = (counts[digit] as number) + 1;
+    }
+    let digit = counts.length - 1;
+    for (; (counts[digit] as number) < equal; digit--) equal -= counts[digit] as number;
+    least |= digit << shift;
+  }
+  return { least, equal };
 }
 
 export const topkRow: CodecRow = {
