@@ -1,12 +1,13 @@
-// The option `--events`: every event of the run as a line of JSON, for programs that watch it.
+// The options `--events` and `--sink`: further places that the events of a run go to.
 import { Option } from 'commander';
 import { FedStreamError } from '../core/errors.js';
-import { openSink } from '../node/sinks/node-sinks.js';
-import type { Sinks } from '../record/sinks/sink.js';
+import { nodeSinks, openSink } from '../node/sinks/node-sinks.js';
+import type { Sink, Sinks, SinkTable } from '../record/sinks/sink.js';
 
 /** Options that decide where events go. */
 export interface EventOptions {
   readonly events?: string;
+  readonly sink?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -18,8 +19,33 @@ export function eventsOption(): Option {
   );
 }
 
-/** The sinks that were asked for, by the names that messages call them. */
-export async function openEvents({ events, json }: EventOptions): Promise<Sinks> {
+/** `--sink`, given once for each. */
+export function sinkOption(): Option {
+  const option = new Option(
+    '--sink <choice>',
+    'send events there too: a sink of --kit by name, or as JSON: {"type": "jsonl", "path": "…"}',
+  );
+  return option.argParser((value: string, before: readonly string[] = []) => [...before, value]);
+}
+
+/** The sinks that were asked for, by the names that messages call them; `more` are those of a kit. */
+export async function openEvents(options: EventOptions, more: SinkTable = []): Promise<Sinks> {
+  const sinks: Record<string, Sink> = { ...(await openEventsFile(options)) };
+  for (const [index, text] of (options.sink ?? []).entries())
+    sinks[`--sink ${index + 1}`] = await openSink(choiceOf(text), [...nodeSinks, ...more]);
+  return sinks;
+}
+
+function choiceOf(text: string): unknown {
+  if (!text.trimStart().startsWith('{')) return text;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FedStreamError('bad-argument', `--sink ${text}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function openEventsFile({ events, json }: EventOptions): Promise<Sinks> {
   if (events === undefined) return {};
   if (events === '-' && json)
     throw new FedStreamError('bad-argument', '--events - and --json both write to standard output; give --events a file');

@@ -5,7 +5,7 @@ import { chosen, type Table } from '../core/row.js';
 import { builtInFiltersWith } from '../filter/built-in.js';
 import type { Filter } from '../filter/filter.js';
 import { checkedJob, type Job } from '../job/job.js';
-import type { Sink } from '../record/sinks/sink.js';
+import type { SinkTable } from '../record/sinks/sink.js';
 import type { Aggregator } from '../workflow/aggregate/aggregator.js';
 import { AGGREGATORS } from '../workflow/aggregate/aggregators.js';
 import type { Workflow } from '../workflow/federation.js';
@@ -21,7 +21,7 @@ export interface Kit {
   /** By the name that a job asks for; beside the built-in trainer and the programs of a site's config. */
   readonly trainers: Table<MakeTrainer>;
   /** Beside the files of the run folder. */
-  readonly sinks: Table<Sink>;
+  readonly sinks: SinkTable;
 }
 
 /** What comes with FedStream. */

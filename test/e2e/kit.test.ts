@@ -60,6 +60,24 @@ test('server --kit; its sites have none; killed and started again it draws the s
   expect(modelOf(folder, 'killed').equals(modelOf(folder, 'quiet'))).toBe(true);
 }, 180_000);
 
+test('a sink of a kit gets the events of a simulation', async () => {
+  const kit = `
+    import { appendFileSync } from 'node:fs';
+    import { row } from 'fedstream';
+    import { z } from 'zod';
+    const made = ({ path }) => async () => ({ emit: ({ type }) => appendFileSync(path, type + '\\n'), close: async () => {} });
+    export const kit = { sinks: [row('kinds', z.strictObject({ path: z.string() }), made)] };`;
+  writeFileSync(join(folder, 'sinks.ts'), kit);
+  writeFileSync(join(folder, 'plain.json'), JSON.stringify({ ...SMALL_JOB, rounds: 1 }));
+  const command = ['simulate', '--job', 'plain.json', '--kit', 'sinks.ts', '--name', 'sinks', '--sink'];
+  const { code, stderr } = await run([...command, '{"type": "kinds", "path": "kinds.txt"}'], folder);
+  expect(code, stderr).toBe(0);
+  const kinds = readFileSync(join(folder, 'kinds.txt'), 'utf8').trim().split('\n');
+  expect(kinds).toEqual(expect.arrayContaining(['run-started', 'step', 'transfer', 'round-finished', 'run-finished']));
+  const wrong = await run([...command, 'kind'], folder);
+  expect(wrong.stderr).toMatch(/sink "kind": there is no sink "kind"; the sinks are files, jsonl, kinds/);
+}, 60_000);
+
 test.each([
   [
     'export const kit = { workflow: [] };',

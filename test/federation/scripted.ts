@@ -124,7 +124,7 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
   const onListening = (): void => Object.keys(sites).forEach(join);
   const { evaluate, workflow } = setting;
   const evaluator = evaluate && trainerOf({ learn: (given) => given, evaluate });
-  const result = await runServer({
+  const running = runServer({
     ...(workflow && { workflow }),
     ...common,
     listeners: [common],
@@ -135,7 +135,10 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
     evaluator,
     onListening,
   });
+  // Sites that were cut off are gone before others use their folders.
+  await Promise.allSettled([running]);
   await Promise.allSettled(clients);
+  const result = await running;
   return { result, events, run, folders, master: async (round: number) => valuesOf(await openGlobalModel(run, round)) };
 }
 

@@ -9,7 +9,7 @@ import { readRunJob } from '../../node/run/run-files.js';
 import { createRunFolder, findRunFolder } from '../../node/run/run-folder.js';
 import { runServerProcess } from '../../node/run/run-server.js';
 import { addConnectionOptions, type ConnectionOptions, driverOption, serverConnecting } from '../connection-options.js';
-import { type EventOptions, eventsOption, openEvents } from '../event-options.js';
+import { type EventOptions, eventsOption, openEvents, sinkOption } from '../event-options.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
@@ -50,6 +50,7 @@ export function serverCommand(): Command {
     .addOption(dtypeOption())
     .addOption(kitOption())
     .addOption(eventsOption())
+    .addOption(sinkOption())
     .option('--json', 'print the summary as JSON on standard output')
     .addOption(new Option('--run <folder>', 'a prepared run').hideHelp())
     .addOption(new Option('--supervised', 'events on standard output, ends with its parent').hideHelp())
@@ -64,7 +65,7 @@ async function serve(options: ServerOptions): Promise<void> {
   const urls = options.listen ?? [defaultUrl(found.job)];
   // Before a run folder is made: what was given cannot be used, or can.
   const { driver, token } = serverConnecting(urls, options);
-  const sinks = await openEvents(options);
+  const sinks = await openEvents(options, kit.sinks);
   const { runPath, job } = await found.prepare();
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const onStop = (): void => {

@@ -20,7 +20,7 @@ import { openRunRecord } from '../../record/run-record.js';
 import { SinkGroup } from '../../record/sinks/sink-group.js';
 import { readJournal } from '../../server/journal.js';
 import { driverOption } from '../connection-options.js';
-import { type EventOptions, eventsOption, openEvents } from '../event-options.js';
+import { type EventOptions, eventsOption, openEvents, sinkOption } from '../event-options.js';
 import { EXIT } from '../exit-code.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
@@ -64,14 +64,16 @@ export function simulateCommand(): Command {
     .addOption(dtypeOption())
     .addOption(kitOption())
     .addOption(eventsOption())
+    .addOption(sinkOption())
     .option('--json', 'print the summary as JSON on standard output')
     .addHelpText('after', HELP)
     .action(simulate);
 }
 
 async function simulate(options: SimulateOptions): Promise<void> {
-  const sinks = await openEvents(options);
-  const { runPath, job } = await findOrPrepare(options);
+  const kit = await loadKit(options.kit);
+  const sinks = await openEvents(options, kit.sinks);
+  const { runPath, job } = await findOrPrepare(options, kit);
   const reporter = eventReporter(job);
   const events = new SinkGroup({ progress: { emit: reporter.event, close: async () => {} }, ...sinks }, (name, { message }) =>
     reporter.line(`warning: events do not go to ${name} any more: ${message}`),
@@ -110,8 +112,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
   if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
 }
 
-async function findOrPrepare(options: SimulateOptions): Promise<{ runPath: string; job: Job }> {
-  const kit = await loadKit(options.kit);
+async function findOrPrepare(options: SimulateOptions, kit: Kit): Promise<{ runPath: string; job: Job }> {
   if (options.resume !== undefined) {
     const runPath = findRunFolder(options.resume);
     const job = await readRunJob(runPath, kit);
