@@ -18,7 +18,9 @@ export async function importModule(file: string, code: ErrorCode): Promise<Recor
     const { createJiti } = await import('jiti');
     const entries = Object.entries(ENTRIES).map(([name, path]) => [name, new URL(path, import.meta.url)] as const);
     const modules = await Promise.all(entries.map(async ([name, url]) => [name, await import(url.href)] as const));
-    const jiti = createJiti(import.meta.url, { moduleCache: false, virtualModules: Object.fromEntries(modules) });
+    // Options of rows are zod schemas: a file that lies in no project of its own finds it, too.
+    const virtualModules = { ...Object.fromEntries(modules), zod: await import('zod') };
+    const jiti = createJiti(import.meta.url, { moduleCache: false, virtualModules });
     return (await jiti.import(file)) as Record<string, unknown>;
   } catch (cause) {
     throw new FedStreamError(code, `${file}: ${(cause as Error).message}`, { cause });
