@@ -17,13 +17,15 @@ const folder = workFolder();
 const SITES = ['site-1', 'site-2'];
 /** Updates both ways, error feedback and optimizer state: all that has to be gone on with. */
 const JOB = { ...SMALL_JOB, rounds: 4, train: { ...SMALL_JOB.train, optimizerState: 'keep', localSteps: 30 } };
-/** What is killed: each coding, each workflow, and an aggregator with state of its own. */
+/** What is killed: each coding, each workflow, an aggregator with state of its own, a filter that promises a bound. */
 const CASES: Readonly<Record<string, object>> = {
   nf4: { quantize: 'nf4' },
   scaffold: { workflow: 'scaffold', quantize: 'u4', extras: { control: { quantize: 'bf16' } } },
   u4: { quantize: 'u4' },
   cyclic: { workflow: 'cyclic', quantize: 'u4' },
   lean: { quantize: 'lean' },
+  clip: { quantize: 'u4', filters: { 'result-out': [{ type: 'clip', norm: 0.5 }] } },
+  topk: { quantize: { up: 'topk:0.05' } },
   momentum: { aggregator: { type: 'momentum', momentum: 0.9, rate: 0.7 }, quantize: 'nf4' },
   fp32: { quantize: 'fp32' },
 };
@@ -109,7 +111,7 @@ async function heldDigest(of: string): Promise<string | undefined> {
 
 const met = { server: 0, sites: 0 };
 
-test.each(seeds(12))('kills %i', { timeout: 180_000 }, async (seed) => {
+test.each(seeds(14))('kills %i', { timeout: 180_000 }, async (seed) => {
   const random = randomStream(seed, 'federation');
   const name = `killed-${seed}`;
   const what = NAMES[seed % NAMES.length] as string;
