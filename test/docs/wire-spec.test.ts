@@ -6,6 +6,8 @@ import { HTTP_HEADER, HTTP_PATH, HTTP_VERSION } from '../../src/driver/http-prot
 import { SCHEMES } from '../../src/driver/scheme.js';
 import { encodeJoin, MAX_STRIPES } from '../../src/driver/stripe-join.js';
 import { SUBPROTOCOL } from '../../src/driver/web-socket-client.js';
+import { STEPS_A_REPORT } from '../../src/exchange/protocol.js';
+import { resultSchema, taskSchema } from '../../src/exchange/task.js';
 import { encodeFrame, FRAME_TYPES, MAX_FRAME_HEADER_BYTES, PREFIX_BYTES } from '../../src/frame/frame.js';
 import { FEATURES } from '../../src/frame/hello.js';
 import { DEFAULT_IDLE_MS } from '../../src/frame/session.js';
@@ -18,6 +20,7 @@ import { LEAF_BYTES } from '../../src/stream/leaf-sums.js';
 import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, SMALLEST_CHUNK_BYTES } from '../../src/stream/path.js';
 import { LARGEST_CHUNK_BYTES } from '../../src/stream/receive-window.js';
 import { encodeDataHeader, framingBytes, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES } from '../../src/stream/stream-frames.js';
+import { MAX_EXTRAS } from '../../src/tensor/extra-names.js';
 import { STREAMING_MODES } from '../../src/transfer/streaming-mode.js';
 
 const spec = (name: string): string => readFileSync(new URL(`../../docs/spec/${name}.md`, import.meta.url), 'utf8');
@@ -90,4 +93,18 @@ test('every link between the pages of docs/spec leads somewhere', () => {
       expect(() => readFileSync(new URL(`../../docs/spec/${target}`, import.meta.url)), `${page}.md: ${target}`).not.toThrow();
     }
   }
+});
+
+test('docs/spec/run.md has every field of a task and of an answer, and the limits of the code', () => {
+  const page = spec('run');
+  const rows = (heading: string): string[] => {
+    const section = page.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+    const cells = section.split('\n').flatMap((line) => /^\| (`.*?) \|/.exec(line)?.[1] ?? []);
+    return cells.flatMap((cell) => [...cell.matchAll(/`([A-Za-z-]+)`/g)].map(([, name]) => name as string)).sort();
+  };
+  expect(rows('Task')).toEqual(Object.keys(taskSchema.shape).sort());
+  expect(rows('Answer')).toEqual(Object.keys(resultSchema.shape).sort());
+  expect(rows('Requests of a site')).toEqual(['evaluated', 'fail', 'has-base', 'join', 'next', 'progress', 'retrieve']);
+  expect(page).toContain(`\`steps\` are at most ${STEPS_A_REPORT}`);
+  expect(page).toContain(`at\nmost ${MAX_EXTRAS} others go with it`);
 });
