@@ -1,4 +1,5 @@
-// A whole federation in one process: server and sites over the memory driver, with everything that a real one does.
+// A whole federation in one process: server and sites over the memory driver, with everything that
+// a real one does.
 import { type Logger, silentLogger } from '../core/log.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
@@ -13,29 +14,32 @@ import type { StateDict } from '../tensor/state-dict.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { runSite } from './run-site.js';
 
+/** Options of `runInMemory`. */
 export interface InMemoryOptions {
-  /** Its sites are those of `trainers`. */
+  /** The job; its sites default to those of `trainers`. */
   readonly job: JobInput;
   /** The initial model: float32, float16 or bfloat16. */
   readonly model: StateDict;
-  /** By site; each is closed at the end. */
+  /** The trainer of each site, by the site's name. Each is closed at the end. */
   readonly trainers: Readonly<Record<string, Trainer>>;
   readonly kit?: Kit;
-  /** By default in memory: one that is given again goes on where it was. */
+  /** The run folder; in memory by default. A folder that already holds a run continues it. */
   readonly run?: Folder;
   readonly emit?: EmitEvent;
   readonly log?: Logger;
   readonly signal?: AbortSignal;
 }
 
+/** The result of a run in one process: that of the server, and the model itself. */
 export interface InMemoryResult extends RunResult {
-  /** The last global model, float32; closed by the caller. */
+  /** The last global model, float32; the caller closes it. */
   readonly model: StateDict;
 }
 
 /**
- * Runs the job to its end and returns the last global model. Messages are coded, streamed and verified as between
- * machines; only the connections are in memory. For tests, studies and a first look; models should fit in memory.
+ * Runs the job to its end and returns the last global model. Messages are coded, streamed and
+ * verified as between machines; only the connections are in memory. Meant for tests, studies and a
+ * first look; the models should fit in memory. Throws as `runServer` does.
  */
 export async function runInMemory(options: InMemoryOptions): Promise<InMemoryResult> {
   const { model, trainers, kit = builtInKit, run = memoryFolder('run'), emit = () => {}, log = silentLogger } = options;

@@ -3,12 +3,16 @@ import { asFedStreamError } from '../core/errors.js';
 import { type ClientOptions, runClient } from '../site/client.js';
 import { type SiteLinkOptions, siteLink } from '../site/site-link.js';
 
-/** A site of one's own program: where the server is, who trains, and what of its data never leaves. */
+/**
+ * A site in a program of one's own: the server's address, the trainer, and the owner's policy on
+ * results.
+ */
 export type SiteOptions = Omit<SiteLinkOptions & ClientOptions, 'link'>;
 
 /**
- * Joins the server at `url` and does its tasks until the run is over; resolves with the reason. A lost connection is made
- * again. Rejects with `refused`, `aborted`, or whatever keeps the site from working.
+ * Joins the server at `url` and does its tasks until the run is over; resolves with the reason why
+ * it ended. Reconnects when the connection breaks. Rejects with `refused`, `aborted`, or any other
+ * error that keeps the site from working.
  */
 export async function runSite(options: SiteOptions): Promise<string> {
   const link = siteLink(options);

@@ -16,6 +16,7 @@ export interface Preparation {
   finish(): Prepared;
 }
 
+/** Figures of one coded chunk. */
 export interface EncodeReport {
   /** Values beyond the range of the code that were saturated (fp16). */
   readonly saturated: number;

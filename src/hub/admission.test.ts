@@ -1,4 +1,4 @@
-// A name is proven, or refused.
+// A site's name is proven, or the site is refused.
 import { expect, test } from 'vitest';
 import { checkAdmission } from './admission.js';
 

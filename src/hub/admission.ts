@@ -1,19 +1,20 @@
-// Whether a site is who it says: its name against its certificate, or its token against the run's.
+// Admission of sites: a site's name is checked against its certificate, or its token against the
+// run's.
 import { FedStreamError } from '../core/errors.js';
 import type { Credentials } from '../frame/session.js';
 
-/** What a run asks of its sites, whatever other runs of the same hub ask of theirs. */
+/** The credentials that a run requires of its sites, independent of other runs of the same hub. */
 export interface AdmissionRules {
-  /** The secret of sites without a certificate; undefined where none is asked for. */
+  /** The secret of sites without a certificate; undefined where no token is required. */
   readonly token?: string | undefined;
   /**
-   * Names in a certificate that stand for a site, by site; by default the site's own name. For runs that share an
-   * authority and use the same names for different sites.
+   * The names in a certificate that stand for a site, by site; by default the site's own name. For
+   * runs that share an authority and use the same names for different sites.
    */
   readonly certificateNames?: Readonly<Record<string, readonly string[]>> | undefined;
 }
 
-/** `refused` unless the name is proven as the rules want it. */
+/** Throws `refused` unless the name is proven as the rules require. */
 export function checkAdmission(site: string, { certificateNames, token }: Credentials, rules: AdmissionRules): void {
   if (certificateNames !== undefined) {
     const allowed = namesFor(site, rules);
@@ -31,7 +32,9 @@ function namesFor(site: string, { certificateNames = {} }: AdmissionRules): read
   return (Object.hasOwn(certificateNames, site) && certificateNames[site]) || [site];
 }
 
-/** Takes as long for a nearly right guess as for a wrong one. */
+/**
+ * Compares in constant time, so that the time taken does not reveal how much of a guess is right.
+ */
 function sameText(a: string, b: string): boolean {
   let differs = a.length ^ b.length;
   for (let i = 0; i < b.length; i++) differs |= (a.charCodeAt(i % a.length) || 0) ^ b.charCodeAt(i);

@@ -1,4 +1,5 @@
-// A hub hands each session to the run that its hello names, and what happens to one session or run happens to no other.
+// A hub hands each session to the run that its hello names; errors of a session or run stay within
+// it.
 import { expect, test, vi } from 'vitest';
 import { FedStreamError } from '../core/errors.js';
 import { silentLogger } from '../core/log.js';
@@ -11,7 +12,9 @@ import { MAX_PENDING } from './pending-connections.js';
 
 const URL = 'memory://hub';
 
-/** A run that answers each request with its own name's first letter, and notes who came and went. */
+/**
+ * A run that answers each request with the first letter of its name, and records who came and went.
+ */
 function answering(name: string, more: Partial<HubRun> = {}): HubRun & { readonly seen: string[] } {
   const seen: string[] = [];
   return {
@@ -39,7 +42,7 @@ async function hubWith(...runs: HubRun[]) {
     const session = new Session(await driver.connect(URL), { name, ...options });
     const answers: ((letter: string) => void)[] = [];
     session.handle('reply', (frame) => answers.shift()?.(String.fromCharCode(frame.stream)));
-    /** Which run serves it. */
+    /** Asks which run serves the session. */
     const ask = () => {
       const answer = new Promise<string>((resolve, reject) => {
         answers.push(resolve);
@@ -55,7 +58,7 @@ async function hubWith(...runs: HubRun[]) {
     await made.session.start();
     return made;
   };
-  /** How the server ends the session of a site that it does not let in. */
+  /** The error with which the server ends the session of a site that it does not admit. */
   const refusal = async (name: string, options: Partial<SessionOptions> = {}) => {
     const { session } = await connect(name, options);
     void session.start().catch(() => {});
@@ -118,7 +121,7 @@ test('each run has its own rules: the token of one opens no other', async () => 
     code: 'refused',
     message: expect.stringContaining('not the one of this run'),
   });
-  // Who has proven nothing does not learn which names there are.
+  // A peer without valid credentials must not learn the names of sites.
   expect(await refusal('mallory', { run: 'beta', token: a })).toMatchObject({ message: expect.stringContaining('token of mallory') });
   await hub.close();
 });
@@ -180,7 +183,7 @@ test('a run that ends tells its sites, and leaves listeners and other runs alone
   expect(alpha.seen).toEqual(['+site-1', '-site-1']);
   expect(await refusal('site-1', { run: 'alpha' })).toMatchObject({ code: 'refused' });
   expect(await inBeta.ask()).toBe('b');
-  // The only one that is left needs no name; and the name of the other is free again.
+  // The last run needs no name in the hello, and the name of the removed one is free again.
   expect(await (await join('site-2')).ask()).toBe('b');
   hub.add(answering('alpha'));
   expect(await (await join('site-1', { run: 'alpha' })).ask()).toBe('a');

@@ -1,4 +1,4 @@
-// A hub: listeners, connections that have not said who they are, and the sessions of sites, handed to the run that each is for.
+// A hub: listeners, pending connections, and the sessions of sites, each handed to its run.
 import { FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Connection, Driver, DriverOptions, Listener } from '../driver/driver.js';
@@ -7,22 +7,27 @@ import type { HubRun } from './hub-run.js';
 import { PendingConnections } from './pending-connections.js';
 import { RunSessions } from './run-sessions.js';
 
+/** Options of a hub. */
 export interface HubOptions {
-  /** Connections that were refused go there; what a site does within its run is logged by the run. */
+  /** The log of refused connections; a run logs what its admitted sites do. */
   readonly log: Logger;
 }
 
-/** A run in a hub. */
+/** A run that was added to a hub. */
 export interface AddedRun {
-  /** Gives its sites a moment to hear that the run is over, and to leave by themselves. */
+  /** Gives the sites a moment to hear that the run is over and to leave by themselves. */
   farewell(): Promise<void>;
-  /** Ends its sessions, with the reason if there is one, and lets no further site in. Listeners and other runs stay. */
+  /**
+   * Ends the run's sessions, with the reason if there is one, and admits no further site. Listeners
+   * and other runs stay.
+   */
   remove(reason?: FedStreamError): Promise<void>;
 }
 
 /**
- * Any number of listeners and runs in one process. A site reaches every run over every listener; its hello says which one
- * it wants, and its name and credentials are checked against that run alone. Runs never see each other's sites.
+ * Any number of listeners and runs in one process. A site reaches every run over every listener:
+ * its hello names the run, and its name and credentials are checked against that run alone. Runs
+ * never see each other's sites.
  */
 export class Hub {
   readonly #options: HubOptions;
@@ -35,14 +40,15 @@ export class Hub {
     this.#options = options;
   }
 
-  /** Aborted once the hub closes: its runs end with it. */
+  /** Aborted when the hub closes; runs should end with it. */
   get signal(): AbortSignal {
     return this.#stop.signal;
   }
 
   /**
-   * Lets sites connect there, over this driver and its own TLS. Throws what the driver throws (`io` where the address is
-   * in use), `unsupported` where it cannot listen. Closing the listener leaves its connections alone.
+   * Listens at the address with this driver and its TLS options. Throws `unsupported` where the
+   * driver cannot listen, and any error of the driver (`io` where the address is in use). Closing
+   * the listener does not close its connections.
    */
   async listen(driver: Driver, url: string, options: DriverOptions = {}): Promise<Listener> {
     this.signal.throwIfAborted();
@@ -62,7 +68,10 @@ export class Hub {
     throw this.signal.reason;
   }
 
-  /** Lets the run's sites in from now on. `bad-argument` where the hub has a run of that name. */
+  /**
+   * Admits the run's sites from now on. Throws `bad-argument` where the hub already has a run of
+   * that name.
+   */
   add(run: HubRun): AddedRun {
     this.signal.throwIfAborted();
     if (this.#runs.has(run.name))
@@ -78,7 +87,7 @@ export class Hub {
     };
   }
 
-  /** Ends listeners, connections and sessions, and tells the runs. Idempotent. */
+  /** Closes listeners, connections and sessions, and ends the runs. Idempotent. */
   async close(reason?: FedStreamError): Promise<void> {
     const told = reason ?? new FedStreamError('closed', 'the hub was closed');
     this.#stop.abort(told);
@@ -88,12 +97,13 @@ export class Hub {
     await Promise.all([this.#pending.close(told), ...sessions.map((each) => each.close(reason))]);
   }
 
-  /** Never rejects: a peer that does something wrong ends its own connection, with a line in the log. */
+  /** Never rejects: an error of a peer ends its own connection and is logged. */
   async #accept(connection: Connection): Promise<void> {
     this.#pending.add(connection);
     const session = new Session(connection, { name: 'server', idleMs: this.#idleMs() });
     let admitted = false;
-    // Logged before the peer can know of it: start() fails only once the connection is closed, when the peer may be gone.
+    // The line is written when the session closes: start() fails only after that, when the peer may
+    // already be gone.
     void session.closed.then(({ code, message }) => {
       if (!admitted) this.#options.log.warn({ peer: connection.peer, code }, `a connection was refused: ${message}`);
     });
@@ -103,21 +113,26 @@ export class Hub {
         admitted = true;
       });
     } catch {
-      // The line in the log has said it.
+      // The error is logged already, when the session closed.
     } finally {
       this.#pending.remove(connection);
     }
   }
 
-  /** The shortest of all runs, until the run is known: the site then sends its heartbeats often enough for every one of them. */
+  /**
+   * The shortest idle time of all runs, used until the run is known: the site then sends heartbeats
+   * often enough for each of them.
+   */
   #idleMs(): number {
     const limits = [...this.#runs.values()].map(({ run }) => run.idleMs);
     return limits.length === 0 ? DEFAULT_IDLE_MS : Math.min(...limits);
   }
 
-  /** The run of that name, or the only one there is. Nobody is told the names of runs. */
+  /**
+   * Finds the run of that name, or the only one there is. The error never lists the names of runs.
+   */
   #find(name: string | undefined): RunSessions {
-    // Not `refused`: a server that is about to end, or to begin, is tried again.
+    // Not `refused`, so that a site tries again: the server may be about to start a run or to end.
     if (this.#runs.size === 0) throw new FedStreamError('closed', 'there is no run here now');
     if (name !== undefined) {
       const found = this.#runs.get(name);

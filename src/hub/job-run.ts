@@ -1,4 +1,5 @@
-// The run of a job in a hub: lets the job's sites in, runs its workflow, and tells everybody when it is over.
+// The run of a job in a hub: admits the job's sites, runs its workflow, and tells all sites when it
+// is over.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Memory } from '../exchange/protocol.js';
 import type { Session } from '../frame/session.js';
@@ -10,28 +11,35 @@ import type { Workflow } from '../workflow/federation.js';
 import type { AdmissionRules } from './admission.js';
 import type { AddedRun, Hub } from './hub.js';
 
+/** Options of `addJobRun`. */
 export interface JobRunOptions extends Omit<RunOptions, 'workflow'> {
-  /** By default the one that the job names, of those that come with FedStream. */
+  /** The workflow; by default the built-in one that the job names. */
   readonly workflow?: Workflow;
-  /** Sites of a hub with several runs name it; by default the job's name, or `run`. */
+  /**
+   * The name of the run, which sites of a hub with several runs give; by default the job's name, or
+   * `run`.
+   */
   readonly name?: string | undefined;
-  /** Texts of the model folder that sites fetch. */
+  /** Texts of the model folder that sites fetch, by file name. */
   readonly files: Readonly<Record<string, string>>;
-  /** How sites prove their names. */
+  /** The credentials that the run requires of its sites; by default none. */
   readonly admission?: AdmissionRules;
-  /** Of this process, for the figures of transfers. */
+  /** Reads the memory use of this process, for the figures of transfers. */
   readonly memory?: () => Memory;
 }
 
 /** A run whose sites can connect, and wait for their first task. */
 export interface JobRun {
-  /** Runs the job to its end, and leaves the hub. What was finished is on disk whenever it throws: `quorum`, `aborted`, `io`, … */
+  /**
+   * Runs the job to its end and leaves the hub. Finished rounds are on disk even when it throws
+   * (`quorum`, `aborted`, `io`, …).
+   */
   finish(): Promise<RunResult>;
 }
 
 /**
- * Adds the run of a job to a hub: its sites can connect from now on, and `finish` begins, or goes on with what its folder
- * has. When the hub closes, the run ends with the hub's reason.
+ * Adds the run of a job to a hub. Its sites can connect from now on; `finish` starts the run, or
+ * continues the one in its folder. When the hub closes, the run ends with the hub's reason.
  */
 export async function addJobRun(hub: Hub, options: JobRunOptions): Promise<JobRun> {
   const { job, files, emit, memory, log, workflow = workflowOf(job) } = options;

@@ -1,14 +1,19 @@
-// Pending connections have not said who they are: a crowd of them cannot cost more than a known number.
+// Connections that have not sent a hello yet. Their number is limited, so that many of them cost a
+// bounded amount of memory.
 import { FedStreamError } from '../core/errors.js';
 import type { Connection } from '../driver/driver.js';
 
-/** A site says hello within a round trip, so that so many pending ones are a crowd. */
+/**
+ * A site sends its hello within a round trip, so more pending connections than this are not
+ * expected.
+ */
 export const MAX_PENDING = 256;
 
+/** The pending connections of a hub, oldest first. */
 export class PendingConnections {
   readonly #connections = new Set<Connection>();
 
-  /** The oldest of too many is closed with `limit`. */
+  /** Adds a connection; if there are now too many, the oldest is closed with `limit`. */
   add(connection: Connection): void {
     if (this.#connections.size >= MAX_PENDING) {
       const [oldest] = this.#connections as unknown as [Connection];
@@ -18,12 +23,12 @@ export class PendingConnections {
     this.#connections.add(connection);
   }
 
-  /** The connection has said who it is, or is over. */
+  /** Called when the connection has sent its hello, or is over. */
   remove(connection: Connection): void {
     this.#connections.delete(connection);
   }
 
-  /** Closes all of them. */
+  /** Closes all pending connections. */
   async close(reason: FedStreamError): Promise<void> {
     const closing = [...this.#connections].map((connection) => connection.close(reason));
     this.#connections.clear();

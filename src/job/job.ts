@@ -1,4 +1,5 @@
-// A job: what to train, on what, how it travels. Data only; validated with messages that name the field.
+// A job as data: the model, the data, and how messages travel. Validation names the field that is
+// wrong.
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import { referenceCodecs } from '../codec/codec-table.js';
@@ -13,10 +14,10 @@ import { misplacedFilter } from '../filter/order.js';
 import { policySchema } from '../filter/policy.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
 
-/** Names of sites and runs: they become file names and log fields. */
+/** Names of sites and runs; they become file names and log fields. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-/** How tensors are combined that cannot be averaged. */
+/** The rules for combining tensors that cannot be averaged. */
 export const INTEGER_RULES = ['refuse', 'previous', 'largest'] as const;
 
 const name = z
@@ -35,7 +36,7 @@ const modelSchema = z.union(
       heads: count.max(256).default(4),
       kvHeads: count.max(256).default(2),
       ffnSize: count.max(65_536).default(352),
-      /** Size of the byte-level BPE that is trained on the job's own data. */
+      /** Size of the byte-level BPE vocabulary, trained on the job's own data. */
       vocabularySize: z.int().min(264).max(200_000).default(1024),
       tied: z.boolean().default(true),
       ropeTheta: positive.default(10_000),
@@ -62,14 +63,23 @@ const dataSchema = z.union(
 );
 
 const trainSchema = z.strictObject({
-  /** Optimizer steps of a site in a round, or passes over its own data; where both are missing, 60 steps. */
+  /**
+   * Optimizer steps of a site in a round, or passes over its own data; 60 steps if neither is
+   * given.
+   */
   localSteps: count.optional(),
   localEpochs: count.optional(),
-  /** By default as many as make some 2048 tokens, at most 32; a run's own job.json has the number. */
+  /**
+   * Samples in a batch; by default as many as make about 2048 tokens, at most 32. The run's own
+   * job.json has the number.
+   */
   batchSize: count.max(65_536).optional(),
-  /** Micro-batches a step. */
+  /** Micro-batches in one optimizer step. */
   accumulate: count.max(4096).default(1),
-  /** Longest sample; by default what 95 of 100 samples fit in, at most 256. A run's own job.json has the number. */
+  /**
+   * Longest sample in tokens; by default long enough for 95 of 100 samples, at most 256. The run's
+   * own job.json has the number.
+   */
   maxTokens: z.int().min(8).max(131_072).optional(),
   learningRate: positive.default(2e-3),
   schedule: z.enum(['constant', 'cosine']).default('cosine'),
@@ -79,11 +89,14 @@ const trainSchema = z.strictObject({
   beta2: z.number().min(0).lt(1).default(0.95),
   epsilon: positive.default(1e-8),
   clipNorm: positive.default(1),
-  /** Whether AdamW's moments live on from round to round (on the site's disk), or start anew. */
+  /** AdamW's moments are kept from round to round (on the site's disk), or start anew. */
   optimizerState: z.enum(['keep', 'reset']).default('keep'),
 });
 
-/** Tables of what a job may name; those of the codecs and filters of this package where they are missing. */
+/**
+ * The tables that a job's names are checked against; codecs and filters default to those of this
+ * package.
+ */
 export interface JobTables {
   readonly workflows?: Table<unknown>;
   readonly aggregators?: Table<unknown>;
@@ -93,21 +106,24 @@ export interface JobTables {
 
 const ELSEWHERE = z.custom<string | Choice>(() => true).transform((value): Choice => (typeof value === 'string' ? { type: value } : value));
 
-/** `job.json`. Every field has a default; unknown fields are errors. A workflow or an aggregator is not checked without its table. */
+/**
+ * The schema of `job.json`. Every field has a default; unknown fields are errors. A workflow or an
+ * aggregator is not checked without its table.
+ */
 export function jobSchemaOf({ workflows, aggregators, codecs = referenceCodecs, filters = builtInFiltersWith(codecs) }: JobTables = {}) {
   const workflow = workflows ? choiceSchema(workflows, 'workflow') : ELSEWHERE;
   const aggregator = aggregators ? choiceSchema(aggregators, 'aggregator') : ELSEWHERE;
   return z.strictObject({
     ...FIELDS,
     ...codedFields(codecs, filters),
-    /** Who is asked what, and in which order. */
+    /** The order in which sites are asked, and what they are asked. */
     workflow: workflow.prefault('fedAvg'),
-    /** How results become the next model. */
+    /** The way in which results become the next model. */
     aggregator: aggregator.prefault('mean'),
   });
 }
 
-/** How one of the state dicts beside the model travels. */
+/** The schema for one of the state dicts beside the model. */
 function extraSchema(codecs: CodecTable, filters: Table<Filter>) {
   return z.strictObject({
     quantize: policySchema(codecs).default('fp32'),
@@ -115,11 +131,14 @@ function extraSchema(codecs: CodecTable, filters: Table<Filter>) {
   });
 }
 
-/** Fields that name codecs and filters. */
+/** The fields that name codecs and filters. */
 function codedFields(codecs: CodecTable, filters: Table<Filter>) {
   return {
     quantize: quantizeSchema(codecs).prefault(DEFAULT_CODING),
-    /** How state dicts beside the model travel, by name (`control`, …); by default as they are. */
+    /**
+     * Coding and filters of the state dicts beside the model, by name (`control`, …); by default
+     * they travel as they are.
+     */
     extras: z.record(z.string().regex(EXTRA_NAME), extraSchema(codecs, filters)).default({}),
     filters: filterSpecsSchema(filters).optional(),
   };
@@ -129,33 +148,39 @@ const FIELDS = {
   name: name.optional(),
   seed: z.int().min(0).max(0xffffffff).default(17),
   rounds: count.max(100_000).default(5),
-  /** How many sites (`site-1`, …), or their names. */
+  /** The number of sites (`site-1`, …), or their names. */
   sites: z.union([count.max(10_000), z.array(name).min(1)], { error: 'must be a number of sites or a list of their names' }).default(3),
-  /** Results that a round needs; by default all but a third, rounded up. */
+  /** Results that a round needs; by default two thirds of the sites, rounded up. */
   quorum: count.optional(),
   /** A site that sends nothing for this long is given up for the round. */
   stragglerMs: z.int().min(100).default(120_000),
-  /** A round that takes longer than this ends with the results that are there. */
+  /** A round that takes longer than this ends with the results received so far. */
   roundMs: z.int().min(100).optional(),
-  /** Once a round has its quorum, the others get so much longer. */
+  /** Once a round has its quorum, the remaining sites get this much longer. */
   graceMs: z.int().min(0).optional(),
-  /** A connection that is silent for this long is dead. */
+  /** A connection that is silent for this long is considered dead. */
   idleMs: z.int().min(1_000).default(30_000),
-  /** Who trains: a program that each site has registered under this name; without it, the built-in trainer. */
+  /**
+   * The trainer: a program that each site has registered under this name. Without it, the built-in
+   * trainer.
+   */
   trainer: z.strictObject({ name }).optional(),
-  /** What it begins with; by default the small configuration, and with a trainer of the sites' own what the first site offers. */
+  /**
+   * The initial model; by default the small configuration, or with a trainer of the sites' own, the
+   * model that the first site offers.
+   */
   model: modelSchema.prefault({}),
   data: dataSchema.default({ generated: 6000 }),
-  /** Held out from training and used to evaluate the global model. */
+  /** The share of the data that is held out from training and used to evaluate the global model. */
   validationFraction: z.number().min(0).max(0.5).default(0.1),
-  /** At most so many held-out samples are used. */
+  /** The largest number of held-out samples that are used. */
   validationSamples: count.default(600),
   train: trainSchema.prefault({}),
   delta: z.boolean().optional(),
-  /** How tensors are combined that cannot be averaged (counters, masks). */
+  /** The rule for tensors that cannot be averaged (counters, masks). */
   integers: z.enum(INTEGER_RULES).default('refuse'),
   streaming: z.enum(['regular', 'container', 'file']).default('file'),
-  /** How server and sites are connected, where the command line has no address. */
+  /** The kind of connection between server and sites, where the command line gives no address. */
   driver: z.enum(SCHEMES, { error: `must be one of ${SCHEMES.join(', ')}` }).default('tcp'),
   selection: z.enum(['loss', 'exactMatch']).default('loss'),
   earlyStop: z.strictObject({ patience: count, minDelta: z.number().min(0).default(0) }).optional(),
@@ -167,12 +192,18 @@ export type Job = z.output<ReturnType<typeof jobSchemaOf>>;
 /** A job as a person writes it: every field has a default. */
 export type JobInput = z.input<ReturnType<typeof jobSchemaOf>>;
 
-/** For `job.ts` files: the types of the fields while writing, the same validation when it is used. */
+/**
+ * Returns the job unchanged. For `job.ts` files: it gives the types of the fields while writing;
+ * the job is validated when it is used.
+ */
 export function defineJob(job: JobInput): JobInput {
   return job;
 }
 
-/** The job with its defaults, checked against the tables; `bad-job` names every field that is wrong, in one line. */
+/**
+ * Returns the job with its defaults, checked against the tables. Throws `bad-job`, which names
+ * every wrong field in one line.
+ */
 export function checkedJob(value: unknown, source: string, tables: JobTables = {}): Job {
   const parsed = jobSchemaOf(tables).safeParse(withModel(value));
   if (!parsed.success) throw new FedStreamError('bad-job', `${source}: ${describeIssues(parsed.error.issues)}`);
@@ -189,7 +220,9 @@ export function checkedJob(value: unknown, source: string, tables: JobTables = {
   return job;
 }
 
-/** A state dict beside the model is no update of anything. */
+/**
+ * Refuses filters on extras that work on updates: a state dict beside the model is not an update.
+ */
 function checkExtras(
   { extras, quantize }: Job,
   source: string,
@@ -208,7 +241,10 @@ function checkExtras(
   }
 }
 
-/** A trainer of the sites' own brings its own architecture: its model is a folder, or what a site offers. */
+/**
+ * Checks that the model fits the trainer. A trainer of the sites' own brings its own architecture,
+ * so its model is a folder or a site's offer.
+ */
 function checkModel({ model, trainer }: Job, source: string): void {
   if (model === 'offered' && !trainer)
     throw new FedStreamError('bad-job', `${source}: model: the built-in trainer has none to offer; give a folder, or name a trainer`);
@@ -236,7 +272,7 @@ export function siteNames(job: Job): string[] {
   return Array.from({ length: job.sites }, (_, index) => `site-${index + 1}`);
 }
 
-/** Results that a round needs. */
+/** The number of results that a round needs. */
 export function quorumOf(job: Job): number {
   return job.quorum ?? Math.max(1, Math.ceil((siteNames(job).length * 2) / 3));
 }

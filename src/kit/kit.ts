@@ -1,4 +1,5 @@
-// The kit: tables of what a job can name. Whoever starts a server or a site passes the tables in; nothing is registered in a global.
+// The kit: tables of what a job can name. They are passed to a server or a site; there is no global
+// registry.
 import type { CodecTable } from '../codec/codec.js';
 import { referenceCodecs } from '../codec/codec-table.js';
 import { chosen, type Table } from '../core/row.js';
@@ -12,19 +13,22 @@ import type { Workflow } from '../workflow/federation.js';
 import { type MakeWorkflow, WORKFLOWS } from '../workflow/workflows.js';
 import type { MakeTrainer } from './make-trainer.js';
 
-/** Every table that there is. A server needs all but the trainers, a site codecs, filters and trainers. */
+/** All tables. A server needs all but the trainers; a site needs codecs, filters and trainers. */
 export interface Kit {
   readonly codecs: CodecTable;
   readonly filters: Table<Filter>;
   readonly aggregators: Table<Aggregator>;
   readonly workflows: Table<MakeWorkflow>;
-  /** By the name that a job asks for; beside the built-in trainer and the programs of a site's config. */
+  /**
+   * Trainers by the name that a job asks for, in addition to the built-in trainer and the programs
+   * in a site's config.
+   */
   readonly trainers: Table<MakeTrainer>;
-  /** Beside the files of the run folder. */
+  /** Sinks in addition to the files of the run folder. */
   readonly sinks: SinkTable;
 }
 
-/** What comes with FedStream. */
+/** The kit that comes with FedStream. */
 export const builtInKit: Kit = {
   codecs: referenceCodecs,
   filters: builtInFiltersWith(referenceCodecs),
@@ -34,12 +38,12 @@ export const builtInKit: Kit = {
   sinks: [],
 };
 
-/** The tables of a kit with further rows; a row of the same name takes the place of the one that was there. */
+/** Adds rows to the tables of a kit; a row with the same name replaces the existing one. */
 export function kitWith(more: Partial<Kit>, kit: Kit = builtInKit): Kit {
   const codecs = { ...kit.codecs, ...more.codecs };
   return {
     codecs,
-    // The filters that name codecs know those of this kit.
+    // Filters whose options name codecs must know the codecs of this kit.
     filters: joined(kit.codecs === codecs ? kit.filters : joined(kit.filters, builtInFiltersWith(codecs)), more.filters),
     aggregators: joined(kit.aggregators, more.aggregators),
     workflows: joined(kit.workflows, more.workflows),
@@ -48,12 +52,15 @@ export function kitWith(more: Partial<Kit>, kit: Kit = builtInKit): Kit {
   };
 }
 
-/** The job with its defaults, checked against the kit; `bad-job` names every field that is wrong, in one line. */
+/**
+ * Returns the job with its defaults, checked against the kit. Throws `bad-job`, which names every
+ * wrong field in one line.
+ */
 export function parseJob(value: unknown, source: string, kit: Kit = builtInKit): Job {
   return checkedJob(value, source, kit);
 }
 
-/** The workflow that a job names, with its aggregator. */
+/** Makes the workflow that a job names, with its aggregator. */
 export function workflowOf(job: Job, kit: Kit = builtInKit): Workflow {
   return chosen(kit.workflows, job.workflow)({ aggregator: chosen(kit.aggregators, job.aggregator), integers: job.integers });
 }

@@ -1,14 +1,14 @@
-// Trainers as rows: what a site makes of the trainer that a job names.
+// Trainers as rows of the kit: a function that makes the trainer that a job names.
 import type { Logger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
 import type { Job } from '../job/job.js';
 import type { Trainer } from '../trainer/trainer.js';
 
-/** What a trainer is made from. */
+/** The site, job and run that a trainer is made for. */
 export interface TrainerContext {
   readonly site: string;
   readonly job: Job;
-  /** A name of the run, no other one's: what a trainer keeps is bound to it. */
+  /** The unique name of the run; state that a trainer keeps is bound to it. */
   readonly run: string;
   /** Texts of the model folder by file name: `config.json`, `tokenizer.json`, … */
   readonly files: Readonly<Record<string, string>>;
@@ -18,5 +18,5 @@ export interface TrainerContext {
   readonly signal: AbortSignal;
 }
 
-/** A trainer, once it is known for which job. */
+/** Makes a trainer for a job. */
 export type MakeTrainer = (context: TrainerContext) => Promise<Trainer>;

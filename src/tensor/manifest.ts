@@ -13,8 +13,10 @@ export interface Encoding {
   readonly parameters?: Readonly<Record<string, number>>;
 }
 
+/** The encoding of a tensor that is not coded. */
 export const RAW: Encoding = { codec: 'raw' };
 
+/** One tensor of a manifest: its name, dtype, shape (row-major, `[]` for a scalar) and encoding. */
 export interface TensorEntry {
   readonly name: string;
   /** The tensor's own dtype: what decoding gives back, whatever the encoding. */

@@ -14,6 +14,10 @@ export interface MemoryTensor {
   readonly data: ArrayBufferView;
 }
 
+/**
+ * Options of `memoryStateDict`: elements a chunk (`CHUNK_ELEMENTS` by default), and the metadata of
+ * its manifest (none by default).
+ */
 export interface MemoryStateDictOptions {
   readonly chunkElements?: number;
   readonly metadata?: Readonly<Record<string, string>>;

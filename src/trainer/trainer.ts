@@ -19,6 +19,10 @@ export interface TaskProgress {
   onSign?(): void;
 }
 
+/**
+ * One call of `train`: the round, the extras and numbers that came with the task, where steps are
+ * reported, and the signal that ends it.
+ */
 export interface TrainTask extends TaskProgress {
   readonly signal: AbortSignal;
   /**
@@ -42,6 +46,10 @@ export interface Metrics {
   readonly samples: number;
 }
 
+/**
+ * A trained model with the figures that go with it. `steps` are optimizer steps of this round;
+ * losses are in nats a target token.
+ */
 export interface TrainResult {
   /** Read by the caller before the next call; closed by the caller. */
   readonly model: StateDict;

@@ -1,13 +1,15 @@
-// What a run begins with, where its job leaves that open and its model is float32: the model as it is where sites have it already, else half its bytes.
+// Chooses how a run begins where its job leaves that open: with the float32 model as it is where
+// sites have it already, else in bfloat16.
 import { broadcastsUpdates } from '../filter/chain.js';
 import type { Coding } from '../filter/coding.js';
 import { notedDtypes } from '../tensor/own-dtypes.js';
 import type { Federation } from './federation.js';
 
 /**
- * The first broadcast of the run. A checkpoint of 16 bits travels in its own dtype where a site lacks it, so there is nothing to ask; a float32 one
- * takes twice the bytes of its bfloat16: the connected sites are asked once whether they have it, and the fewer bytes in all win. Where the
- * sites evaluate, they have to have the model as it is all the same.
+ * Chooses the first broadcast of the run. A 16-bit checkpoint travels in its own dtype to a site
+ * that lacks it, so there is nothing to choose. A float32 checkpoint takes twice the bytes of its
+ * bfloat16 version: the connected sites are asked once whether they have it, and the choice with
+ * fewer bytes in all wins. Where the sites evaluate, they need the model as it is anyway.
  */
 export async function chooseStart(federation: Federation): Promise<Coding['first']> {
   const { job, codecs, evaluate, models, sites, log } = federation;

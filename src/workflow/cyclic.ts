@@ -1,4 +1,5 @@
-// Cyclic weight transfer (Chang et al. 2018): the model travels from site to site, each trains what the one before left.
+// Cyclic weight transfer (Chang et al. 2018): the model travels from site to site, and each site
+// trains the result of the one before.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { shuffle } from '../core/random.js';
@@ -7,12 +8,16 @@ import { type Aggregating, aggregated } from './aggregate/aggregated.js';
 import type { Federation, Outcome, Workflow } from './federation.js';
 import { inRounds } from './in-rounds.js';
 
+/** Options of `cyclic`. */
 export interface CyclicOptions {
-  /** By name, or shuffled anew for every cycle, by the job's seed. */
+  /** The order of the sites: by name, or shuffled anew for every cycle with the job's seed. */
   readonly order: 'fixed' | 'random';
 }
 
-/** One site a round. A site that fails or falls silent is left out, and the next one of the cycle takes its turn. */
+/**
+ * One site trains in each round. If a site fails or falls silent, the next one of the cycle takes
+ * its turn.
+ */
 export function cyclic({ order }: CyclicOptions): (aggregating: Aggregating) => Workflow {
   return (aggregating) => (federation) =>
     inRounds(federation, async ({ round, offer, previous, evaluate }) => {
@@ -27,7 +32,7 @@ export function cyclic({ order }: CyclicOptions): (aggregating: Aggregating) => 
     });
 }
 
-/** The sites from the one whose turn it is, once around. */
+/** All sites once around the cycle, beginning with the one whose turn it is. */
 function turn({ sites, random }: Federation, round: number, order: CyclicOptions['order']): string[] {
   const cycle = Math.floor((round - 1) / sites.length);
   const all = order === 'fixed' ? [...sites] : shuffle([...sites], random('cyclic', cycle));
@@ -35,4 +40,5 @@ function turn({ sites, random }: Federation, round: number, order: CyclicOptions
   return [...all.slice(first), ...all.slice(0, first)];
 }
 
+/** The row `cyclic`, with the option `order`. */
 export const cyclicRow = row('cyclic', z.strictObject({ order: z.enum(['fixed', 'random']).default('fixed') }), cyclic);

@@ -1,4 +1,5 @@
-// The contract between a workflow and the run that it steers. A workflow is a plain async function; what it asks is durable.
+// The contract between a workflow and the run that it steers. A workflow is a plain async function
+// whose asks are durable.
 import type { CodecTable } from '../codec/codec.js';
 import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
@@ -12,40 +13,60 @@ import type { StateDict } from '../tensor/state-dict.js';
 import type { Metrics } from '../trainer/trainer.js';
 
 /**
- * Steers a run from its last commit to its end; returns why it ended, for people. After a crash it is simply called again: whatever it
- * asked since the last commit is answered from what the sites had answered already. So between two asks it is deterministic: no
- * clock, no random numbers but the federation's, no order but that of names.
+ * Steers a run from its last commit to its end; returns why it ended, in words for people. After a
+ * crash it is called again: asks made since the last commit are answered from the replies that the
+ * sites had already given. Between two asks it must therefore be deterministic: no clock, no random
+ * numbers but those of the federation, no order but the order of names.
  */
 export type Workflow = (federation: Federation) => Promise<string>;
 
+/**
+ * A run as its workflow sees it: the job, the sites that can be asked, the models on disk, and the
+ * commits that end rounds.
+ */
 export interface Federation {
   readonly job: Job;
   /** All sites of the job, in the order of their names. */
   readonly sites: readonly string[];
-  /** The global model, and whatever else the workflow keeps from round to round. */
+  /** The global model, and any other state dicts that the workflow keeps from round to round. */
   readonly models: ModelStore;
-  /** What was committed, in order; round 0 is the initial model. */
+  /** The committed rounds, in order; round 0 is the initial model. */
   readonly history: readonly Step[];
-  /** The round that the next commit ends: 0 before the initial model is committed. */
+  /** The round that the next commit ends; 0 before the initial model is committed. */
   readonly round: number;
   readonly codecs: CodecTable;
   readonly log: Logger;
   readonly signal: AbortSignal;
-  /** Figures of a model on the server's own held-out data; undefined where it has none: then the sites evaluate. */
+  /**
+   * Evaluates a model on the server's own held-out data. Undefined where the server has none; then
+   * the sites evaluate.
+   */
   readonly evaluate: ((model: StateDict) => Promise<Metrics | undefined>) | undefined;
-  /** Random numbers of the job's seed and these labels: the same after a restart. */
+  /** Random numbers from the job's seed and these labels: the same after a restart. */
   random(...labels: readonly (string | number)[]): Random;
   /** The sites that are connected now. */
   connected(): readonly string[];
-  /** Makes the global model ready to be asked about, coded once for all sites. Asked again for the same model, it is the same offer. */
+  /**
+   * Prepares the global model for tasks, coded once for all sites. A second call for the same model
+   * returns the same offer.
+   */
   offer(options?: OfferOptions): Promise<Offer>;
-  /** Asks one site and waits for its answer; rejects with `quorum` where it fails or falls silent. Durable. */
+  /**
+   * Asks one site and waits for its answer. Durable. Rejects with `quorum` where the site fails or
+   * falls silent.
+   */
   ask(site: string, task: Ask): Promise<Reply>;
-  /** Asks many at once and waits until enough have answered. Who made it in time is part of what is kept, so a restart finds the same. */
+  /**
+   * Asks many sites at once and waits until enough have answered. The list of sites that answered
+   * in time is kept too, so a restart finds the same outcomes.
+   */
   gather(task: Ask | ((site: string) => Ask), options?: GatherOptions): Promise<Outcome[]>;
-  /** Ends the round: makes durable what `models.write` wrote since the last commit, and forgets what was asked. */
+  /**
+   * Ends the round: makes the writes of `models.write` since the last commit durable, and forgets
+   * the round's asks.
+   */
   commit(figures?: { readonly evaluation?: Metrics | undefined }): Promise<void>;
-  /** Adds figures to a round that is committed already. */
+  /** Adds figures to a round that is already committed. */
   note(round: number, evaluation: Metrics | undefined): Promise<void>;
   emit: EmitEvent;
 }
@@ -53,85 +74,121 @@ export interface Federation {
 /** A committed round. */
 export interface Step {
   readonly round: number;
-  /** Of its model. */
+  /** Figures of the round's model. */
   readonly evaluation?: Metrics | undefined;
 }
 
-/** Named state dicts of a run on disk. `model` is the global one: float32, with a note of the dtypes of its checkpoint. */
+/**
+ * Named state dicts of a run on disk. `model` is the global model: float32, with a note of its
+ * checkpoint's dtypes.
+ */
 export interface ModelStore {
-  /** As it was written last. Closed by the caller. Rejects with `not-found` where nothing of that name was written. */
+  /**
+   * Opens the state dict as it was last written; the caller closes it. Rejects with `not-found`
+   * where nothing of that name was written.
+   */
   open(name: string): Promise<StateDict>;
-  /** What there is to open, in the order of names. */
+  /** The names that can be opened, sorted. */
   names(): Promise<readonly string[]>;
-  /** Writes a raw state dict, chunk by chunk, once a round and name; returns it as it is on disk, closed by the caller. The next commit makes it count. */
+  /**
+   * Writes a raw state dict, chunk by chunk, at most once for each name in a round. Returns it as
+   * it is on disk; the caller closes it. The next commit makes the write count.
+   */
   write(name: string, model: StateDict): Promise<StateDict>;
-  /** Texts of the model folder beside its weights: `config.json`, … */
+  /** Writes texts of the model folder that go beside the weights: `config.json`, … */
   writeTexts(files: Readonly<Record<string, string>>): Promise<void>;
 }
 
+/** Options of `Federation.offer`. */
 export interface OfferOptions {
-  /** How the run begins, where the job leaves it open; before the first offer of round 1. */
+  /** How the run begins, where the job leaves it open; only before the first offer of round 1. */
   readonly first?: Coding['first'];
-  /** The server's model itself, uncoded, for this task alone; `base` lets sites look whether they have it already. */
+  /**
+   * Offers the server's model itself, uncoded, for this task alone. With `base`, sites may check
+   * whether they have it already.
+   */
   readonly exactly?: 'sent' | 'base';
 }
 
-/** The global model as sites can get it. */
+/** The global model as it is offered to the sites. */
 export interface Offer {
-  /** What a task says of it. */
+  /** The description of the model that goes into a task. */
   readonly model: TaskModel;
-  /** What a site holds once it has it: float32, lazy, valid until the next commit. */
+  /**
+   * The model that a site holds once it has received the offer: float32, lazy, valid until the next
+   * commit.
+   */
   readonly held: StateDict;
-  /** Whether that is the server's model to the bit. */
+  /** True where `held` is the server's model to the bit. */
   readonly exact: boolean;
 }
 
-/** What is asked of a site. */
+/** A request to a site. */
 export interface Ask {
-  /** `train`, `evaluate`, `offer`, `base`, or a kind of the workflow's own that the sites' programs know. */
+  /**
+   * `train`, `evaluate`, `offer`, `base`, or a kind of the workflow's own that the sites' programs
+   * know.
+   */
   readonly kind: string;
   readonly offer?: Offer | undefined;
-  /** Further state dicts that go with the task, coded as the job says of their names. */
+  /** Further state dicts that go with the task, each coded as the job says for its name. */
   readonly extras?: NamedDicts;
   /** Numbers that go with the task. */
   readonly figures?: Readonly<Record<string, number>>;
   /** Whether the site evaluates the model before it trains. */
   readonly evaluate?: boolean;
-  /** The round that it counts for; by default the one under way. */
+  /** The round that the ask counts for; by default the current one. */
   readonly round?: number;
-  /** What comes back: the trained model in terms of the offered one, a model of the site's own, or figures alone. By default what the kind says. */
+  /**
+   * The content of the answer: `update` for the trained model relative to the offered one, `model`
+   * for a model of the site's own, `figures` for figures alone. The default depends on the kind.
+   */
   readonly returns?: 'update' | 'model' | 'figures';
-  /** Extras that come back, by name, and what each consists of. Others are refused. */
+  /** Extras that must come back, with the manifest of each, by name. Others are refused. */
   readonly returnsExtras?: Readonly<Record<string, Manifest>>;
 }
 
-/** A site's verified answer. State dicts are lazy, over what arrived, and valid until the next commit. */
+/**
+ * A site's verified answer. Its state dicts are lazy, read from the received spool, and valid until
+ * the next commit.
+ */
 export interface Reply {
   readonly site: string;
   readonly figures: ResultFigures;
-  /** As it travelled where that can be added as it is, else after the server's filters. */
+  /**
+   * The model as it travelled where that can be added up directly, otherwise after the server's
+   * filters.
+   */
   readonly model?: StateDict;
-  /** Whether it is a difference to the global model. */
+  /** True where the model is a difference to the global model. */
   readonly isUpdate?: boolean;
-  /** What the mean of such models is added to; see `Contribution`. */
+  /** The model that the mean of such models is added to; see `Contribution`. */
   readonly base?: StateDict | undefined;
   readonly extras: NamedDicts;
 }
 
+/** The outcome of asking one site: its reply, or why there is none. */
 export type Outcome =
   | { readonly site: string; readonly status: 'done'; readonly reply: Reply }
-  /** It said that it failed; it showed no sign of progress for too long; it was not done when the others had been, or when time was up. */
+  /**
+   * `failed`: the site reported a failure. `silent`: it made no progress for too long. `late`: it
+   * had not finished when the time was up.
+   */
   | { readonly site: string; readonly status: 'failed' | 'silent' | 'late'; readonly reason: string };
 
+/** Options of `Federation.gather`: whom to ask, and how long to wait. */
 export interface GatherOptions {
-  /** By default all sites of the job. */
+  /** The sites to ask; by default all sites of the job. */
   readonly sites?: readonly string[];
-  /** Answers that are needed; by default the job's quorum. */
+  /** The number of answers that are needed; by default the job's quorum. */
   readonly quorum?: number;
   /** A site without progress for this long is given up; by default the job's `stragglerMs`. */
   readonly silenceMs?: number;
-  /** So long after the first ask nobody is waited for; by default the job's `roundMs`, where it has one. */
+  /** The wait ends this long after the first ask; by default the job's `roundMs`, if it has one. */
   readonly deadlineMs?: number;
-  /** So long after the quorum was reached nobody is waited for; by default the job's `graceMs`, where it has one. */
+  /**
+   * The wait ends this long after the quorum was reached; by default the job's `graceMs`, if it has
+   * one.
+   */
   readonly graceMs?: number;
 }

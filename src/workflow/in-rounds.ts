@@ -1,4 +1,5 @@
-// What workflows in rounds have in common: an initial model, figures of every model, the best one, and an early end.
+// The part that workflows in rounds share: an initial model, figures of every model, and an early
+// end.
 import { codesWhole } from '../filter/chain.js';
 import { type Evaluated, shouldStop } from '../record/selection.js';
 import type { StateDict } from '../tensor/state-dict.js';
@@ -8,24 +9,29 @@ import type { Federation, Offer, Outcome, Step } from './federation.js';
 import { takeInitialModel } from './initial-model.js';
 import { siteMean } from './site-mean.js';
 
+/** The input of one round of a workflow. */
 export interface RoundInput {
-  /** From 1. */
+  /** Counted from 1. */
   readonly round: number;
   readonly offer: Offer;
-  /** The global model until now, float32. */
+  /** The last global model, float32. */
   readonly previous: StateDict;
-  /** Whether sites are to evaluate what they are offered, because the server cannot. */
+  /** True where the sites are to evaluate the offered model because the server cannot. */
   readonly evaluate: boolean;
 }
 
+/** The result of one round of a workflow. */
 export interface RoundResult {
   /** The next global model; lazy, read once. */
   readonly model: StateDict;
-  /** Answers that may have figures of the offered model. */
+  /** Answers that may carry figures of the offered model. */
   readonly outcomes: readonly Outcome[];
 }
 
-/** Runs what is left of the job's rounds; what is committed is not done again. */
+/**
+ * Runs the remaining rounds of the job; committed rounds are not repeated. Returns why the run
+ * ended.
+ */
 export async function inRounds(federation: Federation, round: (input: RoundInput) => Promise<RoundResult>): Promise<string> {
   const { job, history, signal } = federation;
   await takeInitialModel(federation);
@@ -64,8 +70,9 @@ async function oneRound(federation: Federation, run: (input: RoundInput) => Prom
 }
 
 /**
- * The first offer. The figures of the initial model are those of the model as it was given, whoever evaluates: where the sites begin with something
- * else, they are sent the model itself once to evaluate it, and what they begin with is evaluated beside it.
+ * Makes the first offer. The figures of the initial model are always those of the model as it was
+ * given. Where the sites begin with something else, they are sent the model itself once to evaluate
+ * it, and the model that they begin with is evaluated beside it.
  */
 async function begin(federation: Federation): Promise<Offer> {
   const { evaluate } = federation;
@@ -80,7 +87,7 @@ async function begin(federation: Federation): Promise<Offer> {
   return offer;
 }
 
-/** A start that is worse than the model by more than this is worth a word. */
+/** A warning is due where the start's loss exceeds the model's by more than this share. */
 const WORSE_START = 0.005;
 
 function tellOfStart(held: Metrics | undefined, { emit, log, job, history }: Federation): void {
@@ -107,7 +114,7 @@ async function evaluateHere({ evaluate, models }: Federation): Promise<Metrics |
   }
 }
 
-/** One more offer, so that the last model has figures too. */
+/** Makes one more offer, so that the last model has figures too. */
 async function evaluateLast(federation: Federation): Promise<void> {
   const { round, evaluation } = lastOf(federation.history);
   if (evaluation || round === 0) return;

@@ -1,10 +1,13 @@
-// The initial model of a job that leaves it to its sites: the first one that has one offers it.
+// The initial model of a job that leaves it to its sites: the first site that has one offers it.
 import { masterOf } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Federation, Outcome } from './federation.js';
 
-/** Asks the connected sites in the order of their names until one has offered a model; every site then begins with that one. */
+/**
+ * Asks the connected sites, in the order of their names, until one has offered a model. Every site
+ * then begins with that model. Throws `trainer` where no site offers one.
+ */
 export async function takeInitialModel(federation: Federation): Promise<void> {
   const { job, history, models, log, codecs } = federation;
   if (job.model !== 'offered' || history.length > 0 || (await models.names()).includes('model')) return;

@@ -1,4 +1,5 @@
-// SCAFFOLD (Karimireddy et al. 2020): control variates take out of each site's steps what its own data would pull them away by.
+// SCAFFOLD (Karimireddy et al. 2020): control variates correct each site's steps for the drift
+// towards its own data.
 import { z } from 'zod';
 import { row } from '../core/row.js';
 import { sumModel } from '../exchange/reduce.js';
@@ -8,12 +9,16 @@ import { type Aggregating, aggregated, contributionsOf } from './aggregate/aggre
 import type { Federation, Workflow } from './federation.js';
 import { inRounds } from './in-rounds.js';
 
-/** The extra that goes down as the server's control variate `c`, and comes back as the change of the site's own. */
+/**
+ * The extra that carries the server's control variate `c` to the sites, and the change of each
+ * site's own back.
+ */
 const CONTROL = 'control';
 
 /**
- * Sites train with gradients `g − c_i + c` and send back the change of their `c_i`; then `c += (sum of the changes) / (all sites)`, in float32 and
- * in the order of names. The model is aggregated as the job says. Needs trainers that know the extra `control`; the built-in one does.
+ * Sites train with gradients `g − c_i + c` and send back the change of their `c_i`; then `c += (sum
+ * of the changes) / (all sites)`, in float32 and in the order of names. The model is aggregated as
+ * the job says. Needs trainers that know the extra `control`; the built-in one does.
  */
 export function scaffold(aggregating: Aggregating): Workflow {
   return (federation) =>
@@ -36,4 +41,5 @@ async function controlOf({ models }: Federation, model: StateDict): Promise<Stat
   return (await models.names()).includes(CONTROL) ? models.open(CONTROL) : zerosLike(model.manifest);
 }
 
+/** The row `scaffold`; it has no options. */
 export const scaffoldRow = row('scaffold', z.strictObject({}), () => scaffold);

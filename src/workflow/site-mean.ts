@@ -1,8 +1,8 @@
-// Figures of a model from the sites' own evaluations.
+// Figures of a model, averaged over the sites' own evaluations.
 import type { Metrics } from '../trainer/trainer.js';
 import type { Outcome } from './federation.js';
 
-/** The mean weighted by each site's samples; undefined where no site has held-out data. */
+/** The mean, weighted by each site's samples; undefined where no site has held-out data. */
 export function siteMean(outcomes: readonly Outcome[]): Metrics | undefined {
   let samples = 0;
   let loss = 0;
@@ -12,7 +12,7 @@ export function siteMean(outcomes: readonly Outcome[]): Metrics | undefined {
     if (!figures) continue;
     samples += figures.samples;
     loss += figures.loss * figures.samples;
-    // Known of all sites, or of none.
+    // The mean is known only where every site reports exactMatch.
     exactMatch =
       figures.exactMatch === undefined || exactMatch === undefined ? undefined : exactMatch + figures.exactMatch * figures.samples;
   }

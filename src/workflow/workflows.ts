@@ -6,7 +6,8 @@ import { fedAvgRow } from './fed-avg.js';
 import type { Workflow } from './federation.js';
 import { scaffoldRow } from './scaffold.js';
 
-/** A workflow, once it is told how the job combines results. */
+/** Makes a workflow for a job's way of combining results. */
 export type MakeWorkflow = (aggregating: Aggregating) => Workflow;
 
+/** The rows of the built-in workflows, `cyclic`, `fedAvg` and `scaffold`. */
 export const WORKFLOWS: Table<MakeWorkflow> = [cyclicRow, fedAvgRow, scaffoldRow];

@@ -1,19 +1,22 @@
-// The results of a round, given to the job's aggregator.
+// Hands the results of a round to the job's aggregator.
 import type { StateDict } from '../../tensor/state-dict.js';
 import type { Federation, Outcome } from '../federation.js';
 import type { Aggregator, Contribution } from './aggregator.js';
 import type { IntegerRule } from './integers.js';
 
-/** How a job combines results. */
+/** How a job combines results: its aggregator, and its rule for tensors that cannot be averaged. */
 export interface Aggregating {
   readonly aggregator: Aggregator;
   readonly integers: IntegerRule;
 }
 
-/** Before the names, in the model store, of what aggregators keep. */
+/** Prefix, in the model store, of the names of state dicts that aggregators keep. */
 const KEPT = 'aggregator.';
 
-/** The next model of the results that are there, lazy; what the aggregator keeps is written first, and committed with it. */
+/**
+ * Makes the next model from the results of a round; lazy. The state that the aggregator keeps is
+ * written to disk before the model and committed together with it.
+ */
 export async function aggregated(
   { aggregator, integers }: Aggregating,
   outcomes: readonly Outcome[],
@@ -37,7 +40,7 @@ export async function aggregated(
   return { manifest: model.manifest, chunks: (range) => model.chunks(range), close };
 }
 
-/** The answers that came with a model. */
+/** The results among the outcomes that came with a model. */
 export function contributionsOf(outcomes: readonly Outcome[]): Contribution[] {
   return outcomes.flatMap((outcome) => {
     if (outcome.status !== 'done' || !outcome.reply.model) return [];

@@ -4,4 +4,5 @@ import type { Aggregator } from './aggregator.js';
 import { meanRow } from './mean.js';
 import { momentumRow } from './momentum.js';
 
+/** The rows of the built-in aggregators, `mean` and `momentum`. */
 export const AGGREGATORS: Table<Aggregator> = [meanRow, momentumRow];

@@ -1,22 +1,28 @@
-// Tensors that cannot be averaged (counters, masks): the rule that a job declares for them.
+// Tensors that cannot be averaged (counters, masks), combined by the rule that a job declares.
 import { FedStreamError } from '../../core/errors.js';
 import type { INTEGER_RULES } from '../../job/job.js';
 import type { Dtype } from '../../tensor/dtype.js';
 import type { Chunk, ChunkRange, StateDict } from '../../tensor/state-dict.js';
 
 /**
- * `refuse`: what all sites agree on is taken, and differing values end the round by name. `previous`: the global model's values stay. `largest`:
- * element by element the largest of the sites' values.
+ * The rule for tensors that cannot be averaged.
+ * - `refuse`: a value on which all sites agree is taken; differing values end the round with an
+ *   error that names the tensor.
+ * - `previous`: the values of the global model stay.
+ * - `largest`: the largest of the sites' values, element by element.
  */
 export type IntegerRule = (typeof INTEGER_RULES)[number];
 
-/** One site's values. */
+/** The model of one site, for messages that name the site. */
 export interface SiteValues {
   readonly site: string;
   readonly model: StateDict;
 }
 
-/** The chunks of a range of tensors that cannot be averaged, all of the same tensors, by the rule. Throws `refused`, naming tensor and sites. */
+/**
+ * Combines a range of tensors that cannot be averaged by the rule, chunk by chunk. All models must
+ * have the same tensors. Throws `refused`, naming the tensor and the sites.
+ */
 export async function* integerChunks(rule: IntegerRule, sites: readonly SiteValues[], range: ChunkRange): AsyncGenerator<Chunk> {
   const [first, ...others] = sites as [SiteValues, ...SiteValues[]];
   const readers = others.map(({ site, model }) => ({ site, chunks: model.chunks(range)[Symbol.asyncIterator]() }));
@@ -64,7 +70,7 @@ function keepLargest(bytes: Uint8Array, other: Uint8Array, dtype: Dtype, name: s
   if (!view)
     throw new FedStreamError('refused', `tensor ${name} is ${dtype}, of which there is no largest; say "integers": "previous" in the job`);
   const into = view(bytes);
-  // The other's bytes may lie anywhere: a view needs them aligned.
+  // A typed array needs aligned bytes, and those of the other model may lie anywhere.
   const values = view(other.slice());
   for (let i = 0; i < into.length; i++) if ((values[i] as number) > (into[i] as number)) into[i] = values[i] as number;
 }

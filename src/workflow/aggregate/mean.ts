@@ -1,4 +1,5 @@
-// The weighted mean of the sites' results (McMahan et al. 2017), in float32 and in a fixed order: FedAvg's aggregator.
+// The weighted mean of the sites' results (McMahan et al. 2017), in float32 and in a fixed order:
+// FedAvg's aggregator.
 import { z } from 'zod';
 import { poolFor } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
@@ -14,14 +15,19 @@ import type { Aggregator, AggregatorInput, Contribution } from './aggregator.js'
 import { integerChunks } from './integers.js';
 import { overlaid, tensorsOf } from './overlay.js';
 
-/** The mean of the results takes the place of their tensors; the others stay as they were. */
+/**
+ * Replaces the tensors that the results have by the mean of the results; the others stay as they
+ * were.
+ */
 export const mean: Aggregator = (input) => overlaid(input.previous, resultMean(input));
 
+/** The row `mean`; it has no options. */
 export const meanRow = row('mean', z.strictObject({}), () => mean);
 
 /**
- * `base + sum over sites of float32(samples / total) × result`, of the tensors that the results have, added in the order of site names, so
- * that the bits do not depend on who came first. Tensors that cannot be averaged follow the input's rule. Lazy; memory: some chunks.
+ * `base + sum over sites of float32(samples / total) × result`, over the tensors that the results
+ * have. Results are added in the order of site names, so the bits do not depend on who came first.
+ * Tensors that cannot be averaged follow the input's rule. Lazy; holds a few chunks in memory.
  */
 export function resultMean({ results, previous, codecs, integers }: AggregatorInput): StateDict {
   const ordered = inOrder(results);
@@ -48,8 +54,9 @@ export function resultMean({ results, previous, codecs, integers }: AggregatorIn
 }
 
 /**
- * The mean of what the sites' results change of the global model, of the tensors that can be averaged; float32, lazy. Updates are added up as they
- * are: nothing below half a unit of the model is lost.
+ * The mean of the sites' changes to the global model, over the tensors that can be averaged;
+ * float32, lazy. Updates are added up without the model, so nothing below half a unit of the
+ * model's values is lost.
  */
 export function meanUpdate({ results, previous, codecs }: AggregatorInput): StateDict {
   const ordered = inOrder(results).map((result) => ({ ...result, model: averagedOf(result.model) }));
@@ -66,7 +73,10 @@ function averagedOf(model: StateDict): StateDict {
   return selectTensors(model, ({ dtype }) => DTYPES[dtype].quantizable);
 }
 
-/** By site, and checked to be alike: no result is left out in silence. Throws `quorum` where there is none, `bad-model` where they differ. */
+/**
+ * Sorts the results by site and checks that all have the same tensors, so that none is left out
+ * silently. Throws `quorum` where there is no result, `bad-model` where they differ.
+ */
 export function inOrder(results: readonly Contribution[]): Contribution[] {
   const ordered = [...results].sort((a, b) => (a.site < b.site ? -1 : 1));
   const first = ordered[0];
@@ -75,7 +85,7 @@ export function inOrder(results: readonly Contribution[]): Contribution[] {
   return ordered;
 }
 
-/** float32(samples / total): one site alone gets exactly 1. */
+/** The weight of each result, float32(samples / total): one site alone gets exactly 1. */
 export function sampleWeights(contributions: readonly Pick<Contribution, 'site' | 'samples'>[]): number[] {
   let total = 0;
   for (const { site, samples } of contributions) {
@@ -90,7 +100,7 @@ interface Run extends ChunkRange {
   readonly floats: boolean;
 }
 
-/** Tensors in a row that are averaged, and tensors in a row that are not. */
+/** Splits the tensors into runs of consecutive ones that are all averaged, or all not averaged. */
 function* runs(manifest: StateDict['manifest']): Generator<Run> {
   const { tensors } = manifest;
   const averaged = (index: number): boolean => DTYPES[(tensors[index] as (typeof tensors)[number]).dtype].quantizable;

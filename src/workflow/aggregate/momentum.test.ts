@@ -1,4 +1,4 @@
-// Server momentum against the same steps by hand, in updates and in weights.
+// Server momentum, compared with the same steps by hand, for updates and for weights.
 import { expect, test } from 'vitest';
 import { referenceCodecs } from '../../codec/codec-table.js';
 import { memoryStateDict } from '../../tensor/memory-state-dict.js';

@@ -1,4 +1,5 @@
-// Server momentum (FedAvgM, Hsu et al. 2019): what the sites' mean changes is a gradient, and the server takes its steps with momentum.
+// Server momentum (FedAvgM, Hsu et al. 2019): the mean update serves as a gradient for a step with
+// momentum.
 import { z } from 'zod';
 import { row } from '../../core/row.js';
 import { sumModel } from '../../exchange/reduce.js';
@@ -6,17 +7,21 @@ import type { Aggregator } from './aggregator.js';
 import { mean, meanUpdate, resultMean } from './mean.js';
 import { overlaid, tensorsOf } from './overlay.js';
 
-/** The name of what is kept from round to round. */
+/** The name of the state that is kept from round to round. */
 const VELOCITY = 'velocity';
 
+/** Options of `momentum`. */
 export interface MomentumOptions {
-  /** How much of the last velocity stays, in 0..1 (beta). */
+  /** The share of the last velocity that stays, 0 to 1 (beta). */
   readonly momentum: number;
   /** The server's learning rate, above 0. */
   readonly rate: number;
 }
 
-/** `velocity = momentum × velocity + mean update; model += rate × velocity`, in float32. Without momentum and at rate 1 it is `mean`, to the bit. */
+/**
+ * `velocity = momentum × velocity + mean update; model += rate × velocity`, in float32. With
+ * momentum 0 and rate 1 it equals `mean`, to the bit.
+ */
 export function momentum({ momentum: beta, rate }: MomentumOptions): Aggregator {
   return async (input) => {
     if (beta === 0 && rate === 1) return mean(input);
@@ -30,6 +35,7 @@ export function momentum({ momentum: beta, rate }: MomentumOptions): Aggregator 
   };
 }
 
+/** The row `momentum`, with the options `momentum` and `rate`. */
 export const momentumRow = row(
   'momentum',
   z.strictObject({ momentum: z.number().min(0).lt(1).default(0.9), rate: z.number().positive().default(1) }),

@@ -1,15 +1,18 @@
-// A model with some of its tensors from elsewhere: what results did not have stays as it was.
+// A model with some of its tensors replaced by those of another; the rest stay as they were.
 import { tensorRange } from '../../tensor/chunks.js';
 import { selectTensors } from '../../tensor/select-tensors.js';
 import type { Chunk, ChunkRange, StateDict } from '../../tensor/state-dict.js';
 
-/** The tensors of `model` in their order, those that `other` has from `other`; lazy. As many in a row as both have are read in one go. */
+/**
+ * The tensors of `model` in their order; those that `other` has come from `other`. Lazy.
+ * Consecutive tensors from the same model are read in one go.
+ */
 export function overlaid(model: StateDict, other: StateDict): StateDict {
   const positions = new Map(other.manifest.tensors.map(({ name }, index) => [name, index]));
   return { manifest: model.manifest, chunks: (range) => merged(model, positions, other, range) };
 }
 
-/** The tensors of `model` whose names `like` has. */
+/** The tensors of `model` whose names are also in `like`. */
 export function tensorsOf(model: StateDict, like: StateDict): StateDict {
   const names = new Set(like.manifest.tensors.map(({ name }) => name));
   return selectTensors(model, ({ name }) => names.has(name));
@@ -43,7 +46,9 @@ async function* merged(
   }
 }
 
-/** The position that goes on a run of tensors, or of missing ones. */
+/**
+ * The position `ahead` tensors further on in the same run; undefined for a run of missing tensors.
+ */
 function follower(position: number | undefined, ahead: number): number | undefined {
   return position === undefined ? undefined : position + ahead;
 }
