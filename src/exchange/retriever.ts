@@ -126,7 +126,7 @@ export class Retriever {
 
   async #send(kind: RetrievedKind, name: string, meta: Json): Promise<Record<string, never>> {
     const { offers } = this.#options;
-    if (!offers) throw new FedStreamError('not-found', `nothing is on offer here, no ${kind} ${JSON.stringify(name)} either`);
+    if (!offers) throw new FedStreamError('not-found', `this side offers nothing; it has no ${kind} ${JSON.stringify(name)}`);
     const source = await (kind === 'file' ? offers.fileSource(name) : offers.modelSource(name));
     const { sent, broke, ...options } = (await offers.watch?.(kind, name)) ?? {};
     // The asker hears of what breaks by the stream itself.

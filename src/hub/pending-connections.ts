@@ -18,7 +18,7 @@ export class PendingConnections {
     if (this.#connections.size >= MAX_PENDING) {
       const [oldest] = this.#connections as unknown as [Connection];
       this.#connections.delete(oldest);
-      void oldest.close(new FedStreamError('limit', `${MAX_PENDING} newer connections wait to say who they are`));
+      void oldest.close(new FedStreamError('limit', `${MAX_PENDING} newer connections are pending and have sent no hello`));
     }
     this.#connections.add(connection);
   }

@@ -209,7 +209,7 @@ export function checkedJob(value: unknown, source: string, tables: JobTables = {
   if (!parsed.success) throw new FedStreamError('bad-job', `${source}: ${describeIssues(parsed.error.issues)}`);
   const job = parsed.data;
   const sites = siteNames(job);
-  if (new Set(sites).size !== sites.length) throw new FedStreamError('bad-job', `${source}: sites: a name stands there twice`);
+  if (new Set(sites).size !== sites.length) throw new FedStreamError('bad-job', `${source}: sites: a name is listed twice`);
   if (job.quorum !== undefined && job.quorum > sites.length) {
     throw new FedStreamError('bad-job', `${source}: quorum: ${job.quorum} results are asked of ${sites.length} sites`);
   }

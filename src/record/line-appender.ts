@@ -70,7 +70,7 @@ export class LineAppender {
   /** Memory is bounded: lines that no disk takes are not kept for ever. */
   #giveUp(): void {
     this.#waiting = [];
-    const message = `${this.#label}: ${MOST_WAITING_CHARACTERS} characters wait to be written, and the disk takes none; see what keeps it`;
+    const message = `${this.#label}: ${MOST_WAITING_CHARACTERS} characters wait to be written, and the disk does not accept them; check the disk`;
     this.#failure = new FedStreamError('io', message);
   }
 

@@ -1,4 +1,5 @@
-// Asks and their answers: each ask has a name of its own, and its verified answer is kept under it until the commit. This is the crash rule.
+// Asks and their answers. Each ask has a unique id; its verified answer is kept under that id until
+// the commit, so that a server that crashes asks no site twice.
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { FedStreamError } from '../core/errors.js';
@@ -24,17 +25,18 @@ import { type ReplyState, readGathered, readReplyState, writeGathered, writeRepl
 import type { Answer, TaskBoard, WaitOptions } from './task-board.js';
 import { UpdateReplies } from './update-replies.js';
 
+/** Options of `Asks`. */
 export interface AsksOptions {
   readonly job: Job;
   readonly codecs: CodecTable;
   readonly filters: Table<Filter>;
   readonly board: TaskBoard;
   readonly offers: Offers;
-  /** Where what belongs to the round under way is kept. */
+  /** The folder for files of the current round. */
   folder(): Folder;
 }
 
-/** A task that was posted, and what is known of its answer. */
+/** A task that was posted, and the state of its answer. */
 export interface OpenAsk {
   readonly site: string;
   readonly task: Task;
@@ -42,24 +44,33 @@ export interface OpenAsk {
   readonly returns: 'update' | 'model' | 'figures';
   readonly returnsExtras: Readonly<Record<string, Manifest>>;
   state: ReplyState | undefined;
-  /** Over the spool; undefined for figures alone. */
+  /** The answer, read from its spool; undefined until it is here, and for figures alone. */
   answer: StateDict | undefined;
-  /** The transfer under way: one at a time, since they share a spool. */
+  /**
+   * The transfer in progress. Transfers of one answer run one at a time, since they share a spool.
+   */
   arriving: Promise<unknown>;
 }
 
-/** No coding of a state dict is larger than this many times the state dict. */
+/** Bound on a coded state dict, as a multiple of its size uncoded. */
 const MOST_OF_MODEL = 2;
 const SLACK_BYTES = 1024 * 1024;
-/** Nothing is known of a model of a site's own before it is there; only the disk bounds it, and a peer that fills it is cut off here: 140 billion parameters in bfloat16. */
+/**
+ * Bound on a model of a site's own, whose size is not known before it arrives: 140 billion
+ * parameters in bfloat16. It keeps a peer from filling the disk without end.
+ */
 const MAX_OWN_BYTES = 280e9;
 
 const RETURNS: Readonly<Record<string, OpenAsk['returns']>> = { train: 'update', offer: 'model' };
 
+/**
+ * The asks of the current round: posts tasks, takes in their answers, and finds again what was
+ * answered before a restart.
+ */
 export class Asks {
   readonly #options: AsksOptions;
   readonly #updates: UpdateReplies;
-  /** Of the round under way, by task id. */
+  /** Asks of the current round, by task id. */
   readonly #open = new Map<string, OpenAsk>();
   #gathers = 0;
   #checking: Promise<void> = Promise.resolve();
@@ -69,13 +80,16 @@ export class Asks {
     this.#updates = new UpdateReplies(options.job, options.codecs, options.filters);
   }
 
-  /** The ask that the site's task of that id belongs to, where it is open. */
+  /** The open ask for the site's task of that id; undefined where there is none. */
   find(site: string, taskId?: string): OpenAsk | undefined {
     const task = this.#options.board.open(site, taskId);
     return task && this.#open.get(task.id);
   }
 
-  /** Asks the sites and waits; what was answered before this process began is not asked again. */
+  /**
+   * Asks the sites and waits for their answers. Answers from before this process began are not
+   * asked for again.
+   */
   async gather(asks: ReadonlyMap<string, Ask>, round: number, options: WaitOptions): Promise<Outcome[]> {
     const { board, folder } = this.#options;
     const number = this.#gathers++;
@@ -92,7 +106,10 @@ export class Asks {
     return Promise.all(answers.map((answer) => this.#outcome(answer, posted)));
   }
 
-  /** Spools a site's answer and confirms it once every value was looked at; whatever is wrong refuses the transfer and is thrown. */
+  /**
+   * Spools a site's answer, checks every value, and confirms it. An answer that is wrong is
+   * refused, and the error thrown.
+   */
   async accept(
     ask: OpenAsk,
     stream: IncomingStream,
@@ -113,7 +130,8 @@ export class Asks {
       const options = { codecs, folder: folder(), name: spoolOf(task), maxBytes: this.#mostBytes(ask), verify, onProgress };
       return receiveModel(stream, options);
     };
-    // One after the other: a site that connects again may be quicker than the end of its old connection.
+    // Transfers run one after the other: a site that reconnects may be quicker than the end of its
+    // old connection.
     const arriving = ask.arriving.then(receive, receive);
     ask.arriving = arriving;
     const received = await arriving;
@@ -121,14 +139,17 @@ export class Asks {
     return { figures: received.figures, manifest: received.model.manifest };
   }
 
-  /** Keeps an answer that is figures alone. */
+  /** Accepts an answer that is figures alone. */
   async acceptFigures(ask: OpenAsk, figures: ResultFigures): Promise<void> {
     if (ask.returns !== 'figures') throw new FedStreamError('refused', `${ask.task.id} asks for a model, not for figures alone`);
     ask.state = { figures };
     await writeReplyState(this.#options.folder(), ask.task.id, ask.state);
   }
 
-  /** A site that did not hear that its answer is here sends it again: it is told so, and nothing else happens. False where this is another answer. */
+  /**
+   * Confirms an answer once more to a site that did not receive the first confirmation and sends it
+   * again. Returns false where this is another answer.
+   */
   async confirmAgain(site: string, stream: IncomingStream, taskId: string): Promise<boolean> {
     const ask = this.#open.get(taskId);
     if (ask?.site !== site || !ask.answer || ask.state?.objectId === undefined || ask.state.objectId !== stream.objectId) return false;
@@ -138,7 +159,7 @@ export class Asks {
     return true;
   }
 
-  /** Ends the round: nothing that was asked in it counts any more. */
+  /** Ends the round: its asks no longer count, and their answers are closed. */
   async release(): Promise<void> {
     const asks = [...this.#open.values()];
     this.#open.clear();
@@ -180,7 +201,10 @@ export class Asks {
     return made;
   }
 
-  /** Counted where a site is asked the same again: the order of asks is the workflow's, and so is the same after a restart. */
+  /**
+   * A unique task id: repeated asks of the same kind to a site are numbered. The workflow asks in
+   * the same order after a restart, so the ids are the same.
+   */
   #newId(id: string): string {
     if (!this.#open.has(id)) return id;
     let number = 2;
@@ -229,7 +253,10 @@ export class Asks {
     return this.#checkFinite(model, `the initial model of ${site}`);
   }
 
-  /** One after the other: each takes all cores, and memory is not to grow with the number of sites that finish at once. */
+  /**
+   * Checks run one after the other: each uses all cores, and memory must not grow with the number
+   * of sites that finish at once.
+   */
   #checkFinite(model: StateDict, whose: string): Promise<void> {
     const check = (): Promise<void> => checkFinite(model, whose, this.#options.codecs);
     const checked = this.#checking.then(check);

@@ -5,31 +5,40 @@ import type { Manifest } from '../tensor/manifest.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Prepared } from '../transfer/send.js';
 
+/** One version of the global model, prepared for sending. */
 export interface Broadcast {
-  /** What a task says of it. */
+  /** The description of the model that goes into a task. */
   readonly model: TaskModel;
-  /** What a site holds once it has it: float32, with a note of the dtypes that its trainer is given. Lazy. */
+  /**
+   * The model that a site holds once it has the broadcast: float32, with a note of the dtypes that
+   * its trainer is given. Lazy.
+   */
   readonly held: StateDict;
-  /** Whether that is the server's model to the bit. */
+  /** True where `held` is the server's model to the bit. */
   readonly exact: boolean;
-  /** What is sent under a name; undefined where the name is another's. */
+  /** The object of that name; undefined where the name belongs to something else. */
   object(name: string): Promise<OfferedObject | undefined>;
   release(): Promise<void>;
 }
 
+/** An object that sites can fetch. */
 export interface OfferedObject {
   readonly prepared: Prepared;
-  /** What it consists of, where it brings a site to the model; undefined for a part of the way. */
+  /**
+   * The manifest of the model that a site has after fetching it; undefined for an update, which
+   * alone does not bring a site to the model.
+   */
   readonly brings: Manifest | undefined;
 }
 
-/** Makes one broadcast after the other. */
+/** Prepares one broadcast after the other. */
 export interface Broadcaster {
   /**
-   * The model as the broadcast of that number, from 1; asked again, after a crash too, it is the same one. `model` is float32 with a note of its
-   * dtypes, and lies in `modelFile` of the run folder.
+   * Prepares the model as the broadcast of that number, counted from 1. A second call, also after a
+   * crash, returns the same broadcast. `model` is float32 with a note of its dtypes, and lies in
+   * `modelFile` of the run folder.
    */
   prepare(version: number, model: StateDict, modelFile: string): Promise<Broadcast>;
-  /** Files of the run folder, beside its own, that it still needs. */
+  /** Files of the run folder, besides its own, that it still needs. */
   needs(): Promise<readonly string[]>;
 }

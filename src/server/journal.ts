@@ -1,4 +1,4 @@
-// The journal of a run: one line a finished round, durable before the next begins.
+// The journal of a run: one line for each finished round, durable before the next begins.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
@@ -6,28 +6,36 @@ import { readText, writeText } from '../core/storage-text.js';
 import { metricsSchema } from '../exchange/task.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
 
+/** Name of the journal in the run folder. */
 export const JOURNAL_FILE = 'journal.jsonl';
 
 const entrySchema = z.strictObject({
-  /** 0 is the initial model. */
+  /** The round; 0 is the initial model. */
   round: z.int().min(0),
   /** The global model's file in the run folder. */
   model: z.string().min(1),
-  /** Files of what the workflow keeps beside the model, by name. */
+  /** Files of the state dicts that the workflow keeps beside the model, by name. */
   state: z.record(z.string().regex(EXTRA_NAME), z.string().min(1)).optional(),
   evaluation: metricsSchema.optional(),
 });
 
+/** A finished round. */
 export type JournalEntry = z.output<typeof entrySchema>;
 
-/** The finished rounds, in order. A last line that a crash cut short is as if it had never been written. */
+/**
+ * Reads the finished rounds, in order. A last line that a crash cut short is ignored. Throws `io`
+ * where a line cannot be read.
+ */
 export async function readJournal(folder: Folder): Promise<JournalEntry[]> {
   const lines = ((await readText(folder, JOURNAL_FILE)) ?? '').split('\n');
-  lines.pop(); // what stands behind the last newline was not finished
+  lines.pop(); // text behind the last newline is an unfinished line
   return lines.map((line, index) => parseEntry(line, `${folder.label}/${JOURNAL_FILE} line ${index + 1}`));
 }
 
-/** Writes the whole journal, beside and renamed; returns once it is durable. It has a line a round: it stays small. */
+/**
+ * Writes the whole journal under another name and renames it; returns once it is durable. With one
+ * line for each round the journal stays small.
+ */
 export async function writeJournal(folder: Folder, entries: readonly JournalEntry[]): Promise<void> {
   await writeText(folder, JOURNAL_FILE, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
 }

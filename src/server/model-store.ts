@@ -1,4 +1,5 @@
-// The named state dicts of a run on disk: written beside and renamed, one file a round and name; a line of the journal makes them count.
+// The named state dicts of a run on disk: one file for each round and name, written under another
+// name and renamed. A line of the journal makes them count.
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
@@ -12,15 +13,16 @@ import type { JournalEntry } from './journal.js';
 
 const STATE_FOLDER = 'state';
 
+/** The model store of a run folder. */
 export class RunModels implements ModelStore {
   readonly #run: Folder;
   readonly #history: readonly JournalEntry[];
-  /** Files of what was written since the last commit. */
+  /** Files written since the last commit, by name. */
   readonly #written = new Map<string, string>();
-  /** Time that writing the last global model took. */
+  /** The seconds that writing the last global model took. */
   writeSeconds = 0;
 
-  /** `history` is the run's own, which grows. */
+  /** `history` is the run's own list, which grows with every commit. */
   constructor(run: Folder, history: readonly JournalEntry[]) {
     this.#run = run;
     this.#history = history;
@@ -61,7 +63,10 @@ export class RunModels implements ModelStore {
     return last ? last.round + 1 : 0;
   }
 
-  /** The file of a state dict as it was written last. The initial model may lie there before the run begins. */
+  /**
+   * The file of a state dict as it was last written. The initial model may lie there before the run
+   * begins.
+   */
   async file(name: string): Promise<string | undefined> {
     const last = this.#history.at(-1);
     const known = this.#written.get(name) ?? (name === MODEL_NAME ? last?.model : last?.state?.[name]);
@@ -69,12 +74,12 @@ export class RunModels implements ModelStore {
     return (await hasGlobalModel(this.#run, 0)) ? globalModelPath(0) : undefined;
   }
 
-  /** How many models there were before the one that is there now: its offer has the next number. */
+  /** The number of models before the current one; its offer has the next number. */
   async modelRound(): Promise<number> {
     return this.#written.has(MODEL_NAME) ? this.round : (this.#history.at(-1)?.round ?? 0);
   }
 
-  /** What a line of the journal says of the files. `not-found` where there is no model. */
+  /** The files for the next line of the journal. Throws `not-found` where there is no model. */
   async entry(): Promise<Pick<JournalEntry, 'round' | 'model' | 'state'>> {
     const model = await this.file(MODEL_NAME);
     if (model === undefined) throw new FedStreamError('not-found', 'the run has no initial model to begin with');
@@ -84,12 +89,15 @@ export class RunModels implements ModelStore {
     return { round: this.round, model, ...(names.length > 0 && { state }) };
   }
 
-  /** The journal has the entry: what was written counts. */
+  /** Called once the journal has the entry: the writes since the last commit now count. */
   committed(): void {
     this.#written.clear();
   }
 
-  /** Removes what no line of the journal needs, but for the models of `keep`, the files that something else needs, and what was written since the commit. */
+  /**
+   * Removes files that no line of the journal needs, except the models of the rounds in `keep`, the
+   * files in `needed`, and writes since the last commit.
+   */
   async prune(keep: readonly number[], needed: readonly string[]): Promise<void> {
     const last = this.#history.at(-1) as JournalEntry;
     await pruneGlobalModels(this.#run, keep, [last.model, ...this.#written.values(), ...needed]);

@@ -1,4 +1,5 @@
-// What is on offer in a round: the global model as sites can get it, and the extras of tasks. Each is served to many, at their own pace.
+// The offers of a round: the global model, and the extras of tasks. Many sites fetch each, at their
+// own pace.
 import type { CodecTable } from '../codec/codec.js';
 import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
@@ -20,33 +21,35 @@ import type { RunModels } from './model-store.js';
 import { UpdateBroadcaster } from './update-broadcaster.js';
 import { WholeBroadcaster } from './whole-broadcaster.js';
 
-/** An offer, and what it is an offer of. */
+/** An offer, with the model that it was made from. */
 export interface LiveOffer extends Offer {
   readonly broadcast: Broadcast;
   /** The server's own model. */
   readonly master: StateDict;
   /** The number of the broadcast; 0 for the model itself, offered for one task. */
   readonly version: number;
-  /** Sites that had it without a transfer. */
+  /** Sites that had the model without a transfer. */
   readonly having: Set<string>;
 }
 
+/** Options of `Offers`. */
 export interface OffersOptions {
   readonly job: Job;
   readonly run: Folder;
   readonly codecs: CodecTable;
   readonly filters: Table<Filter>;
   readonly models: RunModels;
-  /** Where the spools of the round under way go. */
+  /** The folder for spools of the current round. */
   folder(): Folder;
 }
 
-/** What a task says of its extras. */
+/** The description of a task's extras. */
 interface ExtrasObject {
   readonly object: string;
   readonly bytes: number;
 }
 
+/** Makes the offers of a round and finds the objects that sites fetch. */
 export class Offers {
   readonly #options: OffersOptions;
   #broadcaster: Broadcaster | undefined;
@@ -58,7 +61,7 @@ export class Offers {
     this.#options = options;
   }
 
-  /** The same offer as often as it is asked for, until the release. */
+  /** Returns the same offer for the same arguments, until the release. */
   async offer({ first, exactly }: OfferOptions = {}): Promise<LiveOffer> {
     const version = exactly ? 0 : (await this.#options.models.modelRound()) + 1;
     const key = exactly ?? String(version);
@@ -69,14 +72,14 @@ export class Offers {
     return made;
   }
 
-  /** Extras coded once, however many sites are given the same ones. */
+  /** Codes extras once, however many sites are given the same ones. */
   extras(dicts: NamedDicts): Promise<ExtrasObject> {
     const made = this.#extras.get(dicts) ?? this.#prepareExtras(dicts);
     this.#extras.set(dicts, made);
     return made;
   }
 
-  /** What is sent under a name; undefined once its round is over. */
+  /** The object of that name; undefined once its round is over. */
   async object(name: string): Promise<OfferedObject | undefined> {
     const extras = this.#objects.get(name);
     if (extras) return extras;
@@ -87,7 +90,7 @@ export class Offers {
     return undefined;
   }
 
-  /** Files of the run folder that what is on offer is made of. */
+  /** Files of the run folder from which the offers are made. */
   async needs(): Promise<readonly string[]> {
     return (await this.#broadcaster?.needs()) ?? [];
   }
@@ -145,7 +148,8 @@ export class Offers {
     const joined = joinDicts(await codedExtras(dicts, 'task-out', setting));
     const spool = `extras-${this.#objects.size}.spool`;
     const info = await writeSpool(joined, codecs, folder, spool, { durable: false });
-    // Named by what it holds: after a crash it is the same object, and a transfer that broke off goes on.
+    // The object is named by its digest: after a crash it has the same name, and an interrupted
+    // transfer resumes.
     const object = `extras-${info.digest}`;
     const prepared = { source: spoolSource(folder, spool, info), release: async () => {} };
     this.#objects.set(object, { prepared, brings: joined.manifest });

@@ -1,4 +1,5 @@
-// What a round keeps on disk beside its spools, so that a server that was killed goes on in the middle of it: a part of the journal.
+// The state of a round on disk, beside its spools, with which a server that was killed continues in
+// the middle of a round.
 import { z } from 'zod';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
@@ -9,9 +10,9 @@ import type { Answer } from './task-board.js';
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
 
 const broadcastSchema = z.strictObject({
-  /** Under which name the broadcast is offered: no other broadcast has it, of this run or another. */
+  /** The name under which the broadcast is offered; unique among all broadcasts of all runs. */
   object: z.string().min(1).max(200),
-  /** Of the broadcast's spool, where there is one. */
+  /** Digest of the broadcast's spool, where there is one. */
   digest: digest.optional(),
 });
 
@@ -20,13 +21,16 @@ export type BroadcastState = z.output<typeof broadcastSchema>;
 
 const replySchema = z.strictObject({
   figures: resultSchema,
-  /** The stream's name for it: a site that was not told sends it again under the same. */
+  /**
+   * The stream's object id: a site that received no confirmation sends the answer again with the
+   * same id.
+   */
   objectId: z.string().min(1).max(256).optional(),
-  /** Of the reply's spool, as it was verified; missing where it is figures alone. */
+  /** Digest of the answer's spool as it was verified; missing for figures alone. */
   digest: digest.optional(),
 });
 
-/** A site's answer that was verified and is safe. */
+/** A site's answer that was verified and is safe on disk. */
 export interface ReplyState {
   readonly figures: ResultFigures;
   readonly objectId?: string | undefined;
@@ -41,27 +45,35 @@ const answersSchema = z.array(
   }),
 );
 
+/** Reads the state of a broadcast; undefined where there is none. */
 export function readBroadcastState(folder: Folder, version: number): Promise<BroadcastState | undefined> {
   return readState(folder, broadcastFile(version), broadcastSchema);
 }
 
+/** Writes the state of a broadcast; returns once it is durable. */
 export async function writeBroadcastState(folder: Folder, version: number, state: BroadcastState): Promise<void> {
   await writeText(folder, broadcastFile(version), JSON.stringify(state));
 }
 
+/** Reads the state of a task's answer; undefined where there is none. */
 export function readReplyState(folder: Folder, taskId: string): Promise<ReplyState | undefined> {
   return readState(folder, replyFile(taskId), replySchema);
 }
 
+/** Writes the state of a task's answer; returns once it is durable. */
 export async function writeReplyState(folder: Folder, taskId: string, state: ReplyState): Promise<void> {
   await writeText(folder, replyFile(taskId), JSON.stringify(state));
 }
 
-/** Who had answered, and who had been given up, when the wait of that number ended; without what they said. */
+/**
+ * Reads which sites had answered, and which had been given up, when the wait of that number ended.
+ * The answers themselves are not part of it.
+ */
 export async function readGathered(folder: Folder, number: number): Promise<z.output<typeof answersSchema> | undefined> {
   return readState(folder, gatheredFile(number), answersSchema);
 }
 
+/** Writes how the wait of that number ended; returns once it is durable. */
 export async function writeGathered(folder: Folder, number: number, answers: readonly Answer[]): Promise<void> {
   const lines = answers.map((answer) => ({
     site: answer.site,

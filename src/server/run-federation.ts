@@ -1,4 +1,5 @@
-// The federation that a run offers its workflow: durable asks, models on disk, commits in the journal.
+// The federation that a run gives its workflow: durable asks, models on disk, commits in the
+// journal.
 import type { CodecTable } from '../codec/codec.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
@@ -22,10 +23,11 @@ import { Traffic } from './traffic.js';
 
 const FOLDER = 'rounds';
 
+/** Options of `RunFederation`. */
 export interface RunFederationOptions {
   readonly job: Job;
   readonly run: Folder;
-  /** What the journal has already; grows. */
+  /** The lines of the journal; grows with every commit. */
   readonly history: JournalEntry[];
   readonly codecs: CodecTable;
   readonly filters: Table<Filter>;
@@ -36,6 +38,7 @@ export interface RunFederationOptions {
   readonly signal: AbortSignal;
 }
 
+/** The federation of a run on the server. */
 export class RunFederation implements Federation {
   readonly job: Job;
   readonly sites: readonly string[];
@@ -47,13 +50,16 @@ export class RunFederation implements Federation {
   readonly evaluate: Federation['evaluate'];
   readonly asks: Asks;
   readonly offers: Offers;
-  /** Bytes of the round under way over the connections. */
+  /** Bytes sent and received in the current round. */
   readonly traffic = new Traffic();
   readonly #options: RunFederationOptions;
-  /** Where the spools of the round under way are. */
+  /** The folder for spools of the current round. */
   #folder: { readonly round: number; readonly folder: Folder } | undefined;
   #begun: { readonly round: number; readonly startedMs: number } | undefined;
-  /** Durable: a round that a stopped process began keeps what it has. */
+  /**
+   * Folders of other rounds are removed once in a process; that of the current round keeps its
+   * files.
+   */
   #cleaned = false;
 
   constructor(options: RunFederationOptions) {
@@ -76,7 +82,7 @@ export class RunFederation implements Federation {
     return this.models.round;
   }
 
-  // Arrow functions: a workflow may take the federation apart.
+  // Arrow functions, since a workflow may destructure the federation.
   readonly random = (...labels: readonly (string | number)[]): Random => randomStream(this.job.seed, ...labels);
 
   readonly connected = (): readonly string[] => this.#options.board.connectedSites();
@@ -130,20 +136,23 @@ export class RunFederation implements Federation {
     this.#options.emit(event);
   };
 
-  /** Lets go of what is open; what is on disk stays, for a process that goes on. */
+  /** Closes open files; files on disk stay, so that a later process can continue. */
   async close(): Promise<void> {
     await this.asks.release();
     await this.offers.release();
     this.#folder = undefined;
   }
 
-  /** The workflow has ended: nothing will be gone on with. */
+  /** Called when the workflow has ended: removes files that only a continued run would need. */
   async finish(): Promise<void> {
     await this.close();
     await this.#options.run.remove(FOLDER);
   }
 
-  /** The journal first: models that no line needs are removed after it. */
+  /**
+   * Prunes models. The journal is written first, so that only models that no line needs are
+   * removed.
+   */
   async #keep(commits = false): Promise<void> {
     const { run } = this.#options;
     await writeJournal(run, this.history);
@@ -173,7 +182,8 @@ export class RunFederation implements Federation {
     const { round } = this;
     if (this.#folder?.round !== round) {
       const name = roundFolderName(round);
-      // A model of a site's own is bounded by the disk alone: it is never kept in memory.
+      // Models of the sites' own (round 0) are never kept in memory, since only the disk bounds
+      // their size.
       const inMemory = this.job.streaming === 'regular' && round > 0;
       const folder = inMemory ? memoryFolder(name) : this.#options.run.folder(`${FOLDER}/${name}`);
       this.#folder = { round, folder };
@@ -181,7 +191,10 @@ export class RunFederation implements Federation {
     return this.#folder.folder;
   }
 
-  /** Folders of other rounds are left over from a process that was stopped between a commit and its end. */
+  /**
+   * Removes folders of other rounds, left over from a process that was stopped between a commit and
+   * its end.
+   */
   async #clean(): Promise<void> {
     if (this.#cleaned) return;
     this.#cleaned = true;

@@ -1,4 +1,5 @@
-// One run on the server: its folder, its sites' tasks, and the workflow that steers it. Listeners and sessions are the hub's.
+// One run on the server: its folder, its sites' tasks, and its workflow. Listeners and sessions
+// belong to the hub.
 import type { CodecTable } from '../codec/codec.js';
 import type { Logger } from '../core/log.js';
 import type { Table } from '../core/row.js';
@@ -15,33 +16,39 @@ import { readJournal } from './journal.js';
 import { RunFederation } from './run-federation.js';
 import { TaskBoard } from './task-board.js';
 
+/** Options of a run on the server. */
 export interface RunOptions {
   readonly job: Job;
   readonly run: Folder;
   readonly codecs: CodecTable;
-  /** By default those of the kit that comes with FedStream, with these codecs. */
+  /** The filters that the job may name; by default the built-in ones, with these codecs. */
   readonly filters?: Table<Filter> | undefined;
   readonly workflow: Workflow;
-  /** Evaluates the global model on the server's own held-out data; without it the sites do, on theirs. */
+  /**
+   * Evaluates the global model on the server's own held-out data. Without it, the sites evaluate on
+   * theirs.
+   */
   readonly evaluator?: Trainer | undefined;
   readonly emit: EmitEvent;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
+/** How a run ended: its last round, its best one, and the reason in words for people. */
 export interface RunResult {
   readonly lastRound: number;
-  /** The round of the best model; the last one where nothing was evaluated. */
+  /** The round of the best model; the last round where nothing was evaluated. */
   readonly bestRound: number;
   readonly reason: string;
 }
 
-/** How often a server that waits for sites says so. */
+/** Interval of the log line of a server that waits for sites. */
 const WAITING_LOG_MS = 10_000;
 const WAITING_MS = 50;
 
+/** A run: opened from its folder, then steered to its end. */
 export class Run {
-  /** No other run has it: what sites hold is bound to it. */
+  /** The unique name of the run; models that sites hold are bound to it. */
   readonly name: string;
   readonly board: TaskBoard;
   readonly federation: RunFederation;
@@ -54,7 +61,7 @@ export class Run {
     this.federation = federation;
   }
 
-  /** Reads what the folder has of the run: a new one, or one that was stopped. */
+  /** Opens a run from its folder: a new one, or one that was stopped. */
   static async open(options: RunOptions): Promise<Run> {
     const { job, run, codecs, filters = builtInFiltersWith(codecs), evaluator, emit, log, signal } = options;
     const board = new TaskBoard(siteNames(job));
@@ -64,7 +71,10 @@ export class Run {
     return new Run(options, await runIdOf(run), board, federation);
   }
 
-  /** Waits for the sites, then runs the workflow to its end. What was finished is on disk whenever it throws: `quorum`, `aborted`, `io`, … */
+  /**
+   * Waits for the sites, then runs the workflow to its end. Finished rounds are on disk even when
+   * it throws (`quorum`, `aborted`, `io`, …).
+   */
   async steer(): Promise<RunResult> {
     const { job, workflow } = this.#options;
     const { federation } = this;
@@ -82,7 +92,10 @@ export class Run {
     return { lastRound, bestRound: bestRound(evaluated, job)?.round ?? lastRound, reason };
   }
 
-  /** All sites, or a quorum when no further one has come for the straggler's time. */
+  /**
+   * Waits until all sites are connected, or a quorum is and no further site has connected for the
+   * job's `stragglerMs`.
+   */
   async #waitForSites(): Promise<void> {
     const { job, log, signal } = this.#options;
     const sites = siteNames(job);

@@ -1,4 +1,4 @@
-// One site's connection on the server: answers what the site asks, takes what it sends.
+// One site's connection on the server: answers the site's requests and takes in its results.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { failSchema, hasBaseSchema, MANIFEST_FILE, type Memory, progressSchema, resultStreamSchema } from '../exchange/protocol.js';
@@ -19,26 +19,33 @@ import type { OpenAsk } from './asks.js';
 import type { OfferedObject } from './broadcast.js';
 import type { Run } from './run.js';
 
+/** Options of `SiteSession`. */
 export interface SiteSessionOptions {
   readonly run: Run;
-  /** The job as the sites get it. */
+  /** The job as it is sent to the sites. */
   readonly job: Job;
   readonly files: Readonly<Record<string, string>>;
   readonly emit: EmitEvent;
-  /** Of this process, for the figures of a transfer. */
+  /** Reads the memory use of this process, for the figures of transfers. */
   readonly memory?: (() => Memory) | undefined;
   readonly log: Logger;
 }
 
-/** Errors that say that the transfer broke, not that the result is bad: the site will try again. So it is with whatever ended the session. */
+/**
+ * Errors of the transfer, not of the result: the site will try again. The same holds for any error
+ * that ended the session.
+ */
 const BROKEN: ReadonlySet<string> = new Set(['closed', 'timeout', 'aborted', 'io', 'checksum', 'digest']);
 
-/** Takes the requests and streams of a session; make it before the session starts. What a peer does wrong ends its own session alone. */
+/**
+ * Handles the requests and streams of a session; construct it before the session starts. An error
+ * of the peer ends its own session only.
+ */
 export class SiteSession {
   readonly #session: Session;
   readonly #options: SiteSessionOptions;
   readonly #stop = new AbortController();
-  /** Ends with the streams that the site has opened so far. Never rejects. */
+  /** Settles when the streams that the site has opened so far are done. Never rejects. */
   #taking: Promise<void> = Promise.resolve();
 
   constructor(session: Session, options: SiteSessionOptions) {
@@ -59,7 +66,8 @@ export class SiteSession {
       },
       handlers: {
         join: () => ({ job: forSites(options.job), files: Object.keys(files), run: run.name }),
-        // A result that was confirmed is not yet on the board: a site that is quick would be given the same task again.
+        // A confirmed result may not be on the board yet: without the wait, a quick site would get
+        // the same task again.
         next: () => this.#taking.then(() => run.board.next(this.#site)),
         progress: (body) => this.#progress(body),
         evaluated: (body) => this.#evaluated(body),
@@ -118,14 +126,17 @@ export class SiteSession {
     return memorySource(text);
   }
 
-  /** Of the model that the site's task is about. */
+  /** The manifest of the model that the site's task is about. */
   async #manifest(): Promise<Uint8Array | undefined> {
     await this.#options.run.board.posted(this.#site);
     const offer = this.#asks.find(this.#site)?.offer;
     return offer && encodeManifest(offer.held.manifest);
   }
 
-  /** Counted as a transfer of no more than the manifest: the comparison with float32 is with a model that was sent. */
+  /**
+   * Counts a transfer of the manifest's size: the float32 bytes that it is compared with are those
+   * of the model that did not travel.
+   */
   async #hasBase(task: string): Promise<Record<string, never>> {
     await this.#options.run.board.posted(this.#site);
     const ask = this.#asks.find(this.#site, task);
@@ -148,9 +159,9 @@ export class SiteSession {
 
   async #watch(kind: RetrievedKind, name: string): Promise<SendWatch> {
     const { run, log } = this.#options;
-    const broke = (error: Error): void => log.warn({ site: this.#site, object: name }, `sending broke: ${error.message}`);
+    const broke = (error: Error): void => log.warn({ site: this.#site, object: name }, `sending was interrupted: ${error.message}`);
     if (kind === 'file') return { broke };
-    // Figures belong to the send: when it ends, the round may be over.
+    // The ask is looked up now, because the round may be over when the transfer ends.
     const ask = this.#asks.find(this.#site);
     const { brings } = await this.#object(name);
     const sent = (figures: TransferFigures): void => this.#transferred('down', figures, brings, ask);
@@ -163,7 +174,7 @@ export class SiteSession {
     const { board } = run;
     try {
       const meta = resultStreamSchema.safeParse(stream.meta);
-      if (!meta.success) throw new FedStreamError('bad-frame', 'a stream that is no result was opened');
+      if (!meta.success) throw new FedStreamError('bad-frame', 'a stream was opened that carries no result');
       figures = meta.data.figures;
       await board.posted(this.#site);
       const ask = this.#asks.find(this.#site, figures.task);
@@ -177,7 +188,7 @@ export class SiteSession {
     } catch (error) {
       const failure = asFedStreamError(error);
       await stream.reject(failure);
-      log.warn({ site: this.#site, code: failure.code }, `a result of ${this.#site} was not taken: ${failure.message}`);
+      log.warn({ site: this.#site, code: failure.code }, `a result of ${this.#site} was not accepted: ${failure.message}`);
       if (figures && !this.#session.ended && !BROKEN.has(failure.code) && failure.code !== 'refused')
         board.fail(this.#site, failure.message);
     }
@@ -192,7 +203,10 @@ export class SiteSession {
     run.board.done(this.#site, figures);
   }
 
-  /** `manifest` is of the model that arrived; undefined for a part of the way to one, which an uncoded run does not send. */
+  /**
+   * Records a transfer. `manifest` is that of the model that arrived; undefined for an update that
+   * is only part of the way to one, which an uncoded run would not send.
+   */
   #transferred(direction: 'down' | 'up', figures: TransferFigures, manifest: Manifest | undefined, ask: OpenAsk | undefined): void {
     const { run, emit, memory } = this.#options;
     const { wireBytes, seconds, retries, resumedBytes } = figures;
@@ -200,7 +214,7 @@ export class SiteSession {
     emit({
       type: 'transfer',
       site: this.#site,
-      // What travels before the first round is what the first round takes.
+      // Transfers before the first round count for the first round.
       round: Math.max(1, ask?.task.round ?? run.federation.round),
       direction,
       bytes: wireBytes,
@@ -214,7 +228,10 @@ export class SiteSession {
   }
 }
 
-/** Without what is the server's business alone: sites need not know its workflows, and those of an earlier version know none of the fields. */
+/**
+ * The job without the fields that concern the server alone: sites need not know its workflows, and
+ * earlier versions of sites do not know these fields.
+ */
 function forSites({ workflow: _, aggregator: __, integers: ___, roundMs: ____, graceMs: _____, extras, ...job }: Job): object {
   return Object.keys(extras).length === 0 ? job : { ...job, extras };
 }

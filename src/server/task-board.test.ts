@@ -66,7 +66,7 @@ test('so long after the quorum nobody is waited for, and two may wait at once', 
   const other = board.answers(['c'], { ...options, quorum: 0, deadlineMs: 30 });
   board.done('a', result('a'));
   expect((await some).map(({ status }) => status)).toEqual(['done', 'late']);
-  expect(await other).toEqual([{ site: 'c', status: 'late', reason: 'was not done when the time of the round was over' }]);
+  expect(await other).toEqual([{ site: 'c', status: 'late', reason: "had not finished when the round's time was up" }]);
   await expect(board.answers(['a', 'b', 'c'], options)).rejects.toThrow(/needs 2 results and can get at most 1 of 3/);
 });
 

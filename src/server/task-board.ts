@@ -1,4 +1,5 @@
-// The task board: who was asked what, who answered, and since when a site has been silent. It knows nothing of connections or models.
+// The task board: the task of each site, its answer, and the time of its last progress. It knows
+// nothing of connections or models.
 import { FedStreamError } from '../core/errors.js';
 import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
 
@@ -7,14 +8,17 @@ export type Answer =
   | { readonly site: string; readonly status: 'done'; readonly result: ResultFigures }
   | { readonly site: string; readonly status: 'failed' | 'silent' | 'late'; readonly reason: string };
 
+/** How long to wait for answers, and how many are needed. */
 export interface WaitOptions {
-  /** Answers that are needed. */
+  /** The number of answers that are needed. */
   readonly quorum: number;
   /** A site without progress for this long is given up. */
   readonly silenceMs: number;
   /** A site without a connection for this long is given up. */
   readonly reconnectMs: number;
-  /** So long after the wait began, and so long after the quorum was reached, nobody is waited for. */
+  /**
+   * The wait ends this long after it began, or (`graceMs`) this long after the quorum was reached.
+   */
   readonly deadlineMs?: number | undefined;
   readonly graceMs?: number | undefined;
   readonly signal: AbortSignal;
@@ -23,13 +27,14 @@ export interface WaitOptions {
 interface SiteState {
   task?: Task;
   answer?: Answer;
-  /** When the site last showed progress, or was given its task. */
+  /** The time of the site's last progress, or of its task. */
   progressMs: number;
   connected: boolean;
   asking: ((next: NextTask) => void)[];
   waiting: (() => void)[];
 }
 
+/** The tasks of a run's sites, and their answers. */
 export class TaskBoard {
   readonly #sites = new Map<string, SiteState>();
   readonly #now: () => number;
@@ -41,7 +46,10 @@ export class TaskBoard {
     for (const site of sites) this.#sites.set(site, { progressMs: now(), connected: false, asking: [], waiting: [] });
   }
 
-  /** Resolves with the site's open task, with the next one that is posted, or with the order to stop. */
+  /**
+   * Resolves with the site's open task, with the next one that is posted, or with the order to
+   * stop. Throws `refused` where the site is not one of the job's.
+   */
   next(site: string): Promise<NextTask> {
     const state = this.#state(site);
     this.progress(site);
@@ -53,20 +61,28 @@ export class TaskBoard {
     });
   }
 
-  /** The site's open task; where an id is given, only if it is the one of that id: a late result of an earlier round finds none. */
+  /**
+   * The site's open task. With an id, only the task of that id: a late result of an earlier round
+   * finds none.
+   */
   open(site: string, taskId?: string): Task | undefined {
     const { task, answer } = this.#state(site);
     return task && !answer && (taskId === undefined || task.id === taskId) ? task : undefined;
   }
 
-  /** Resolves once the site has been given a task in this process, or all are told to stop: before, nobody knows what its results belong to. */
+  /**
+   * Resolves once the site has been given a task in this process, or all are told to stop. Before
+   * that, it is not known to which task its results belong.
+   */
   async posted(site: string): Promise<void> {
     const state = this.#state(site);
     if (state.task || this.#stop !== undefined) return;
     await new Promise<void>((resolve) => state.waiting.push(resolve));
   }
 
-  /** `answer` where it is known already, from before this process began. */
+  /**
+   * Posts a site's task. `answer` is given where the site had answered before this process began.
+   */
   post(site: string, task: Task, answer?: Answer): void {
     const state = this.#state(site);
     state.task = task;
@@ -78,17 +94,20 @@ export class TaskBoard {
     for (const resolve of state.asking.splice(0)) resolve({ task });
   }
 
-  /** The site showed progress: a step, a chunk, a question. */
+  /** Records progress of the site: a step, a chunk, a request. */
   progress(site: string): void {
     this.#state(site).progressMs = this.#now();
   }
 
-  /** Throws `refused` where the name is not one of the job's. */
+  /**
+   * Records that the site has a connection, or has none any more. Throws `refused` where the name
+   * is not one of the job's.
+   */
   connection(site: string, connected: boolean): void {
     const state = this.#state(site);
     state.connected = connected;
     state.progressMs = this.#now();
-    // Whoever asked over a connection that is gone asks again over the next one.
+    // A request over the broken connection is repeated over the next one.
     if (!connected) state.asking = [];
     this.#changed();
   }
@@ -105,7 +124,7 @@ export class TaskBoard {
     this.#settle({ site, status: 'failed', reason });
   }
 
-  /** Every site that asks, now or later, is told to stop. */
+  /** Tells every site that asks for a task, now or later, to stop. */
   stop(reason: string): void {
     this.#stop = reason;
     for (const state of this.#sites.values()) {
@@ -116,8 +135,9 @@ export class TaskBoard {
   }
 
   /**
-   * Waits until every one of the sites has answered or has been given up. Rejects with `quorum` as soon as too few can answer,
-   * with `aborted` where the signal says so. Answers come in the order of site names. Several may wait at once, for different sites.
+   * Waits until every one of the sites has answered or has been given up. Rejects with `quorum` as
+   * soon as too few can answer, and with the signal's reason where it is aborted. Answers come in
+   * the order of site names. Several waits may run at once, for different sites.
    */
   async answers(sites: readonly string[], options: WaitOptions): Promise<Answer[]> {
     const { quorum, deadlineMs = Number.POSITIVE_INFINITY, graceMs = Number.POSITIVE_INFINITY, signal } = options;
@@ -142,7 +162,10 @@ export class TaskBoard {
     return sites.flatMap((site) => this.#state(site).answer ?? []);
   }
 
-  /** Gives up the sites whose silence is over the limit; returns the time until the next one's would be. */
+  /**
+   * Gives up the sites that have been silent for too long; returns the time until the next one's
+   * limit.
+   */
   #giveUpSilent(sites: readonly string[], { silenceMs, reconnectMs }: WaitOptions): number {
     let waitMs = Number.POSITIVE_INFINITY;
     for (const site of sites) {
@@ -161,7 +184,7 @@ export class TaskBoard {
   }
 
   #giveUpLate(sites: readonly string[], deadline: boolean): void {
-    const reason = deadline ? 'was not done when the time of the round was over' : 'was not done when the others had been for long enough';
+    const reason = deadline ? "had not finished when the round's time was up" : 'had not finished when the grace period was over';
     for (const site of sites) this.#state(site).answer ??= { site, status: 'late', reason };
   }
 

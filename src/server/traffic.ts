@@ -1,5 +1,6 @@
-// Bytes of a round over the connections, both ways.
+// Counts the bytes of a round that were sent and received.
 
+/** Bytes of a round: `bytesDown` to the sites, `bytesUp` from them. */
 export class Traffic {
   bytesDown = 0;
   bytesUp = 0;

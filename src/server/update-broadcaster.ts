@@ -1,4 +1,5 @@
-// Broadcasts that are updates: what the sites lack of the server's model, coded. Server and sites hold the same bits, so nothing that coding loses is kept.
+// Broadcasts as coded updates: the difference between the server's model and the one that the sites
+// hold. Server and sites hold the same bits, so what coding loses is part of the next update.
 import type { CodecTable } from '../codec/codec.js';
 import { ownEncoding } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
@@ -18,21 +19,23 @@ import { openSpool, type SpoolInfo, spoolInfo, spoolSource, writeSpool } from '.
 import type { Broadcast, Broadcaster, OfferedObject } from './broadcast.js';
 import { type Chain, type Held, readChain, START_SPOOL, updateSpool, withinBudget, writeChain } from './update-chain.js';
 
-/** Its own files in the run folder. */
+/** The broadcaster's own folder in the run folder. */
 const FOLDER = 'held';
 
+/** Options of `UpdateBroadcaster`. */
 export interface UpdateBroadcasterOptions {
   readonly coding: Coding;
   readonly run: Folder;
   readonly codecs: CodecTable;
 }
 
+/** Broadcasts the global model as updates of the model that the sites hold. */
 export class UpdateBroadcaster implements Broadcaster {
   readonly #options: UpdateBroadcasterOptions;
   readonly #folder: Folder;
-  /** The chain as this process has checked it. */
+  /** The chain, once this process has checked its files. */
   #chain: Chain | undefined;
-  /** Of the spools, by file. */
+  /** Sizes and checksums of the spools, by file. */
   readonly #spools = new Map<string, SpoolInfo>();
 
   constructor(options: UpdateBroadcasterOptions) {
@@ -56,7 +59,10 @@ export class UpdateBroadcaster implements Broadcaster {
     return chain ? [chain.held.file, ...(chain.before ? [chain.before.file] : [])] : [];
   }
 
-  /** The chain on disk, as far as its files are what they were: after a crash of the machine they may not be. */
+  /**
+   * The chain on disk, as far as its files are intact; a crash of the machine may have damaged
+   * them.
+   */
   async #checked(version: number): Promise<Chain | undefined> {
     const read = await readChain(this.#folder);
     const chain = read && (await this.#withStart(read));
@@ -68,7 +74,10 @@ export class UpdateBroadcaster implements Broadcaster {
     return { ...chain, held: before, before: undefined, updates: chain.updates.slice(0, -1) };
   }
 
-  /** A start whose spool is spoilt cannot be had any more; where it is all that there is, nor can the chain. */
+  /**
+   * The chain without its start where the start's spool is damaged; undefined where the start is
+   * all that there is.
+   */
   async #withStart(chain: Chain): Promise<Chain | undefined> {
     const { start } = chain;
     if (start?.spool === undefined || (await this.#hasSpool(START_SPOOL, start.spool))) return chain;
@@ -106,7 +115,7 @@ export class UpdateBroadcaster implements Broadcaster {
     const { codecs, run } = this.#options;
     const encodingFor = policyEncoding(policy, notedDtypes(model.manifest), codecs);
     const own = ownEncoding(model.manifest);
-    // What a policy leaves as it is travels in the checkpoint's own 16 bits.
+    // Tensors that the policy leaves uncoded travel in the checkpoint's own dtype.
     const encoded = encodeModel(model, (tensor) => (encodingFor(tensor).codec === 'raw' ? own(tensor) : encodingFor(tensor)), codecs);
     const info = await writeSpool(encoded, codecs, this.#folder, START_SPOOL, { durable: false });
     const sent = await openSpool(this.#folder, START_SPOOL, codecs);
@@ -118,13 +127,19 @@ export class UpdateBroadcaster implements Broadcaster {
     return this.#keep({ held: { version, digest, file }, whole: object, start, updates: [] }, []);
   }
 
-  /** Where nothing is known of what the sites hold: the server's model itself, uncoded. */
+  /**
+   * Starts a new chain with the server's model itself, uncoded, where it is not known what the
+   * sites hold.
+   */
   async #anew(version: number, modelFile: string, model: StateDict): Promise<Chain> {
     const digest = await contentDigest(model, this.#options.codecs);
     return this.#keep({ held: { version, digest, file: modelFile }, whole: newName(version, 'whole'), updates: [] }, []);
   }
 
-  /** `model − held`, coded; and `held` with what was decoded of it added: one pass over both. */
+  /**
+   * Extends the chain in one pass over both models: codes `model − held`, and adds the decoded
+   * update to `held`.
+   */
   async #extend(chain: Chain, version: number, model: StateDict): Promise<Chain> {
     const { run, codecs, coding } = this.#options;
     const { held: before } = chain;
@@ -155,7 +170,7 @@ export class UpdateBroadcaster implements Broadcaster {
     }
   }
 
-  /** Makes the chain durable; only then goes what it does not need. */
+  /** Makes the chain durable, and only then removes the files that it does not need. */
   async #keep(chain: Chain, dropped: readonly string[]): Promise<Chain> {
     const { run } = this.#options;
     await writeChain(this.#folder, chain);
@@ -171,7 +186,7 @@ export class UpdateBroadcaster implements Broadcaster {
     const held = await openSafetensors(run, chain.held.file);
     const { start, updates, whole } = chain;
     const startsHere = updates.length === 0 && start !== undefined;
-    // The start travels in the checkpoint's own dtypes, which hold it to the bit.
+    // The start travels in the checkpoint's own dtypes, which represent it exactly.
     const wholeModel = startsHere ? encodeModel(held, ownEncoding(held.manifest), codecs) : held;
     const bytes = start?.object === whole ? (start.bytes as number) : objectBytes(wholeModel.manifest, codecs);
     const object = async (name: string): Promise<OfferedObject | undefined> => {
@@ -211,7 +226,7 @@ function heldFile(version: number): string {
   return `${FOLDER}/held-${version}.safetensors`;
 }
 
-/** No other object has it, of this run or another. */
+/** A name that no other object has, of this run or another. */
 function newName(version: number, what: string): string {
   return `${what}-${version}-${crypto.randomUUID().slice(0, 13)}`;
 }

@@ -1,4 +1,4 @@
-// Which updates are worth their disk.
+// The updates that are worth their disk space.
 import { expect, test } from 'vitest';
 import { type Chain, withinBudget } from './update-chain.js';
 
@@ -34,6 +34,6 @@ test('a coded start goes first; one that sites may have themselves stays named',
   expect(over.chain.start).toEqual({ digest: digest(1), base: false });
   const base = { digest: digest(1), base: true };
   expect(withinBudget(chain(3, 10, base), 50, 256).chain.start).toEqual(base);
-  // Without its first update, nothing leads on from the start.
+  // Without its first update, the start no longer leads anywhere.
   expect(withinBudget(chain(6, 10, base), 50, 256).chain.start).toBeUndefined();
 });

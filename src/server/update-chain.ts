@@ -1,4 +1,5 @@
-// The chain of broadcasts on the server's disk: what the sites hold, and the coded updates that bring a site there that missed some.
+// The chain of broadcasts on the server's disk: the model that the sites hold, and the coded
+// updates for sites that missed some.
 import { z } from 'zod';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
@@ -7,10 +8,10 @@ import { readState } from '../exchange/state-file.js';
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
 const objectName = z.string().min(1).max(200);
 
-/** What the sites hold after a broadcast. */
+/** The model that the sites hold after a broadcast. */
 const heldSchema = z.strictObject({
   version: z.int().min(1),
-  /** Of its values (`contentDigest`). */
+  /** Digest of its values (`contentDigest`). */
   digest,
   /** The safetensors file in the run folder, float32. */
   file: z.string().min(1).max(256),
@@ -19,60 +20,71 @@ const heldSchema = z.strictObject({
 const updateSchema = z.strictObject({
   version: z.int().min(1),
   object: objectName,
-  /** Of the object on the wire. */
+  /** Size of the object on the wire. */
   bytes: z.int().min(0),
   from: digest,
   to: digest,
-  /** Of the spool. */
+  /** Digest of the spool. */
   digest,
 });
 
 const chainSchema = z.strictObject({
   held: heldSchema,
-  /** The one before: a broadcast that a crash of the machine spoilt is made again from it. */
+  /**
+   * The model held before: if a crash of the machine damages the last broadcast, it is made again
+   * from this one.
+   */
   before: heldSchema.optional(),
   /** The name of the object that is the whole model. */
   whole: objectName,
-  /** What the updates begin from, as long as none of them was dropped. */
+  /** The model that the updates begin from, as long as none of them was dropped. */
   start: z
     .strictObject({
       digest,
-      /** Whether it is the model as it is. */
+      /** True where the start is the initial model as it is. */
       base: z.boolean(),
-      /** Its spool, where it travelled coded. */
+      /** The object, size and digest of its spool, where it travelled coded. */
       object: objectName.optional(),
       bytes: z.int().min(0).optional(),
       spool: digest.optional(),
     })
     .optional(),
-  /** Ascending, without gaps; the last one leads to `held`. */
+  /** Ascending and without gaps; the last update leads to `held`. */
   updates: z.array(updateSchema),
 });
 
+/** The chain of broadcasts. */
 export type Chain = z.output<typeof chainSchema>;
+/** A model that the sites hold. */
 export type Held = z.output<typeof heldSchema>;
+/** A coded update from one held model to the next. */
 export type Update = z.output<typeof updateSchema>;
 
 const FILE = 'chain.json';
+/** The spool of the start, in the broadcaster's folder. */
 export const START_SPOOL = 'start.spool';
 
+/** The spool of the update that leads to that version. */
 export function updateSpool(version: number): string {
   return `update-${version}.spool`;
 }
 
-/** Undefined where there is none, or none that can be read: then the next broadcast is a whole one. */
+/**
+ * Reads the chain. Undefined where there is none, or none that can be read; the next broadcast is
+ * then a whole model.
+ */
 export function readChain(folder: Folder): Promise<Chain | undefined> {
   return readState(folder, FILE, chainSchema);
 }
 
-/** Returns once it is durable. */
+/** Writes the chain; returns once it is durable. */
 export async function writeChain(folder: Folder, chain: Chain): Promise<void> {
   await writeText(folder, FILE, JSON.stringify(chain));
 }
 
 /**
- * The chain without the updates that are not worth their disk: whoever would need so many bytes takes the whole model instead. Returns the files
- * that nothing needs any more, too.
+ * Drops updates that are not worth their disk space: a site that would need that many bytes takes
+ * the whole model instead. Also returns the files that are no longer needed.
  */
 export function withinBudget(chain: Chain, wholeBytes: number, mostUpdates: number): { chain: Chain; dropped: string[] } {
   const dropped: string[] = [];

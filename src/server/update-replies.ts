@@ -1,4 +1,5 @@
-// Trained models as the sites send them back: how they are checked when they come, and what the average adds up.
+// Trained models as the sites send them back: checked when they arrive, then given to the
+// aggregator.
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32, inOwnDtypes } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
@@ -14,13 +15,14 @@ import { sameTensors } from '../tensor/manifest-equality.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { LiveOffer } from './offers.js';
 
-/** What is added up of a result, and what it is a difference to. */
+/** The part of a result that is added up, and the model that it is a difference to. */
 export interface Contributed {
   readonly model: StateDict;
   readonly isUpdate: boolean;
   readonly base?: StateDict | undefined;
 }
 
+/** Checks results against the offers that they answer, and turns them into contributions. */
 export class UpdateReplies {
   readonly #job: Job;
   readonly #codecs: CodecTable;
@@ -39,7 +41,10 @@ export class UpdateReplies {
     this.#own = Object.fromEntries(chains) as Record<FilterPoint, Filter[]>;
   }
 
-  /** Throws `bad-model`, naming the tensor, where a message is none that the offer can have led to; reads no values. */
+  /**
+   * Checks that a message could be an answer to the offer, without reading values. Throws
+   * `bad-model`, naming the tensor.
+   */
   async check(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<void> {
     const expected = this.#expected.get(offer) ?? this.#expectedOf(offer, round);
     this.#expected.set(offer, expected);
@@ -47,17 +52,23 @@ export class UpdateReplies {
     sameTensors(await expected, accepted.manifest, `the result of ${site}`);
   }
 
-  /** As it travelled where that can be added as it is, else after the server's own filters; lazy. */
+  /**
+   * The message as it travelled where that can be added up directly, otherwise after the server's
+   * own filters; lazy.
+   */
   async contributed(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<Contributed> {
-    // A message that is coded is decoded and added in one kernel; the server's own filters need it decoded.
+    // A coded message is decoded and added in one kernel; the server's own filters need it decoded.
     const { filters, makes } = this.#resultIn;
     const model = filters.length > 0 ? await this.#accepted(message, offer, round, site) : message;
     const isUpdate = makes === 'update';
-    // Weights that a filter has made of the server's model need nothing more.
+    // Weights that a filter has made from the server's model need no base.
     return { model, isUpdate, base: isUpdate === this.#sendsUpdates ? this.#baseFor(offer) : undefined };
   }
 
-  /** Filters are lazy: what a site will send back is known from their manifests without a byte being read. */
+  /**
+   * Filters are lazy, so the manifest of what a site will send back is known without reading a
+   * byte.
+   */
   async #expectedOf(offer: LiveOffer, round: number): Promise<Manifest> {
     const context = { ...this.#context('result-out', round, 'a site'), reference: offer.held };
     const filtered = await applyFilters(offer.held, this.#own['result-out'], context);
@@ -65,9 +76,10 @@ export class UpdateReplies {
     return (await this.#accepted(sentBack, offer, round, 'a site')).manifest;
   }
 
-  /** A message as it is accepted: decoded, after the server's filters. */
+  /** A message decoded and after the server's filters. */
   async #accepted(message: StateDict, { master, held }: LiveOffer, round: number, site: string): Promise<StateDict> {
-    // Updates are added to the server's own model; whole weights were trained from what their dtypes could hold of it.
+    // Updates are added to the server's own model; whole weights were trained from the part of it
+    // that their dtypes could hold.
     const reference = this.#sendsUpdates ? master : inOwnDtypes(held, this.#codecs);
     const context = { ...this.#context('result-in', round, site), reference };
     const decoded = decodeModel(inFloat32(message), this.#codecs);
@@ -75,8 +87,10 @@ export class UpdateReplies {
   }
 
   /**
-   * Updates are added to the server's own model. Whole weights were trained from what their dtypes could hold of it: what they could not is added to
-   * their mean, so that steps below half a unit of a 16-bit dtype are not lost. Where whole weights are coded on purpose, their mean is the model.
+   * The model that results of an offer are added to. Updates are added to the server's own model.
+   * Whole weights were trained from the part of it that their dtypes could hold; the rest is added
+   * to their mean, so that steps below half a unit of a 16-bit dtype are not lost. Where a job
+   * codes whole weights on purpose, their mean is the model.
    */
   #baseFor(offer: LiveOffer): StateDict | undefined {
     const known = this.#bases.get(offer) ?? { base: this.#makeBase(offer) };

@@ -1,4 +1,5 @@
-// Broadcasts that are the whole model each time: where coding loses nothing, where a job wants whole weights coded, and where it filters what goes out.
+// Broadcasts of the whole model: where coding loses nothing, where a job codes whole weights, and
+// where a job filters outgoing models.
 import type { CodecTable } from '../codec/codec.js';
 import { losesValues } from '../codec/codec-rows.js';
 import { inFloat32, ownEncoding } from '../codec/float32.js';
@@ -18,16 +19,18 @@ import { spoolInfo, spoolSource } from '../transfer/spool.js';
 import type { Broadcast, Broadcaster } from './broadcast.js';
 import { type BroadcastState, readBroadcastState, writeBroadcastState } from './round-state.js';
 
+/** Options of `WholeBroadcaster`. */
 export interface WholeBroadcasterOptions {
   readonly job: Job;
   readonly codecs: CodecTable;
-  /** Where the spool of a broadcast goes now. */
+  /** The folder for the spool of the current broadcast. */
   folder(): Folder;
-  /** The job's own filters of `task-out` and `task-in`. */
+  /** The job's own filters at `task-out` and `task-in`. */
   readonly out: readonly Filter[];
   readonly in: readonly Filter[];
 }
 
+/** Broadcasts the whole global model every time. */
 export class WholeBroadcaster implements Broadcaster {
   readonly #options: WholeBroadcasterOptions;
 
@@ -68,7 +71,7 @@ export class WholeBroadcaster implements Broadcaster {
     return [];
   }
 
-  /** What an earlier process had prepared is used where it is still what it was. */
+  /** Reuses the spool of an earlier process where it is intact. */
   async #prepare(coded: StateDict, folder: Folder, spool: string, object: string, known?: BroadcastState): Promise<Prepared> {
     const { job, codecs } = this.#options;
     if (known?.digest !== undefined && (await folder.sizeBytes(spool)) !== undefined) {

@@ -1,4 +1,5 @@
-// Whether a site has the model that a run begins with already: then not a byte of it travels.
+// Looks for the model that a run begins with among the site's own models; one that is found need
+// not travel.
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
@@ -8,16 +9,19 @@ import { notedDtypes } from '../tensor/own-dtypes.js';
 import { arrangeTensors } from '../tensor/select-tensors.js';
 import { type StateDict, withManifest } from '../tensor/state-dict.js';
 
-/** A model that a site has: in a folder that its owner named, or made by its trainer. */
+/** A model that a site already has: in a folder that its owner named, or made by its trainer. */
 export interface Base {
-  /** For people, and to find it again. */
+  /** The name of the base in messages, and the key by which it is found again. */
   readonly label: string;
-  /** Whether it lies where it is for the whole run; else it is copied. */
+  /** True where it stays in its place for the whole run; otherwise it is copied. */
   readonly stays: boolean;
   open(): Promise<StateDict>;
 }
 
-/** The model as float32 in the order of `wanted` and with its note of dtypes; closed by the caller. Or what is different, for people. */
+/**
+ * Opens a base as float32, in the order of `wanted` and with its note of dtypes; the caller closes
+ * it. Where the tensors differ, returns the difference in words for people instead.
+ */
 export async function openBase(base: Base, wanted: Manifest, codecs: CodecTable): Promise<StateDict | string> {
   const model = await base.open();
   const differs = differenceOf(model.manifest, wanted);
@@ -29,7 +33,7 @@ export async function openBase(base: Base, wanted: Manifest, codecs: CodecTable)
   return withManifest(arranged, { ...arranged.manifest, metadata: wanted.metadata });
 }
 
-/** As `openBase`; its values are read, and must have the digest. */
+/** As `openBase`, but also reads the values and compares their digest. */
 export async function matchingBase(base: Base, wanted: Manifest, digest: string, codecs: CodecTable): Promise<StateDict | string> {
   const model = await openBase(base, wanted, codecs);
   if (typeof model === 'string') return model;

@@ -1,4 +1,5 @@
-// A site's result from when it is coded until the server has it: a site that was killed in between sends it without training again.
+// A site's result, kept from when it is coded until the server has it: a site that was killed in
+// between sends it without training again.
 import { z } from 'zod';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
@@ -6,18 +7,18 @@ import { readState } from '../exchange/state-file.js';
 import { type ResultFigures, resultSchema, type Task } from '../exchange/task.js';
 import { type SpoolInfo, spoolInfo } from '../transfer/spool.js';
 
-/** One at a time: a site has one task. */
+/** The spool of the result; one is enough, since a site has one task at a time. */
 export const RESULT_SPOOL = 'result.spool';
 const RESULT_FILE = 'result.json';
 
 const keptSchema = z.strictObject({ task: z.string(), object: z.string(), figures: resultSchema, digest: z.string() });
 
-/** Says of which task the spool is the result. Returns once it is durable. */
+/** Records the task that the spooled result belongs to. Returns once it is durable. */
 export async function keepResult(folder: Folder, task: Task, figures: ResultFigures, digest: string): Promise<void> {
   await writeText(folder, RESULT_FILE, JSON.stringify({ task: task.id, object: objectOf(task), figures, digest }));
 }
 
-/** The result of exactly this task, where it is here whole. */
+/** The result of exactly this task, where it is complete; undefined otherwise. */
 export async function keptResult(folder: Folder, task: Task): Promise<{ figures: ResultFigures; info: SpoolInfo } | undefined> {
   const kept = await readState(folder, RESULT_FILE, keptSchema);
   if (kept?.task !== task.id || kept.object !== objectOf(task)) return undefined;
@@ -25,11 +26,12 @@ export async function keptResult(folder: Folder, task: Task): Promise<{ figures:
   return info.digest === kept.digest ? { figures: kept.figures, info } : undefined;
 }
 
-/** No other broadcast's task has it, of this run or another. */
+/** The name of the task's broadcast, which is unique among all broadcasts of all runs. */
 function objectOf({ model }: Task): string {
   return model?.whole.object ?? '';
 }
 
+/** Removes the kept result, if there is one. */
 export async function dropResult(folder: Folder): Promise<void> {
   await folder.remove(RESULT_FILE);
   await folder.remove(RESULT_SPOOL);

@@ -1,5 +1,5 @@
-// The policy of a site's owner: said once, and results that were made under another policy do not
-// leave.
+// The policy of a site's owner is logged once, and results that were made under another policy
+// never leave the site.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Logger } from '../core/log.js';
@@ -16,7 +16,8 @@ const table = [
 const policy = (...filters: SitePolicy['filters']): SitePolicy => ({ filters, table });
 
 /**
- * A site that starts with a policy; whether the result that an earlier process made is still there.
+ * Starts a site with a policy; `kept` tells whether the result of an earlier process is still
+ * there.
  */
 async function starts(given: SitePolicy | undefined, folder = memoryFolder('site')) {
   const lines: unknown[] = [];

@@ -1,4 +1,4 @@
-// The policy of a site's owner: filters on every result that no job can switch off.
+// The policy of a site's owner: filters on every result, which no job can switch off.
 import { z } from 'zod';
 import type { Logger } from '../core/log.js';
 import type { Choice, Table } from '../core/row.js';
@@ -10,17 +10,19 @@ import type { Filter } from '../filter/filter.js';
 import { siteFilters } from '../filter/site-filters.js';
 import { dropResult } from './kept-result.js';
 
+/** The filters that a site's owner requires. */
 export interface SitePolicy {
-  /** In the order in which they are applied; each works on updates, or on either. */
+  /** The filters in the order of application; each works on updates, or on either subject. */
   readonly filters: readonly Choice[];
-  /** The table that they are chosen from; the built-in ones by default. */
+  /** The table that the filters are chosen from; the built-in ones by default. */
   readonly table?: Table<Filter>;
 }
 
-/** The choices under which the results in the site's folder were made. */
+/** The file that records under which choices the results in the site's folder were made. */
 const STATE = 'policy.json';
 const stateSchema = z.strictObject({ filters: z.array(z.unknown()) });
 
+/** Options of `enforcePolicy`. */
 export interface EnforceOptions {
   readonly policy: SitePolicy | undefined;
   /** The site's own folder. */
@@ -29,9 +31,9 @@ export interface EnforceOptions {
 }
 
 /**
- * Makes the filters of a policy, and says once in the log which they are. A result that an earlier
- * process made under another policy is dropped: it would leave without these. `bad-argument` names
- * a filter that is none, or does not work on updates.
+ * Makes the filters of a policy and logs them once. A result that an earlier process made under
+ * another policy is dropped, since it would leave without these filters. Throws `bad-argument`,
+ * naming the filter, where there is no such filter or it does not work on updates.
  */
 export async function enforcePolicy({ policy, folder, log }: EnforceOptions): Promise<readonly Filter[]> {
   const { filters: choices = [], table = builtInFilters } = policy ?? {};

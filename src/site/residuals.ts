@@ -1,4 +1,5 @@
-// What the coding of a site's updates has kept back: it is added to the next one (error feedback). A file a round; bound to a run.
+// The residuals of a site's updates: what coding left out is added to the next update (error
+// feedback). One file for each round, bound to a run.
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import type { Folder } from '../core/storage.js';
@@ -17,14 +18,15 @@ type State = z.output<typeof stateSchema>;
 
 const STATE = 'residual.json';
 
+/** The residuals of a site in one run. */
 export class Residuals {
   readonly #folder: Folder;
   readonly #run: string;
   readonly #codecs: CodecTable;
-  /** Rounds whose file this process has written: it need not be looked at again. */
+  /** Rounds whose file this process has written, so that it need not be verified again. */
   readonly #written = new Set<number>();
 
-  /** `folder` is for this alone. */
+  /** `folder` holds nothing but residuals. */
   constructor(folder: Folder, run: string, codecs: CodecTable) {
     this.#folder = folder;
     this.#run = run;
@@ -32,8 +34,9 @@ export class Residuals {
   }
 
   /**
-   * What was kept back last before a round; undefined where there is nothing, or where a crash of the machine spoilt it. A round that the site took no
-   * part in, or whose result was refused, changes nothing.
+   * The last residual from before a round; undefined where there is none, or where a crash of the
+   * machine damaged it. Rounds that the site took no part in, or whose result was refused, leave
+   * the residual as it was.
    */
   async before(round: number): Promise<StateDict | undefined> {
     const last = (await this.#state()).rounds.filter((one) => one.round < round).at(-1);
@@ -44,12 +47,15 @@ export class Residuals {
     return undefined;
   }
 
-  /** Where what is kept back of a round's result is written. */
+  /** The file for the residual of a round's result. */
   file(round: number): { folder: Folder; name: string } {
     return { folder: this.#folder, name: fileOf(round) };
   }
 
-  /** Durable before the result can reach the server. The last two are kept: a round that is cut short is begun again from the one before. */
+  /**
+   * Records a residual, durably, before the result can reach the server. The last two are kept,
+   * since a round that was cut short starts again from the one before.
+   */
   async keep(round: number, digest: string): Promise<void> {
     const { rounds } = await this.#state();
     const kept = [...rounds.filter((one) => one.round < round), { round, digest }].slice(-2);
@@ -59,7 +65,10 @@ export class Residuals {
     for (const name of await this.#folder.list()) if (name !== STATE && !names.has(name)) await this.#folder.remove(name);
   }
 
-  /** Of a result that was refused: what it kept back is nobody's loss. */
+  /**
+   * Removes the residual of a result that was refused: nothing of that result was used, so nothing
+   * is owed.
+   */
   async drop(round: number): Promise<void> {
     const { rounds } = await this.#state();
     await this.#write(rounds.filter((one) => one.round !== round));

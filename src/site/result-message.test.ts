@@ -1,5 +1,5 @@
-// A result's way out of a site: the order of its filters, what is coded, what is kept back, and
-// whole weights.
+// The way of a result out of a site: the order of its filters, its coding, its residual, and whole
+// weights.
 import { expect, test } from 'vitest';
 import { referenceCodecs } from '../codec/codec-table.js';
 import { decodeModel } from '../codec/quantize.js';
@@ -18,7 +18,7 @@ import { type ResultMessageOptions, resultMessage } from './result-message.js';
 
 const SHAPES = { w: [64, 64], norm: [1500] } as const;
 
-/** From 0 to 1, the same everywhere. */
+/** A pseudorandom number from 0 to 1, the same on every machine. */
 const hash = (i: number, seed: number): number =>
   (Math.imul(Math.imul(i + 1, 0x9e3779b1) ^ (seed * 0x85ebca6b), 0xc2b2ae35) >>> 0) / 2 ** 32;
 
@@ -40,7 +40,7 @@ async function valuesOf(of: StateDict): Promise<Values> {
   return found;
 }
 
-/** Changes every float32 value of an update. */
+/** A filter that changes every float32 value of an update. */
 function mapping(change: (value: number) => number, more: Partial<Filter> = {}): Filter {
   return {
     on: 'update',
@@ -167,8 +167,8 @@ test('clip: four bits, error feedback, and a norm that no message exceeds before
   const { result, counts } = site({ quantize: 'u4', filters });
   for (const round of [1, 2, 3, 4]) {
     const { decoded, residual } = await result(model(round), model(round + 10), round);
-    // The decoded values, and what was kept back of them, are the message to the last bit but one;
-    // vectors travel in bfloat16.
+    // Decoded values and residual together equal the message up to the last bit but one; vectors
+    // travel in bfloat16.
     const message = normOf([decoded, residual]);
     expect(message).toBeLessThanOrEqual(norm * (1 + 2 ** -12));
     expect(message).toBeGreaterThan(norm * 0.98);

@@ -1,5 +1,5 @@
-// A site's result as a message: its filters in order, and an update coded with what coding has kept
-// back before, or whole weights.
+// A site's result as a message: its filters in order, then an update coded together with the last
+// residual, or whole weights.
 import type { CodecTable, EncodeReport } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
@@ -27,29 +27,36 @@ import type { StateDict } from '../tensor/state-dict.js';
 import type { Residuals } from './residuals.js';
 import type { WriteResult } from './server-link.js';
 
+/** Options of `resultMessage`. */
 export interface ResultMessageOptions {
   readonly task: Task;
   readonly job: Job;
   readonly site: string;
   readonly codecs: CodecTable;
   readonly residuals: Residuals;
-  /** State dicts beside the model, as the trainer returned them. No filter sees them. */
+  /**
+   * State dicts beside the model, as the trainer returned them. The filters on results do not see
+   * them.
+   */
   readonly extras?: NamedDicts | undefined;
-  /** The filters of the site's owner, each on updates or on either; behind those of the job. */
+  /**
+   * The filters of the site's owner, each on updates or on either subject; they follow those of the
+   * job.
+   */
   readonly siteFilters?: readonly Filter[];
-  /** What the job may name; by default those that come with FedStream. */
+  /** The filters that the job may name; by default the built-in ones. */
   readonly table?: Table<Filter> | undefined;
-  /** Hears of numbers for the round's metrics: `saturated`, … */
+  /** Called with numbers for the round's metrics: `saturated`, … */
   count(name: string, amount: number): void;
-  /** Hears of what the owner's filters count: that is for the site alone. */
+  /** Called with the numbers that the owner's filters count; they stay at the site. */
   note?(name: string, amount: number): void;
 }
 
 /**
- * A result's way out: the job's filters on the model → delta → the job's filters on the update →
- * the site owner's filters → the residual is added, and every bound that was promised is enforced
- * again → code. For a job that sends whole weights, what was given is
- * subtracted before the filters on the update, and added again behind them.
+ * Prepares a result for sending: the job's filters on the model → delta → the job's filters on the
+ * update → the site owner's filters → the residual is added, and every promised bound is enforced
+ * again → code. For a job that sends whole weights, the given model is subtracted before the
+ * filters on the update and added again after them.
  *
  * Lazy: nothing is read before the message is sent. `trained` may have any float dtypes; the
  * message is float32.
@@ -74,13 +81,13 @@ export async function resultMessage(trained: StateDict, given: StateDict, option
 interface UpdateOptions extends ResultMessageOptions {
   readonly context: FilterContext;
   readonly filters: readonly Filter[];
-  /** Those of them that promised one. */
+  /** Those of the filters that promise a bound. */
   readonly bounds: readonly Filter[];
-  /** The message of a coded update: what else the trainer returned is joined to it. */
+  /** Makes the whole message of a coded update, by joining the trainer's extras to it. */
   readonly message: (model: StateDict) => StateDict;
 }
 
-/** Codes an update into a spool, and keeps what coding keeps back for the next one. */
+/** Codes an update into a spool, and keeps the residual for the next update. */
 async function updateWriter(trained: StateDict, given: StateDict, options: UpdateOptions): Promise<WriteResult> {
   const { task, job, site, codecs, residuals, count, context, filters, message } = options;
   const chain = converted(filters, 'model', 'update');
@@ -88,7 +95,7 @@ async function updateWriter(trained: StateDict, given: StateDict, options: Updat
   const weights = inFloat32(await applyFilters(trained, chain.slice(0, turn), context));
   const update = chain.length > turn + 1 ? await applyFilters(weights, chain.slice(turn), context) : undefined;
   const { manifest } = update ?? weights;
-  // One pass subtracts, adds and codes where nothing else is done with the update.
+  // One pass subtracts, adds and codes where no filter works on the update.
   const terms = update ? [] : difference(weights, given, site);
   const feedsBack = feedbackFor(job.quantize, codecs);
   const keeps = manifest.tensors.some((tensor) => tensor.dtype === 'F32' && feedsBack(tensor));
@@ -109,8 +116,8 @@ async function updateWriter(trained: StateDict, given: StateDict, options: Updat
           beside: { ...residuals.file(task.round), of: 'kept', has: (tensor) => tensor.dtype === 'F32' && feedsBack(tensor) },
         }),
       });
-      // Before the result can reach the server: a process that is started again after it was sent
-      // has no other way to it.
+      // The residual is recorded before the result can reach the server: a process that restarts
+      // after the result was sent cannot make it again.
       if (besideDigest !== undefined) await residuals.keep(task.round, besideDigest);
       return info;
     } finally {
@@ -130,8 +137,8 @@ function difference(trained: StateDict, given: StateDict, site: string): Addend[
 }
 
 /**
- * The residual may break a bound that was promised: it is enforced once more. Its numbers were
- * counted before.
+ * Adds the residual, which may break a promised bound, so the bounds are enforced once more. Their
+ * counts were taken the first time.
  */
 async function withResidual(update: StateDict, residual: StateDict | undefined, { context, bounds }: UpdateOptions): Promise<StateDict> {
   if (!residual) return update;
@@ -139,7 +146,7 @@ async function withResidual(update: StateDict, residual: StateDict | undefined, 
   return applyFilters(sum, bounds, { ...context, count: () => {} });
 }
 
-/** The filter, its numbers for `count` alone. */
+/** The filter with its counts going to `count` alone. */
 function heardBy(count: FilterContext['count'], filter: Filter): Filter {
   return { on: filter.on, apply: (model, context) => filter.apply(model, { ...context, count }) };
 }

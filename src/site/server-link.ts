@@ -1,4 +1,4 @@
-// What a site's loop needs of the server, whatever connection is under it.
+// The interface between a site's loop and its server, whatever connection is used.
 
 import type { Folder } from '../core/storage.js';
 import type { Memory } from '../exchange/protocol.js';
@@ -10,42 +10,52 @@ import type { StepReport } from '../trainer/trainer.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import type { SpoolInfo } from '../transfer/spool.js';
 
-/** What a site learns when it joins. */
+/** The job and run that a site has joined. */
 export interface Joined {
   readonly job: Job;
-  /** A name of the run, no other one's. */
+  /** The unique name of the run. */
   readonly run: string;
-  /** Texts of the model folder by file name: `config.json`, `tokenizer.json`, `tokenizer_config.json`. */
+  /**
+   * Texts of the model folder by file name: `config.json`, `tokenizer.json`,
+   * `tokenizer_config.json`.
+   */
   readonly files: Readonly<Record<string, string>>;
 }
 
-/** A model that has arrived whole and verified, still encoded as it travelled. */
+/** A model that has arrived whole and verified, still coded as it travelled. */
 export interface ReceivedModel {
   readonly model: StateDict;
   readonly figures: TransferFigures;
-  /** Lets its spool go. */
+  /** Closes the model and removes its spool. */
   release(): Promise<void>;
 }
 
-/** Codes a result into a spool. */
+/** A function that codes a result into a spool. */
 export type WriteResult = (spool: { readonly folder: Folder; readonly name: string }) => Promise<SpoolInfo>;
 
-/** Every call survives a lost connection: it connects again and goes on, until the idle limit is over. */
+/**
+ * The requests of a site to its server. Every call survives a broken connection: the link
+ * reconnects and goes on, until the retry limit is reached.
+ */
 export interface ServerLink {
   join(): Promise<Joined>;
   next(): Promise<NextTask>;
   progress(report: { task: string; steps: readonly StepReport[]; memory: Memory; alive: boolean }): Promise<void>;
-  /** Spools that are left over of objects which are none of `among` go. */
+  /** Fetches a model. Spools left over from objects that are not in `among` are removed. */
   fetchModel(object: string, among: readonly string[]): Promise<ReceivedModel>;
-  /** The object that carries the extras of a task. */
+  /** Fetches the object that carries the extras of a task. */
   fetchExtras(object: string): Promise<ReceivedModel>;
-  /** What the global model consists of, float32, with a note of the dtypes of its checkpoint. */
+  /** Fetches the manifest of the global model: float32, with a note of its checkpoint's dtypes. */
   fetchManifest(): Promise<Manifest>;
-  /** Tells the server that the task's model is here already, so that it can count what was not sent. */
+  /**
+   * Tells the server that the task's model is here already, so that it can count the bytes that
+   * were not sent.
+   */
   hasBase(task: string): Promise<void>;
   /**
-   * Resolves once the server has verified the result and has it safe. It is kept until then, so that it survives this process. A result is a lazy
-   * model, or a function that codes it into a spool.
+   * Sends a result, which is a lazy model or a function that codes it into a spool. Resolves once
+   * the server has verified it and stored it safely. Until then the result is kept, so that it
+   * survives a crash of this process.
    */
   sendResult(task: Task, figures: ResultFigures, result: StateDict | WriteResult | undefined): Promise<TransferFigures | undefined>;
   /** Sends the result of this task that an earlier process kept; undefined where there is none. */

@@ -1,4 +1,5 @@
-// What a site holds of the global model from round to round: the same bits as the server knows it to hold. Bound to a run by its name.
+// The global model that a site holds from round to round, with the same bits that the server has
+// recorded for it. Bound to a run by its name.
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import type { Folder } from '../core/storage.js';
@@ -11,11 +12,11 @@ import type { StateDict } from '../tensor/state-dict.js';
 import { type Base, openBase } from './find-base.js';
 
 const stateSchema = z.strictObject({
-  /** What another run left is not this one's. */
+  /** The name of the run; a model that another run left is not used. */
   run: z.string(),
-  /** Of the values (`contentDigest`). */
+  /** Digest of the values (`contentDigest`). */
   digest: z.string(),
-  /** A file in the folder; or the label of a base, which stays where it is. */
+  /** A file in the folder; or the label of a base, which stays in its own place. */
   file: z.string().optional(),
   base: z.string().optional(),
 });
@@ -23,34 +24,39 @@ const stateSchema = z.strictObject({
 type State = z.output<typeof stateSchema>;
 
 const STATE = 'held.json';
-/** Of the server's model, beside a base. */
+/** The manifest of the server's model, kept beside a reference to a base. */
 const MANIFEST = 'manifest.json';
 
-/** A model that is held. */
+/** A held model and its digest. */
 export interface Held {
   readonly digest: string;
-  /** float32, with the note of the dtypes that the trainer is given. Closed by the caller. */
+  /** float32, with the note of the dtypes that the trainer is given. The caller closes it. */
   readonly model: StateDict;
 }
 
+/** Options of `SiteHeld`. */
 export interface SiteHeldOptions {
-  /** For this alone. */
+  /** A folder that holds nothing else. */
   readonly folder: Folder;
   readonly run: string;
   readonly bases: readonly Base[];
   readonly codecs: CodecTable;
 }
 
+/** The global model that a site holds, on disk. */
 export class SiteHeld {
   readonly #options: SiteHeldOptions;
-  /** The digest of what this process has written, or looked at: it need not be looked at again. */
+  /** The digest that this process has written or verified, which need not be verified again. */
   #known: string | undefined;
 
   constructor(options: SiteHeldOptions) {
     this.#options = options;
   }
 
-  /** Undefined where nothing of this run is held, or where a crash of the machine has spoilt it. */
+  /**
+   * The held model; undefined where nothing of this run is held, or where a crash of the machine
+   * damaged it.
+   */
   async current(): Promise<Held | undefined> {
     const { folder, run, codecs } = this.#options;
     const state = await readState(folder, STATE, stateSchema);
@@ -77,8 +83,9 @@ export class SiteHeld {
   }
 
   /**
-   * Writes a raw float32 model in the place of what was held. Where `expected` is given and the values are others, nothing is changed, and undefined
-   * is returned. It survives a crash of this process; after one of the machine, `current` tells.
+   * Writes a raw float32 model in place of the held one. If the values do not have the digest
+   * `expected`, nothing is changed and undefined is returned. The file survives a crash of this
+   * process; after a crash of the machine, `current` detects damage.
    */
   async keep(model: StateDict, expected?: string): Promise<Held | undefined> {
     const { folder } = this.#options;
@@ -92,7 +99,7 @@ export class SiteHeld {
     return { digest, model: await openSafetensors(folder, file) };
   }
 
-  /** Holds a base where it lies: `model` is what `matchingBase` found. */
+  /** Holds a base in its own place; `model` is the result of `matchingBase`. */
   async refer(base: Base, model: StateDict, digest: string): Promise<Held> {
     await writeText(this.#options.folder, MANIFEST, new TextDecoder().decode(encodeManifest(model.manifest)));
     await this.#note({ digest, base: base.label }, MANIFEST);

@@ -1,4 +1,4 @@
-// A site's way to its server: one connection at a time, made again when it breaks.
+// A site's link to its server: one connection at a time, made again when it breaks.
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
@@ -24,39 +24,43 @@ import type { TransferFigures } from '../transfer/figures.js';
 import { type Prepared, prepareModel, sendPrepared } from '../transfer/send.js';
 import { type SpoolInfo, spoolSource } from '../transfer/spool.js';
 import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
-import { isLost, isWorthARetry } from './lost.js';
 import type { Joined, ReceivedModel, ServerLink, WriteResult } from './server-link.js';
+import { isTransient, isWorthARetry } from './transient-errors.js';
 
+/** Options of `siteLink`. */
 export interface SiteLinkOptions {
   readonly site: string;
   readonly driver: Driver;
   readonly url: string;
-  /** Proves the site's name to the server, where it has no certificate. */
+  /** Token that proves the site's name to the server, where it has no certificate. */
   readonly token?: string | undefined;
-  /** Name of the run to join, where the server has several. */
+  /** The run to join, where the server has several. */
   readonly run?: string | undefined;
   readonly codecs: CodecTable;
-  /** What the job may name; by default those that come with FedStream. */
+  /** The filters that the job may name; by default the built-in ones. */
   readonly filters?: Table<Filter> | undefined;
-  /** The site's own folder: its spools go there. */
+  /** The site's own folder, in which its spools are kept. */
   readonly folder: Folder;
   readonly log: Logger;
   readonly signal: AbortSignal;
-  /** How long a lost server is looked for. */
+  /** Milliseconds for which a server that cannot be reached is tried again; 60,000 by default. */
   readonly retryMs?: number;
 }
 
 const DEFAULT_RETRY_MS = 60_000;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
-/** tokenizer.json of the largest vocabularies has some 20 MB. */
+/**
+ * Bound on a text file of the model folder; the tokenizer.json of the largest vocabularies has
+ * about 20 MB.
+ */
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const nothing = z.object({});
-/** Broadcasts of other rounds that begin so are left over from a process that was killed. */
+/** Prefixes of spools. Those of other objects are left over from a process that was killed. */
 const RECEIVED = 'received-';
 const EXTRAS = 'extras-';
 
-/** What is alive of a connection. */
+/** A connection and what runs over it. */
 interface Live {
   readonly session: Session;
   readonly messages: Messages;
@@ -72,7 +76,7 @@ function spooled(folder: Folder, info: SpoolInfo): Prepared {
   return { source: spoolSource(folder, RESULT_SPOOL, info), release: () => folder.remove(RESULT_SPOOL) };
 }
 
-/** A server link over any driver. */
+/** Makes a server link over any driver. */
 export function siteLink(options: SiteLinkOptions): ServerLink {
   return new SiteLink(options);
 }
@@ -125,7 +129,7 @@ class SiteLink implements ServerLink {
     return this.#fetch(EXTRAS, object, [object]);
   }
 
-  /** Spools of the kind that are left over of other objects go. */
+  /** Fetches an object of a kind. Spools of that kind left over from other objects are removed. */
   async #fetch(kind: string, object: string, among: readonly string[]): Promise<ReceivedModel> {
     const { folder } = this.#spooling();
     const name = spoolOf(kind, object);
@@ -149,7 +153,8 @@ class SiteLink implements ServerLink {
     }
     const { mode, folder } = this.#spooling();
     await dropResult(folder);
-    // Coded once, sent as often as it takes; coded while it is sent, it is told apart from every other result by its name.
+    // The result is coded once and sent as often as needed. When it is coded while it is sent, its
+    // unique name tells it apart from other results.
     const id = `${task.id}-${crypto.randomUUID()}`;
     const prepared =
       typeof result === 'function'
@@ -167,7 +172,10 @@ class SiteLink implements ServerLink {
     return this.#sendPrepared(kept.figures, { source: spoolSource(folder, RESULT_SPOOL, kept.info), release: async () => {} });
   }
 
-  /** The result is let go once the server has it, or has said that it does not take it; not where this process is to end. */
+  /**
+   * Sends a result. It is dropped once the server has stored or refused it, but kept after a
+   * transient error.
+   */
   async #sendPrepared(figures: ResultFigures, prepared: Prepared): Promise<TransferFigures> {
     const { signal } = this.#options;
     const { folder } = this.#spooling();
@@ -180,7 +188,7 @@ class SiteLink implements ServerLink {
       await drop();
       return sent;
     } catch (error) {
-      if (!isLost(error, signal)) await drop();
+      if (!isTransient(error, signal)) await drop();
       throw error;
     }
   }
@@ -201,11 +209,14 @@ class SiteLink implements ServerLink {
     return (await readText(folder, 'file')) as string;
   }
 
-  /** Does it over a live connection; a connection that breaks is made again, with growing pauses, until time is up. */
+  /**
+   * Does work over a live connection. When the connection breaks, reconnects with growing pauses
+   * until the time limit.
+   */
   async #retrying<T>(work: (live: Live) => Promise<T>): Promise<T> {
     const { signal, log, retryMs = DEFAULT_RETRY_MS } = this.#options;
     let pauseMs = FIRST_PAUSE_MS;
-    let lostMs: number | undefined;
+    let failingSinceMs: number | undefined;
     let damaged = 0;
     for (;;) {
       signal.throwIfAborted();
@@ -223,11 +234,11 @@ class SiteLink implements ServerLink {
         if (signal.aborted || !isWorthARetry(failure, damaged, ended)) throw failure;
         if (failure.code !== 'closed' && failure.code !== 'timeout') damaged++;
         await this.#letGo(mine);
-        if (connected || lostMs === undefined) lostMs = performance.now();
-        if (performance.now() - lostMs > retryMs) throw failure;
+        if (connected || failingSinceMs === undefined) failingSinceMs = performance.now();
+        if (performance.now() - failingSinceMs > retryMs) throw failure;
         log.warn(
           { code: failure.code },
-          `${failure.message}; trying again for ${Math.ceil((retryMs - (performance.now() - lostMs)) / 1000)} s`,
+          `${failure.message}; trying again for ${Math.ceil((retryMs - (performance.now() - failingSinceMs)) / 1000)} s`,
         );
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
         pauseMs = connected ? FIRST_PAUSE_MS : Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
@@ -235,9 +246,9 @@ class SiteLink implements ServerLink {
     }
   }
 
-  /** A connection that damages what it carries is closed; one that is gone is forgotten. */
+  /** Closes a connection that damaged data, and forgets one that is gone. */
   async #letGo(mine: Promise<Live> | undefined): Promise<void> {
-    if (this.#live === mine) this.#live = undefined; // another call may have made the next one
+    if (this.#live === mine) this.#live = undefined; // another call may have reconnected already
     const live = await mine?.catch(() => undefined);
     await live?.session.close();
   }

@@ -1,4 +1,5 @@
-// Steps of a task on their way to the server: in the background, in order, each once it is acknowledged; and a heartbeat while no step ends.
+// Reports the steps of a task to the server: in the background, in order, one report at a time;
+// with a heartbeat while no step ends.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { type Memory, STEPS_A_REPORT } from '../exchange/protocol.js';
 import type { Task } from '../exchange/task.js';
@@ -7,12 +8,14 @@ import type { ServerLink } from './server-link.js';
 
 const BEAT_MS = 2_000;
 
+/** Options of `StepReports`. */
 export interface StepReportsOptions {
   readonly site: string;
   readonly link: ServerLink;
   memory(): Memory;
 }
 
+/** The step reports of one task. */
 export class StepReports {
   readonly #task: Task;
   readonly #options: StepReportsOptions;
@@ -26,11 +29,11 @@ export class StepReports {
   constructor(task: Task, options: StepReportsOptions) {
     this.#task = task;
     this.#options = options;
-    // Memory is worth a line even while no step ends.
+    // Memory use is reported even while no step ends.
     this.#beat = setInterval(() => this.#send(), BEAT_MS);
   }
 
-  /** The trainer is at work, though no step has ended. */
+  /** Called when the trainer is at work though no step has ended. */
   readonly onSign = (): void => {
     this.#alive = true;
   };
@@ -46,7 +49,7 @@ export class StepReports {
     if (!this.#queued) this.#send();
   };
 
-  /** Resolves once the server has every step; rejects with what kept it from that. */
+  /** Resolves once the server has every step; rejects where reporting failed. */
   async flush(): Promise<void> {
     this.#send();
     await this.#sending;

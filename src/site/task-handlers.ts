@@ -1,4 +1,4 @@
-// What a site does with a task, by its kind. A program that embeds a site may give it further kinds.
+// The handlers of a site's tasks, by kind. A program that embeds a site may add further kinds.
 import { FedStreamError } from '../core/errors.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
 import type { Metrics } from '../trainer/trainer.js';
@@ -7,13 +7,15 @@ import type { StepReports } from './step-reports.js';
 import { hasBase } from './task-model.js';
 import type { Workplace } from './workplace.js';
 
-/** Does a task and sends its answer; what it throws is told to the server. */
+/** Does a task and sends its answer; an error is reported to the server. */
 export type TaskHandler = (task: Task, place: Workplace, reports: StepReports) => Promise<void>;
 
 /** Handlers by kind. */
 export type TaskHandlers = Readonly<Record<string, TaskHandler>>;
 
-/** Trains the model of the task, evaluates it first where that is asked, and sends what was trained. */
+/**
+ * Trains the model of the task, evaluates it first where the task says so, and sends the result.
+ */
 const train: TaskHandler = async (task, place, reports) => {
   const { job, trainer, log, site, codecs, residuals, siteFilters, signal, link } = place;
   const kept = await link.sendKept(task);
@@ -66,7 +68,7 @@ const evaluate: TaskHandler = async (task, place, reports) => {
   }
 };
 
-/** The trainer's own initial model, uncoded: it is what all sites begin with. */
+/** Sends the trainer's own initial model, uncoded, with which all sites will begin. */
 const offer: TaskHandler = async (task, place) => {
   const { trainer, signal } = place;
   if (!trainer.offer)
@@ -82,15 +84,19 @@ const offer: TaskHandler = async (task, place) => {
   }
 };
 
-/** Says whether the site has the model that the run begins with; it then holds it already. */
+/**
+ * Tells the server whether the site has the model that the run begins with; if so, the site holds
+ * it from then on.
+ */
 const base: TaskHandler = async (task, place) => {
   const found = await hasBase(task, { ...place.finding(), filters: [] });
   await place.answer(task, { ...figuresOf(task), metrics: { base: found ? 1 : 0 } });
 };
 
+/** The handlers of the kinds that every site knows. */
 export const TASK_HANDLERS: TaskHandlers = { train, evaluate, offer, base };
 
-/** Figures of a task in which nothing was trained. */
+/** Figures of a task without training. */
 export function figuresOf({ id }: Task, evaluation?: Metrics): ResultFigures {
   return { task: id, samples: evaluation?.samples ?? 1, steps: 0, trainLoss: 0, evaluation, counts: {} };
 }

@@ -1,4 +1,5 @@
-// The model of a task on the site: what the site holds already, brought up to date by the updates that it lacks; a base that it has; or the whole model.
+// The model of a task at the site: the held model brought up to date by updates, a base that the
+// site has, or the whole model.
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32, inOwnDtypes } from '../codec/float32.js';
 import { decodeModel, poolFor } from '../codec/quantize.js';
@@ -14,6 +15,7 @@ import { type Base, matchingBase } from './find-base.js';
 import type { ReceivedModel, ServerLink } from './server-link.js';
 import type { Held, SiteHeld } from './site-held.js';
 
+/** Options for finding a task's model. */
 export interface TaskModelOptions {
   readonly site: string;
   readonly link: ServerLink;
@@ -22,19 +24,20 @@ export interface TaskModelOptions {
   readonly held: SiteHeld;
   readonly bases: readonly Base[];
   readonly signal: AbortSignal;
-  /** The job's own filters of `task-in`. */
+  /** The job's own filters at `task-in`. */
   readonly filters: readonly Filter[];
 }
 
-/** What a trainer is given, to be read as often as needed until it is released. */
+/** The model that a trainer is given; it can be read as often as needed until it is released. */
 export interface GivenModel {
-  /** In the dtypes of the checkpoint. */
+  /** The model in the dtypes of the checkpoint. */
   readonly given: StateDict;
   release(): Promise<void>;
 }
 
 type Step = NonNullable<TaskModel['updates']>[number];
 
+/** Fetches or finds the model of a task, and filters it as the job says. */
 export async function receiveTaskModel(task: Task, options: TaskModelOptions): Promise<GivenModel> {
   const { model } = task;
   if (!model) throw new FedStreamError('bad-frame', `task ${task.id} names no model`);
@@ -44,7 +47,10 @@ export async function receiveTaskModel(task: Task, options: TaskModelOptions): P
   return { given: inOwnDtypes(filtered, options.codecs), release: found.release };
 }
 
-/** Whether the site has what the run begins with; what was found is held from then on. */
+/**
+ * Tells whether the site has the model that the run begins with; if so, the site holds it from then
+ * on.
+ */
 export async function hasBase(task: Task, options: TaskModelOptions): Promise<boolean> {
   if (!task.model?.start) return false;
   const { digest } = task.model.start;
@@ -80,12 +86,12 @@ class ModelFinder {
     return { model: held.model, release: async () => held.model.close?.() };
   }
 
-  /** The run's start, where the site has it. */
+  /** The model that the run begins with, where the site has it. */
   base(): Promise<Found | undefined> {
     return this.#base(this.#model.start, true);
   }
 
-  /** Sites keep what they hold: by the shortest way that there is. */
+  /** Brings the held model up to date, with the fewest bytes possible. */
   async #upToDate(updates: readonly Step[]): Promise<Held> {
     const { digest, start, whole } = this.#model;
     if (digest === undefined) throw new FedStreamError('bad-frame', `task ${this.#task.id} does not say what its model's values are`);
@@ -110,7 +116,7 @@ class ModelFinder {
     return this.#keepWhole(digest);
   }
 
-  /** What the run began with, from a base of the site's own, or as it travelled. */
+  /** The model that the run began with: from a base of the site's own, or fetched. */
   async #begun(start: TaskModel['start']): Promise<Held | undefined> {
     const base = await this.#base(start, true);
     if (base) return { digest: (start as { digest: string }).digest, model: base.model };
@@ -123,7 +129,10 @@ class ModelFinder {
     }
   }
 
-  /** Adds updates one after the other, in one pass: the same bits as if each had been added when it came. */
+  /**
+   * Adds updates one after the other, in one pass: the same bits as if each had been added on
+   * arrival.
+   */
   async #replay(from: StateDict, steps: readonly Step[], digest: string): Promise<Held | undefined> {
     const { codecs, log } = this.#options;
     const received: ReceivedModel[] = [];
@@ -134,7 +143,7 @@ class ModelFinder {
       const sum = { addends, base: from, codecs, pool: poolFor(from, codecs), what: 'the global model', passed: addends.length - 1 };
       const kept = await this.#options.held.keep({ manifest: from.manifest, chunks: (range) => reduceChunks(sum, range) }, digest);
       if (!kept)
-        log.warn({ round: this.#task.round }, 'what is held with the updates is not what the server holds; the whole model is fetched');
+        log.warn({ round: this.#task.round }, "the held model with the updates added differs from the server's; fetching the whole model");
       return kept;
     } finally {
       await from.close?.();
@@ -153,7 +162,7 @@ class ModelFinder {
     throw new FedStreamError('digest', `the global model that arrived for ${this.#task.id} has other values than the server says`);
   }
 
-  /** Of a task that is on it: the server counts what was not sent. */
+  /** Tells the server that the model did not travel, except in a task that only asks about it. */
   async #tellOfBase(): Promise<void> {
     if (this.#task.kind !== 'base') await this.#options.link.hasBase(this.#task.id);
   }
@@ -164,7 +173,7 @@ class ModelFinder {
     return { model: decodeModel(inFloat32(model), codecs), release };
   }
 
-  /** What the task names: a spool of another object is left over from another task. */
+  /** The objects that the task names; spools of other objects are left over from other tasks. */
   #objects(): string[] {
     const { whole, start, updates = [] } = this.#model;
     return [whole.object, ...(start?.object === undefined ? [] : [start.object]), ...updates.map(({ object }) => object)];
@@ -177,7 +186,7 @@ class ModelFinder {
     return received;
   }
 
-  /** The first of the site's own models that is the one the run began with. */
+  /** The first of the site's own models that equals the one that the run began with. */
   async #base(start: TaskModel['start'], keep: boolean): Promise<Found | undefined> {
     const { bases, link, log, codecs, signal } = this.#options;
     if (!start?.base || bases.length === 0) return undefined;

@@ -1,4 +1,5 @@
-// What a site keeps from task to task, and the ways between a task and its server: models and extras in, an answer out.
+// The state that a site keeps from task to task, and the transfers of a task: models and extras in,
+// an answer out.
 import type { CodecTable } from '../codec/codec.js';
 import type { Logger } from '../core/log.js';
 import type { Table } from '../core/row.js';
@@ -14,40 +15,42 @@ import { type NamedDicts, splitDicts } from '../tensor/named-dicts.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Trainer } from '../trainer/trainer.js';
 import type { Base } from './find-base.js';
-import { isLost } from './lost.js';
 import { Residuals } from './residuals.js';
 import type { Joined, ServerLink, WriteResult } from './server-link.js';
 import { SiteHeld } from './site-held.js';
 import { type GivenModel, receiveTaskModel, type TaskModelOptions } from './task-model.js';
+import { isTransient } from './transient-errors.js';
 
+/** Options of a site's work: its link, folder, codecs, and models that it already has. */
 export interface WorkplaceOptions {
   readonly site: string;
   readonly link: ServerLink;
   readonly codecs: CodecTable;
-  /** What the job may name; by default those that come with FedStream, with these codecs. */
+  /** The filters that the job may name; by default the built-in ones, with these codecs. */
   readonly filters?: Table<Filter> | undefined;
   readonly log: Logger;
-  /** The site's own folder: what it holds of the global model stays there from round to round. */
+  /** The site's own folder, where it keeps the global model from round to round. */
   readonly folder: Folder;
   readonly signal: AbortSignal;
   memory(): Memory;
-  /** Models that the site has already: where a run begins with one of them, it does not travel. */
+  /** Models that the site already has: a run that begins with one of them need not send it. */
   readonly bases?: readonly Base[] | undefined;
 }
 
-/** Extras of a task, to be read as often as needed until they are released. */
+/** Extras of a task; they can be read as often as needed until they are released. */
 export interface GivenExtras {
-  /** float32, decoded as they are read; empty where the task has none. */
+  /** float32, decoded while they are read; empty where the task has none. */
   readonly extras: NamedDicts;
   release(): Promise<void>;
 }
 
+/** The site's side of a run, as task handlers see it. */
 export class Workplace {
   readonly site: string;
   readonly job: Job;
   readonly trainer: Trainer;
   readonly residuals: Residuals;
-  /** Of the site's owner. */
+  /** Filters of the site's owner. */
   readonly siteFilters: readonly Filter[];
   readonly codecs: CodecTable;
   readonly filters: Table<Filter>;
@@ -75,12 +78,12 @@ export class Workplace {
     this.residuals = new Residuals(folder.folder('residual'), run, codecs);
   }
 
-  /** The model of a task, by the shortest way that there is. */
+  /** Fetches or finds the model of a task, with the fewest bytes possible. */
   model(task: Task): Promise<GivenModel> {
     return receiveTaskModel(task, this.finding());
   }
 
-  /** What looking for a task's model needs. */
+  /** The options for finding a task's model. */
   finding(): TaskModelOptions {
     const { site, link, codecs, log, signal, job } = this;
     return {
@@ -98,25 +101,31 @@ export class Workplace {
   async extras(task: Task): Promise<GivenExtras> {
     if (!task.extras) return { extras: {}, release: async () => {} };
     const { model, figures, release } = await this.link.fetchExtras(task.extras.object);
-    this.log.info({ round: task.round, object: task.extras.object, ...figures }, 'received what comes with the task');
+    this.log.info({ round: task.round, object: task.extras.object, ...figures }, 'received the extras of the task');
     const { job, codecs, filters, site } = this;
     const setting = { job, codecs, filters, site, round: task.round };
     return { extras: await decodedExtras(splitDicts(model), 'task-in', setting), release };
   }
 
-  /** Sends an answer; resolves once the server has it safe. Coding counts into `figures` while the message is sent. */
+  /**
+   * Sends an answer; resolves once the server has stored it safely. Counts from coding are added to
+   * `figures` while the message is sent.
+   */
   async answer(task: Task, figures: ResultFigures, message?: StateDict | WriteResult): Promise<void> {
     try {
       const sent = await this.link.sendResult(task, Object.assign(figures, { peakRssBytes: this.#options.memory().peakRssBytes }), message);
       this.log.info({ round: task.round, task: task.id, trainLoss: figures.trainLoss, ...sent }, 'the server has the result');
     } catch (error) {
-      if (message && !isLost(error, this.signal)) await this.residuals.drop(task.round);
+      if (message && !isTransient(error, this.signal)) await this.residuals.drop(task.round);
       throw error;
     }
   }
 }
 
-/** Where the job describes a model, or leaves it to the sites, the trainer may have the one that the run begins with. */
+/**
+ * The trainer's own initial model as a base, where the job describes a model or leaves it to the
+ * sites.
+ */
 function trainerBase(trainer: Trainer, job: Job, signal: AbortSignal): Base[] {
   const { offer } = trainer;
   if (!offer || (job.model !== 'offered' && 'path' in job.model)) return [];

@@ -19,15 +19,15 @@ const warnings = (events: readonly { type: string }[]): string[] =>
 test('once a round has its quorum, the others get so much longer', async () => {
   const sites = { a: { learn: same }, b: { learn: same }, c: slow(3000) };
   const { events } = await federate({ quantize: 'fp32', quorum: 2, graceMs: 50 }, sites);
-  expect(warnings(events)[0]).toBe('round 1 goes on without c: was not done when the others had been for long enough');
+  expect(warnings(events)[0]).toBe('round 1 goes on without c: had not finished when the grace period was over');
 });
 
 test('a round that takes too long ends with the results that are there, if they are a quorum', async () => {
   const sites = { a: { learn: same }, b: slow(5000) };
   const { events } = await federate({ quantize: 'fp32', quorum: 1, roundMs: 500 }, sites);
-  expect(warnings(events)[0]).toBe('round 1 goes on without b: was not done when the time of the round was over');
+  expect(warnings(events)[0]).toBe("round 1 goes on without b: had not finished when the round's time was up");
   await expect(federate({ quantize: 'fp32', quorum: 2, roundMs: 300 }, sites)).rejects.toThrow(
-    /needs 2 results and can get at most 1 of 2: b was not done when the time of the round was over/,
+    /needs 2 results and can get at most 1 of 2: b had not finished when the round's time was up/,
   );
 });
 
