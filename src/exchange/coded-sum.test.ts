@@ -1,4 +1,5 @@
-// A sum that is coded, and what is beside it: one pass gives what separate passes give, for every codec.
+// A sum that is coded, and what is beside it: one pass gives what separate passes give, for every
+// codec.
 import { expect, test } from 'vitest';
 import { codecNames, parseCodecName } from '../codec/codec-name.js';
 import { referenceCodecs } from '../codec/codec-table.js';

@@ -1,4 +1,5 @@
-// The sum of some models coded into a spool, and in the same pass what coding keeps back, or what a receiver then holds, into a file beside it.
+// A sum of models coded into a spool, with a second file from the same pass: the residual, or the
+// model that a receiver then holds.
 import type { EncodeReport, Prepared } from '../codec/codec.js';
 import { codecOf } from '../codec/codec-table.js';
 import { checkEncodings } from '../codec/layout.js';
@@ -13,11 +14,12 @@ import { type TensorFileWriter, writeTensorFile } from '../tensor/tensor-file.js
 import { type SpoolInfo, writeSpool } from '../transfer/spool.js';
 import { type SumCode, type SumOptions, sumChunks } from './sum-chunks.js';
 
+/** Options of `writeCodedSum`. */
 export interface CodedSumOptions extends Omit<SumOptions, 'code' | 'pool'> {
   readonly encodingFor: (tensor: TensorEntry) => Encoding;
   readonly spool: FileName;
   readonly beside?: BesideFile | undefined;
-  /** The message that the coded sum is a part of; by default it is all of it. */
+  /** Makes the message that the coded sum is a part of; by default the sum is the whole message. */
   readonly message?: (coded: StateDict) => StateDict;
   onReport?(report: EncodeReport): void;
 }
@@ -27,22 +29,28 @@ interface FileName {
   readonly name: string;
 }
 
-/** A safetensors file that is written in the same pass. It survives a crash of the process; whoever uses it after one of the machine compares its digest. */
+/**
+ * A safetensors file that is written in the same pass. It survives a crash of the process; after a
+ * crash of the machine, a reader must compare its digest.
+ */
 export interface BesideFile extends FileName {
   /** As `SumCode.beside`. */
   readonly of: 'kept' | number;
-  /** The tensors that it has. */
+  /** True for the tensors that the file has. */
   has(tensor: TensorEntry): boolean;
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
+/** The spool and, if there is one, the file beside it, as they were written. */
 export interface CodedSum {
   readonly info: SpoolInfo;
-  /** Over the bytes of the file beside, in the order of its tensors; undefined without one. */
+  /** Digest of the bytes of the file beside, in the order of its tensors; undefined without one. */
   readonly besideDigest?: string;
 }
 
-/** Reads every model once, twice where scales are nested. Both files are there whole or not at all. */
+/**
+ * Reads every model once, twice where scales are nested. Each file is written whole or not at all.
+ */
 export async function writeCodedSum(options: CodedSumOptions): Promise<CodedSum> {
   const { spool, beside, codecs, message = (coded) => coded } = options;
   const manifest = codedManifest(options);
@@ -78,7 +86,10 @@ function codedManifest({ addends, encodingFor, codecs }: CodedSumOptions): Manif
   return manifest;
 }
 
-/** To be read once: what is beside is told while it is. */
+/**
+ * The coded sum as a state dict that can be read once; `onBeside` receives the bytes for the file
+ * beside during that reading.
+ */
 function codedSum(options: CodedSumOptions, manifest: Manifest, onBeside: OnBeside): StateDict {
   const { addends, base, codecs, what, beside, onReport } = options;
   const sum = { addends, base, codecs, what, pool: poolFor({ manifest } as StateDict, codecs) };
@@ -97,7 +108,7 @@ function codedSum(options: CodedSumOptions, manifest: Manifest, onBeside: OnBesi
   return { manifest, chunks };
 }
 
-/** Shows a tensor's sum to its codec before the first chunk of it is coded. */
+/** Shows a tensor's whole sum to its codec before the first chunk is coded. */
 async function prepared(sum: SumOptions, manifest: Manifest, tensorIndex: number): Promise<Prepared | undefined> {
   const preparation = codecOf(sum.codecs, (manifest.tensors[tensorIndex] as TensorEntry).encoding).prepare?.();
   if (!preparation) return undefined;

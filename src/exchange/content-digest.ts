@@ -1,4 +1,4 @@
-// The digest of what a model's tensors hold: how server and sites know that they hold the same values.
+// The digest of a model's values, by which server and sites know that they hold the same model.
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
@@ -8,8 +8,9 @@ import { writeSafetensors } from '../tensor/safetensors.js';
 import type { Chunk, StateDict } from '../tensor/state-dict.js';
 
 /**
- * XXH3-128 over the leaves of the values, float32 little-endian (other dtypes as they are), tensor after tensor in the order of the manifest. It
- * finds accidents, not forgeries: whoever lies about what it holds spoils only its own training. Names and shapes are compared beforehand.
+ * XXH3-128 over the leaves of the values, as float32 little-endian (other dtypes as they are),
+ * tensor after tensor in the order of the manifest. It detects accidents, not forgeries: a site
+ * that lies about its model spoils only its own training. Names and shapes are compared beforehand.
  */
 export async function contentDigest(model: StateDict, codecs: CodecTable): Promise<string> {
   const hasher = new LeafHasher();
@@ -17,7 +18,10 @@ export async function contentDigest(model: StateDict, codecs: CodecTable): Promi
   return hasher.finish().digest();
 }
 
-/** Writes a raw model as it is, as `writeSafetensors` does, and returns its `contentDigest`, taken in the same pass: the model is float32. */
+/**
+ * Writes a raw float32 model as `writeSafetensors` does, and returns its `contentDigest`, computed
+ * in the same pass.
+ */
 export async function writeDigested(folder: Folder, name: string, model: StateDict): Promise<string> {
   const hasher = new LeafHasher();
   async function* hashed(): AsyncGenerator<Chunk> {

@@ -1,4 +1,5 @@
-// How state dicts beside the model travel: in float32, each through the filters and the coding that the job has for its name.
+// State dicts beside the model: in float32, each through the filters and coding that the job has
+// for its name.
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
@@ -11,17 +12,20 @@ import type { Manifest } from '../tensor/manifest.js';
 import type { NamedDicts } from '../tensor/named-dicts.js';
 import type { StateDict } from '../tensor/state-dict.js';
 
-/** Of whom, and by which rules. */
+/** The job, site and round of some extras, and the tables that the job's names are looked up in. */
 export interface ExtrasSetting {
   readonly job: Job;
   readonly codecs: CodecTable;
-  /** What the job may name. */
+  /** The filters that the job may name. */
   readonly filters: Table<Filter>;
   readonly site: string;
   readonly round: number;
 }
 
-/** As they leave, at `task-out` or `result-out`: filtered, then coded; lazy. A name that the job says nothing of travels as it is. */
+/**
+ * Prepares extras for sending, at `task-out` or `result-out`: filtered, then coded; lazy. An extra
+ * that the job does not mention travels as it is.
+ */
 export function codedExtras(extras: NamedDicts, point: FilterPoint, setting: ExtrasSetting): Promise<NamedDicts> {
   const { job, codecs } = setting;
   return mapped(extras, async (dict, name) => {
@@ -31,12 +35,17 @@ export function codedExtras(extras: NamedDicts, point: FilterPoint, setting: Ext
   });
 }
 
-/** As they are taken, at `task-in` or `result-in`: decoded to float32 as they are read, then filtered; lazy. */
+/**
+ * Accepts extras, at `task-in` or `result-in`: decoded to float32 while they are read, then
+ * filtered; lazy.
+ */
 export function decodedExtras(extras: NamedDicts, point: FilterPoint, setting: ExtrasSetting): Promise<NamedDicts> {
   return mapped(extras, (dict, name) => filtered(decodeModel(inFloat32(dict), setting.codecs), name, point, setting));
 }
 
-/** What a site sends of an extra that consists of this: without what the job's filters leave out. */
+/**
+ * The manifest of an extra as a site sends it: without tensors that the job's filters leave out.
+ */
 export function sentManifest(name: string, manifest: Manifest, { job, filters }: Pick<ExtrasSetting, 'job' | 'filters'>): Manifest {
   return filteredManifest(manifest, ownFilters(filtersOf(job, name), 'result-out', filters));
 }

@@ -1,10 +1,13 @@
-// How each tensor of a float32 message is coded, by a job's policy.
+// The coding of each tensor of a float32 message, by a job's policy.
 import type { CodecTable } from '../codec/codec.js';
 import { encodingByPolicy, type Policy } from '../filter/policy.js';
 import type { Dtype } from '../tensor/dtype.js';
 import type { Encoding, Manifest, TensorEntry } from '../tensor/manifest.js';
 
-/** The encoding of each tensor by the rules of a policy, for the dtype that it has in the checkpoint. */
+/**
+ * The encoding of each tensor by the rules of a policy, for the dtype that it has in the
+ * checkpoint.
+ */
 export function policyEncoding(
   policy: Policy,
   dtypeOf: (tensor: TensorEntry) => Dtype,
@@ -14,7 +17,7 @@ export function policyEncoding(
   return (tensor) => encodingFor({ ...tensor, dtype: dtypeOf(tensor) });
 }
 
-/** The dtypes of a manifest's tensors, for tensors of the same names. */
+/** Looks up the dtypes of a manifest's tensors by name. */
 export function dtypesOf({ tensors }: Manifest): (tensor: TensorEntry) => Dtype {
   const dtypes = new Map(tensors.map(({ name, dtype }) => [name, dtype]));
   return ({ name, dtype }) => dtypes.get(name) ?? dtype;

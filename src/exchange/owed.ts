@@ -1,12 +1,13 @@
-// What a site cannot have been given: the server's float32 model less the model in the dtypes that its trainer takes.
+// The part of the server's float32 model that a site did not get, because the dtypes of its trainer
+// cannot hold it.
 import type { CodecTable } from '../codec/codec.js';
 import { poolFor } from '../codec/quantize.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { sumChunks } from './sum-chunks.js';
 
 /**
- * `model − given` in float32, lazy. Where both are equal it is −0, the neutral element of addition: a model that owes nothing, added to trained
- * weights, leaves every bit of them.
+ * `model − given` in float32, lazy. Where both are equal the value is −0, the neutral element of
+ * addition, so that adding it to trained weights changes no bit of them.
  */
 export function owed(model: StateDict, given: StateDict, codecs: CodecTable): StateDict {
   const addends = [

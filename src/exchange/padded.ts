@@ -1,10 +1,13 @@
-// A model of all the tensors of another: those that it lacks are zero.
+// A model with all the tensors of another; the ones that it lacks are zero.
 import { chunkPlaces, tensorRange } from '../tensor/chunks.js';
 import { dtypeBytes } from '../tensor/dtype.js';
 import type { Manifest } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 
-/** The tensors of `like`, raw, each from `model` where it has one of that name, dtype and shape, else zero. Lazy. */
+/**
+ * The tensors of `like`, raw, each from `model` where it has one of that name, dtype and shape,
+ * else zero. Lazy.
+ */
 export function paddedTo(like: Manifest, model: StateDict): StateDict {
   const places = new Map(model.manifest.tensors.map((tensor, index) => [`${tensor.name} ${tensor.dtype} [${tensor.shape}]`, index]));
   const sources = like.tensors.map(({ name, dtype, shape }) => places.get(`${name} ${dtype} [${shape}]`));

@@ -4,9 +4,13 @@ import { RAW } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { type SumOptions, sumChunks } from './sum-chunks.js';
 
+/** Options of `reduceChunks`. */
 export type ReduceOptions = Omit<SumOptions, 'code'>;
 
-/** `base + sum of weight × decoded` as a raw model, lazy: the tensors of the first addend, in its order. Each reading reads every addend. */
+/**
+ * `base + sum of weight × decoded` as a raw model, lazy: the tensors of the first addend, in its
+ * order. Each reading reads every addend.
+ */
 export function sumModel(options: Omit<ReduceOptions, 'pool'>): StateDict {
   const { model } = options.addends[0] as ReduceOptions['addends'][number];
   const tensors = model.manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW }));
@@ -14,7 +18,10 @@ export function sumModel(options: Omit<ReduceOptions, 'pool'>): StateDict {
   return { manifest: { ...model.manifest, tensors }, chunks: (range) => reduceChunks(sum, range) };
 }
 
-/** The chunks of `base + sum of weight × decoded`, in the dtypes of the first addend; as `sumChunks` says. */
+/**
+ * The chunks of `base + sum of weight × decoded`, in the dtypes of the first addend; see
+ * `sumChunks`.
+ */
 export async function* reduceChunks(options: ReduceOptions, range?: ChunkRange): AsyncGenerator<Chunk> {
   for await (const { chunk } of sumChunks(options, range)) yield chunk;
 }

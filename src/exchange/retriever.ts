@@ -1,4 +1,5 @@
-// Named objects over a session: either side asks the other for a file or a model and takes it as it streams in (docs/retrievers.md).
+// Named objects over a session: either side requests a file or a model from the other and receives
+// it as a stream (docs/retrievers.md).
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import { FedStreamError } from '../core/errors.js';
@@ -16,37 +17,41 @@ import { type ReceiveObjectOptions, receiveObject } from '../transfer/receive-ob
 import type { TensorReceiver } from '../transfer/receive-tensors.js';
 import { sendPrepared } from '../transfer/send.js';
 
-/** What either side of a session gives and takes. */
+/**
+ * Options of a retriever: the objects that this side offers, and further requests that it answers.
+ */
 export interface RetrieverOptions {
   readonly codecs: CodecTable;
-  /** What the other side may ask this one for; without it, nothing. */
+  /** The objects that the other side may request; none by default. */
   readonly offers?: Retrievable;
-  /** Whether the requests `file` and `object` of sites without the feature `retrieve` are answered, too. */
+  /** Also answers the requests `file` and `object` of sites without the feature `retrieve`. */
   readonly olderRequests?: boolean;
-  /** Further requests that this side answers, and streams that it takes. */
+  /** Handlers of further requests, and of streams of other kinds. */
   readonly handlers?: Readonly<Record<string, RequestHandler>>;
   onOpen?(stream: IncomingStream): void;
 }
 
-/** What one side has for the other; `Offers` is one. */
+/** The objects that one side offers to the other; `Offers` implements it. */
 export interface Retrievable {
-  /** Throw `not-found` where nothing of that name is on offer. */
+  /** Both sources throw `not-found` where nothing of that name is offered. */
   fileSource(name: string): Promise<ByteSource>;
   modelSource(name: string): Promise<ByteSource>;
-  /** Hears how the sending goes. */
+  /** Called for each object that is sent; the returned callbacks report how the transfer goes. */
   watch?(kind: RetrievedKind, name: string): SendWatch | Promise<SendWatch>;
 }
 
+/** Callbacks for one object that is sent. */
 export interface SendWatch extends SendOptions {
   sent?(figures: TransferFigures): void;
   broke?(error: Error): void;
 }
 
+/** The kinds of objects that can be requested. */
 export type RetrievedKind = 'file' | 'model';
 
-/** A file that is fetched: the folder that it goes to, and how large it may be in bytes. */
+/** Options for fetching a file: the folder that it goes to, and its largest size in bytes. */
 export interface FileOptions extends Omit<ReceiveObjectOptions, 'name'> {
-  /** Under which name the file is kept; that of the other side by default. */
+  /** The name under which the file is kept; by default its name on the other side. */
   readonly as?: string;
 }
 
@@ -59,11 +64,12 @@ const nothing = z.strictObject({});
 const ASK = 'retrieve';
 
 /**
- * Takes the requests and streams of a session; make it before the session starts. What broke off with the session goes on when it is asked for again
- * over the next one, into the same folder or with the same `TensorReceiver`.
+ * Handles the requests and streams of a session; construct it before the session starts. A transfer
+ * that was interrupted with its session resumes when the object is requested again over the next
+ * one, into the same folder or with the same `TensorReceiver`.
  */
 export class Retriever {
-  /** For requests and streams of other kinds on the same session. */
+  /** The messages of the session, for requests of other kinds. */
   readonly messages: Messages;
   readonly streams: Streams;
   readonly #options: RetrieverOptions;
@@ -81,7 +87,10 @@ export class Retriever {
     });
   }
 
-  /** A file of the other side's folder, into a folder of this side: there whole and verified, or not at all. */
+  /**
+   * Fetches a file that the other side offers into a folder of this side; it is there whole and
+   * verified, or not at all.
+   */
   async file(name: string, options: FileOptions): Promise<TransferFigures> {
     const { as = name, ...rest } = options;
     const stream = await this.#ask('file', name);
@@ -89,12 +98,15 @@ export class Retriever {
     return figures;
   }
 
-  /** A model that the other side offers, as a lazy state dict over its spool: still coded as it travelled. */
+  /**
+   * Fetches a model that the other side offers, as a lazy state dict over its spool, still coded as
+   * it travelled.
+   */
   async model(name: string, options: Omit<ReceiveOptions, 'codecs'>): Promise<Received> {
     return receiveModel(await this.#ask('model', name), { ...options, codecs: this.#options.codecs });
   }
 
-  /** The same, a tensor at a time to a consumer in this process. */
+  /** Fetches a model and hands it, one tensor at a time, to a consumer in this process. */
   async tensors(name: string, receiver: TensorReceiver): Promise<TransferFigures> {
     return receiver.receive(await this.#ask('model', name));
   }
@@ -116,7 +128,7 @@ export class Retriever {
     return this.#send(kind, name, { kind: 'retrieved', ask });
   }
 
-  /** Sites from before `retrieve` name the object in the stream itself. */
+  /** Sites from before `retrieve` request the object by its name in the stream itself. */
   #olderRequest(kind: 'file' | 'object') {
     return (body: Uint8Array) => {
       const { name } = unpack(body, olderSchema, 'a request for an object');
@@ -129,7 +141,7 @@ export class Retriever {
     if (!offers) throw new FedStreamError('not-found', `this side offers nothing; it has no ${kind} ${JSON.stringify(name)}`);
     const source = await (kind === 'file' ? offers.fileSource(name) : offers.modelSource(name));
     const { sent, broke, ...options } = (await offers.watch?.(kind, name)) ?? {};
-    // The asker hears of what breaks by the stream itself.
+    // A failure reaches the requesting side through the stream itself.
     sendPrepared(this.streams, meta, { source, release: async () => {} }, options).then(
       (figures) => sent?.(figures),
       (error: Error) => broke?.(error),

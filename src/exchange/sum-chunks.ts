@@ -1,4 +1,5 @@
-// Sums of models, chunk by chunk: decode and add, in float32 and in a fixed order, and code the sum where that is wanted, all by one thread a chunk.
+// Sums of models, chunk by chunk: decoded, added in float32 in a fixed order, and coded where
+// wanted. One thread does all the work on a chunk.
 import { reduceHere } from '../codec/accumulate.js';
 import type { Codec, CodecPool, CodecTable, CodeStep, EncodeReport, Prepared, WeightedChunk } from '../codec/codec.js';
 import { codecOf } from '../codec/codec-table.js';
@@ -19,38 +20,44 @@ export interface Addend {
   readonly weight: number;
 }
 
+/** Options of `sumChunks`. */
 export interface SumOptions {
-  /** In the order in which they are added: it decides on the bits. */
+  /** The addends in the order in which they are added, which determines the bits of the sum. */
   readonly addends: readonly Addend[];
-  /** What the sum begins with; without it, with nothing. */
+  /** The model that the sum begins with; zero by default. */
   readonly base?: StateDict | undefined;
   readonly codecs: CodecTable;
   readonly pool: CodecPool | undefined;
-  /** For messages: whose sum it is. */
+  /** The name of the sum in error messages. */
   readonly what: string;
-  /** The addend whose tensors are passed on that no codec may quantize; by default the first. */
+  /**
+   * The index of the addend from which tensors are copied that no codec may quantize; 0 by default.
+   */
   readonly passed?: number;
   readonly code?: SumCode;
 }
 
-/** How sums are coded. */
+/** The coding of a sum. */
 export interface SumCode {
-  /** Of what comes out: the tensors of the first addend, each with its encoding. */
+  /** The manifest of the coded sum: the tensors of the first addend, each with its encoding. */
   readonly manifest: Manifest;
-  /** Where a tensor is seen whole before it is coded. */
+  /** Prepares a tensor's codec, where it must see the whole tensor before coding. */
   prepare?(tensorIndex: number): Promise<Prepared | undefined>;
   /**
-   * What becomes of the float32 values: `kept` is the sum less what was decoded from its code (what coding keeps back); a number is the addend, raw
-   * float32, to which the decoded values are added (what a receiver then holds).
+   * A second output in float32. `kept`: the sum less its decoded code (the residual). A number: the
+   * raw float32 addend of that index plus the decoded code (the model that a receiver then holds).
    */
   readonly beside?: 'kept' | number;
 }
 
-/** A chunk of the sum. Buffers are borrowed until the next chunk is asked for. */
+/** A chunk of the sum. Its buffers are valid until the next chunk is requested. */
 export interface Summed {
-  /** The sum in the dtype of the first addend; where sums are coded, the code. */
+  /** The sum in the dtype of the first addend; the code where sums are coded. */
   readonly chunk: Chunk;
-  /** What `beside` of the code says, as bytes; undefined without it. A tensor that no codec may quantize is given as it is. */
+  /**
+   * The bytes of the second output; undefined without one. A tensor that no codec may quantize is
+   * copied as it is.
+   */
   readonly beside?: Uint8Array | undefined;
   readonly report: EncodeReport;
 }
@@ -63,9 +70,11 @@ interface InFlight {
 }
 
 /**
- * `base + sum of weight × decoded`, chunk by chunk: all models have the same tensors, each in an encoding of its own. One chunk's sum is one
- * thread's work, so the bits depend on neither the number of threads nor the order of arrival. Tensors that no codec may quantize are taken from
- * one of the models. Throws `non-finite`, naming tensor and element. Memory: some chunks, whatever the number of models.
+ * `base + sum of weight × decoded`, chunk by chunk. All models must have the same tensors, each in
+ * any encoding. One thread sums a chunk, so the bits depend neither on the number of threads nor on
+ * the order of arrival. Tensors that no codec may quantize are copied from one of the models.
+ * Throws `non-finite`, naming the tensor and the element. Holds a few chunks in memory, whatever
+ * the number of models.
  */
 export async function* sumChunks(options: SumOptions, range?: ChunkRange): AsyncGenerator<Summed> {
   const { addends, base, pool, code } = options;
@@ -124,7 +133,7 @@ export async function* sumChunks(options: SumOptions, range?: ChunkRange): Async
   }
 }
 
-/** The codec of the tensor that is being summed, and what was learned of it. */
+/** The codec of the current tensor, with its preparation. */
 class Coder {
   readonly code: SumCode;
   readonly #codecs: CodecTable;
@@ -156,7 +165,7 @@ class Coder {
   }
 }
 
-/** The codecs of what is added; each encoding's is made once. */
+/** Looks up the codecs of addends; one is made for each encoding. */
 function addedCodecs(codecs: CodecTable): (encoding: Encoding) => Codec | undefined {
   const made = new Map<Encoding, Codec>();
   return (encoding) => {
@@ -173,7 +182,10 @@ function passedOn(first: Chunk, slot: Slot, coder: Coder | undefined): Summed {
   return { chunk: { ...first, tensor, bytes }, beside: coder?.code.beside === undefined ? undefined : bytes, report: NO_REPORT };
 }
 
-/** Reads the chunk of every model and adds them, as many at once as there is room for; the last of them is awaited by whoever takes the sum. */
+/**
+ * Reads the chunk of every model and adds them, as many at once as there is room for. Only the last
+ * step may still be running on a thread when this returns; the consumer of the sum awaits it.
+ */
 async function summed(
   first: Chunk,
   readers: readonly AsyncIterator<Chunk>[],

@@ -1,34 +1,41 @@
-// Room for sums on their way: float32 values, what is added to them, and what they are coded to. Reused, chunk after chunk.
+// Reusable buffers for sums in progress: float32 values, the coded chunks that are added, and the
+// coded sum.
 import { type ChunkMemory, HEAP } from '../tensor/chunk-memory.js';
 import { largestChunk } from '../tensor/chunks.js';
 import type { Manifest } from '../tensor/manifest.js';
 
-/** Coded chunks that wait together for a thread: the memory of a chunk does not grow with the number of models. */
+/**
+ * Bound on coded chunks that wait together for a thread, so that memory does not grow with the
+ * number of models.
+ */
 const GROUP_BYTES = 4 * 2 ** 20;
 
-/** Room for one chunk. */
+/** Buffers for one chunk. */
 export interface Slot {
   readonly sum: Float32Array;
-  /** The same memory; twice as long, for tensors of 64-bit elements that are only passed on. */
+  /**
+   * The same memory as bytes; twice as long, for tensors of 64-bit elements that are only copied.
+   */
   readonly sumBytes: Uint8Array;
-  /** Chunks that are added, and afterwards the sum in the tensor's dtype. */
+  /** Coded chunks to be added; afterwards the sum in the tensor's dtype. */
   readonly added: Uint8Array;
-  /** What the sum is coded to; empty where it is not. */
+  /** The coded sum; empty where sums are not coded. */
   readonly coded: Uint8Array;
 }
 
+/** Sizes of the buffers. */
 export interface SlotOptions {
   readonly memory: ChunkMemory;
   readonly manifest: Manifest;
   /** The largest coded chunk that is added. */
   readonly addedBytes: number;
-  /** Whether several models are added, which wait together for a thread. */
+  /** True where several models are added, whose chunks wait together for a thread. */
   readonly groups: boolean;
-  /** The largest chunk that a sum is coded to; missing where sums are not coded. */
+  /** The largest chunk of the coded sum; undefined where sums are not coded. */
   readonly codedBytes?: number | undefined;
 }
 
-/** Slots that are lent and taken back; made when first needed. */
+/** Lends slots and takes them back; a slot is made when it is first needed. */
 export class Slots {
   readonly #options: SlotOptions;
   readonly #elements: number;
@@ -55,7 +62,7 @@ export class Slots {
 
   #make(): Slot {
     const { memory, groups, addedBytes, codedBytes } = this.#options;
-    // Any element, of whatever dtype, has 8 bytes at most.
+    // An element of any dtype has at most 8 bytes.
     const plainBytes = 8 * this.#elements;
     const sumBytes = memory.borrow(plainBytes);
     const added = memory.borrow(Math.max(plainBytes, addedBytes, groups && memory !== HEAP ? GROUP_BYTES : 0));

@@ -1,5 +1,4 @@
-// The filters that there are: one row each. Whoever starts a server or a site may pass a longer
-// table.
+// The built-in filters, one row each. A server or a site may be given a longer table.
 import type { CodecTable } from '../codec/codec.js';
 import { referenceCodecs } from '../codec/codec-table.js';
 import type { Table } from '../core/row.js';
@@ -9,10 +8,10 @@ import type { Filter } from './filter.js';
 import { dequantizeRow, quantizeRow } from './quantize.js';
 import { excludeRow, includeRow } from './select.js';
 
-/** With the codecs that there are. */
+/** The built-in filters, with options that may name these codecs. */
 export function builtInFiltersWith(codecs: CodecTable): Table<Filter> {
   return [excludeRow, includeRow, deltaRow, undeltaRow, quantizeRow(codecs), dequantizeRow, clipRow];
 }
 
-/** With the codecs of this package. */
+/** The built-in filters, with the codecs of this package. */
 export const builtInFilters: Table<Filter> = builtInFiltersWith(referenceCodecs);

@@ -1,4 +1,5 @@
-// Filters as data: what a job says of the four points, the chains that it becomes, and what its coding makes of messages.
+// Filters as data: the job's lists for the four points, and the kind of messages that a job's
+// settings lead to.
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import { type Choice, choiceSchema, chosen, type Table } from '../core/row.js';
@@ -7,20 +8,24 @@ import type { Coding } from './coding.js';
 import { FILTER_POINTS, type Filter, type FilterPoint } from './filter.js';
 import { isLossy, lossyBits } from './policy.js';
 
-/** A job's `filters`: for each point a list of choices from the table. */
+/** The schema of a job's `filters`: for each point, a list of choices from the table. */
 export function filterSpecsSchema(filters: Table<Filter>) {
   return z.partialRecord(z.enum(FILTER_POINTS), z.array(choiceSchema(filters, 'filter')));
 }
 
+/** The settings of a job that determine its messages. */
 export interface FilterSettings {
-  /** How messages are coded. */
+  /** The coding of messages. */
   readonly quantize: Coding;
   /**
-   * `false`: whole weights travel, both ways, whatever the coding; `true`: results are updates even where their coding loses
-   * nothing.
+   * `false`: whole weights travel both ways, whatever the coding. `true`: results are updates even
+   * where their coding loses nothing.
    */
   readonly delta?: boolean;
-  /** Further filters of the job's own: before the coding where a message leaves, after it where it is accepted. */
+  /**
+   * Further filters of the job's own: before the coding of outgoing messages, after the decoding of
+   * incoming ones.
+   */
   readonly filters?: Partial<Record<FilterPoint, readonly Choice[]>>;
 }
 
@@ -29,14 +34,15 @@ export function ownFilters({ filters = {} }: FilterSettings, point: FilterPoint,
   return (filters[point] ?? []).map((choice) => chosen(table, choice));
 }
 
-/** Whether whole weights are coded, as in the paper. */
+/** True where whole weights are coded, as in the paper. */
 export function codesWhole({ quantize, delta }: FilterSettings): boolean {
   return quantize.whole === true || delta === false;
 }
 
 /**
- * Whether broadcasts are what the sites lack of the server's model: their error is that of an update, not that of a model, and
- * it is part of the next one. Filters of the job's own on the way to the sites keep broadcasts whole.
+ * True where broadcasts are updates, the difference between the server's model and the one that the
+ * sites hold. Their coding error is then that of an update, and is made up for by the next one.
+ * With filters of the job's own on the way to the sites, broadcasts stay whole.
  */
 export function broadcastsUpdates(settings: FilterSettings, codecs: CodecTable): boolean {
   const { filters = {}, quantize } = settings;
@@ -44,13 +50,16 @@ export function broadcastsUpdates(settings: FilterSettings, codecs: CodecTable):
   return isLossy(quantize.down, codecs) && !codesWhole(settings) && own === 0;
 }
 
-/** Whether results are what was trained less what was given. */
+/** True where results are the trained model less the given one. */
 export function sendsUpdates(settings: FilterSettings, codecs: CodecTable): boolean {
   if (codesWhole(settings)) return false;
   return settings.delta ?? isLossy(settings.quantize.up, codecs);
 }
 
-/** Bits a value of the roughest code that whole weights are sent in; undefined where updates are sent, or nothing is lost. */
+/**
+ * Bits per value of the coarsest code in which whole weights are sent; undefined where updates are
+ * sent, or coding loses nothing.
+ */
 export function wholeBits(settings: FilterSettings, codecs: CodecTable): number | undefined {
   const { down, up } = settings.quantize;
   const whole = [...(broadcastsUpdates(settings, codecs) ? [] : [down]), ...(sendsUpdates(settings, codecs) ? [] : [up])];

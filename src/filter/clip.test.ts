@@ -1,4 +1,5 @@
-// The bound on an update: what is above it is scaled down to it, what is below stays to the bit.
+// The bound on an update: a larger one is scaled down to it, a smaller one stays as it is, to the
+// bit.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { referenceCodecs } from '../codec/codec-table.js';
@@ -13,7 +14,7 @@ import { applyFilters, type FilterContext, filteredManifest } from './filter.js'
 
 const CHUNK = 64;
 
-/** Each product is rounded to float32 once. */
+/** The share by which one rounding to float32 may increase a product. */
 const ROUNDING = 1 + 2 ** -23;
 
 function update(...tensors: readonly Float32Array[]): StateDict {
@@ -55,13 +56,14 @@ test('over any update the norm is at most the bound, every value is scaled alike
       const { model, counts } = await clippedTo(norm, whole);
       const [before, after] = [await floatsOf(whole), await floatsOf(model)];
       const length = normOf(before);
-      // Values below the smallest normal float32 are rounded to multiples of the smallest of all.
+      // Values below the smallest normal float32 are rounded to multiples of the smallest
+      // subnormal.
       expect(normOf(after)).toBeLessThanOrEqual(norm * ROUNDING + Math.sqrt(before.length) * 2 ** -149);
       const factor = Math.min(1, norm / length);
       for (const [i, value] of after.entries()) {
         const exact = (before[i] as number) * factor;
-        // A factor below the smallest normal float32 is a multiple of the smallest of all, and
-        // rounded down.
+        // A factor below the smallest normal float32 is rounded down to a multiple of the smallest
+        // subnormal.
         const slack = Math.abs(before[i] as number) * 2 ** -149 + 2 ** -149;
         expect(Math.abs(value - exact)).toBeLessThanOrEqual(Math.abs(exact) * 2 ** -22 + slack);
       }

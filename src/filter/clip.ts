@@ -1,4 +1,4 @@
-// The filter that bounds an update: its global L2 norm is at most what was promised.
+// The filter that bounds an update: its global L2 norm is at most the promised one.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { row } from '../core/row.js';
@@ -9,17 +9,18 @@ import { widenInto } from '../tensor/widen.js';
 import type { Filter, FilterContext } from './filter.js';
 
 /**
- * `min(1, norm / ‖u‖) × u`, where ‖u‖ is over all float tensors: squares are added in float64,
- * chunk after chunk in the order of the manifest, so the bits depend on no number of threads; the
- * factor is a float32, not above the exact one, and applied in float32. Reads the update once for
- * the norm and once for what leaves. Tensors that no codec may quantize pass. Counts `clipped` (1
- * where it was too large) and `updateNorm`, the norm before. A non-finite value is an error that
- * names tensor and element.
+ * `min(1, norm / ‖u‖) × u`, where ‖u‖ is over all float tensors. Squares are added in float64,
+ * chunk after chunk in the order of the manifest, so the bits do not depend on the number of
+ * threads. The factor is a float32 not above the exact value, and is applied in float32. Reads the
+ * update once for the norm and once for the output. Tensors that no codec may quantize pass
+ * unchanged. Counts `clipped` (1 where the update was too large) and `updateNorm`, the norm before.
+ * A non-finite value is an error that names the tensor and the element.
  */
 export function clip(norm: number): Filter {
   return { on: 'update', bounds: true, apply: (update, context) => clipped(update, norm, context) };
 }
 
+/** The row `clip`, with the option `norm`. */
 export const clipRow = row('clip', z.strictObject({ norm: z.number().positive() }), ({ norm }) => clip(norm));
 
 function clipped(update: StateDict, norm: number, context: FilterContext): StateDict {
@@ -43,10 +44,7 @@ async function factorFor(update: StateDict, norm: number, context: FilterContext
   return factor;
 }
 
-/**
- * The largest float32 that is not above a positive value: a factor that is rounded up would break
- * the bound.
- */
+/** The largest float32 not above a positive value: a factor rounded up would break the bound. */
 function floatBelow(value: number): number {
   const float = Float32Array.of(value);
   if ((float[0] as number) > value) {
@@ -69,7 +67,7 @@ async function squaredNorm(update: StateDict, site: string): Promise<number> {
   return sum;
 }
 
-/** No float32 is so large that its square, or a chunk of them, is none in float64. */
+/** Cannot overflow: the square of any float32, and the sum over a chunk, fit into float64. */
 function sumOfSquares(values: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += (values[i] as number) * (values[i] as number);

@@ -1,4 +1,4 @@
-// A job's `quantize`: its short forms, each field for itself, and what is refused.
+// A job's `quantize`: its short forms, each field by itself, and invalid values.
 import { expect, test } from 'vitest';
 import { referenceCodecs } from '../codec/codec-table.js';
 import { broadcastsUpdates, sendsUpdates, wholeBits } from './chain.js';

@@ -1,4 +1,4 @@
-// How a job's messages are coded: the start, the way down and the way up.
+// The coding of a job's messages: of the start, of broadcasts, and of results.
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import { codecNames } from '../codec/codec-name.js';
@@ -6,7 +6,7 @@ import { codecTraits, losesValues } from '../codec/codec-rows.js';
 import type { TensorEntry } from '../tensor/manifest.js';
 import { encodingByPolicy, type Policy, type PolicyInput, policyLabel, policySchema } from './policy.js';
 
-/** Names of a whole way of coding, beside those of codecs. */
+/** Names of whole codings, beside the names of codecs. */
 const LEAN = 'lean';
 const PAPER = 'paper';
 
@@ -16,7 +16,7 @@ function codingSchema(codecs: CodecTable) {
     error: `must be "base", "raw", a codec (${codecNames(codecs).join(', ')}) or a policy`,
   });
   return z.strictObject({
-    /** The start; see `Coding`. */
+    /** The coding of the start; see `Coding`. */
     first: start.optional(),
     down: policy.default('u4'),
     up: policy.default('u4'),
@@ -25,10 +25,13 @@ function codingSchema(codecs: CodecTable) {
   });
 }
 
-/** What a job may say. */
+/** The values that a job may give for `quantize`. */
 export type QuantizeInput = string | PolicyInput | z.input<ReturnType<typeof codingSchema>>;
 
-/** A job's `quantize`: a codec or a policy for both ways, `lean`, `paper`, `paper:<codec>`, or each for itself; with the codecs that there are. */
+/**
+ * The schema of a job's `quantize`: a codec or a policy for both directions, `lean`, `paper`,
+ * `paper:<codec>`, or an object with each field. Names are checked against these codecs.
+ */
 export function quantizeSchema(codecs: CodecTable): z.ZodType<Coding, QuantizeInput> {
   const schema = codingSchema(codecs);
   return z
@@ -41,7 +44,7 @@ export function quantizeSchema(codecs: CodecTable): z.ZodType<Coding, QuantizeIn
       }
       const parsed = schema.safeParse(spelled);
       if (parsed.success) return parsed.data;
-      // What a short form stands for is wrong in each of its fields.
+      // An error in a short form would repeat for each field that it stands for; one is enough.
       const issues = typeof value === 'string' ? parsed.error.issues.slice(-1) : parsed.error.issues;
       for (const issue of issues)
         context.addIssue({ code: 'custom', path: typeof value === 'string' ? [] : issue.path.slice(), message: messageOf(issue) });
@@ -49,25 +52,35 @@ export function quantizeSchema(codecs: CodecTable): z.ZodType<Coding, QuantizeIn
     });
 }
 
-/** What `quantize` means. */
+/** The coding of a job's messages, with all short forms resolved. */
 export interface Coding {
   /**
-   * What sites begin with. `base`: the model as it is, which a site that has it already is not sent; `raw`: sent in its own dtypes; else coded so, and
-   * the rest follows with the next broadcasts. Without it `base`, and for a float32 model that most sites lack, bfloat16 (`chooseStart`).
+   * The model that sites begin with. `base`: the model as it is; a site that already has it is not
+   * sent it. `raw`: the model, sent in its own dtypes. A policy: the model coded that way; the next
+   * broadcasts bring the rest. Undefined means `base`, or bfloat16 for a float32 model that most
+   * sites lack (`chooseStart`).
    */
   readonly first?: 'base' | 'raw' | Policy | undefined;
   readonly down: Policy;
   readonly up: Policy;
-  /** Whole weights are coded, both ways, as in the paper: what coding loses is lost. */
+  /**
+   * Codes whole weights in both directions, as in the paper; what coding loses is not made up for.
+   */
   readonly whole?: boolean | undefined;
-  /** Whether a site adds what the coding of its last update kept back to the next (error feedback); by default as is best for each codec. */
+  /**
+   * Error feedback: a site adds the residual of its last update to the next one. By default as is
+   * best for each codec.
+   */
   readonly feedback?: boolean | undefined;
 }
 
-/** Where a job says nothing. */
+/** The coding of a job that has no `quantize`. */
 export const DEFAULT_CODING = 'u4';
 
-/** The fields that a short form stands for; what is wrong with them the schema tells. Undefined where it is no form at all. */
+/**
+ * The fields that a short form stands for; undefined for anything else. Wrong values in the fields
+ * are left to the schema.
+ */
 export function spelledOut(value: unknown): object | undefined {
   if (typeof value === 'string') {
     if (value === LEAN) return { down: 'u4', up: 'u1' };
@@ -99,7 +112,7 @@ export function codingLabel({ first, down, up, whole }: Coding): string {
   return first === undefined ? both : `${both}, first ${typeof first === 'string' ? first : policyLabel(first)}`;
 }
 
-/** Whether a site adds what coding kept back of a tensor to its next update. */
+/** Tells for which tensors a site adds the residual to its next update. */
 export function feedbackFor({ up, feedback }: Coding, codecs: CodecTable): (tensor: TensorEntry) => boolean {
   if (feedback === false) return () => false;
   const encodingFor = encodingByPolicy(up, codecs);

@@ -1,4 +1,4 @@
-// Each filter for itself: what comes out, what its manifest says of that, and what is refused.
+// Each filter by itself: its output, the manifest that it predicts, and the input that it refuses.
 import { expect, test } from 'vitest';
 import { referenceCodecs } from '../codec/codec-table.js';
 import { encodeModel } from '../codec/quantize.js';
@@ -90,7 +90,7 @@ test('a delta of bfloat16 weights is not rounded to bfloat16; coded weights are 
   expect(values.some((value) => new Uint32Array(Float32Array.of(value).buffer)[0] as number & 0xffff)).toBe(true);
   const coded = inBf16(model(2));
   const ofCoded = await floatsOf(await applyFilters(coded, [delta()], context(model(1, 'BF16'))));
-  // The tensor is bfloat16 either way: stored so, or coded so.
+  // The tensor is bfloat16 in both cases: once by its dtype, once by its encoding.
   expect(ofCoded).toEqual(values);
 });
 
@@ -128,7 +128,7 @@ test.each(every)('$type: the manifest alone tells what comes out, from raw, bflo
     const before = await bytesOf(input);
     const filtered = await applyFilters(input, [filter], context(model(1)));
     expect(filtered.manifest).toEqual(filteredManifest(input.manifest, [filter]));
-    // Twice the same, and what it was given is what it was.
+    // Two readings give the same bytes, and the input is unchanged.
     expect(await bytesOf(filtered)).toEqual(await bytesOf(filtered));
     expect(await bytesOf(input)).toEqual(before);
   }

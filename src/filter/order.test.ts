@@ -1,5 +1,5 @@
-// Chains as data and their order: deltas where they are needed, and filters that cannot be where
-// they stand.
+// The order of filters: deltas are added where they are needed, and filters in impossible places
+// are refused.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { referenceCodecs } from '../codec/codec-table.js';
@@ -68,7 +68,7 @@ test('a delta stands before the first filter on the update, an undelta before on
   ]);
   expect(labels(converted([update, either, model], 'update', 'model'))).toEqual(['on update', 'on either', 'model', 'on model']);
   expect(labels(converted([update, model], 'model', 'model'))).toEqual(['update', 'on update', 'model', 'on model']);
-  // A job's own delta is the one that is needed.
+  // A delta of the job's own takes the place of the automatic one.
   const own = ownFilters(settings('fp32', { 'result-out': ['delta', 'noise', 'undelta'] }), 'result-out', table);
   expect(converted(own, 'model', 'model')).toEqual(own);
 });

@@ -1,5 +1,5 @@
-// The order of filters: where a chain turns weights into an update and back, and which filters
-// cannot be where they stand.
+// The order of filters: the places where a chain turns weights into an update and back, and filters
+// in impossible places.
 import type { CodecTable } from '../codec/codec.js';
 import type { Table } from '../core/row.js';
 import { builtInFiltersWith } from './built-in.js';
@@ -7,7 +7,10 @@ import { type FilterSettings, ownFilters, sendsUpdates } from './chain.js';
 import { delta, undelta } from './delta.js';
 import { FILTER_POINTS, type Filter, type FilterPoint, type FilterSubject } from './filter.js';
 
-/** The same filters, with a delta or an undelta before each one that takes the other; what comes out is `to`. */
+/**
+ * Adds a delta or an undelta before each filter that takes the other subject; the output of the
+ * chain is `to`.
+ */
 export function converted(filters: readonly Filter[], from: FilterSubject, to: FilterSubject): Filter[] {
   const chain: Filter[] = [];
   let subject = from;
@@ -24,7 +27,10 @@ export function converted(filters: readonly Filter[], from: FilterSubject, to: F
   return chain;
 }
 
-/** What a job's results travel as: an update where its coding says so, or where its own filters make one of the weights. */
+/**
+ * The subject that a job's results travel as: an update where its coding, or a filter of its own,
+ * makes one.
+ */
 export function sentSubject(
   settings: FilterSettings,
   codecs: CodecTable,
@@ -35,9 +41,10 @@ export function sentSubject(
 }
 
 /**
- * The filters that the server applies to a result as it arrived, decoded: the job's filters at `result-in`, each given what it works on.
- * `makes` says what comes out: what travelled, or weights where the last filter of an update makes some. Without filters of the
- * job's own there is nothing to do.
+ * The filters that the server applies to a decoded result: the job's filters at `result-in`, each
+ * given its own subject. `makes` is the subject of the output: the one that travelled, or weights
+ * where the last filter turns an update into weights. Without filters of the job's own the list is
+ * empty.
  */
 export function resultInFilters(
   settings: FilterSettings,
@@ -50,12 +57,15 @@ export function resultInFilters(
   return { filters: converted(own, sent, makes), makes };
 }
 
-/** The subject behind a filter. */
+/** The subject of a filter's output. */
 function after(subject: FilterSubject, { on, makes }: Filter): FilterSubject {
   return makes ?? (on === 'either' ? subject : on);
 }
 
-/** Names the first filter of a job that cannot be where it stands, and says why; undefined where there is none. */
+/**
+ * Names the first filter of a job that cannot be in its place, and the reason; undefined where
+ * there is none.
+ */
 export function misplacedFilter(
   settings: FilterSettings,
   codecs: CodecTable,
@@ -75,7 +85,7 @@ export function misplacedFilter(
 
 function misplacement({ on, makes }: Filter, point: FilterPoint, subject: FilterSubject): string | undefined {
   if (point === 'task-out' || point === 'task-in') {
-    // A delta and an undelta change nothing there: nothing was given before.
+    // A delta or an undelta has no effect there, since no model was given before.
     if (on !== 'update' || makes !== undefined) return undefined;
     return 'it works on an update, and tasks bring whole weights; put it at result-out or result-in';
   }

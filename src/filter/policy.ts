@@ -1,4 +1,4 @@
-// Which codec each tensor gets: rules by name pattern, size and dtype.
+// Rules that give each tensor its codec, by name pattern, size and dtype.
 import picomatch from 'picomatch';
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
@@ -22,38 +22,45 @@ const dtypeName = z
   .string()
   .refine(isDtype, { error: (issue) => `${JSON.stringify(issue.input)} is no dtype; one of ${Object.keys(DTYPES).join(', ')}` });
 
-/** A codec's name for every tensor, or rules: the first that matches by name, then by dtype, then the default. */
+/**
+ * The schema of a policy: a codec's name for every tensor, or rules. The first rule that matches by
+ * name applies, then the rule for the dtype, then the default.
+ */
 export function policySchema(codecs: CodecTable) {
   const codec = codecName(codecs);
   return z.union([
     codec,
     z.strictObject({
       default: codec.default('u4'),
-      /** Glob pattern of tensor names → codec, first match wins. */
+      /** Codec by glob pattern of tensor names; the first match applies. */
       names: z.record(z.string().min(1), codec).default({}),
-      /** Dtype → codec. */
+      /** Codec by dtype. */
       dtypes: z.partialRecord(dtypeName, codec).default({}),
-      /** Tensors with fewer elements stay as they are. */
+      /** Tensors with fewer elements are not coded. */
       minElements: z.int().min(0).default(0),
     }),
   ]);
 }
 
+/** A codec's name, or rules with all their defaults. */
 export type Policy = z.output<ReturnType<typeof policySchema>>;
+/** A policy as a job may write it. */
 export type PolicyInput = z.input<ReturnType<typeof policySchema>>;
 
 /**
- * Tensors with fewer elements stay as they are where a job gives only a codec's name: norms and biases. They are a thousandth of a
- * model's bytes, and values close to their block's largest, as norm weights are, come out of a 4-bit code far from what they were.
+ * Where a job gives only a codec's name, smaller tensors (norms and biases) are not coded. They are
+ * about a thousandth of a model's bytes, and norm weights suffer in a 4-bit code because they lie
+ * close to their block's largest value.
  */
 export const SMALL_TENSOR_ELEMENTS = 1024;
 
-/** For tensors of one dimension whose codec is for matrices alone. */
+/** The encoding of one-dimensional tensors whose codec is meant for matrices. */
 const VECTOR_ENCODING: Encoding = { codec: 'bf16' };
 
 /**
- * The encoding of each tensor; a dtype that no codec may quantize stays as it is. A tensor of one dimension whose codec is not for vectors
- * travels in bfloat16 (as it is where the codec loses nothing), unless a rule names it.
+ * The encoding of each tensor. A dtype that no codec may quantize stays as it is. A one-dimensional
+ * tensor whose codec is meant for matrices travels in bfloat16 (uncoded where the codec loses
+ * nothing), unless a rule names the tensor.
  */
 export function encodingByPolicy(policy: Policy, codecs: CodecTable): (tensor: TensorEntry) => Encoding {
   if (typeof policy === 'string')
@@ -76,17 +83,17 @@ export function encodingByPolicy(policy: Policy, codecs: CodecTable): (tensor: T
   };
 }
 
-/** Whether any tensor can come back from this policy different from how it went in. */
+/** True where a tensor can come back from this policy with other values than it had. */
 export function isLossy(policy: Policy, codecs: CodecTable): boolean {
   return encodingsOf(policy, codecs).some((encoding) => losesValues(codecs, encoding));
 }
 
-/** True where any tensor is coded, with or without a loss. */
+/** True where any tensor is coded, with or without loss. */
 export function codesAny(policy: Policy, codecs: CodecTable): boolean {
   return encodingsOf(policy, codecs).some(({ codec }) => codec !== RAW.codec);
 }
 
-/** Bits a value of the roughest codec of a policy that loses anything; 32 where none does. */
+/** Bits per value of the coarsest lossy codec of a policy; 32 where there is none. */
 export function lossyBits(policy: Policy, codecs: CodecTable): number {
   const lossy = encodingsOf(policy, codecs).filter((encoding) => losesValues(codecs, encoding));
   return Math.min(32, ...lossy.map((encoding) => codecTraits(codecs, encoding).bits));

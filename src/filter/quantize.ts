@@ -1,4 +1,4 @@
-// The pair of filters that code a model for the wire and decode it again.
+// Two filters that code a model for sending and decode it again.
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
@@ -8,8 +8,8 @@ import type { Filter } from './filter.js';
 import { encodingByPolicy, policySchema } from './policy.js';
 
 /**
- * Codes each tensor as `encodingFor` says; counts the values that fp16 saturated. A non-finite
- * value is an error that names tensor and index.
+ * Codes each tensor in its encoding by `encodingFor`; counts the values that fp16 saturated. A
+ * non-finite value is an error that names the tensor and the index.
  */
 export function quantize(encodingFor: (tensor: TensorEntry) => Encoding): Filter {
   return {
@@ -31,11 +31,12 @@ export function dequantize(): Filter {
   };
 }
 
-/** The row of `quantize`, whose policy is one over the codecs of the table. */
+/** The row `quantize`, whose option is a policy over these codecs. */
 export function quantizeRow(codecs: CodecTable): Row<Filter> {
   return row('quantize', z.strictObject({ codec: policySchema(codecs) }), ({ codec }) => quantize(encodingByPolicy(codec, codecs)));
 }
 
+/** The row `dequantize`; it has no options. */
 export const dequantizeRow = row('dequantize', z.strictObject({}), dequantize);
 
 function coded(tensor: TensorEntry, encodingFor: (tensor: TensorEntry) => Encoding): TensorEntry {

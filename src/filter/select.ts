@@ -1,4 +1,4 @@
-// Filters that leave tensors out, by name pattern: exclude and include.
+// Filters that leave tensors out by name pattern: `exclude` and `include`.
 import picomatch from 'picomatch';
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
@@ -24,7 +24,9 @@ export function include(patterns: readonly string[]): Filter {
   return selection(matcher(patterns), `include ${patterns.join(', ')}`);
 }
 
+/** The row `exclude`, with the option `patterns`. */
 export const excludeRow = row('exclude', patternsSchema, ({ patterns }) => exclude(patterns));
+/** The row `include`, with the option `patterns`. */
 export const includeRow = row('include', patternsSchema, ({ patterns }) => include(patterns));
 
 function selection(keep: (tensor: TensorEntry) => boolean, what: string): Filter {

@@ -1,10 +1,13 @@
-// The filters of a site's owner: on every update that leaves the site, whatever a job says.
+// The filters of a site's owner, applied to every update that leaves the site, whatever a job says.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { type Choice, choiceSchema, chosen, type Table } from '../core/row.js';
 import type { Filter } from './filter.js';
 
-/** A list of choices from the table; one that does not work on updates is refused by name. */
+/**
+ * The schema of a list of choices from the table; a filter that does not work on updates is refused
+ * by name.
+ */
 export function siteFiltersSchema(table: Table<Filter>) {
   return z.array(choiceSchema(table, 'filter')).superRefine((choices, context) => {
     for (const [index, choice] of choices.entries()) {
@@ -14,7 +17,10 @@ export function siteFiltersSchema(table: Table<Filter>) {
   });
 }
 
-/** The filters of checked choices; `bad-argument` names one that does not work on updates. */
+/**
+ * Makes the filters of a list of choices. Throws `bad-argument`, naming a filter that does not
+ * exist or does not work on updates.
+ */
 export function siteFilters(choices: readonly Choice[], table: Table<Filter>): Filter[] {
   const parsed = siteFiltersSchema(table).safeParse(choices);
   if (parsed.success) return parsed.data.map((choice) => chosen(table, choice));

@@ -1,4 +1,4 @@
-// Updates as filters are given them: raw, every float tensor in float32.
+// Updates in the form in which filters get them: raw, every float tensor in float32.
 import type { CodecTable } from '../codec/codec.js';
 import { inFloat32 } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
@@ -6,8 +6,8 @@ import { type Manifest, RAW } from '../tensor/manifest.js';
 import { bytesless, type StateDict } from '../tensor/state-dict.js';
 
 /**
- * The same values, decoded and in float32; dtypes that no codec may quantize pass. The state dict
- * itself where it is so already.
+ * The same values, decoded and in float32; dtypes that no codec may quantize pass unchanged.
+ * Returns the state dict itself where it has this form already.
  */
 export function asUpdate(model: StateDict, codecs: CodecTable): StateDict {
   return decodeModel(inFloat32(model), codecs);
