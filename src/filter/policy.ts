@@ -48,7 +48,7 @@ export type Policy = z.output<ReturnType<typeof policySchema>>;
 export type PolicyInput = z.input<ReturnType<typeof policySchema>>;
 
 /**
- * Where a job gives only a codec's name, smaller tensors (norms and biases) are not coded. They are
+ * Smaller tensors (norms and biases) are not coded where a job gives only a codec's name. They are
  * about a thousandth of a model's bytes, and norm weights suffer in a 4-bit code because they lie
  * close to their block's largest value.
  */

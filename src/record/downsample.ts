@@ -1,6 +1,7 @@
-// A series of points that never grows beyond a limit: when it is full, neighbours are merged two by two.
+// A series of points that never grows beyond a limit: when it is full, neighbours are merged two by
+// two.
 
-/** One merged point stands for `count` points of the original. */
+/** A merged point, standing for `count` original points. */
 interface Bucket {
   xSum: number;
   ySum: number;
@@ -8,14 +9,18 @@ interface Bucket {
   count: number;
 }
 
+/** Points of a curve; `x` and `y` have the same length. */
 export interface Series {
   readonly x: readonly number[];
   readonly y: readonly number[];
-  /** Original points that one point stands for; 1 where nothing was merged. */
+  /** Original points in each point; 1 where none were merged. */
   readonly pointsEach: number;
 }
 
-/** Keeps at most `limit` points (an even number); `y` of a merged point is the mean or the highest of its points. */
+/**
+ * Keeps at most `limit` points (an even number); `y` of a merged point is the mean or the highest
+ * of its points.
+ */
 export class Downsampler {
   readonly #limit: number;
   readonly #keep: 'mean' | 'max';

@@ -1,31 +1,36 @@
-// Events as lines of JSON: written to files and pipes, and read back, lines of older and of later
-// versions too.
+// Events as lines of JSON: written to files and pipes and read back, including lines of older and
+// later versions.
 import { FedStreamError } from '../core/errors.js';
 import { EVENT_KINDS, type EventOf, type RecordedEvent, type RunEvent, recordedEventSchema, runEventSchema } from './events.js';
 
 const KNOWN_TYPES: ReadonlySet<unknown> = new Set(EVENT_KINDS.map(({ shape }) => shape.type.value));
 
-/** A line without its newline. The stamp follows the type, where a person who reads lines looks for it. */
+/**
+ * An event as a line, without the newline. The stamp comes right after the type, where people look
+ * for it.
+ */
 export function eventLine({ type, run, time, atMs, ...fields }: RunEvent): string {
   return JSON.stringify({ type, run, time, atMs, ...fields });
 }
 
-/** A step's line in `metrics.jsonl`: its figures alone, since a long run has millions of them. */
+/**
+ * A step as a line of `metrics.jsonl`: its figures only, since a long run has millions of steps.
+ */
 export function metricsLine({ site, round, step, loss, learningRate, tokens }: EventOf<'step'>): string {
   return JSON.stringify({ site, round, step, loss, learningRate, tokens });
 }
 
 /**
- * An event from a line of this very version, as one process sends it to another; `io` names
- * `where`.
+ * Reads an event from a line of this version, as one process sends it to another. Throws `io`,
+ * naming `where`.
  */
 export function parseEventLine(line: string, where: string): RunEvent {
   return parseLine(line, where, (value) => runEventSchema.parse(value));
 }
 
 /**
- * An event from a line of `events.jsonl`; undefined for a kind that only a later version knows.
- * `io` names `where`, file and line, when it is none.
+ * Reads an event from a line of `events.jsonl`; undefined for a kind that only a later version
+ * knows. Throws `io`, naming `where` (file and line), for anything else.
  */
 export function parseRecordedLine(line: string, where: string): RecordedEvent | undefined {
   return parseLine(line, where, (value) => {
@@ -34,7 +39,7 @@ export function parseRecordedLine(line: string, where: string): RecordedEvent | 
   });
 }
 
-/** A step from its line of `metrics.jsonl`. */
+/** Reads a step from its line of `metrics.jsonl`. Throws `io`, naming `where`. */
 export function parseMetricsLine(line: string, where: string): EventOf<'step'> {
   return parseLine(line, where, (value) => recordedEventSchema.parse({ ...(value as object), type: 'step' }) as EventOf<'step'>);
 }
@@ -44,7 +49,7 @@ function isOfLaterVersion(value: unknown): boolean {
   return typeof type === 'string' && !KNOWN_TYPES.has(type);
 }
 
-/** Before events had a run id, the `run` of `run-started` was the run's name. */
+/** Before events had a run id, the field `run` of `run-started` was the run's name. */
 function withName(value: unknown): unknown {
   const { type, name, run, ...rest } = value as Readonly<Record<string, unknown>>;
   return type === 'run-started' && name === undefined ? { type, name: run, ...rest } : value;

@@ -1,4 +1,4 @@
-// The events of a run: one schema a kind in a list, and what every event has besides
+// The events of a run: a schema for each kind, and the stamp that all of them have
 // (docs/events.md).
 import { z } from 'zod';
 
@@ -12,25 +12,25 @@ const numbers = z.record(z.string(), z.number());
 
 const categorySchema = z.object({ loss: z.number().optional(), exactMatch, samples: count });
 
-/** Fields of every event. The record alone fills them in; an emitter leaves them out. */
+/** The stamp of every event. The record alone fills it in; code that emits events leaves it out. */
 export const stampSchema = z.object({
-  /** The run's id: a name that no other run has. */
+  /** The run's unique id. */
   run: z.string().min(1).max(256),
   /** Wall clock, ISO 8601 in UTC with milliseconds. */
   time: z.iso.datetime({ precision: 3 }),
-  /** Milliseconds that the run has worked so far, without the time it stood still. */
+  /** Milliseconds that the run has worked so far, without the time between a stop and a resume. */
   atMs: z.number().min(0),
 });
 
 /**
- * Every kind of event, by its `type`. A new kind is one more object here and a section in
- * docs/events.md. Sizes are bytes on the wire; `fp32Bytes` is what the same tensors take in
+ * Every kind of event, by its `type`. A new kind needs another object here and a section in
+ * docs/events.md. Sizes are bytes on the wire; `fp32Bytes` is the size of the same tensors in
  * float32.
  */
 export const EVENT_KINDS = [
   z.object({
     type: z.literal('run-started'),
-    /** The run's name for people. */
+    /** The run's name, for people. */
     name: z.string(),
     codec: z.string(),
     streaming: z.string(),
@@ -40,13 +40,13 @@ export const EVENT_KINDS = [
     seed: z.number(),
     /** ISO 8601. */
     startedAt: z.string(),
-    /** The figure by which the best round is chosen; the loss where it is missing. */
+    /** The figure by which the best round is chosen; the loss if missing. */
     selection: z.enum(['loss', 'exactMatch']).optional(),
     /** Parameters of the model. */
     parameters: count.optional(),
   }),
   z.object({ type: z.literal('round-started'), round }),
-  /** An optimizer step: a line of `metrics.jsonl`. */
+  /** An optimizer step; a line of `metrics.jsonl`. */
   z.object({
     type: z.literal('step'),
     site,
@@ -57,9 +57,7 @@ export const EVENT_KINDS = [
     learningRate: z.number().optional(),
     tokens: count.optional(),
   }),
-  /**
-   * A model that has arrived: `down` from the server to the site, `up` from the site to the server.
-   */
+  /** A transferred model: `down` from the server to the site, `up` from the site to the server. */
   z.object({
     type: z.literal('transfer'),
     site,
@@ -72,9 +70,11 @@ export const EVENT_KINDS = [
     seconds,
     /** Leaves that arrived damaged and were sent again. */
     retries: count,
-    /** Bytes that the receiver had from an earlier try: they were not sent again. */
+    /**
+     * Bytes that the receiver already had from an earlier attempt, and that were not sent again.
+     */
     resumedBytes: bytes.optional(),
-    /** The server's, until then. */
+    /** The server's highest resident memory until then. */
     peakRssBytes: bytes.optional(),
   }),
   z.object({
@@ -84,12 +84,12 @@ export const EVENT_KINDS = [
     trainLoss: z.number(),
     samples: count,
     steps: count,
-    /** Numbers from the filters: `saturated`, … */
+    /** Counts from the filters: `saturated`, … */
     counts: numbers.optional(),
-    /** Further numbers of the site's trainer. */
+    /** Further numbers from the site's trainer. */
     metrics: numbers.optional(),
   }),
-  /** Figures of the global model after `round`; 0 is the initial model. */
+  /** Figures of the global model after `round`; round 0 is the initial model. */
   z.object({
     type: z.literal('evaluation'),
     round,
@@ -97,7 +97,10 @@ export const EVENT_KINDS = [
     exactMatch: exactMatch.optional(),
     samples: count,
     byCategory: z.record(z.string(), categorySchema).optional(),
-    /** Set where the sites' own start was evaluated, which coding has made another model. */
+    /**
+     * Set where the evaluated model is the one that the sites began with, and coding made it differ
+     * from the initial model.
+     */
     held: z.literal(true).optional(),
   }),
   /** Resident memory of a process, now and at its highest. */
@@ -112,16 +115,18 @@ export const EVENT_KINDS = [
   }),
   z.object({ type: z.literal('warning'), message: z.string() }),
   z.object({ type: z.literal('run-finished'), reason: z.string() }),
-  /** Stands in a sink's output for the events that it had to drop. */
+  /** Takes the place of events that a sink had to drop. */
   z.object({ type: z.literal('events-dropped'), count: z.int().min(1) }),
 ] as const;
 
 const bodySchema = z.discriminatedUnion('type', EVENT_KINDS);
 
-/** An event as sinks receive it. Fields that a later version adds are ignored. */
+/** The schema of an event as sinks receive it. Fields that a later version adds are ignored. */
 export const runEventSchema = bodySchema.and(stampSchema);
 
-/** An event as it is read back: `metrics.jsonl` and old run folders have no full stamp. */
+/**
+ * The schema of an event that is read back: `metrics.jsonl` and old run folders have no full stamp.
+ */
 export const recordedEventSchema = bodySchema.and(stampSchema.partial());
 
 /** An event without its stamp, as it is emitted. */
@@ -139,5 +144,5 @@ export type RecordedEvent = EventBody & Partial<Stamp>;
 /** One kind of event, by its type. */
 export type EventOf<Type extends EventBody['type']> = Extract<EventBody, { type: Type }>;
 
-/** Takes an event; never throws, and never waits. */
+/** Takes an event; never throws and never waits. */
 export type EmitEvent = (event: EventBody) => void;

@@ -1,9 +1,9 @@
-// Figures of a run, updated event by event: its summary, its curves, and how long it has worked.
+// Figures of a run, updated with each event: its summary, its curves, and its working time.
 import type { RecordedEvent } from './events.js';
 import { RunSeriesBuilder } from './run-series.js';
 import { SummaryBuilder } from './summary.js';
 
-/** Takes one event after the other; memory does not grow with the number of steps. */
+/** Takes events one after the other; memory does not grow with the number of steps. */
 export class Figures {
   readonly summary = new SummaryBuilder();
   readonly series = new RunSeriesBuilder();

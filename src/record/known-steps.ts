@@ -1,13 +1,13 @@
-// Takes each optimizer step once: a site that was cut off sends again what it does not know to have
-// arrived.
+// Drops repeated optimizer steps: after a broken connection, a site sends steps again for which it
+// got no reply.
 import type { EventOf } from './events.js';
 
-/** Keeps the last step of each site. */
+/** Remembers the last step of each site. */
 export class KnownSteps {
-  /** By site. */
+  /** The last step, by site. */
   readonly #last = new Map<string, { readonly round: number; readonly step: number }>();
 
-  /** False for a step that is known already: of the same round, and not behind the last one. */
+  /** Returns false for a known step: one of the same round that is not later than the last one. */
   take({ site, round, step }: EventOf<'step'>): boolean {
     const last = this.#last.get(site);
     if (last !== undefined && last.round === round && step <= last.step) return false;

@@ -1,19 +1,22 @@
-// Appends lines to a file without making anybody wait for the disk.
+// Appends lines to a file without making the caller wait for the disk.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Folder, WritableFile } from '../core/storage.js';
 
-/** Minutes of the busiest run: a disk that has taken nothing for so long is given up. */
+/**
+ * Bound on waiting text: minutes of the busiest run. A disk that has accepted nothing for that long
+ * has failed.
+ */
 const MOST_WAITING_CHARACTERS = 32 * 1024 * 1024;
 
-/** Opens the file to write lines behind those that are there. */
+/** Opens the file to append lines to those that are there. */
 export async function appendLines(folder: Folder, name: string): Promise<LineAppender> {
   const file = await folder.create(name, { keep: true });
   return new LineAppender(file, { endBytes: (await folder.sizeBytes(name)) ?? 0, label: `${folder.label}/${name}` });
 }
 
 /**
- * Takes lines without waiting, and writes them in order; a failure is told by `failure`, and by the
- * next `flush` or `close`.
+ * Takes lines without waiting and writes them in order. A failure is reported by `failure`, and by
+ * the next `flush` or `close`.
  */
 export class LineAppender {
   readonly #file: WritableFile;
@@ -37,7 +40,8 @@ export class LineAppender {
   }
 
   /**
-   * A line without its newline. After a failure, or the end, lines are dropped: the failure stands.
+   * Takes a line without its newline. After a failure or `close`, lines are dropped; the failure
+   * remains.
    */
   add(line: string): void {
     if (this.#failure || this.#closed) return;
@@ -48,14 +52,15 @@ export class LineAppender {
   }
 
   /**
-   * Resolves once the system has every line so far; rejects with `io` where it did not take one.
+   * Resolves once the operating system has every line so far; rejects with `io` where it did not
+   * accept one.
    */
   async flush(): Promise<void> {
     await this.#writing;
     if (this.#failure) throw this.#failure;
   }
 
-  /** Resolves once every line survives a crash of the machine. */
+  /** Resolves once every line would survive a crash of the machine. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -67,17 +72,17 @@ export class LineAppender {
     }
   }
 
-  /** Memory is bounded: lines that no disk takes are not kept for ever. */
+  /** Drops waiting lines and fails, so that memory stays bounded when the disk accepts none. */
   #giveUp(): void {
     this.#waiting = [];
     const message = `${this.#label}: ${MOST_WAITING_CHARACTERS} characters wait to be written, and the disk does not accept them; check the disk`;
     this.#failure = new FedStreamError('io', message);
   }
 
-  /** Never rejects; lines that come while it waits go with the next write. */
+  /** Never rejects. Lines that come while it waits go with the next write. */
   async #write(): Promise<void> {
     try {
-      // Lets whoever adds several lines in one go have them written together.
+      // Lines that the caller adds in the same turn are written together.
       await undefined;
       while (this.#waiting.length > 0) {
         const bytes = new TextEncoder().encode(`${this.#waiting.join('\n')}\n`);

@@ -1,23 +1,25 @@
-// Lines of a file in a folder, read one by one in bounded memory; and a file without the lines that
-// nobody wants.
+// Lines of a file in a folder: read one by one in bounded memory, and filtered.
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import { appendLines } from './line-appender.js';
 
 const READ_BYTES = 64 * 1024;
 
-/** No line of ours comes near it; a file without newlines is not read into memory whole. */
+/**
+ * Bound on a line, far above any that is written; it keeps a file without newlines from being read
+ * into memory whole.
+ */
 const LINE_LIMIT_BYTES = 1024 * 1024;
 
 /**
- * Lines are written in pieces of this many characters: a call to the system a line would be most of
- * the work.
+ * Lines are written in batches of this many characters, since a system call for each line would
+ * dominate the time.
  */
 const BATCH_CHARACTERS = 64 * 1024;
 
 /**
- * The lines of a file, without a last one that has no newline (a crash cut it short); none where
- * there is no such file.
+ * The lines of a file, without an unfinished last line that a crash cut short; none where there is
+ * no such file. Throws `io` where a line is too long.
  */
 export async function* readLines(folder: Folder, name: string): AsyncGenerator<string> {
   const size = await folder.sizeBytes(name);
@@ -45,8 +47,8 @@ export async function* readLines(folder: Folder, name: string): AsyncGenerator<s
 }
 
 /**
- * Leaves only the lines that `keep` wants, and none that was cut short; a crash on the way leaves
- * the file as it was.
+ * Removes the lines that `keep` does not want, and an unfinished one; a crash meanwhile leaves the
+ * file as it was.
  */
 export async function filterLines(folder: Folder, name: string, keep: (line: string) => boolean): Promise<void> {
   if ((await folder.sizeBytes(name)) === undefined) return;

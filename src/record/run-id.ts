@@ -1,13 +1,13 @@
-// The run's id: a name that no other run has, made once and kept in the run folder.
+// The run's unique id, made once and kept in the run folder.
 import type { Folder } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
 
-/** The file that holds it. */
+/** The file that holds the id. */
 export const RUN_ID_FILE = 'run-name';
 
 /**
- * Makes the id on the first call. Events carry it, and what sites hold is bound to it, so that
- * another run in their folders begins anew.
+ * Reads the id, or makes it on the first call. Events carry it, and models that sites hold are
+ * bound to it, so that another run in the same folders starts afresh.
  */
 export async function runIdOf(run: Folder): Promise<string> {
   const known = await readText(run, RUN_ID_FILE);

@@ -260,7 +260,7 @@ test('summary.json is rewritten after every round', async () => {
   await record.close();
 });
 
-/** The methods of a folder, to replace some of them. */
+/** The methods of a folder, of which a test replaces some. */
 function bound(folder: Folder): Folder {
   return {
     label: folder.label,

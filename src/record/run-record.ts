@@ -1,5 +1,5 @@
-// The record of a run: takes what happened, stamps it, and hands it to the files of the run's
-// folder and to further sinks.
+// The record of a run: stamps events and hands them to the files of the run folder and to further
+// sinks.
 import type { FedStreamError } from '../core/errors.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
@@ -15,7 +15,7 @@ import { SinkGroup } from './sinks/sink-group.js';
 import { type Clocks, stamper } from './stamp.js';
 import type { Summary } from './summary-schema.js';
 
-/** Reads what the files of a run folder say; changes none of them. */
+/** Reads the files of a run folder; changes none of them. */
 export async function readRunRecord(folder: Folder): Promise<{ summary: Summary; series: RunSeries }> {
   const figures = new Figures();
   await replay(folder, (event) => figures.add(event));
@@ -26,13 +26,13 @@ export async function readRunRecord(folder: Folder): Promise<{ summary: Summary;
 export interface RunRecordOptions extends Partial<Clocks> {
   /** Sinks besides the files; the record closes them. */
   readonly sinks?: Sinks;
-  /** Logs each sink that was switched off. */
+  /** Logs each sink that is switched off. */
   readonly log?: Logger;
 }
 
 /**
- * Opens the record of a run, a new one or one that goes on; by default its time counts from the
- * start of this process.
+ * Opens the record of a run, new or continued. By default its time counts from the start of this
+ * process.
  */
 export async function openRunRecord(folder: Folder, options: RunRecordOptions = {}): Promise<RunRecord> {
   const { elapsedMs = () => performance.now(), now = () => new Date(), sinks = {}, log = silentLogger } = options;
@@ -44,13 +44,13 @@ export async function openRunRecord(folder: Folder, options: RunRecordOptions = 
     });
     return new RunRecord({ files, stamp: stamper(run, files.figures.lastMs, { elapsedMs, now }), steps, sinks, log });
   } catch (error) {
-    // Whoever reads a sink must not wait for a run that does not begin.
+    // The sinks are closed, so that their readers do not wait for a run that never starts.
     await new SinkGroup(sinks, () => {}).close();
     throw error;
   }
 }
 
-/** A disk under load takes its time to make a file durable; one that never answers is given up. */
+/** Time limit for the files; a disk under load may take minutes to make a file durable. */
 const FILES_LIMIT_MS = 600_000;
 
 interface RecordParts {
@@ -78,7 +78,7 @@ export class RunRecord {
     this.#further = new SinkGroup(parts.sinks, (name, error) => this.#tell(name, error));
   }
 
-  /** Records what happened; returns at once. A step that is known already is dropped. */
+  /** Records an event; returns at once. A step that is known already is dropped. */
   readonly emit: EmitEvent = (body) => {
     const { steps, stamp } = this.#parts;
     if (body.type === 'step' && !steps.take(body)) return;
@@ -96,8 +96,8 @@ export class RunRecord {
   }
 
   /**
-   * Resolves once the system has all lines so far, and `summary.json` is as they say; rejects with
-   * what kept the files from the disk.
+   * Resolves once the operating system has all lines so far and `summary.json` agrees with them;
+   * rejects with the error that keeps the files from the disk.
    */
   async flush(): Promise<void> {
     await this.#files.flush();
@@ -105,10 +105,10 @@ export class RunRecord {
     if (this.#fileFailure) throw this.#fileFailure;
   }
 
-  /** Brings everything out and closes all sinks; rejects as `flush` does. */
+  /** Writes everything out and closes all sinks; rejects as `flush` does. */
   async close(): Promise<void> {
     await this.#files.flush();
-    // Before the files: a warning of a sink that fails now is still written down.
+    // Further sinks are closed first, so that the files still get warnings about them.
     await this.#further.close();
     await this.#files.close();
     if (this.#fileFailure) throw this.#fileFailure;

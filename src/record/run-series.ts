@@ -1,29 +1,29 @@
-// The curves of a run that its summary does not hold: loss by step of every site, memory over time
-// of every process.
+// The curves of a run that its summary leaves out: loss by step of every site, memory over time of
+// every process.
 import { Downsampler, type Series } from './downsample.js';
 import type { RecordedEvent } from './events.js';
 
 /** More points than a plot has pixels; a short run keeps every step. */
 const POINTS = 1024;
 
-/** What the plots of a report need beside the summary. */
+/** The data for a report's plots, beside the summary. */
 export interface RunSeries {
   /** By site: x is the optimizer step, y the loss. */
   readonly loss: Readonly<Record<string, Series>>;
   /** By process: x is in seconds since the run began, y in bytes. */
   readonly memory: Readonly<Record<string, Series>>;
   /**
-   * Steps after which a round ended, where it is the same step for all sites; empty where sites
+   * The steps after which rounds ended, where they are the same for all sites; empty where sites
    * differ.
    */
   readonly roundEnds: readonly number[];
 }
 
-/** Takes one event after the other; memory does not grow with the number of steps. */
+/** Takes events one after the other; memory does not grow with the number of steps. */
 export class RunSeriesBuilder {
   readonly #loss = new Map<string, Downsampler>();
   readonly #memory = new Map<string, Downsampler>();
-  /** By site: the last step of every round. */
+  /** The last step of every round, by site. */
   readonly #lastSteps = new Map<string, Map<number, number>>();
 
   add(event: RecordedEvent): void {

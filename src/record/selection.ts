@@ -1,6 +1,7 @@
-// Which round's model is the best, and when to stop waiting for a better one.
+// Chooses the best round, and decides when to stop waiting for a better one.
 import type { Metrics } from '../trainer/trainer.js';
 
+/** The job's settings for the choice of the best round and for an early stop. */
 export interface SelectionSettings {
   readonly selection: 'loss' | 'exactMatch';
   readonly earlyStop?: { readonly patience: number; readonly minDelta: number };
@@ -12,14 +13,17 @@ export interface Evaluated {
   readonly metrics: Metrics;
 }
 
-/** The best of the evaluated rounds; the earlier one where two are equal. */
+/** The best of the evaluated rounds; the earlier one of two equal rounds. */
 export function bestRound(evaluated: readonly Evaluated[], { selection }: SelectionSettings): Evaluated | undefined {
   let best: Evaluated | undefined;
   for (const candidate of evaluated) if (!best || gain(candidate.metrics, best.metrics, selection) > 0) best = candidate;
   return best;
 }
 
-/** Whether the last `patience` rounds brought nothing better, by more than `minDelta`, than what was before them. */
+/**
+ * Returns true if none of the last `patience` rounds was better than the best one before them by
+ * more than `minDelta`.
+ */
 export function shouldStop(evaluated: readonly Evaluated[], settings: SelectionSettings): boolean {
   const { earlyStop, selection } = settings;
   if (!earlyStop || evaluated.length <= earlyStop.patience) return false;

@@ -1,9 +1,12 @@
-// What `summary.json` holds.
+// The schema of `summary.json`.
 import { z } from 'zod';
 
 const count = z.int().min(0);
 
-/** A site's part of a round; null where the site gave no result. Bytes are those on the wire, and the same tensors in float32. */
+/**
+ * A site's part of a round; null where the site gave no result. Bytes are those on the wire, and
+ * those of the same tensors in float32.
+ */
 const siteRoundSchema = z.object({
   trainLoss: z.number().nullable(),
   samples: count.nullable(),
@@ -16,19 +19,19 @@ const siteRoundSchema = z.object({
   secondsUp: z.number(),
   /** Leaves that were damaged and sent again. */
   retries: count,
-  /** Bytes that did not have to be sent again after a cut. */
+  /** Bytes that did not have to be sent again after an interruption. */
   resumedBytes: count,
-  /** Numbers from the filters: `saturated`, … */
+  /** Counts from the filters: `saturated`, … */
   counts: z.record(z.string(), z.number()).optional(),
-  /** Further numbers of the site's trainer. */
+  /** Further numbers from the site's trainer. */
   metrics: z.record(z.string(), z.number()).optional(),
 });
 
 const roundSchema = z.object({
   round: count,
-  /** null while the round runs, or where it was cut short. */
+  /** Null while the round runs, or where it was cut short. */
   seconds: z.number().nullable(),
-  /** Of these, averaging the results. */
+  /** The part of these seconds that was spent on averaging. */
   reduceSeconds: z.number().nullable(),
   sites: z.record(z.string(), siteRoundSchema),
 });
@@ -37,13 +40,16 @@ const evaluationSchema = z.object({
   round: count,
   /** Nats a target token. */
   loss: z.number(),
-  /** Share of held-out samples whose answer is right to the letter, 0 to 1; null where the trainer does not know it. */
+  /**
+   * Share of held-out samples answered exactly right, 0 to 1; null where the trainer does not
+   * report it.
+   */
   exactMatch: z.number().nullable(),
   samples: count,
   byCategory: z.record(z.string(), z.object({ loss: z.number().optional(), exactMatch: z.number(), samples: count })).optional(),
 });
 
-/** All transfers of the run, repeated ones too. */
+/** Bytes of all transfers of the run, including repeated ones. */
 const bytesSchema = z.object({
   down: count,
   up: count,
@@ -51,7 +57,7 @@ const bytesSchema = z.object({
   fp32Down: count,
   fp32Up: count,
   fp32Total: count,
-  /** The same tensors in the dtypes of the checkpoint. */
+  /** Size of the same tensors in the dtypes of the checkpoint. */
   ownTotal: count,
   /** `total / fp32Total`; null before anything was sent. */
   ratio: z.number().nullable(),
@@ -62,11 +68,11 @@ const bytesSchema = z.object({
 /** `summary.json` of a run folder. */
 export const summarySchema = z.object({
   run: z.string(),
-  /** Why the run ended; null while it runs, or where it was cut off. */
+  /** The reason why the run ended; null while it runs, or where it was cut off. */
   reason: z.string().nullable(),
   /** ISO 8601. */
   startedAt: z.string().nullable(),
-  /** Time that the run worked; time between a stop and `--resume` is not counted. */
+  /** Working time of the run; time between a stop and `--resume` does not count. */
   wallSeconds: z.number(),
   codec: z.string(),
   streaming: z.string(),
@@ -74,13 +80,16 @@ export const summarySchema = z.object({
   parameters: count.nullable(),
   sites: z.array(z.string()),
   roundsPlanned: count,
-  /** Of round 0, before any training: the model as it was given, uncoded; null where nothing was evaluated. */
+  /**
+   * Figures of round 0, before any training, for the model as it was given, uncoded; null where
+   * nothing was evaluated.
+   */
   initial: evaluationSchema.nullable(),
-  /** Of what the sites began with, where that is not the model to the bit; else null. */
+  /** Figures of the model that the sites began with, where coding made it differ; else null. */
   initialHeld: evaluationSchema.nullable(),
-  /** Of the last evaluated round after it. */
+  /** Figures of the last evaluated round after round 0. */
   final: evaluationSchema.nullable(),
-  /** By the job's `selection`. */
+  /** Figures of the best round, by the job's `selection`. */
   best: evaluationSchema.nullable(),
   evaluations: z.array(evaluationSchema),
   rounds: z.array(roundSchema),
@@ -88,16 +97,20 @@ export const summarySchema = z.object({
   steps: count,
   tokens: count,
   bytes: bytesSchema,
-  /** Highest resident memory by process. */
+  /** Highest resident memory of each process. */
   peakRssBytes: z.record(z.string(), count),
-  /** The sum of these peaks: never less than all processes took at once. */
+  /** The sum of these peaks, an upper bound on the memory of all processes at any time. */
   peakRssBytesTotal: count,
   warningCount: count,
-  /** The first of them. */
+  /** The first of the warnings. */
   warnings: z.array(z.string()),
 });
 
+/** The contents of `summary.json`. */
 export type Summary = z.output<typeof summarySchema>;
+/** One round of the summary. */
 export type RoundSummary = Summary['rounds'][number];
+/** A site's part of a round of the summary. */
 export type SiteRoundSummary = RoundSummary['sites'][string];
+/** One evaluation of the summary. */
 export type EvaluationSummary = Summary['evaluations'][number];

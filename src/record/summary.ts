@@ -1,5 +1,5 @@
-// Builds `summary.json` from the events of a run, keeping aggregates only: a run may have millions
-// of steps.
+// Builds `summary.json` from the events of a run, keeping only aggregates, since a run may have
+// millions of steps.
 import type { EventOf, RecordedEvent } from './events.js';
 import { bestRound } from './selection.js';
 import type { EvaluationSummary, RoundSummary, SiteRoundSummary, Summary } from './summary-schema.js';
@@ -13,17 +13,17 @@ interface Round {
   readonly sites: Map<string, SiteRoundSummary>;
 }
 
-/** The summary of a run's events, in the order in which they came. */
+/** The summary of a run's events, given in order. */
 export function buildSummary(events: Iterable<RecordedEvent>): Summary {
   const builder = new SummaryBuilder();
   for (const event of events) builder.add(event);
   return builder.summary();
 }
 
-/** Takes one event after the other; the summary can be had at any time. */
+/** Takes events one after the other; the summary is available at any time. */
 export class SummaryBuilder {
   #started: EventOf<'run-started'> | undefined;
-  /** Of the first start: a run that goes on keeps the time at which it began. */
+  /** The time of the first start, which a continued run keeps. */
   #startedAt: string | null = null;
   #reason: string | null = null;
   #lastMs = 0;
@@ -117,8 +117,7 @@ export class SummaryBuilder {
   }
 
   /**
-   * Every transfer counts, also those of a round that had to be begun again: they went over the
-   * wire.
+   * Every transfer counts, including those of a round that had to be repeated: the bytes were sent.
    */
   #addTransfer({ site, round, direction, bytes, fp32Bytes, ownBytes, seconds, retries, resumedBytes }: EventOf<'transfer'>): void {
     this.#bytes.own += ownBytes ?? fp32Bytes;
@@ -140,7 +139,7 @@ export class SummaryBuilder {
     }
   }
 
-  /** A round that was begun again has new results in place of the old. */
+  /** New results of a repeated round replace the old ones. */
   #addResult({ site, round, trainLoss, samples, steps, counts, metrics }: EventOf<'site-result'>): void {
     Object.assign(this.#siteRound(round, site), {
       trainLoss,
@@ -206,7 +205,7 @@ export class SummaryBuilder {
   }
 }
 
-/** `site-2` before `site-10`, the same on every machine. */
+/** Sorts `site-2` before `site-10`, the same on every machine. */
 function compareNames(a: string, b: string): number {
   const inNumbers = a.localeCompare(b, 'en', { numeric: true });
   return inNumbers !== 0 ? inNumbers : Number(a > b) - Number(a < b);

@@ -135,7 +135,7 @@ export interface Ask {
   readonly extras?: NamedDicts;
   /** Numbers that go with the task. */
   readonly figures?: Readonly<Record<string, number>>;
-  /** Whether the site evaluates the model before it trains. */
+  /** True where the site evaluates the model before it trains. */
   readonly evaluate?: boolean;
   /** The round that the ask counts for; by default the current one. */
   readonly round?: number;

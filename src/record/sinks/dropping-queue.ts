@@ -1,15 +1,14 @@
-// Events that wait for a slow reader, in bounded memory: beyond the limit the oldest are dropped,
-// and counted.
+// A bounded queue of events for a slow reader; when it is full, the oldest are dropped and counted.
 import type { RunEvent } from '../events.js';
 
-/** First in, first out. */
+/** A first-in, first-out queue of events. */
 export class DroppingQueue {
   readonly #limit: number;
   #events: RunEvent[] = [];
   #untold = 0;
   #dropped = 0;
 
-  /** At most `limit` events wait. */
+  /** `limit` is the most events that may wait. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -28,8 +27,8 @@ export class DroppingQueue {
   }
 
   /**
-   * The oldest event; before it an `events-dropped` for those that are missing. Undefined where
-   * none waits.
+   * Takes the oldest event; where events were dropped before it, first an `events-dropped` with
+   * their count. Undefined where none waits.
    */
   take(): RunEvent | undefined {
     const next = this.#events[0];
@@ -40,7 +39,7 @@ export class DroppingQueue {
     return { type: 'events-dropped', run, time, atMs, count };
   }
 
-  /** Forgets what waits. */
+  /** Drops all waiting events. */
   clear(): void {
     this.#events = [];
   }

@@ -5,20 +5,20 @@ import type { Sink } from './sink.js';
 
 /** A sink to read from: `for await (const event of stream)` ends when the run does. */
 export interface EventStream extends Sink, AsyncIterableIterator<RunEvent> {
-  /** Events that were dropped so far because nobody read them in time. */
+  /** Events dropped so far because nobody read them in time. */
   readonly dropped: number;
 }
 
 /** Settings of an event stream. */
 export interface EventStreamOptions {
-  /** Events that wait for a reader that is slower than the run; 1024 by default. */
+  /** The most events that may wait for a reader that is slower than the run; 1024 by default. */
   readonly limit?: number;
 }
 
 /**
- * Pass it as a sink, and read it. Beyond `limit` waiting events the oldest are dropped, so that
- * memory stays bounded and the end of the run is always seen; an event `events-dropped` with their
- * count stands in their place. Has one reader: leaving its loop ends the stream.
+ * Makes a sink that can be read. Beyond `limit` waiting events the oldest are dropped, so that
+ * memory stays bounded and the reader always sees the end of the run; an event `events-dropped`
+ * with their count takes their place. There is one reader: leaving its loop ends the stream.
  */
 export function eventStream({ limit = 1024 }: EventStreamOptions = {}): EventStream {
   return new BoundedStream(limit);
@@ -28,7 +28,7 @@ type Wake = (result: IteratorResult<RunEvent>) => void;
 
 class BoundedStream implements EventStream {
   readonly #queue: DroppingQueue;
-  /** Reads that wait for an event, the first one first. */
+  /** Reads that wait for an event, oldest first. */
   readonly #reads: Wake[] = [];
   #ended = false;
 
@@ -47,7 +47,7 @@ class BoundedStream implements EventStream {
     else this.#queue.push(event);
   }
 
-  /** Events that wait can still be read. */
+  /** After the close, waiting events can still be read. */
   async close(): Promise<void> {
     this.#ended = true;
     for (const wake of this.#reads.splice(0)) wake({ value: undefined, done: true });

@@ -1,5 +1,5 @@
-// The sink of `events.jsonl`: a line for every event but steps, and of memory only what is worth
-// one.
+// The sink that writes `events.jsonl`: a line for every event but steps, and memory only where it
+// has changed.
 import type { Folder } from '../../core/storage.js';
 import { eventLine } from '../event-lines.js';
 import type { EventOf, RunEvent } from '../events.js';
@@ -7,18 +7,18 @@ import { appendLines, type LineAppender } from '../line-appender.js';
 import { EVENTS_FILE } from '../record-files.js';
 import type { Sink } from './sink.js';
 
-/** Memory that changed by less than this is not worth a line, except once a minute. */
+/** A change of memory below this share is not written, except once a minute. */
 const MEMORY_CHANGE = 0.02;
 const MEMORY_LINE_MS = 60_000;
 
-/** Opens the file to write behind what is there. */
+/** Opens the file to append events to those that are there. */
 export async function eventsFile(folder: Folder): Promise<Sink> {
   return new EventsFile(await appendLines(folder, EVENTS_FILE));
 }
 
 class EventsFile implements Sink {
   readonly #lines: LineAppender;
-  /** The last line of each process. */
+  /** The last line about each process. */
   readonly #lastMemory = new Map<string, EventOf<'memory'> & { readonly atMs: number }>();
 
   constructor(lines: LineAppender) {

@@ -1,4 +1,5 @@
-// A sink that writes each event as a line of JSON to an output that may be slow: a file, a pipe.
+// A sink that writes each event as a line of JSON to an output that may be slow, such as a file or
+// a pipe.
 import { asFedStreamError, type FedStreamError } from '../../core/errors.js';
 import { eventLine } from '../event-lines.js';
 import type { RunEvent } from '../events.js';
@@ -7,18 +8,24 @@ import type { Sink } from './sink.js';
 
 /** A destination for lines. */
 export interface LineOutput {
-  /** Whole lines, each with its newline; resolves once they are taken. Called again only then. */
+  /**
+   * Writes whole lines, each with its newline; resolves once they are accepted. It is not called
+   * again before that.
+   */
   write(text: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Events that wait while the output takes none; the oldest are dropped beyond it. */
+/** Most events that wait while the output accepts none; beyond it the oldest are dropped. */
 const WAITING_EVENTS = 16_384;
 
 /** Lines are written in pieces of about this size. */
 const PIECE_CHARACTERS = 64 * 1024;
 
-/** Writes in order; for events that had to be dropped a line `events-dropped` has their count. */
+/**
+ * Makes a sink that writes in order; a line `events-dropped` has the count of events that had to be
+ * dropped.
+ */
 export function lineSink(output: LineOutput, limit: number = WAITING_EVENTS): Sink {
   return new LineSink(output, limit);
 }
@@ -52,7 +59,7 @@ class LineSink implements Sink {
     return this.#closed;
   }
 
-  /** Never rejects; events that come while it waits go with the next piece. */
+  /** Never rejects. Events that come while it waits go with the next piece. */
   async #write(): Promise<void> {
     try {
       await undefined;

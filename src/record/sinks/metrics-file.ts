@@ -1,4 +1,4 @@
-// The sink of `metrics.jsonl`: a line for every optimizer step.
+// The sink that writes `metrics.jsonl`: a line for every optimizer step.
 import type { Folder } from '../../core/storage.js';
 import { metricsLine } from '../event-lines.js';
 import type { RunEvent } from '../events.js';
@@ -6,7 +6,7 @@ import { appendLines, type LineAppender } from '../line-appender.js';
 import { METRICS_FILE } from '../record-files.js';
 import type { Sink } from './sink.js';
 
-/** Opens the file to write behind what is there. */
+/** Opens the file to append steps to those that are there. */
 export async function metricsFile(folder: Folder): Promise<Sink> {
   return new MetricsFile(await appendLines(folder, METRICS_FILE));
 }

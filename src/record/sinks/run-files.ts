@@ -1,5 +1,4 @@
-// The sink `files`: what a run leaves of its events in a folder, `events.jsonl`, `metrics.jsonl`
-// and `summary.json`.
+// The sink `files`, which writes a run's `events.jsonl`, `metrics.jsonl` and `summary.json`.
 import type { Folder } from '../../core/storage.js';
 import type { RecordedEvent, RunEvent } from '../events.js';
 import { Figures } from '../figures.js';
@@ -11,12 +10,12 @@ import type { Sink } from './sink.js';
 import { summaryFile } from './summary-file.js';
 
 /**
- * Opens the files, new ones or those of a run that goes on: every event in them is read again into
- * the figures, and handed to `onReplayed`. Steps of a round that was cut short are kept: a site
- * that has given its result does not do them again.
+ * Opens the files, new ones or those of a run that continues: every event in them is added to the
+ * figures again and passed to `onReplayed`. Steps of a round that was cut short are kept, because a
+ * site that has sent its result does not repeat them.
  */
 export async function openRunFiles(folder: Folder, onReplayed: (event: RecordedEvent) => void = () => {}): Promise<RunFiles> {
-  // A line that a crash cut short goes.
+  // A line that a crash cut short is removed.
   for (const file of [METRICS_FILE, EVENTS_FILE]) await filterLines(folder, file, () => true);
   const figures = new Figures();
   await replay(folder, (event) => {
@@ -26,7 +25,7 @@ export async function openRunFiles(folder: Folder, onReplayed: (event: RecordedE
   return new RunFiles(figures, [await eventsFile(folder), await metricsFile(folder), summaryFile(folder, figures)]);
 }
 
-/** The files are one sink: what keeps one of them from the disk keeps the others too. */
+/** The files act as one sink: if one of them fails, all are closed. */
 export class RunFiles implements Sink {
   readonly figures: Figures;
   readonly #parts: readonly Sink[];
@@ -43,7 +42,7 @@ export class RunFiles implements Sink {
     for (const part of this.#parts) part.emit(event);
   }
 
-  /** In order: the summary says no more than the lines do. */
+  /** Flushes in order, so that the summary never says more than the lines. */
   async flush(): Promise<void> {
     for (const part of this.#parts) await part.flush?.();
   }
@@ -53,7 +52,7 @@ export class RunFiles implements Sink {
     return this.#closed;
   }
 
-  /** Closes all of them, and then tells the first failure. */
+  /** Closes all files, then rejects with the first failure. */
   async #close(): Promise<void> {
     const failures: unknown[] = [];
     for (const part of this.#parts) await part.close().catch((error: unknown) => failures.push(error));

@@ -1,20 +1,20 @@
-// Several sinks as one that never fails: a sink that throws, rejects or hangs is reported by its
-// name and switched off.
+// Several sinks as one that never fails: a sink that throws, rejects or hangs is reported by name
+// and switched off.
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import { within } from '../../core/within.js';
 import type { RunEvent } from '../events.js';
 import type { Sink, Sinks } from './sink.js';
 
-/** Told once for each sink that was switched off. */
+/** Called once for each sink that was switched off. */
 export type OnSinkFailure = (name: string, error: FedStreamError) => void;
 
 /**
- * A sink gets this long to bring out what it has; a reader that has stopped must not hold up the
- * end of a run.
+ * Time limit for a sink to write out its events; a reader that has stopped must not delay the end
+ * of a run.
  */
 const LIMIT_MS = 10_000;
 
-/** Hands every event to all of its sinks; `flush` and `close` wait at most `limitMs` for each. */
+/** Hands every event to all sinks; `flush` and `close` wait at most `limitMs` for each. */
 export class SinkGroup implements Sink {
   readonly #sinks: Map<string, Sink>;
   readonly #onFailure: OnSinkFailure;
@@ -39,8 +39,8 @@ export class SinkGroup implements Sink {
         failed.push([name, error]);
       }
     }
-    // Only now: what is told of a failure may be an event itself, which comes after this one for
-    // every sink.
+    // Failures are reported after the loop: the report may emit an event itself, which must come
+    // after this one for every sink.
     for (const [name, error] of failed) this.#switchOff(name, error);
   }
 
@@ -49,7 +49,7 @@ export class SinkGroup implements Sink {
     await Promise.all([...this.#sinks].map(([name, sink]) => this.#finish(name, 'flush', async () => sink.flush?.())));
   }
 
-  /** Never rejects; a sink that is not done in time is left behind. */
+  /** Never rejects; a sink that is not done in time is abandoned. */
   async close(): Promise<void> {
     await Promise.all([...this.#sinks].map(([name, sink]) => this.#finish(name, 'close', async () => sink.close())));
     this.#sinks.clear();
@@ -70,7 +70,7 @@ export class SinkGroup implements Sink {
     if (!sink) return;
     this.#sinks.delete(name);
     if (!isClosed) {
-      // Closed to release what it holds; the reason for its failure is known already.
+      // The sink is closed to release its resources; its failure has been reported already.
       const closed = (async () => sink.close())().catch(() => {});
       this.#closing.push(within(closed, this.#limitMs).then(() => {}));
     }

@@ -1,5 +1,5 @@
-// The sink of `summary.json`: the figures of the run so far, rewritten whole after every round and
-// at the end.
+// The sink that writes `summary.json`: the figures of the run so far, rewritten after every round
+// and at the end.
 import { asFedStreamError, type FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
 import { writeText } from '../../core/storage-text.js';
@@ -8,7 +8,7 @@ import type { Figures } from '../figures.js';
 import { SUMMARY_FILE } from '../record-files.js';
 import type { Sink } from './sink.js';
 
-/** Writes what `figures` say; whoever made them adds the events. */
+/** Writes the summary of `figures`; events are added to them elsewhere. */
 export function summaryFile(folder: Folder, figures: Figures): Sink {
   return new SummaryFile(folder, figures);
 }
@@ -48,7 +48,7 @@ class SummaryFile implements Sink {
     this.#writing ??= this.#write();
   }
 
-  /** Never rejects; one write at a time, and figures that change meanwhile are written again. */
+  /** Never rejects. One write runs at a time; figures that change meanwhile are written again. */
   async #write(): Promise<void> {
     try {
       while (this.#isStale) {
