@@ -73,6 +73,8 @@ export class Asks {
   /** Asks of the current round, by task id. */
   readonly #open = new Map<string, OpenAsk>();
   #gathers = 0;
+  /** Sites whose answer is waited for. */
+  readonly #waiting = new Set<string>();
   #checking: Promise<void> = Promise.resolve();
 
   constructor(options: AsksOptions) {
@@ -91,8 +93,21 @@ export class Asks {
    * asked for again.
    */
   async gather(asks: ReadonlyMap<string, Ask>, round: number, options: WaitOptions): Promise<Outcome[]> {
-    const { board, folder } = this.#options;
     const number = this.#gathers++;
+    const sites = [...asks.keys()];
+    const busy = sites.find((site) => this.#waiting.has(site));
+    if (busy !== undefined)
+      throw new FedStreamError('bad-argument', `${busy} is asked already; a workflow asks a site one thing at a time`);
+    for (const site of sites) this.#waiting.add(site);
+    try {
+      return await this.#gathered(number, asks, round, options);
+    } finally {
+      for (const site of sites) this.#waiting.delete(site);
+    }
+  }
+
+  async #gathered(number: number, asks: ReadonlyMap<string, Ask>, round: number, options: WaitOptions): Promise<Outcome[]> {
+    const { board, folder } = this.#options;
     const sites = [...asks.keys()];
     const posted = new Map<string, OpenAsk>();
     for (const [site, ask] of asks) posted.set(site, await this.#make(site, ask, round));

@@ -69,6 +69,8 @@ export class Offers {
     if (known) return known;
     const made = exactly ? this.#exactly(exactly === 'base') : this.#broadcast(version, first);
     this.#live.set(key, made);
+    // One that failed is made anew: a full disk may have room later.
+    made.catch(() => this.#live.delete(key));
     return made;
   }
 
@@ -76,6 +78,7 @@ export class Offers {
   extras(dicts: NamedDicts): Promise<ExtrasObject> {
     const made = this.#extras.get(dicts) ?? this.#prepareExtras(dicts);
     this.#extras.set(dicts, made);
+    made.catch(() => this.#extras.delete(dicts));
     return made;
   }
 
@@ -102,9 +105,9 @@ export class Offers {
     this.#extras.clear();
     this.#objects.clear();
     for (const one of live) {
-      const { broadcast, master } = await one;
-      await broadcast.release();
-      await master.close?.();
+      const made = await one.catch(() => undefined);
+      await made?.broadcast.release();
+      await made?.master.close?.();
     }
   }
 

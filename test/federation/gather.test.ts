@@ -91,3 +91,29 @@ test('a site that knows no such task says so, and which it knows', async () => {
     /a this site has no task "statistics"; it has train, evaluate, offer, base/,
   );
 });
+
+test('two asks of one site at once are a mistake of the workflow, and it is told', async () => {
+  const workflow: Workflow = async (federation) => {
+    await federation.commit();
+    const offer = await federation.offer();
+    await Promise.all([federation.ask('a', { kind: 'train', offer }), federation.ask('a', { kind: 'evaluate', offer })]);
+    return 'done';
+  };
+  await expect(federate({ quantize: 'fp32' }, { a: slow(50) }, { workflow })).rejects.toThrow(
+    /a is asked already; a workflow asks a site one thing at a time/,
+  );
+});
+
+test('different sites may be asked at once', async () => {
+  const workflow: Workflow = async (federation) => {
+    await federation.commit();
+    const offer = await federation.offer();
+    const replies = await Promise.all(['a', 'b'].map((site) => federation.ask(site, { kind: 'train', offer })));
+    expect(replies.map(({ site, figures }) => [site, figures.steps])).toEqual([
+      ['a', 1],
+      ['b', 1],
+    ]);
+    return 'done';
+  };
+  await federate({ quantize: 'fp32' }, { a: slow(50), b: slow(10) }, { workflow });
+});
