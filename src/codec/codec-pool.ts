@@ -15,7 +15,7 @@ export interface KernelThread {
   close(): Promise<void>;
 }
 
-/** What a thread reports to its pool. */
+/** Reports of a thread to its pool. */
 export interface ThreadEvents {
   answer(answers: readonly KernelAnswer[]): void;
   /** The thread is gone, and with it every job that it has not answered. */
@@ -34,7 +34,7 @@ interface Waiting {
   readonly thread: number;
 }
 
-/** What a pool is made of. */
+/** The parts of a pool. */
 export interface CodecPoolOptions {
   /** The shared build of the kernels. */
   readonly module: WebAssembly.Module;

@@ -32,7 +32,7 @@ export function rowOf(codecs: CodecTable, name: string): CodecRow {
   const row = own?.name === name ? own : Object.values(codecs).find((other) => other.name === name);
   if (row) return row;
   const names = Object.values(codecs).map((other) => other.name);
-  throw new FedStreamError('unsupported', `there is no codec ${JSON.stringify(name)} here; it has ${names.join(', ')}`);
+  throw new FedStreamError('unsupported', `there is no codec ${JSON.stringify(name)} here; the codecs are ${names.join(', ')}`);
 }
 
 /** Traits of one encoding. */

@@ -5,8 +5,8 @@ import type { Encoding } from '../tensor/manifest.js';
 import type { Kernels } from './kernel-types.js';
 
 /**
- * What a codec learns from a whole tensor before it codes its chunks (nested scales: the mean of
- * the block scales).
+ * Facts that a codec learns from a whole tensor before it codes its chunks (nested scales: the mean
+ * of the block scales).
  */
 export interface Prepared {
   /**
@@ -79,7 +79,7 @@ export interface RawValues {
   readonly bytes: Uint8Array;
 }
 
-/** What one site adds to a sum: a chunk as it travelled, and its weight. */
+/** One site's share of a sum: a chunk as it travelled, and its weight. */
 export interface WeightedChunk {
   /** Absent if the bytes are those of the dtype itself. */
   readonly codec?: Codec | undefined;
@@ -88,7 +88,7 @@ export interface WeightedChunk {
   readonly weight: number;
 }
 
-/** What becomes of a finished sum, on the thread that made it. */
+/** The use of a finished sum, on the thread that made it. */
 export interface CodeStep {
   /** Without a codec the sum is copied as it is. */
   readonly codec?: Codec | undefined;

@@ -64,6 +64,7 @@ const byeSchema = z.strictObject({ code: z.enum(ERROR_CODES).optional(), message
  * said hello, so that no frame comes too early.
  */
 export class Session {
+  /** Resolves with the reason once the session has ended; never rejects. */
   readonly closed: Promise<FedStreamError>;
   /** The other endpoint's name, once `start` has resolved. */
   peerName = '';
@@ -103,6 +104,7 @@ export class Session {
     return this.#error !== undefined;
   }
 
+  /** The other endpoint for messages to a person: its name, once known, and its address. */
   get peer(): string {
     return this.peerName ? `${this.peerName} (${this.#connection.peer})` : this.#connection.peer;
   }
@@ -122,6 +124,7 @@ export class Session {
     return this.#writer.bulkInFlight;
   }
 
+  /** Sets the handler for frames of one type. */
   handle(type: FrameType, handler: FrameHandler): void {
     this.#handlers.set(type, handler);
   }

@@ -163,7 +163,7 @@ export class IncomingStream {
     await this.#session.control('done', this.id, this.#allowance());
   }
 
-  /** What the next stream of the session may send early: as much as it would be accepted with. */
+  /** The next stream of the session may send as many bytes early as it would be accepted with. */
   #allowance(): Uint8Array | undefined {
     if (this.#path.allowsEarly) return undefined;
     this.#path.settle(this.#session.roundTripMs);

@@ -210,7 +210,7 @@ export class OutgoingStream {
     const found = await this.#sums.digest();
     if ((digest ?? found) !== found || (totalBytes ?? sentBytes) !== sentBytes) {
       const announced = `${totalBytes ?? sentBytes} bytes with digest ${digest ?? found}`;
-      throw new FedStreamError('digest', `what was sent has ${sentBytes} bytes with digest ${found}; announced were ${announced}`);
+      throw new FedStreamError('digest', `${sentBytes} bytes with digest ${found} were sent, but the source announced ${announced}`);
     }
     return found;
   }
@@ -258,10 +258,7 @@ export class OutgoingStream {
   }
 
   #changed(position: number): FedStreamError {
-    return new FedStreamError(
-      'digest',
-      `what is sent is not what it was any more at byte ${position}: it was changed meanwhile; send it anew`,
-    );
+    return new FedStreamError('digest', `the source changed at byte ${position} while it was being sent; send it again`);
   }
 
   /**

@@ -16,17 +16,18 @@ const id = z.string().min(1).max(256);
  * does not keep a fast path busy with frames.
  */
 export const MIN_CHUNK_BYTES = 16 * 1024;
+/** The most bytes of a payload. */
 export const MAX_CHUNK_BYTES = 4 * LEAF_BYTES;
 /** A power of two, so that chunks are parts of a leaf, or whole leaves. */
 const chunk = z
   .int()
   .min(MIN_CHUNK_BYTES)
   .max(MAX_CHUNK_BYTES)
-  .refine((size) => Number.isInteger(Math.log2(size)), 'is no power of two');
+  .refine((size) => Number.isInteger(Math.log2(size)), 'is not a power of two');
 
 const json: z.ZodType<Json> = z.json() as z.ZodType<Json>;
 
-/** What the opener knows of its object; fields that are not known before sending are missing. */
+/** The opener's description of its object; fields that are not known before sending are missing. */
 export const openSchema = z.strictObject({
   meta: json,
   id: id.optional(),
@@ -40,11 +41,15 @@ export const openSchema = z.strictObject({
  * size.
  */
 export const acceptSchema = z.strictObject({ offset: bytes, limit: bytes, chunk });
+/** The receiver raises the limit, or changes the chunk size. */
 export const creditSchema = z.strictObject({ limit: bytes, chunk });
-/** What the next stream may send early; without a header, nothing is allowed. */
+/** The early bytes that the next stream may send; without a header, none are allowed. */
 export const doneSchema = z.strictObject({ early: creditSchema });
+/** The sender has sent everything: the size and the digest of the whole object. */
 export const endSchema = z.strictObject({ totalBytes: bytes, digest });
+/** The receiver asks for a damaged leaf, and all bytes behind it, again. */
 export const retrySchema = z.strictObject({ offset: bytes });
+/** Either side gives the stream up: the sender by `reset`, the receiver by `refuse`. */
 export const resetSchema = z.strictObject({ code: z.enum(ERROR_CODES), message: z.string().max(8192) });
 
 /**

@@ -18,7 +18,7 @@ const tensorName = z.string().min(1).max(MAX_NAME_LENGTH);
 
 /** The most numbers of a codec's own in one encoding. */
 const MAX_PARAMETERS = 8;
-const parameterName = z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'no name of a parameter');
+const parameterName = z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'is not a parameter name');
 
 const encodingSchema = z.strictObject({
   codec: z.string().min(1).max(64),
@@ -83,6 +83,6 @@ function checkManifest(manifest: Manifest, source: string): void {
   }
   for (const [alias, name] of Object.entries(manifest.tied)) {
     if (names.has(alias) || !names.has(name))
-      throw new FedStreamError('bad-manifest', `the manifest of ${source} ties ${alias} to ${name}, which cannot be`);
+      throw new FedStreamError('bad-manifest', `the manifest of ${source} ties ${alias} to ${name}, which is not allowed`);
   }
 }

@@ -48,7 +48,7 @@ function parseIndex(text: string, source: string): Record<string, string> {
     for (const shard of Object.values(weightMap)) checkName(shard);
     return weightMap;
   } catch (cause) {
-    throw new FedStreamError('bad-model', `${source} is no index of shards: ${(cause as Error).message}`, { cause });
+    throw new FedStreamError('bad-model', `${source} is not an index of shards: ${(cause as Error).message}`, { cause });
   }
 }
 

@@ -35,7 +35,7 @@ export function encodeObjectHead(manifest: Manifest): Uint8Array {
 export function parseObjectPrefix(prefix: Uint8Array, source: string): number {
   const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength);
   if (prefix.length < OBJECT_PREFIX_BYTES || view.getUint32(0, true) !== OBJECT_MAGIC)
-    throw new FedStreamError('bad-manifest', `${source} is no encoded model`);
+    throw new FedStreamError('bad-manifest', `${source} is not an encoded model`);
   if (view.getUint32(4, true) !== OBJECT_VERSION)
     throw new FedStreamError(
       'unsupported',

@@ -97,7 +97,7 @@ export async function openSpool(folder: Folder, name: string, codecs: CodecTable
   const file = await folder.open(name);
   try {
     if (file.sizeBytes < OBJECT_PREFIX_BYTES)
-      throw new FedStreamError('bad-manifest', `${source} has ${file.sizeBytes} bytes: it is no encoded model`);
+      throw new FedStreamError('bad-manifest', `${source} has ${file.sizeBytes} bytes: it is not an encoded model`);
     const prefix = new Uint8Array(OBJECT_PREFIX_BYTES);
     await file.read(prefix, 0);
     const manifestBytes = parseObjectPrefix(prefix, source);
