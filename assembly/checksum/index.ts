@@ -1,13 +1,16 @@
-// XXH3-64 with seed 0 and the default secret (github.com/Cyan4973/xxHash, doc/xxhash_spec.md), exact, in SIMD for what is long.
+// XXH3-64 with seed 0 and the default secret, in SIMD for long inputs.
 import { ACC, RESULT, secret64, SECRET, SECRET_BYTES, STAGE } from './memory-map';
 import { avalanche, fold, PRIME32_1, PRIME32_2, PRIME32_3, PRIME64_1, PRIME64_2, PRIME64_3, PRIME64_4, PRIME64_5 } from './mix';
 import { short } from './short';
 
 const STRIPE_BYTES: usize = 64;
-/** The secret moves by 8 bytes a stripe: 16 stripes, then the lanes are scrambled. */
+/**
+ * Bytes of a block (github.com/Cyan4973/xxHash, doc/xxhash_spec.md): the secret moves by 8 bytes
+ * with each stripe; after 16 stripes the lanes are scrambled.
+ */
 const BLOCK_BYTES: usize = 1024;
 
-/** Before the first bytes of an input of more than 240. */
+/** Begins an input of more than 240 bytes. */
 export function begin(): void {
   store<u64>(ACC, PRIME32_3);
   store<u64>(ACC, PRIME64_1, 8);
@@ -19,19 +22,25 @@ export function begin(): void {
   store<u64>(ACC, PRIME32_1, 56);
 }
 
-/** Whole blocks at the stage, behind which more bytes come. The last 64 bytes are kept before it, for the last stripe. */
+/**
+ * Hashes whole blocks at the stage, behind which more bytes follow. Their last 64 bytes are kept in
+ * front of the stage, for the last stripe.
+ */
 export function blocks(count: i32): void {
   for (let i = 0; i < count; i++) block(STAGE + <usize>i * BLOCK_BYTES);
   const end = STAGE + <usize>count * BLOCK_BYTES;
   memory.copy(STAGE - STRIPE_BYTES, end - STRIPE_BYTES, STRIPE_BYTES);
 }
 
-/** Whole blocks wherever they lie, behind which more bytes come. */
+/** Hashes whole blocks at any address, behind which more bytes follow. */
 export function blocksAt(from: usize, count: i32): void {
   for (let i = 0; i < count; i++) block(from + <usize>i * BLOCK_BYTES);
 }
 
-/** The last bytes, at least one, of an input of more than 240 in all; behind others at the stage, or all of them wherever they lie. */
+/**
+ * Hashes the last bytes, at least one, of an input of more than 240 in all. They lie at the stage,
+ * or wherever the whole input lies.
+ */
 export function finish(from: usize, rest: i32, total: f64): void {
   const length = <usize>rest;
   const whole = (length - 1) / BLOCK_BYTES;
@@ -51,18 +60,21 @@ export function finish(from: usize, rest: i32, total: f64): void {
   result(avalanche(hash));
 }
 
-/** Of at most 240 bytes at the stage. */
+/** Hashes at most 240 bytes at the stage. */
 export function shortHash(length: i32): void {
   result(short(STAGE, <usize>length));
 }
 
-/** In the canonical order of bytes: most significant first. */
+/** Stores the hash in the canonical order of bytes: most significant first. */
 @inline
 function result(hash: u64): void {
   store<u64>(RESULT, bswap<u64>(hash));
 }
 
-/** The products of two vectors are found together, so that their halves are gathered with half the shuffles. */
+/**
+ * Hashes one block. The products of two vectors are found together, so that their halves are
+ * gathered with half the shuffles.
+ */
 @inline
 function block(from: usize): void {
   let a0 = v128.load(ACC);
@@ -102,7 +114,7 @@ function lows(a: v128, b: v128): v128 {
   return v128.shuffle<i32>(a, b, 0, 2, 4, 6);
 }
 
-/** And their upper halves. */
+/** The upper halves of four lanes. */
 @inline
 function highs(a: v128, b: v128): v128 {
   return v128.shuffle<i32>(a, b, 1, 3, 5, 7);
@@ -121,7 +133,10 @@ function stripe(at: usize, key: usize): void {
   v128.store(ACC, lane(v128.load(ACC, 48), v128.load(at, 48), v128.load(key, 48)), 48);
 }
 
-/** Two lanes: each gets the product of the halves of data ^ secret, and its neighbour the data. */
+/**
+ * Adds to two lanes: each gets the product of the halves of data ^ secret, and its neighbour the
+ * data.
+ */
 @inline
 function lane(acc: v128, data: v128, secret: v128): v128 {
   const key = v128.xor(data, secret);

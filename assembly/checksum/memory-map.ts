@@ -1,4 +1,4 @@
-// Where the checksum's state lies in its memory; the host writes the secret and the input.
+// Addresses of the checksum's state; the host writes the secret and the input.
 
 /** Eight accumulators. */
 export const ACC: usize = 0x400;
@@ -6,7 +6,7 @@ export const ACC: usize = 0x400;
 export const RESULT: usize = 0x440;
 export const SECRET: usize = 0x500;
 export const SECRET_BYTES: usize = 192;
-/** The input, a piece at a time; the 64 bytes before it are those that came last. */
+/** The input, a piece at a time; the 64 bytes before it are the last ones of the piece before. */
 export const STAGE: usize = 0x640;
 
 @inline

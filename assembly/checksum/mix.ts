@@ -1,4 +1,4 @@
-// XXH3's primes, and how it mixes 64 bits.
+// XXH3's primes, and its mixing of 64 bits.
 
 export const PRIME32_1: u64 = 0x9e3779b1;
 export const PRIME32_2: u64 = 0x85ebca77;

@@ -1,4 +1,4 @@
-// XXH3-64 of up to 240 bytes: four ways, by length.
+// XXH3-64 of up to 240 bytes, in one of four ways by length.
 import { secret64, SECRET } from './memory-map';
 import { avalanche, fold, PRIME64_1, PRIME64_2, PRIME64_3 } from './mix';
 
@@ -61,7 +61,7 @@ function mix16(at: usize, secret: usize): u64 {
   return fold(load<u64>(at) ^ secret64(secret), load<u64>(at, 8) ^ secret64(secret + 8));
 }
 
-/** That of XXH64. */
+/** The avalanche of XXH64. */
 @inline
 function avalanche64(value: u64): u64 {
   let hash = value ^ (value >> 33);

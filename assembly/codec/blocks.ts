@@ -1,12 +1,18 @@
-// What the block-wise kernels share: absmax of a block, its inverse, the search for a value that is no number.
+// The common part of the block-wise kernels: absmax of a block, its inverse, and the search for
+// infinities and NaNs.
 
-/** Bits of an infinity; whatever is at or above it is no number that a codec can code. */
+/** Bits of an infinity; a magnitude at or above it cannot be coded. */
 export const INFINITY_BITS: i32 = 0x7f800000;
 
-/** CODECS, scaling: a block of zeros is scaled by 1 / 1e-38 rather than by infinity. */
+/**
+ * A block of zeros is scaled by 1 / 1e-38 rather than by infinity (docs/spec/codecs.md, "Scales").
+ */
 const SMALLEST_ABSMAX: f32 = 1e-38;
 
-/** Bits of max |x|. Magnitudes order like their bits, so one integer maximum finds infinities and NaNs as well. */
+/**
+ * Bits of max |x|. Magnitudes have the order of their bits, so one integer maximum finds infinities
+ * and NaNs as well.
+ */
 @inline
 export function absmaxBits(from: usize, count: i32): i32 {
   const magnitude = i32x4.splat(0x7fffffff);
@@ -29,13 +35,13 @@ export function absmaxBits(from: usize, count: i32): i32 {
   return most;
 }
 
-/** `1 / max(absmax, 1e-38)` in float32. */
+/** The inverse `1 / max(absmax, 1e-38)` in float32. */
 @inline
 export function inverseScale(absmax: f32): f32 {
   return <f32>1 / max<f32>(absmax, SMALLEST_ABSMAX);
 }
 
-/** Index of the first infinity or NaN; only called where there is one. */
+/** Index of the first infinity or NaN; only called if there is one. */
 export function firstNonFinite(from: usize, count: i32): i32 {
   for (let i = 0; i < count; i++) {
     if ((load<i32>(from + (<usize>i << 2)) & 0x7fffffff) >= INFINITY_BITS) return i;
@@ -48,7 +54,7 @@ export function nonFiniteIndex(from: usize, count: i32): i32 {
   return absmaxBits(from, count) >= INFINITY_BITS ? firstNonFinite(from, count) : -1;
 }
 
-/** absmax of each block; -1, or the index of a value that is no number. */
+/** Writes the absmax of each block; returns -1, or the index of an infinite or NaN value. */
 export function blockAbsmaxes(from: usize, count: i32, blockSize: i32, scales: usize): i32 {
   for (let start = 0; start < count; start += blockSize) {
     const block = from + (<usize>start << 2);

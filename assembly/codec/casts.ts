@@ -1,4 +1,4 @@
-// The 16-bit casts: `fp16` and `bf16`, as codecs and as the dtypes that tensors are stored in.
+// The 16-bit casts `fp16` and `bf16`, as codecs and as the dtypes that tensors are stored in.
 import { firstNonFinite, INFINITY_BITS } from './blocks';
 import { tail } from './memory-map';
 
@@ -10,12 +10,15 @@ const HALF_OVERFLOW: i32 = 0x477ff000;
 
 let saturated: i32 = 0;
 
-/** Values beyond ±65504 in the last `encodeFp16`. */
+/** The number of values beyond ±65504 in the last `encodeFp16`. */
 export function saturatedCount(): i32 {
   return saturated;
 }
 
-/** Halves of magnitudes (no sign, at most 65504), to nearest even. Below 2^-14, adding 0.5 rounds at 2^-24, where halves end. */
+/**
+ * Halves of magnitudes (no sign, at most 65504), to nearest even. Below 2^-14, adding 0.5 rounds at
+ * 2^-24, the smallest step of halves.
+ */
 @inline
 function halfOfMagnitude(magnitude: v128): v128 {
   const odd = v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(1));
@@ -52,7 +55,7 @@ export function encodeFp16(from: usize, count: i32, to: usize): i32 {
   return hasNonFinite(most) ? firstNonFinite(start, count) : -1;
 }
 
-/** As the dtype F16: beyond its range infinite, a NaN stays one. */
+/** Narrows to the dtype F16: values beyond its range become infinite, a NaN stays a NaN. */
 export function narrowF16(from: usize, count: i32, to: usize): void {
   for (let i = 0; i < count; i += 8) {
     const whole = i + 8 <= count;
@@ -99,7 +102,7 @@ function upperHalf(bits: v128): v128 {
   return i32x4.shr_u(i32x4.add(i32x4.add(bits, i32x4.splat(0x7fff)), odd), 16);
 }
 
-/** As the dtype BF16: a NaN stays one. */
+/** Narrows to the dtype BF16: a NaN stays a NaN. */
 export function narrowBf16(from: usize, count: i32, to: usize): void {
   for (let i = 0; i < count; i += 8) {
     const whole = i + 8 <= count;
@@ -134,7 +137,10 @@ export function accumulateBf16(from: usize, count: i32, weight: f32, into: usize
   cast<i32, i32>(from, count, weight, into);
 }
 
-/** `W` chooses the cast at compile time (`f32`: fp16, `i32`: bf16), `T` whether values are stored (`bool`) or added times `weight`. */
+/**
+ * `W` chooses the cast at compile time (`f32`: fp16, `i32`: bf16); `T` chooses if values are stored
+ * (`bool`) or added times `weight`.
+ */
 @inline
 function cast<W, T>(from: usize, count: i32, weight: f32, to: usize): void {
   const factor = f32x4.splat(weight);
@@ -157,7 +163,10 @@ function widen<W>(words: v128): v128 {
   return isFloat<W>() ? widenHalf(words) : i32x4.shl(words, 16);
 }
 
-/** Subnormal halves through a subtraction: multiplying would meet float32 subnormals, which the machine handles a hundred times slower. */
+/**
+ * Widens subnormal halves by a subtraction: a multiplication would meet float32 subnormals, which
+ * the machine handles a hundred times slower.
+ */
 @inline
 function widenHalf(words: v128): v128 {
   const magnitude = v128.and(words, i32x4.splat(0x7fff));
@@ -178,7 +187,7 @@ function put<T>(at: usize, values: v128, factor: v128): void {
   else v128.store(at, f32x4.add(v128.load(at), f32x4.mul(factor, values)));
 }
 
-/** `into += weight × from`. */
+/** Computes `into += weight × from`. */
 export function accumulateF32(from: usize, count: i32, weight: f32, into: usize): void {
   const factor = f32x4.splat(weight);
   let i = 0;

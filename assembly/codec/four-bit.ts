@@ -1,9 +1,10 @@
-// `fp4` and `nf4`: two nibbles a byte, float32 absmax a block.
+// `fp4` and `nf4`: two nibbles in a byte, a float32 absmax for each block.
 import { absmaxBits, firstNonFinite, INFINITY_BITS, inverseScale } from './blocks';
 import { FP4_RULE, NF4_RULE, tail } from './memory-map';
 
-// A rule is written by the host (src/codec/kernel-tables.ts). A value falls into one of 32 buckets that hold at most one threshold; what a bucket
-// needs is fetched byte by byte with swizzles: at 0 four byte planes of the thresholds (32 bytes each), at 128 the nibble below (32), at 160 the
+// A rule is written by the host (src/codec/kernel-tables.ts). A value falls into one of 32 buckets
+// that hold at most one threshold; the data of a bucket are fetched byte by byte with swizzles: at
+// 0 four byte planes of the thresholds (32 bytes each), at 128 the nibble below (32), at 160 the
 // nibble above (32), at 192 four byte planes of the 16 values.
 
 export function encodeNf4(from: usize, count: i32, blockSize: i32, scales: usize, codes: usize): i32 {
@@ -42,7 +43,7 @@ function encode<T>(rule: usize, from: usize, count: i32, blockSize: i32, scales:
   return -1;
 }
 
-/** The nibbles of 16 values, two a byte, in the low 8 bytes. */
+/** The nibbles of 16 values, two in a byte, in the low 8 bytes. */
 @inline
 function sixteen<T>(rule: usize, at: usize, inverse: v128): v128 {
   const a = f32x4.mul(v128.load(at), inverse);
@@ -50,12 +51,15 @@ function sixteen<T>(rule: usize, at: usize, inverse: v128): v128 {
   const c = f32x4.mul(v128.load(at, 32), inverse);
   const d = f32x4.mul(v128.load(at, 48), inverse);
   const nibbles = isBoolean<T>() ? nf4Nibbles(rule, a, b, c, d) : fp4Nibbles(rule, a, b, c, d);
-  // even + 256 odd, times 4096 + 1, has 16 even + odd in its upper byte
+  // Even + 256 odd, times 4096 + 1, has 16 even + odd in its upper byte.
   const pairs = i16x8.shr_u(i16x8.mul(nibbles, i16x8.splat(0x1001)), 8);
   return i8x16.narrow_i16x8_u(pairs, pairs);
 }
 
-/** Buckets of 1/16: s + 5 lies in the binade of 4, whose upper 6 mantissa bits count sixteenths. 1 itself joins the last bucket. */
+/**
+ * Nibbles by buckets of 1/16: s + 5 lies in the binade of 4, whose upper 6 mantissa bits count
+ * sixteenths. The value 1 joins the last bucket.
+ */
 @inline
 function nf4Nibbles(rule: usize, a: v128, b: v128, c: v128, d: v128): v128 {
   const five = f32x4.splat(5);
@@ -72,7 +76,10 @@ function nf4Nibbles(rule: usize, a: v128, b: v128, c: v128, d: v128): v128 {
   return i8x16.sub(below, above(p0, p1, p2, p3, a, b, c, d));
 }
 
-/** Buckets of |s| by 1/16 from 0: |s| + 1 lies in the binade of 1. Nibbles do not ascend, so both are looked up. Bit 3 is the sign. */
+/**
+ * Nibbles by buckets of |s|, 1/16 each from 0: |s| + 1 lies in the binade of 1. Nibbles do not
+ * ascend, so both neighbours are looked up. Bit 3 is the sign.
+ */
 @inline
 function fp4Nibbles(rule: usize, a: v128, b: v128, c: v128, d: v128): v128 {
   const zero = f32x4.splat(0);
@@ -98,7 +105,7 @@ function fp4Nibbles(rule: usize, a: v128, b: v128, c: v128, d: v128): v128 {
   return v128.or(magnitude, v128.and(negative, i8x16.splat(8)));
 }
 
-/** Sixteen byte masks: whether each value is above its threshold, given as byte planes. */
+/** Sixteen byte masks, set if a value is above its threshold, which is given as byte planes. */
 @inline
 function above(p0: v128, p1: v128, p2: v128, p3: v128, a: v128, b: v128, c: v128, d: v128): v128 {
   const l01 = interleaveLow(p0, p1);
@@ -139,7 +146,9 @@ export function accumulateFourBit(isNf4: bool, scales: usize, codes: usize, coun
   decode<i32>(isNf4 ? NF4_RULE : FP4_RULE, scales, codes, count, blockSize, weight, into);
 }
 
-/** `T` chooses at compile time: `bool` stores the values, anything else adds them times `weight`. */
+/**
+ * `T` chooses at compile time: `bool` stores the values, anything else adds them times `weight`.
+ */
 @inline
 function decode<T>(rule: usize, scales: usize, codes: usize, count: i32, blockSize: i32, weight: f32, to: usize): void {
   const t0 = v128.load(rule, 192);

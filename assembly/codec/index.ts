@@ -1,4 +1,5 @@
-// The codec kernels: SIMD, exact by docs/spec/codecs.md, equal bit for bit to the reference kernels in src/codec.
+// The codec kernels: SIMD, exact by docs/spec/codecs.md, equal bit for bit to the reference kernels
+// in src/codec.
 export { accumulateBlockwise8, decodeBlockwise8, encodeBlockwise8 } from './blockwise8';
 export { blockAbsmaxes, nonFiniteIndex } from './blocks';
 export {

@@ -1,4 +1,4 @@
-// `u1` to `u4`, decoding: odd multiples of a bfloat16 scale.
+// Decodes `u1` to `u4`: odd multiples of a bfloat16 scale.
 import { tail } from './memory-map';
 import { codeBytes, UNIFORM_BLOCK } from './uniform-layout';
 
@@ -16,7 +16,10 @@ export function accumulateUniform(bits: i32, scales: usize, codes: usize, count:
   else decode<i32>(4, scales, codes, count, weight, into);
 }
 
-/** `T` chooses at compile time: `bool` stores the values, anything else adds them times `weight`. A scale of 0 makes every value +0. */
+/**
+ * `T` chooses at compile time: `bool` stores the values, anything else adds them times `weight`. A
+ * scale of 0 makes every value +0.
+ */
 @inline
 function decode<T>(bits: i32, scales: usize, codes: usize, count: i32, weight: f32, to: usize): void {
   const factor = f32x4.splat(weight);
@@ -56,7 +59,8 @@ function putSixteen<T>(bits: i32, codes: usize, scale: v128, live: v128, factor:
     put<T>(to + 48, signed(word, i32x4(4096, 8192, 16384, 32768), sign, scale), factor);
     return;
   }
-  // v has few bits, so its float is a bfloat16 and two bytes say all: the lower ones by code, the upper ones by code
+  // A float of v is a bfloat16, since v has few bits: one lookup by code gives its lower byte, one
+  // its upper byte.
   const index = sixteenIndexes(bits, codes);
   const lower = i8x16.swizzle(v128.and(lowerBytes(bits), live), index);
   const upper = i8x16.swizzle(v128.and(upperBytes(bits), live), index);
@@ -74,7 +78,10 @@ function signed(word: v128, mask: v128, sign: v128, scale: v128): v128 {
   return v128.xor(scale, v128.and(i32x4.eq(v128.and(word, mask), i32x4.splat(0)), sign));
 }
 
-/** Written as the interleaving that engines know: any other order of the zeros costs two instructions more (measured: u4 decodes at 5.5 GB/s then, not 9). */
+/**
+ * Zeros are interleaved in the way that engines know: any other order costs two instructions more
+ * (measured: u4 decodes at 5.5 GB/s then, not 9).
+ */
 @inline
 function widenLow(words: v128): v128 {
   return v128.shuffle<i16>(i32x4.splat(0), words, 0, 8, 1, 9, 2, 10, 3, 11);
@@ -85,7 +92,10 @@ function widenHigh(words: v128): v128 {
   return v128.shuffle<i16>(i32x4.splat(0), words, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-/** By code from the lowest byte on: -3 is 0xc040, -1 0xbf80, 1 0x3f80, 3 0x4040, and so on. */
+/**
+ * Lower bytes by code, from the lowest byte on: -3 is 0xc040, -1 0xbf80, 1 0x3f80, 3 0x4040, and so
+ * on.
+ */
 @inline
 function lowerBytes(bits: i32): v128 {
   if (bits == 2) return i64x2(0x40808040, 0);
@@ -100,7 +110,7 @@ function upperBytes(bits: i32): v128 {
   return i64x2(0xbfc0c0c0c1c1c1c1, 0x414141414040403f);
 }
 
-/** A code a byte. Multiplying shifts each code to the top of its word. */
+/** Sixteen codes, a byte each. A multiplication shifts each code to the top of its word. */
 @inline
 function sixteenIndexes(bits: i32, codes: usize): v128 {
   if (bits == 4) {

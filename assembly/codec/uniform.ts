@@ -1,16 +1,17 @@
-// `u1` to `u4`, encoding: the step that fits each block of 128 best, and a code an element.
+// Encodes `u1` to `u4`: the step that fits each block of 128 best, and a code for each element.
 import { firstNonFinite, INFINITY_BITS } from './blocks';
 import { uniformBlock, uniformCodes, uniformSums, uniformValues } from './memory-map';
 import { codeBytes, UNIFORM_BLOCK } from './uniform-layout';
 
-// A block is kept as 2y beside v / 2: their product is that of y and v, to the bit, and v / 2 = floor(y * r) + 0.5 comes one addition sooner.
+// A block is kept as 2y beside v / 2: their product is that of y and v, to the bit, and v / 2 =
+// floor(y * r) + 0.5 comes one addition sooner.
 
 const BLOCK_BYTES: usize = 512;
 /** A block whose sum of squares overflows is coded at 2^-70 of its size. */
 const SHRINK: f32 = reinterpret<f32>((127 - 70) << 23);
 const GROW: f32 = reinterpret<f32>((127 + 70) << 23);
 
-/** -1, or the index of a value that is no number. */
+/** Encodes a chunk; returns -1, or the index of an infinite or NaN value. */
 export function encodeUniform(bits: i32, from: usize, count: i32, scales: usize, codes: usize): i32 {
   if (bits == 1) return encode(1, from, count, scales, codes);
   if (bits == 2) return encode(2, from, count, scales, codes);
@@ -32,7 +33,10 @@ function encode(bits: i32, from: usize, count: i32, scales: usize, codes: usize)
   return -1;
 }
 
-/** A short block is coded with zeros behind it, which add nothing but 1 each to `sum(v * v)`; their codes become 0. */
+/**
+ * Codes a short block with zeros behind it, which add nothing but 1 each to `sum(v * v)`; their
+ * codes become 0.
+ */
 @inline
 function encodeTail(bits: i32, from: usize, n: i32, codes: usize): i32 {
   const values = uniformValues();
@@ -52,7 +56,7 @@ let n2: f32 = 0;
 let absSum: f32 = 0;
 let topBits: i32 = 0;
 
-/** Bits of the bfloat16 scale; -1 where a value is no number. */
+/** Codes a block; returns the bits of its bfloat16 scale, or -1 if a value is infinite or NaN. */
 @inline
 function encodeBlock(bits: i32, from: usize, n: i32, codes: usize): i32 {
   measure(bits, from);
@@ -75,14 +79,17 @@ function largestScale(bits: i32): i32 {
   return bits == 1 ? 0x7f7f : bits == 2 ? 0x7eaa : bits == 3 ? 0x7e12 : 0x7d88;
 }
 
-/** To nearest even. */
+/** The upper half of a float, to nearest even. */
 @inline
 function upperHalf(value: f32): i32 {
   const word = reinterpret<i32>(value);
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
-/** Sum of squares, largest magnitude, and for one bit the sum of magnitudes; for more bits the block is doubled. */
+/**
+ * Finds the sum of squares, the largest magnitude and, for one bit, the sum of magnitudes; for more
+ * bits the block is doubled.
+ */
 @inline
 function measure(bits: i32, from: usize): void {
   const block = uniformBlock();
@@ -116,14 +123,17 @@ function stepOf(bits: i32, from: usize, n: i32, codes: usize): f32 {
   return bits == 2 ? fromOneStart(n, codes) : fromFourStarts(bits, n, codes);
 }
 
-/** What is stored: the step that keeps the block's length along itself, or that of least squares where outliers set the two apart. */
+/**
+ * The step to store: the one that keeps the block's length along itself, or that of least squares
+ * if outliers set the two apart.
+ */
 @inline
 function storedStep(c: f32, s: f32): f32 {
   const along = n2 / c;
   return along > s + s ? s : along;
 }
 
-/** The codes are the signs, and of `sum(v * v)` only n is left. */
+/** One bit: the codes are the signs, and `sum(v * v)` is n. */
 @inline
 function oneBit(from: usize, n: i32, codes: usize): f32 {
   const r = f32x4.splat(<f32>0.5 / (absSum / <f32>n));
@@ -149,20 +159,20 @@ function oneBit(from: usize, n: i32, codes: usize): f32 {
   return storedStep(c, c / <f32>n);
 }
 
-/** Half of `0.5 / s`, which is never infinite: a start is 0 where `n2 / n` underflows. */
+/** Half of `0.5 / s`, which is never infinite: a start is 0 if `n2 / n` underflows. */
 @inline
 function halfInverse(s: v128): v128 {
   const largest = f32x4.splat(reinterpret<f32>(INFINITY_BITS - 1));
   return f32x4.mul(f32x4.pmin(f32x4.div(f32x4.splat(0.5), s), largest), f32x4.splat(0.5));
 }
 
-/** v / 2 of four values. */
+/** The values of v / 2 for four elements. */
 @inline
 function halfLevels(bits: i32, doubled: v128, r: v128): v128 {
   return f32x4.add(levels(bits, doubled, r), f32x4.splat(0.5));
 }
 
-/** k - L / 2 of four values. */
+/** The values of k - L / 2 for four elements. */
 @inline
 function levels(bits: i32, doubled: v128, r: v128): v128 {
   const half = <f32>(1 << (bits - 1));
@@ -217,7 +227,9 @@ function fromFourStarts(bits: i32, n: i32, codes: usize): f32 {
   return storedStep(load<f32>(best, 32), load<f32>(best, 48));
 }
 
-/** `sum(y * v)` from each of four starts, a lane each; leaves what `squaresOf` reads. */
+/**
+ * The `sum(y * v)` of four starts, a lane for each; leaves behind the data that `squaresOf` reads.
+ */
 @inline
 function sumsOf(bits: i32, r: v128): v128 {
   twoSums(bits, v128.shuffle<i32>(r, r, 0, 0, 0, 0), v128.shuffle<i32>(r, r, 1, 1, 1, 1), uniformSums());
@@ -225,13 +237,16 @@ function sumsOf(bits: i32, r: v128): v128 {
   return fourLanes(uniformSums());
 }
 
-/** `sum(v * v)`: whole numbers, exact in any order. */
+/** The `sum(v * v)`: whole numbers, exact in any order. */
 @inline
 function squaresOf(n: i32): v128 {
   return f32x4.sub(f32x4.mul(fourLanes(uniformSums() + 64), f32x4.splat(4)), f32x4.splat(<f32>(UNIFORM_BLOCK - n)));
 }
 
-/** Two starts at once: one alone waits for its additions (measured: 0.72 GB/s against 0.88), and more need more registers than there are. */
+/**
+ * Sums for two starts at once: one alone waits for its additions (measured: 0.72 GB/s against
+ * 0.88), and more need more registers than there are.
+ */
 @inline
 function twoSums(bits: i32, ra: v128, rb: v128, to: usize): void {
   const block = uniformBlock();
@@ -254,7 +269,7 @@ function twoSums(bits: i32, ra: v128, rb: v128, to: usize): void {
   v128.store(to, qb, 80);
 }
 
-/** `(l0 + l1) + (l2 + l3)` of four vectors. */
+/** The sums `(l0 + l1) + (l2 + l3)` of four vectors. */
 @inline
 function fourLanes(at: usize): v128 {
   const a = v128.load(at);
@@ -270,7 +285,7 @@ function fourLanes(at: usize): v128 {
   return f32x4.add(v128.shuffle<i32>(ab, cd, 0, 1, 4, 5), v128.shuffle<i32>(ab, cd, 2, 3, 6, 7));
 }
 
-/** The codes of the whole block to the step of `r`, packed. */
+/** Writes the codes of the whole block to the step of `r`, packed. */
 @inline
 function putCodes(bits: i32, r: v128, codes: usize): void {
   const block = uniformBlock();
@@ -287,7 +302,7 @@ function sixteenCodes(bits: i32, at: usize, r: v128): v128 {
   return i8x16.narrow_i16x8_u(low, high);
 }
 
-/** 1.5 * 2^23 has room for a small whole number in its low bits. */
+/** Four codes; 1.5 * 2^23 has room for a small whole number in its low bits. */
 @inline
 function fourCodes(bits: i32, doubled: v128, r: v128): v128 {
   const half = <f32>(1 << (bits - 1));
@@ -295,7 +310,10 @@ function fourCodes(bits: i32, doubled: v128, r: v128): v128 {
   return i32x4.sub(shifted, i32x4.splat(0x4b400000));
 }
 
-/** Bytes with a code each become pairs of codes, then fours, then eights: 32 codes in `4 * bits` bytes. */
+/**
+ * Packs 32 codes, a byte each, into pairs, then fours, then eights, and writes them as `4 * bits`
+ * bytes.
+ */
 @inline
 function putPacked(bits: i32, a: v128, b: v128, to: usize): void {
   const a2 = pairs(bits, a);

@@ -1,6 +1,9 @@
-// AdamW (Loshchilov and Hutter 2019), as torch.optim.AdamW does it.
+// AdamW (Loshchilov and Hutter 2019), with the arithmetic of torch.optim.AdamW.
 
-/** Elements first..end, each four at once, the rest alone: the arithmetic is the same. Gradients are multiplied by `clip` first; `correction1`, `correction2` are 1 - beta^step. */
+/**
+ * Updates elements first..end, four at once and the rest alone, with the same arithmetic. Gradients
+ * are multiplied by `clip` first; `correction1` and `correction2` are 1 - beta^step.
+ */
 export function adamw(w: usize, g: usize, m: usize, v: usize, first: i32, end: i32, rate: f32, beta1: f32, beta2: f32, epsilon: f32, decay: f32, clip: f32, correction1: f32, correction2: f32): void {
   const keep: f32 = 1 - rate * decay;
   const step: f32 = rate / correction1;

@@ -2,7 +2,10 @@
 import { largest } from './cross-entropy';
 import { exp4, sum4 } from './exp';
 
-/** s [rows, stride] in place, rows first..end: row i keeps columns 0..i scaled and normalized, columns up to `width` become 0. */
+/**
+ * Works on s [rows, stride] in place, rows first..end: row i keeps columns 0..i scaled and
+ * normalized, columns up to `width` become 0.
+ */
 export function softmaxRows(s: usize, stride: i32, first: i32, end: i32, width: i32, scale: f32): void {
   const scales = f32x4.splat(scale);
   for (let i = first; i < end; i++) {
@@ -39,7 +42,10 @@ export function softmaxRows(s: usize, stride: i32, first: i32, end: i32, width: 
   }
 }
 
-/** ds = p * (dp - sum(p * dp)) * scale, in place of dp; rows first..end, `width` columns (p is 0 behind the diagonal). */
+/**
+ * Computes ds = p * (dp - sum(p * dp)) * scale in place of dp, for rows first..end and `width`
+ * columns (p is 0 behind the diagonal).
+ */
 export function softmaxRowsBackward(p: usize, dp: usize, stride: i32, first: i32, end: i32, width: i32, scale: f32): void {
   const scales = f32x4.splat(scale);
   for (let i = first; i < end; i++) {

@@ -1,9 +1,10 @@
-// Softmax cross-entropy of rows of logits: what the loss needs, whether the target is the arg max, and the gradient in place.
+// Softmax cross-entropy of rows of logits, with the gradient in place.
 import { exp1, exp4, sum4 } from './exp';
 
 /**
- * logits [rows, vocabulary]; targets [rows]; figures [rows, 4] gets maximum, sum of e^(x - maximum), the target's logit, and 1 where the target
- * is the first arg max. Where scale is not 0 the logits become (softmax - one-hot) * scale. Works on rows first..end.
+ * The logits are [rows, vocabulary], targets [rows]; figures [rows, 4] gets the maximum, the sum of
+ * e^(x - maximum), the target's logit, and 1 if the target is the first arg max. If scale is not 0,
+ * the logits become (softmax - one-hot) * scale. Works on rows first..end.
  */
 export function crossEntropy(logits: usize, targets: usize, figures: usize, first: i32, end: i32, vocabulary: i32, scale: f32): void {
   for (let r = first; r < end; r++) {
@@ -49,7 +50,7 @@ function gradient(row: usize, vocabulary: i32, maximum: f32, factor: f32, target
   store<f32>(at, load<f32>(at) - scale);
 }
 
-/** NaN in, NaN out. */
+/** The maximum of a row; NaN if a value is NaN. */
 export function largest(row: usize, count: i32): f32 {
   let found: f32 = -Infinity;
   let j = 0;

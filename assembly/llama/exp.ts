@@ -1,4 +1,4 @@
-// e^x of four floats: range reduction and a polynomial (Cephes expf), the same bits on every machine.
+// The function e^x, the same bits on every machine: range reduction and a polynomial (Cephes expf).
 
 // @ts-ignore: decorator
 @inline
@@ -24,7 +24,7 @@ export function exp1(x: f32): f32 {
   return f32x4.extract_lane(exp4(f32x4.splat(x)), 0);
 }
 
-/** Lanes are added in one order. */
+/** The sum of four lanes, in one fixed order. */
 // @ts-ignore: decorator
 @inline
 export function sum4(x: v128): f32 {

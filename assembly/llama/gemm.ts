@@ -1,6 +1,7 @@
-// C (+)= A · B for any strides: packed panels and a 4 × 8 micro-kernel.
+// Matrix product C (+)= A · B for any strides: packed panels and a 4 × 8 micro-kernel.
 
-// One micro-tile: 8 accumulators, 2 loads of B and a splat of A stay within 16 registers.
+// One micro-tile has 8 accumulators, and 2 loads of B and a splat of A: they stay within 16
+// registers.
 const MR: i32 = 4;
 const NR: i32 = 8;
 // A panel of B (8 KB) and one of A (4 KB) stay in L1, a block of B (512 KB) in L2.
@@ -12,8 +13,9 @@ const NC: i32 = 512;
 export const GEMM_SCRATCH_BYTES: i32 = (MC * KC + NC * KC + MR * NR) * 4;
 
 /**
- * c[i, j] = sum over k of a[i, k] * b[k, j], added to what is there where `accumulate` is set. Strides are in elements.
- * The sum of an element runs over k in blocks of 256, in order: it does not depend on how rows are shared out.
+ * Computes c[i, j] = sum over k of a[i, k] * b[k, j], added to c if `accumulate` is set. Strides
+ * are in elements. The sum of an element runs over k in blocks of 256, in order, so it does not
+ * depend on how rows are shared out.
  */
 export function gemm(a: usize, ars: i32, acs: i32, b: usize, brs: i32, bcs: i32, c: usize, ldc: i32, m: i32, n: i32, k: i32, accumulate: i32, scratch: usize): void {
   const packedA = scratch;
@@ -53,7 +55,8 @@ function put(to: usize, value: v128, add: bool): void {
 
 function micro(a: usize, b: usize, kc: i32, c: usize, ldc: i32, add: bool): void {
   let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  // Not unrolled: two steps at a time are slower (29 against 40 GFLOP/s, measured), since the engine runs out of registers.
+  // Not unrolled: two steps at a time are slower (29 against 40 GFLOP/s, measured), since the
+  // engine runs out of registers.
   const stop = b + (<usize>kc << 5);
   while (b < stop) {
     const b0 = v128.load(b);
@@ -94,7 +97,7 @@ function copyTile(tile: usize, to: usize, ldc: i32, rows: i32, columns: i32, add
   }
 }
 
-/** Panels of 4 rows, k-major; rows that are missing are zeros. */
+/** Packs panels of 4 rows, k-major; missing rows are zeros. */
 function packA(a: usize, ars: i32, acs: i32, m: i32, k: i32, to: usize): void {
   for (let i = 0; i < m; i += MR) {
     const rows = min(MR, m - i);
@@ -106,7 +109,7 @@ function packA(a: usize, ars: i32, acs: i32, m: i32, k: i32, to: usize): void {
   }
 }
 
-/** Panels of 8 columns, k-major; columns that are missing are zeros. */
+/** Packs panels of 8 columns, k-major; missing columns are zeros. */
 function packB(b: usize, brs: i32, bcs: i32, k: i32, n: i32, to: usize): void {
   for (let j = 0; j < n; j += NR) {
     const columns = min(NR, n - j);
@@ -132,7 +135,7 @@ function packRowsTogether(from: usize, acs: i32, k: i32, to: usize): void {
   for (let p = 0; p < k; p++) v128.store(to + (<usize>p << 4), v128.load(from + <usize>p * stride));
 }
 
-/** Four rows that are contiguous in k, to k-major groups of four, `step` bytes apart. */
+/** Copies four rows that are contiguous in k to k-major groups of four, `step` bytes apart. */
 function transpose4(from: usize, rowStride: i32, k: i32, to: usize, step: usize): void {
   const stride = <usize>rowStride << 2;
   let p = 0;

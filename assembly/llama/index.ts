@@ -1,4 +1,5 @@
-// The kernels of the built-in trainer: float32, plain SIMD, one order of additions whatever the number of threads.
+// The kernels of the built-in trainer: float32, plain SIMD, one order of additions whatever the
+// number of threads.
 export { gemm } from './gemm';
 export { rmsNorm, rmsNormBackward, sumRowChunks } from './rms-norm';
 export { rotate } from './rotary';

@@ -1,7 +1,7 @@
 // RMSNorm: y = x * rstd * w with rstd = 1 / sqrt(mean(x²) + eps), and its gradients.
 import { sum4 } from './exp';
 
-/** x, y [rows, d]; rstd [rows]; w [d]. Works on rows first..end. */
+/** The inputs are x, y [rows, d], rstd [rows] and w [d]. Works on rows first..end. */
 export function rmsNorm(x: usize, w: usize, y: usize, rstd: usize, first: i32, end: i32, d: i32, eps: f32): void {
   for (let r = first; r < end; r++) {
     const from = x + (<usize>(r * d) << 2);
@@ -31,7 +31,10 @@ export function rmsNorm(x: usize, w: usize, y: usize, rstd: usize, first: i32, e
   }
 }
 
-/** dx[r] += d loss / d x; partial [chunk, d] gets the sum of dy * x * rstd over the 16 rows of each chunk. Works on chunks first..end. */
+/**
+ * Computes dx[r] += d loss / d x; partial [chunk, d] gets the sum of dy * x * rstd over the 16 rows
+ * of each chunk. Works on chunks first..end.
+ */
 export function rmsNormBackward(x: usize, w: usize, dy: usize, rstd: usize, dx: usize, partial: usize, first: i32, end: i32, rows: i32, d: i32): void {
   for (let chunk = first; chunk < end; chunk++) {
     const sums = partial + (<usize>(chunk * d) << 2);
@@ -77,7 +80,7 @@ function rowBackward(x: usize, w: usize, dy: usize, rstd: usize, dx: usize, sums
   }
 }
 
-/** to[i] += sum over chunks of partial[chunk, i], in order, for columns first..end. */
+/** Computes to[i] += sum over chunks of partial[chunk, i], in order, for columns first..end. */
 export function sumRowChunks(partial: usize, chunks: i32, to: usize, first: i32, end: i32, d: i32): void {
   for (let i = first; i < end; i++) {
     let sum: f32 = 0;

@@ -1,8 +1,9 @@
 // Rotary position embedding, in the half-rotation convention of Hugging Face.
 
 /**
- * x [rows, heads, headDim] in place; row r stands at position r % sequence. table [sequence, headDim / 2, 2] holds cosine and sine.
- * direction 1 rotates, -1 rotates back (the gradient). Works on rows first..end.
+ * Rotates x [rows, heads, headDim] in place; row r stands at position r % sequence. The table
+ * [sequence, headDim / 2, 2] holds cosine and sine. Direction 1 rotates, -1 rotates back (the
+ * gradient). Works on rows first..end.
  */
 export function rotate(x: usize, table: usize, first: i32, end: i32, sequence: i32, heads: i32, headDim: i32, direction: f32): void {
   const half = headDim >> 1;

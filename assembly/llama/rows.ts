@@ -1,6 +1,6 @@
-// Moving and adding rows and runs of floats.
+// Moves and adds rows and runs of floats.
 
-/** to[i] += from[i] for elements first..end. */
+/** Computes to[i] += from[i] for elements first..end. */
 export function addTo(to: usize, from: usize, first: i32, end: i32): void {
   let i = first;
   for (; i + 4 <= end; i += 4) {
@@ -14,7 +14,8 @@ export function addTo(to: usize, from: usize, first: i32, end: i32): void {
 }
 
 /**
- * to[i] += mu * (w[i] - anchor[i]) for elements first..end: the gradient of mu / 2 * |w - anchor|².
+ * Computes to[i] += mu * (w[i] - anchor[i]) for elements first..end: the gradient of mu / 2 * |w -
+ * anchor|².
  */
 export function pull(to: usize, w: usize, anchor: usize, mu: f32, first: i32, end: i32): void {
   const weight = f32x4.splat(mu);
@@ -35,19 +36,22 @@ export function fill(to: usize, first: i32, end: i32): void {
   if (end > first) memory.fill(to + (<usize>first << 2), 0, <usize>(end - first) << 2);
 }
 
-/** to[r] = from[index[r]] for rows first..end of d floats. */
+/** Copies to[r] = from[index[r]] for rows first..end of d floats. */
 export function gatherRows(from: usize, index: usize, to: usize, first: i32, end: i32, d: i32): void {
   const bytes = <usize>d << 2;
   for (let r = first; r < end; r++) memory.copy(to + <usize>r * bytes, from + <usize>load<i32>(index + (<usize>r << 2)) * bytes, bytes);
 }
 
-/** to[index[r]] = from[r] for rows first..end; indices are distinct. */
+/** Copies to[index[r]] = from[r] for rows first..end; indices are distinct. */
 export function scatterRows(from: usize, index: usize, to: usize, first: i32, end: i32, d: i32): void {
   const bytes = <usize>d << 2;
   for (let r = first; r < end; r++) memory.copy(to + <usize>load<i32>(index + (<usize>r << 2)) * bytes, from + <usize>r * bytes, bytes);
 }
 
-/** to[index[r], c] += from[r, c] for all rows in order and columns first..end: indices may repeat, so threads share out columns. */
+/**
+ * Computes to[index[r], c] += from[r, c] for all rows in order and columns first..end. Indices may
+ * repeat, so threads share out columns.
+ */
 export function scatterAddColumns(from: usize, index: usize, to: usize, rows: i32, first: i32, end: i32, d: i32): void {
   for (let r = 0; r < rows; r++) {
     const target = to + (<usize>(load<i32>(index + (<usize>r << 2)) * d) << 2);
@@ -55,7 +59,7 @@ export function scatterAddColumns(from: usize, index: usize, to: usize, rows: i3
   }
 }
 
-/** Sum of squares of elements first..end, in float64. */
+/** The sum of squares of elements first..end, in float64. */
 export function sumOfSquares(x: usize, first: i32, end: i32): f64 {
   let low = f64x2.splat(0);
   let i = first;

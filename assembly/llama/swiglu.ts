@@ -1,4 +1,4 @@
-// SwiGLU: h = g * sigmoid(g) * u, and its gradients. Element-wise; lengths are padded to multiples of 4 by the caller's layout.
+// SwiGLU: h = g * sigmoid(g) * u, and its gradients; lengths are padded to multiples of 4.
 import { exp4 } from './exp';
 
 // @ts-ignore: decorator
@@ -8,7 +8,7 @@ function sigmoid4(x: v128): v128 {
   return f32x4.div(one, f32x4.add(one, exp4(f32x4.neg(x))));
 }
 
-/** Elements first..end, both multiples of 4. */
+/** Works on elements first..end, both multiples of 4. */
 export function swiglu(g: usize, u: usize, h: usize, first: i32, end: i32): void {
   for (let at = <usize>first << 2; at < <usize>end << 2; at += 16) {
     const x = v128.load(g + at);
@@ -26,7 +26,7 @@ export function swigluBackward(g: usize, u: usize, dh: usize, first: i32, end: i
     const d = v128.load(dh + at);
     const up = v128.load(u + at);
     v128.store(u + at, f32x4.mul(d, silu));
-    // d silu / d x = s + x s (1 - s)
+    // The derivative d silu / d x is s + x s (1 - s).
     const slope = f32x4.add(s, f32x4.mul(silu, f32x4.sub(one, s)));
     v128.store(g + at, f32x4.mul(f32x4.mul(d, up), slope));
   }

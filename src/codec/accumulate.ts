@@ -1,4 +1,4 @@
-// Decode and add, whatever a chunk is coded as: what the server's reduce consists of.
+// Sums of coded chunks on the calling thread: the work of the server's reduce.
 import type { Dtype } from '../tensor/dtype.js';
 import { type Encoding, RAW } from '../tensor/manifest.js';
 import { widenInto } from '../tensor/widen.js';
@@ -7,7 +7,10 @@ import { codecOf } from './codec-table.js';
 import { written } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
 
-/** How raw values are added on a codec thread: halves and bfloat16 as a tensor stores them are what the casts' codecs make. */
+/**
+ * The encoding by which raw values of `dtype` are added on a codec thread: F16 and BF16 tensors
+ * hold the very bytes that the codecs `fp16` and `bf16` make.
+ */
 export function rawEncoding(dtype: Dtype): Encoding {
   return dtype === 'F32' ? RAW : { codec: dtype === 'F16' ? 'fp16' : 'bf16' };
 }
@@ -25,7 +28,10 @@ function addScaled(values: Float32Array, weight: number, into: Float32Array): vo
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
-/** Codes a sum as `step` says, on the calling thread; throws `NonFiniteValue` with the first value that is no number. */
+/**
+ * Codes a sum as `step` says, on the calling thread; throws `NonFiniteValue` with the first
+ * infinite or NaN value.
+ */
 export function codeSum(sum: Float32Array, { codec, to, prepared, addTo }: CodeStep): EncodeReport {
   if (!codec) {
     requireFinite(sum);
@@ -38,7 +44,10 @@ export function codeSum(sum: Float32Array, { codec, to, prepared, addTo }: CodeS
   return report;
 }
 
-/** Adds chunks to a sum in their order and codes it where that is wanted, on the calling thread; throws `NonFiniteValue`. */
+/**
+ * Adds chunks to a sum in their order and, with `code`, codes the sum, on the calling thread;
+ * throws `NonFiniteValue`.
+ */
 export function reduceHere(codecs: CodecTable, chunks: readonly WeightedChunk[], sum: Float32Array, code?: CodeStep): EncodeReport {
   for (const chunk of chunks) addWeighted(codecs, chunk, sum);
   if (code) return codeSum(sum, code);
@@ -46,7 +55,7 @@ export function reduceHere(codecs: CodecTable, chunks: readonly WeightedChunk[],
   return NO_REPORT;
 }
 
-/** Throws `NonFiniteValue` with the first value that is no number. */
+/** Throws `NonFiniteValue` with the first infinite or NaN value. */
 export function requireFinite(values: Float32Array): void {
   // An infinity or a NaN anywhere makes this sum NaN: 0 × x is 0 for every other value.
   let zero = 0;

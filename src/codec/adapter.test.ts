@@ -1,4 +1,4 @@
-// LoRA's matrices through every codec: rank 16, one of them zero at the start, and a zero stays a zero (but within a block of u1 to u4, which have none).
+// LoRA's matrices through every codec: rank 16, and one of them all zeros at the start.
 import { expect, test } from 'vitest';
 import { memoryStateDict } from '../tensor/memory-state-dict.js';
 import type { StateDict } from '../tensor/state-dict.js';
@@ -9,7 +9,10 @@ import { decodeModel, encodeModel } from './quantize.js';
 const RANK = 16;
 const WIDTH = 515;
 
-/** Largest error as a share of the largest value of a block; half the widest gap of each code book, and a margin for coded scales. */
+/**
+ * Largest error as a share of a block's largest value: half the widest gap of each code, and a
+ * margin for coded scales.
+ */
 const WIDEST: Record<string, number> = {
   fp32: 0,
   fp16: 0.001,

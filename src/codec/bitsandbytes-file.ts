@@ -1,4 +1,4 @@
-// The 4-bit layout of bitsandbytes and Hugging Face transformers: codes, absmax, maps and a packed `quant_state` a tensor.
+// Writes the 4-bit layout of bitsandbytes and transformers: codes, absmax, maps and `quant_state`.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
@@ -12,10 +12,10 @@ import { FOUR_BIT_BLOCK, NESTED_BLOCK } from './four-bit.js';
 import { FP4_VALUES } from './fp4.js';
 import { NF4_VALUES } from './nf4.js';
 
-/** The names of torch for the dtypes that are quantized. */
+/** Torch's names of the dtypes that are quantized. */
 export const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
 
-/** `quant_state.bitsandbytes__nf4` or `…__fp4`: JSON as U8. */
+/** The JSON of `quant_state.bitsandbytes__nf4` or `…__fp4`, which is stored as U8. */
 export const quantStateSchema = z.object({
   quant_type: z.enum(['nf4', 'fp4']),
   blocksize: z
@@ -29,7 +29,10 @@ export const quantStateSchema = z.object({
   nested_offset: z.number().optional(),
 });
 
-/** Padded with spaces to one length, so that an offset that is known only while bytes move has its room. */
+/**
+ * Bytes of a packed `quant_state`. It is padded with spaces to one length, so that there is room
+ * for an offset that is known only while bytes move.
+ */
 const QUANT_STATE_BYTES = 320;
 
 /** One tensor of the file. */
@@ -39,7 +42,7 @@ interface Part {
   readonly shape: readonly number[];
 }
 
-/** The tensors of the file that hold one tensor of the model, the codes first. */
+/** The tensors of the file that hold one tensor of the model, codes first. */
 function partsOf({ name, dtype, shape, encoding }: TensorEntry): Part[] {
   if (encoding.codec === 'raw') return [{ name, dtype, shape }];
   const elements = elementCount(shape);
@@ -57,12 +60,16 @@ function partsOf({ name, dtype, shape, encoding }: TensorEntry): Part[] {
   return parts;
 }
 
-/** Writes a model whose coded tensors are all fp4 or nf4; `unsupported` names a tensor that the layout cannot hold. */
+/**
+ * Writes a model whose coded tensors are all fp4 or nf4, and returns the file's size in bytes.
+ * Throws `unsupported` with the name of a tensor that the layout cannot hold.
+ */
 export async function writeBitsandbytesModel(folder: Folder, name: string, model: StateDict, options: WriteOptions = {}): Promise<number> {
   const { tensors, metadata, tied } = model.manifest;
   for (const tensor of tensors) checkWritable(tensor);
   const parts = tensors.map(partsOf);
-  // bitsandbytes needs no alignment; readers that map a file want float32 at multiples of 4, so the widest come first
+  // bitsandbytes needs no alignment; readers that map a file want float32 at multiples of 4, so the
+  // widest dtypes come first.
   const ordered = parts.flat().sort((a, b) => width(b) - width(a));
   const fill = async (writer: TensorFileWriter): Promise<void> => {
     const starts = new Map(ordered.map((part, index) => [part.name, writer.starts[index] as number]));
@@ -110,7 +117,7 @@ async function writeChunk(writer: TensorFileWriter, { tensor, firstElement, elem
   if (firstElement === 0) await writeOnce(writer, tensor, offset, at);
 }
 
-/** The parts that a tensor has once. */
+/** Writes the parts that a tensor has once. */
 async function writeOnce(writer: TensorFileWriter, tensor: TensorEntry, offset: number | undefined, at: (part: string) => number) {
   const { name, encoding } = tensor;
   await writer.write(bytesOf(encoding.codec === 'nf4' ? NF4_VALUES : FP4_VALUES), at(`${name}.quant_map`));
@@ -138,9 +145,10 @@ function quantState({ dtype, shape, encoding }: TensorEntry, offset: number | un
   return padded;
 }
 
-/** Whether a file has a tensor with a `quant_state`. */
+/** True if a file has a tensor with a `quant_state`. */
 export function hasQuantState(tensors: readonly PlacedTensor[]): boolean {
   return tensors.some((tensor) => STATE_NAME.test(tensor.name));
 }
 
+/** The name of a `quant_state`: the tensor that it describes, and the codec. */
 export const STATE_NAME = /^(.+)\.quant_state\.bitsandbytes__(nf4|fp4)$/s;

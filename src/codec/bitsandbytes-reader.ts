@@ -1,4 +1,4 @@
-// Files in the 4-bit layout of bitsandbytes, read as coded models: each chunk is put together from its parts.
+// Reads the 4-bit layout of bitsandbytes as a coded model: each chunk is assembled from its parts.
 import { FedStreamError } from '../core/errors.js';
 import { elementCount } from '../tensor/dtype.js';
 import { CHUNK_ELEMENTS, type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
@@ -17,16 +17,19 @@ import { NF4_VALUES } from './nf4.js';
 /** A quant_state is some 200 bytes of JSON. */
 const MAX_STATE_BYTES = 65_536;
 
-/** Where the parts of a tensor lie. */
+/** Positions of a tensor's parts in the file. */
 interface Source {
   readonly codes: number;
-  /** Only of coded tensors. */
+  /** Absent for tensors that are not coded. */
   readonly absmax?: number;
   readonly nestedAbsmax?: number;
   readonly offset?: number;
 }
 
-/** The coded model of a file; `bad-tensor-file` where a part is missing, of the wrong size, or for another map than ours. */
+/**
+ * The coded model of a file; `bad-tensor-file` if a part is missing, has the wrong size, or is
+ * coded with another map.
+ */
 export async function bitsandbytesModel(file: TensorFile, codecs: CodecTable): Promise<StateDict> {
   const byName = new Map(file.tensors.map((tensor) => [tensor.name, tensor]));
   const used = new Set<string>();
@@ -99,7 +102,7 @@ async function readState(file: TensorFile, state: PlacedTensor, bad: (what: stri
   }
 }
 
-/** Other maps than ours would decode to other values. */
+/** Another map than ours would decode to other values. */
 async function checkMap(file: TensorFile, part: PlacedTensor, map: Float32Array, bad: (what: string) => FedStreamError): Promise<void> {
   const found = new Float32Array(map.length);
   await file.read(new Uint8Array(found.buffer), part.begin);
@@ -117,7 +120,10 @@ async function* assembled(layout: Layout, file: TensorFile, sources: readonly So
   }
 }
 
-/** docs/spec/codecs.md: scales, then codes; nested: offset, absmax of the scales, codes of the scales, codes. */
+/**
+ * Builds a chunk in the layout of docs/spec/codecs.md: scales, then codes; nested: offset, absmax
+ * of the scales, codes of the scales, codes.
+ */
 async function assemble(file: TensorFile, source: Source, place: Omit<PlacedChunk, 'offset' | 'bytes'>, bytes: Uint8Array): Promise<void> {
   const { tensor, firstElement, elements } = place;
   if (source.absmax === undefined) {

@@ -1,14 +1,18 @@
-// `blockwise8`: an index into the 8-bit dynamic map an element, a float32 absmax a block.
+// `blockwise8`: for each element an index into the 8-bit dynamic map, for each block an absmax.
 import type { Codec, EncodeReport } from './codec.js';
 import { type DecodeInto, storedOrAdded } from './decode-into.js';
 import { DYNAMIC_MAP, DYNAMIC_MIDPOINTS } from './dynamic-map.js';
 import { blockAbsmax, checkSizes, inverseScale, scaled, scaleView } from './scaling.js';
 
+/** Elements of a block, by default. */
 export const BLOCKWISE8_BLOCK = 4096;
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
-/** `count(mid < s)`; where `s` is exactly `mid[k]`, the even one of `k`, `k + 1`. */
+/**
+ * The code of a value in -1..1: `count(mid < s)`; if `s` equals `mid[k]`, the even one of `k` and
+ * `k + 1`.
+ */
 export function dynamicCode(s: number): number {
   let low = 0;
   let high = 255;
@@ -20,7 +24,10 @@ export function dynamicCode(s: number): number {
   return low < 255 && s === DYNAMIC_MIDPOINTS[low] && low % 2 === 1 ? low + 1 : low;
 }
 
-/** Layout of a chunk: float32 absmax of each block, then one code an element. */
+/**
+ * The codec `blockwise8`. Layout of a chunk: float32 absmax of each block, then one byte for each
+ * element.
+ */
 export function blockwise8(blockSize = BLOCKWISE8_BLOCK): Codec {
   const blocks = (elements: number): number => Math.ceil(elements / blockSize);
   const encodedBytes = (elements: number): number => 4 * blocks(elements) + elements;

@@ -1,19 +1,19 @@
-// `fp16` and `bf16`: one 16-bit word an element, no blocks.
+// `fp16` and `bf16`: one 16-bit word for each element, no blocks.
 import { narrowBf16, widenBf16 } from '../tensor/bfloat16.js';
 import { narrowF16, widenF16 } from '../tensor/float16.js';
 import type { Codec, EncodeReport } from './codec.js';
 import { checkSizes, NonFiniteValue } from './scaling.js';
 
-/** The largest finite half; what is beyond it saturates and is counted. */
+/** The largest finite half; larger values saturate and are counted. */
 const F16_MAX = 65_504;
 
-/** IEEE half precision to nearest even; values beyond ±65504 saturate. */
+/** The codec `fp16`: IEEE half precision, to nearest even; values beyond ±65504 saturate. */
 export function fp16(): Codec {
   const narrow = (value: number): number => narrowF16(Math.max(-F16_MAX, Math.min(F16_MAX, value)));
   return cast('fp16', narrow, widenF16, (value) => Math.abs(value) > F16_MAX);
 }
 
-/** The upper half of float32, to nearest even. */
+/** The codec `bf16`: the upper half of float32, to nearest even. */
 export function bf16(): Codec {
   return cast('bf16', narrowBf16, widenBf16, () => false);
 }

@@ -1,4 +1,4 @@
-// The sizes before the chunks of a tensor whose codes vary: written, read and believed only where they can be (docs/spec/spool.md).
+// Tables of chunk sizes, for tensors whose codes vary in size (docs/spec/spool.md).
 import { FedStreamError } from '../core/errors.js';
 import { elementCount } from '../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../tensor/manifest.js';
@@ -6,10 +6,13 @@ import type { Chunk } from '../tensor/state-dict.js';
 import type { CodecTable } from './codec.js';
 import { type ChunkSizes, SIZE_BYTES, type TensorLayout, tensorLayouts } from './layout.js';
 
-/** Bytes of all sizes of a model, which are held in memory: those of 4 · 10^12 values in chunks of 2^18. */
+/**
+ * The most bytes that the chunk sizes of a model may have, since they are held in memory: enough
+ * for 4 · 10^12 values in chunks of 2^18.
+ */
 export const MAX_SIZES_BYTES = 64 * 2 ** 20;
 
-/** Little-endian u32, one a chunk. */
+/** The sizes of chunks in bytes, each as a little-endian u32. */
 export function encodeSizes(sizes: Uint32Array): Uint8Array {
   const bytes = new Uint8Array(SIZE_BYTES * sizes.length);
   const view = new DataView(bytes.buffer);
@@ -17,7 +20,10 @@ export function encodeSizes(sizes: Uint32Array): Uint8Array {
   return bytes;
 }
 
-/** Throws `bad-manifest` where a chunk has more bytes than its elements can be coded to. */
+/**
+ * Reads a table of sizes; throws `bad-manifest` if a chunk has more bytes than its elements can be
+ * coded to.
+ */
 export function parseSizes(
   bytes: Uint8Array,
   tensor: TensorEntry,
@@ -42,21 +48,21 @@ export function parseSizes(
   return sizes;
 }
 
-/** Throws `limit` where a model has more chunks of varying size than are held. */
+/** Throws `limit` if a model has more chunks of varying size than may be held in memory. */
 export function checkSizesBytes(tensors: readonly TensorLayout[], source: string): void {
   const bytes = tensors.reduce((total, { tableBytes }) => total + tableBytes, 0);
   if (bytes > MAX_SIZES_BYTES)
     throw new FedStreamError('limit', `${source} has chunk sizes of ${bytes} bytes; at most ${MAX_SIZES_BYTES} are read`);
 }
 
-/** Notes the sizes of chunks while they are coded, in the order of the manifest. */
+/** Records the sizes of chunks while they are coded, in the order of the manifest. */
 export class SizeNotes {
-  /** By the position of each tensor whose codes vary in size. */
+  /** Sizes in bytes, by the position of each tensor whose codes vary in size. */
   readonly sizes = new Map<number, Uint32Array>();
   readonly tensors: readonly TensorLayout[];
   readonly #chunkElements: number;
 
-  /** `source` is what is written, for messages. */
+  /** `source` names the model in messages. */
   constructor(manifest: Manifest, codecs: CodecTable, source: string) {
     this.tensors = tensorLayouts(manifest, codecs);
     this.#chunkElements = manifest.chunkElements;
@@ -64,7 +70,7 @@ export class SizeNotes {
     for (const [index, { varies, chunks }] of this.tensors.entries()) if (varies) this.sizes.set(index, new Uint32Array(chunks));
   }
 
-  /** Throws `internal` where a codec does not do what it says. */
+  /** Records one chunk. Throws `internal` if a codec breaks its contract. */
   note({ tensor, tensorIndex, firstElement, elements, bytes }: Chunk): void {
     const { varies, chunkBytes } = this.tensors[tensorIndex] as TensorLayout;
     const bound = chunkBytes(elements);
@@ -78,15 +84,18 @@ export class SizeNotes {
   }
 }
 
-/** The coded bytes of a model, wherever they lie. */
+/** The coded bytes of a model, in memory or in a file. */
 export interface CodedBytes {
   readonly sizeBytes: number;
-  /** For messages to a person. */
+  /** A name for messages to a person. */
   readonly source: string;
   read(into: Uint8Array, position: number): void | Promise<void>;
 }
 
-/** Reads the sizes of every tensor that has them; `bad-manifest` where they lead out of the bytes that there are. */
+/**
+ * Reads the sizes of every tensor that has them; `bad-manifest` if they lead beyond the coded
+ * bytes.
+ */
 export async function readSizes(manifest: Manifest, codecs: CodecTable, { sizeBytes, source, read }: CodedBytes): Promise<ChunkSizes> {
   const found = new Map<number, Uint32Array>();
   const tensors = tensorLayouts(manifest, codecs);

@@ -1,4 +1,4 @@
-// Buffers lent from a part of the kernels' memory: first fit, in pages.
+// Lends buffers from a part of the kernels' memory: first fit, in whole pages.
 import type { ChunkMemory } from '../tensor/chunk-memory.js';
 
 const PAGE_BYTES = 65_536;
@@ -8,7 +8,7 @@ interface Loan {
   readonly end: number;
 }
 
-/** Lends what lies in `bytes` from `start` on. */
+/** Lends buffers from `bytes`, from `start` on. */
 export function codecMemory(bytes: Uint8Array, start: number): ChunkMemory {
   const first = Math.ceil(start / PAGE_BYTES) * PAGE_BYTES;
   const loans: Loan[] = []; // ascending

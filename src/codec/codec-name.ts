@@ -1,21 +1,24 @@
-// Codecs by the names that people write: in a job, on the command line.
+// Names of codecs as people write them in a job or on the command line.
 import { FedStreamError } from '../core/errors.js';
 import { type Encoding, RAW } from '../tensor/manifest.js';
 import type { CodecParameter, CodecRow, CodecTable } from './codec.js';
 import { BLOCK_SIZE, encodingOf, fits, isFixed, parameterOf, range, worded } from './codec-parameters.js';
 
-/** No codec: every tensor stays in its own dtype. */
+/** The name for no codec: every tensor stays in its own dtype. */
 const PLAIN = 'fp32';
 const NESTED = '-nested';
-/** As `String(number)` writes it. */
+/** A number as `String(number)` writes it. */
 const NUMBER = /^-?\d{1,16}(\.\d{1,20})?(e-?\d{1,3})?$/;
 
-/** Every name that people may write, without numbers; `fp32` is the first. */
+/** Every name that people may write, without its numbers; `fp32` is the first. */
 export function codecNames(codecs: CodecTable): string[] {
   return [PLAIN, ...Object.values(codecs).flatMap(({ name, nested }) => (nested ? [name, name + NESTED] : [name]))];
 }
 
-/** `nf4`, `nf4-nested`, `blockwise8:256`: numbers in the order of the row's parameters. `bad-argument` lists the names there are. */
+/**
+ * Reads a name such as `nf4`, `nf4-nested` or `blockwise8:256`: numbers stand in the order of the
+ * row's parameters. Throws `bad-argument`, which lists the names that exist.
+ */
 export function parseCodecName(text: string, codecs: CodecTable): Encoding {
   const [name = '', ...numbers] = text.split(':');
   if (name === PLAIN && numbers.length === 0) return RAW;
@@ -39,7 +42,7 @@ function numberOf(number: string, row: CodecRow, parameter: CodecParameter, text
   throw unknown(`codec ${JSON.stringify(text)}: ${wanted}`);
 }
 
-/** The numbers that may stand behind the name, for a message. */
+/** The numbers that may follow the name, for a message. */
 function takes({ name, parameters }: CodecRow): string {
   if (parameters.length === 0) return `${name} takes no number`;
   const numbers = parameters.map((parameter) => `${worded(parameter)}, ${range(parameter)}`).join('; ');
@@ -50,7 +53,7 @@ function unknown(what: string): FedStreamError {
   return new FedStreamError('bad-argument', what);
 }
 
-/** The name that `parseCodecName` reads back. */
+/** The name of an encoding, which `parseCodecName` reads back. */
 export function codecLabel(encoding: Encoding, codecs: CodecTable): string {
   const { codec, nested } = encoding;
   if (codec === RAW.codec) return PLAIN;

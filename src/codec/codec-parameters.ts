@@ -1,4 +1,4 @@
-// The numbers of an encoding, checked by the row of its codec: an encoding may come from a peer, a file or a person.
+// Checks the numbers of an encoding by its codec's row, since a peer, a file or a person gave them.
 import { FedStreamError } from '../core/errors.js';
 import type { Encoding } from '../tensor/manifest.js';
 import type { CodecParameter, CodecRow } from './codec.js';
@@ -6,13 +6,13 @@ import type { CodecParameter, CodecRow } from './codec.js';
 /** The parameter that an encoding holds beside the codec's name. */
 export const BLOCK_SIZE = 'blockSize';
 
-/** A parameter's number in an encoding; undefined where it has none. */
+/** A parameter's number in an encoding; undefined if it has none. */
 export function parameterOf({ blockSize, parameters = {} }: Encoding, name: string): number | undefined {
   if (name === BLOCK_SIZE) return blockSize;
   return Object.hasOwn(parameters, name) ? parameters[name] : undefined;
 }
 
-/** An encoding of a row with these numbers, the others being the row's defaults. */
+/** The encoding of a row with the given numbers, and the row's defaults for the others. */
 export function encodingOf(row: CodecRow, nested: boolean, given: (name: string) => number | undefined): Encoding {
   let blockSize: number | undefined;
   const parameters: Record<string, number> = {};
@@ -29,7 +29,10 @@ export function encodingOf(row: CodecRow, nested: boolean, given: (name: string)
   };
 }
 
-/** The encoding with every number that it has; `bad-manifest` where the codec has no such number, or not of that size. */
+/**
+ * The encoding with all of its numbers. Throws `bad-manifest` if the codec has no such number, or
+ * does not take its value.
+ */
 export function checkedEncoding(row: CodecRow, encoding: Encoding): Encoding {
   const { codec, blockSize, nested = false, parameters = {} } = encoding;
   const names = new Set(row.parameters.map(({ name }) => name));
@@ -55,7 +58,7 @@ export function isFixed({ smallest, largest }: CodecParameter): boolean {
   return smallest === largest;
 }
 
-/** True where a number is one that the parameter takes. */
+/** True if the parameter takes this value. */
 export function fits({ smallest, largest, kind }: CodecParameter, value: number): boolean {
   if (!(value >= smallest && value <= largest)) return false;
   return kind === 'real' || (Number.isInteger(value) && (kind === 'whole' || Number.isInteger(Math.log2(value))));

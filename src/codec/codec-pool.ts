@@ -1,4 +1,4 @@
-// Kernels on worker threads over one shared memory. Each chunk is one thread's work, so results do not depend on how many there are.
+// A pool of threads that run the kernels over one shared memory; each chunk is one thread's work.
 import { FedStreamError } from '../core/errors.js';
 import { type Encoding, RAW } from '../tensor/manifest.js';
 import { rawEncoding, reduceHere } from './accumulate.js';
@@ -9,22 +9,23 @@ import { rawCoder } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
 import { wasmCodecs } from './wasm-codecs.js';
 
-/** A worker thread, on whatever platform. */
+/** A worker thread of any platform. */
 export interface KernelThread {
   send(jobs: readonly KernelJob[]): void;
   close(): Promise<void>;
 }
 
+/** Reports of a thread to its pool. */
 export interface ThreadEvents {
   answer(answers: readonly KernelAnswer[]): void;
   /** The thread is gone, and with it every job that it has not answered. */
   failed(error: Error): void;
 }
 
-/** Starts a thread that runs `kernelWorker` on the setup and hands every answer on. */
+/** Starts a thread that runs `kernelWorker` with the setup, and passes every answer on. */
 export type StartThread = (setup: KernelSetup, events: ThreadEvents) => KernelThread;
 
-/** Two chunks on each thread, and two behind them. */
+/** Two chunks are in work on each thread, and two wait behind them. */
 const CHUNKS_A_THREAD = 4;
 
 interface Waiting {
@@ -33,15 +34,20 @@ interface Waiting {
   readonly thread: number;
 }
 
+/** The parts of a pool. */
 export interface CodecPoolOptions {
   /** The shared build of the kernels. */
   readonly module: WebAssembly.Module;
   readonly threads: number;
   readonly start: StartThread;
-  /** Room for buffers; what is never touched costs an address, not memory. */
+  /** Bytes of buffers to lend; pages that are never touched cost addresses, not memory. */
   readonly lentBytes?: number;
 }
 
+/**
+ * Starts `threads` threads. Results do not depend on their number, since each chunk is one thread's
+ * work.
+ */
 export function codecPool({ module, threads, start, lentBytes }: CodecPoolOptions): CodecPool {
   const arenas = threads + 1;
   const memory = kernelMemory({ arenas, shared: true, ...(lentBytes === undefined ? {} : { lentBytes }) });
@@ -87,7 +93,7 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
   const post = (job: KernelJob, thread: number): void => {
     const jobs = outbox[thread] as KernelJob[];
     jobs.push(job);
-    if (jobs.length > 1) return; // the first has called for the post
+    if (jobs.length > 1) return; // the first job has scheduled the posting
     queueMicrotask(() => {
       for (const message of inTwos(jobs.splice(0))) workers[thread]?.send(message);
     });
@@ -166,8 +172,9 @@ function bytesOf(values: Float32Array): Uint8Array {
 }
 
 /**
- * A message costs some 40 µs on both sides, a MiB some 200 µs of work: two jobs a message, and two messages on their way to each thread,
- * leave neither side waiting (measured: 1.8 × one thread on two, against 1.6 with a job a message).
+ * A message costs some 40 µs on both sides, and a MiB some 200 µs of work: two jobs in a message,
+ * and two messages on their way to each thread, leave neither side waiting (measured: 1.8 × one
+ * thread on two, against 1.6 with a job in each message).
  */
 function inTwos<T>(items: readonly T[]): T[][] {
   const pairs: T[][] = [];

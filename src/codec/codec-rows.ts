@@ -1,4 +1,4 @@
-// Tables of codecs: made of rows, looked up by the name in an encoding.
+// Tables of codecs, made of rows and looked up by the name in an encoding.
 import { FedStreamError } from '../core/errors.js';
 import { type Encoding, RAW } from '../tensor/manifest.js';
 import type { CodecRow, CodecTable, CodecTraits } from './codec.js';
@@ -6,10 +6,10 @@ import { checkedEncoding } from './codec-parameters.js';
 
 const ROW_NAME = /^[a-z][a-z0-9]{0,31}$/i;
 const PARAMETER_NAME = /^[a-z][A-Za-z0-9]{0,31}$/;
-/** Names with a meaning of their own in a job or an encoding. */
+/** Names that mean something else in a job or an encoding. */
 const RESERVED: ReadonlySet<string> = new Set(['raw', 'fp32', 'base', 'lean', 'paper']);
 
-/** A table of rows; `bad-argument` where a name or a parameter cannot be. */
+/** A table of rows; `bad-argument` if a name or a parameter is not allowed. */
 export function codecTable(...rows: readonly CodecRow[]): CodecTable {
   const table: Record<string, CodecRow> = {};
   for (const row of rows) {
@@ -26,13 +26,13 @@ export function codecTable(...rows: readonly CodecRow[]): CodecTable {
   return table;
 }
 
-/** The row of a codec's name; `unsupported`, with the names that there are, where the table has none. */
+/** The row of a codec's name; `unsupported`, with the names that exist, if the table has none. */
 export function rowOf(codecs: CodecTable, name: string): CodecRow {
   const own = Object.hasOwn(codecs, name) ? codecs[name] : undefined;
   const row = own?.name === name ? own : Object.values(codecs).find((other) => other.name === name);
   if (row) return row;
   const names = Object.values(codecs).map((other) => other.name);
-  throw new FedStreamError('unsupported', `there is no codec ${JSON.stringify(name)} here; it has ${names.join(', ')}`);
+  throw new FedStreamError('unsupported', `there is no codec ${JSON.stringify(name)} here; the codecs are ${names.join(', ')}`);
 }
 
 /** Traits of one encoding. */
@@ -40,7 +40,7 @@ export type EncodingTraits = CodecTraits & { readonly bits: number };
 
 const RAW_TRAITS: EncodingTraits = { bits: 32, feedback: false, vectors: true, groupBytes: 1, mapValues: 0 };
 
-/** The traits of an encoding; `unsupported` where the table has no such codec. */
+/** The traits of an encoding; `unsupported` if the table has no such codec. */
 export function codecTraits(codecs: CodecTable, encoding: Encoding): EncodingTraits {
   if (encoding.codec === RAW.codec) return RAW_TRAITS;
   const row = rowOf(codecs, encoding.codec);
@@ -48,7 +48,7 @@ export function codecTraits(codecs: CodecTable, encoding: Encoding): EncodingTra
   return { ...row.traits, bits: typeof bits === 'number' ? bits : bits(checkedEncoding(row, encoding)) };
 }
 
-/** True where values can come back different from how they went in. */
+/** True if decoded values can differ from those that were coded. */
 export function losesValues(codecs: CodecTable, { codec }: Encoding): boolean {
   return codec !== RAW.codec && rowOf(codecs, codec).lossy;
 }

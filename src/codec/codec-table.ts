@@ -13,7 +13,10 @@ import { uniform } from './uniform.js';
 import { UNIFORM_BLOCK, type UniformBits } from './uniform-block.js';
 import { bf16Codec, blockwise8Codec, fourBitCodec, fp16Codec, uniformCodec } from './wasm-codec.js';
 
-/** CODECS allows any multiple of 16; powers of two, so that a block never straddles two chunks. */
+/**
+ * Smallest and largest block size. docs/spec/codecs.md allows powers of two only, so that a block
+ * never straddles two chunks.
+ */
 export const BLOCK_SIZES = { smallest: 16, largest: 16_384 } as const;
 
 const blockSize = (standard: number): CodecParameter => ({ name: BLOCK_SIZE, default: standard, ...BLOCK_SIZES, kind: 'power of two' });
@@ -39,7 +42,9 @@ const uniformRow = (bits: UniformBits): CodecRow => ({
   kernel: uniformCodec(bits),
 });
 
-/** The codecs that there are without any other package. Their plain TypeScript kernels say what is right. */
+/**
+ * All codecs of this package. Their plain TypeScript kernels are the reference for the SIMD ones.
+ */
 export const referenceCodecs: CodecTable = codecTable(
   { name: 'fp16', parameters: [], lossy: true, traits: CAST, codec: fp16, kernel: fp16Codec },
   { name: 'bf16', parameters: [], lossy: true, traits: CAST, codec: bf16, kernel: bf16Codec },
@@ -60,7 +65,10 @@ export const referenceCodecs: CodecTable = codecTable(
   topkRow,
 );
 
-/** The codec of an encoding; `unsupported` where the table has none, `bad-manifest` where its numbers cannot be. */
+/**
+ * The codec of an encoding; `unsupported` if the table has none, `bad-manifest` if its numbers are
+ * not allowed.
+ */
 export function codecOf(codecs: CodecTable, encoding: Encoding): Codec {
   const row = rowOf(codecs, encoding.codec);
   return row.codec(checkedEncoding(row, encoding));

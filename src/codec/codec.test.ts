@@ -1,3 +1,4 @@
+// The reference codecs: error budgets, exact zeros, sizes, and inputs that are refused.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { chunkPlaces } from '../tensor/chunks.js';
@@ -27,7 +28,10 @@ function decode(name: string, bytes: Uint8Array, elements: number): Float32Array
   return decoded;
 }
 
-/** Largest error allowed, of the block's absmax: half of the widest gap in the code, and nested scales' own error on top. */
+/**
+ * Largest error allowed, of the block's absmax: half of the widest gap in the code, and the error
+ * of nested scales on top.
+ */
 const ERROR_OF_ABSMAX: Record<string, number> = { blockwise8: 0.0145, fp4: 0.168, nf4: 0.153 };
 
 test.each(CODED.filter((name) => /^(blockwise8|fp4|nf4)(:|$)/.test(name)))('%s stays within its error budget', (name) => {

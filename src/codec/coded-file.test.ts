@@ -1,3 +1,4 @@
+// Coded files and bitsandbytes files: models written and read back, and files that are refused.
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';

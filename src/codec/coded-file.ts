@@ -1,4 +1,5 @@
-// A coded model as a safetensors file: a coded tensor's chunks as U8, and the manifest in `__metadata__`. Specification: docs/spec/codecs.md.
+// A coded model as a safetensors file (docs/spec/codecs.md): chunks as U8, manifest in
+// `__metadata__`.
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import { type ChunkMemory, HEAP } from '../tensor/chunk-memory.js';
@@ -16,8 +17,9 @@ import { spillChunks } from './spilled-chunks.js';
 export const MANIFEST_KEY = 'fedstream.manifest';
 
 /**
- * Writes a model, coded or not; every coded tensor keeps its encoding. Codes that vary in size are put into a file beside it first, since
- * the header tells where every tensor ends. Returns the file's size in bytes.
+ * Writes a model, coded or not; every coded tensor keeps its encoding. Codes that vary in size are
+ * first put into a file beside it, since the header tells where every tensor ends. Returns the
+ * file's size in bytes.
  */
 export async function writeCodedModel(
   folder: Folder,
@@ -38,7 +40,7 @@ export async function writeCodedModel(
 
 const NO_SIZES: ChunkSizes = new Map();
 
-/** The chunks of `model` are those of the layout. */
+/** Writes a model whose chunks are those of the layout. */
 async function writeSized(folder: Folder, name: string, model: StateDict, layout: Layout, sizes: ChunkSizes, options: WriteOptions) {
   const entries = model.manifest.tensors.map((tensor, index) => stored(tensor, layout.tensorBytes(index)));
   const { metadata, tied } = model.manifest;
@@ -62,7 +64,10 @@ function stored(tensor: TensorEntry, codedBytes: number): { name: string; dtype:
   return tensor.encoding.codec === 'raw' ? tensor : { name: tensor.name, dtype: 'U8', shape: [codedBytes] };
 }
 
-/** The coded model in a file that has a manifest; `bad-tensor-file` where the file does not hold what the manifest says. */
+/**
+ * The coded model in a file that has a manifest; `bad-tensor-file` if the file does not hold what
+ * the manifest says.
+ */
 export async function codedFileModel(file: TensorFile, codecs: CodecTable, memory: ChunkMemory = HEAP): Promise<StateDict> {
   const manifest = parseManifest(new TextEncoder().encode(file.metadata[MANIFEST_KEY] as string), file.label);
   const sizeBytes = file.tensors.at(-1)?.end ?? 0;
@@ -102,7 +107,7 @@ async function* codedChunks(layout: Layout, file: TensorFile, memory: ChunkMemor
   }
 }
 
-/** Whether any tensor is coded. */
+/** True if any tensor is coded. */
 export function isCoded(model: StateDict): boolean {
   return model.manifest.tensors.some((tensor) => tensor.encoding.codec !== RAW.codec);
 }

@@ -1,3 +1,4 @@
+// Comparison of two models: figures by their definitions, and models that do not match.
 import { expect, test } from 'vitest';
 import { memoryStateDict } from '../tensor/memory-state-dict.js';
 import { parseCodecName } from './codec-name.js';

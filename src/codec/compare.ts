@@ -1,4 +1,4 @@
-// How far two models are apart, tensor by tensor: what a codec costs.
+// Compares two models tensor by tensor, to tell what a codec costs.
 import { FedStreamError } from '../core/errors.js';
 import { tensorRange } from '../tensor/chunks.js';
 import { DTYPES, type Dtype, elementCount } from '../tensor/dtype.js';
@@ -6,7 +6,7 @@ import type { TensorEntry } from '../tensor/manifest.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { widenInto } from '../tensor/widen.js';
 
-/** Errors of B against A, all in float64. Infinite or NaN where the values are. */
+/** Errors of B against A, all in float64; infinite or NaN if the values are. */
 export interface TensorComparison {
   readonly name: string;
   readonly elements: number;
@@ -24,8 +24,9 @@ export interface TensorComparison {
 type ErrorSums = Pick<TensorComparison, 'elements' | 'squaredError' | 'squaredValue' | 'maxError'>;
 
 /**
- * Compares every tensor of A with that of the same name in B; both are raw (decode them first). `bad-model` where a tensor is missing or of
- * another shape. Tensors that are no floats of 32 or 16 bits are compared byte by byte.
+ * Compares every tensor of A with that of the same name in B; both models are raw (decode them
+ * first). Tensors other than 32-bit and 16-bit floats are compared byte by byte. Throws `bad-model`
+ * if a tensor is missing or has another shape.
  */
 export async function* compareModels(a: StateDict, b: StateDict): AsyncGenerator<TensorComparison> {
   for (const [index, tensor] of a.manifest.tensors.entries()) yield comparison(tensor.name, await compareTensor(a, index, b, tensor));
@@ -33,7 +34,7 @@ export async function* compareModels(a: StateDict, b: StateDict): AsyncGenerator
   if (extra) throw new FedStreamError('bad-model', `the second model has the tensor ${extra.name}, which the first does not have`);
 }
 
-/** All tensors as one. */
+/** The errors of all tensors taken as one. */
 export function compareAll(parts: readonly TensorComparison[]): TensorComparison {
   return comparison('', parts.reduce(addSums, NO_ERRORS));
 }
@@ -80,7 +81,7 @@ async function compareTensor(a: StateDict, index: number, b: StateDict, tensor: 
   return sums;
 }
 
-/** Values of a dtype without a float32 form are compared as bytes. */
+/** Values of a dtype that has no float32 form are compared as bytes. */
 function floats(dtype: Dtype, bytes: Uint8Array, room: Float32Array): ArrayLike<number> {
   return DTYPES[dtype].quantizable ? widenInto(dtype, bytes, room) : bytes;
 }

@@ -1,9 +1,9 @@
-// What the reference codecs share: values that are stored, or added with a weight.
+// The part that the reference codecs share: decoded values are stored, or added with a weight.
 
-/** Decodes `from` and hands each value on with its index. */
+/** Decodes `from` and passes each value on with its index. */
 export type DecodeInto = (from: Uint8Array, to: Float32Array, store: (i: number, value: number) => void) => void;
 
-/** `decode` and `accumulate` of a codec, as its contract has them. */
+/** Makes `decode` and `accumulate` of a codec from its `DecodeInto`. */
 export function storedOrAdded(decodeInto: DecodeInto) {
   return {
     decode(from: Uint8Array, to: Float32Array): void {

@@ -1,4 +1,4 @@
-// The 256 values of the 8-bit dynamic map (Dettmers 2015, as bitsandbytes' `create_dynamic_map()` makes it), ascending.
+// The 8-bit dynamic map of bitsandbytes (`create_dynamic_map()`, after Dettmers 2015).
 
 /** float32 bit patterns: they are the rule, so that no decimal is rounded on the way. */
 // biome-ignore format: eight a line
@@ -37,10 +37,10 @@ const BITS = Uint32Array.of(
   0x3f68999a, 0x3f6c3333, 0x3f6fcccd, 0x3f736666, 0x3f770000, 0x3f7a999a, 0x3f7e3333, 0x3f800000,
 );
 
-/** From -0.99296874 to 1, with 0 at index 127. */
+/** The 256 values of the map, ascending from -0.99296874 to 1, with 0 at index 127. */
 export const DYNAMIC_MAP: Float32Array = new Float32Array(BITS.buffer);
 
-/** `mid[i] = (map[i] + map[i + 1]) * 0.5` in float32: 255 thresholds. */
+/** The 255 thresholds `mid[i] = (map[i] + map[i + 1]) * 0.5` in float32. */
 export const DYNAMIC_MIDPOINTS: Float32Array = Float32Array.from({ length: 255 }, (_, i) =>
   Math.fround(Math.fround((DYNAMIC_MAP[i] as number) + (DYNAMIC_MAP[i + 1] as number)) * 0.5),
 );

@@ -1,4 +1,4 @@
-// Models in float32 and back: no value changes on the way there, and what comes back is in the checkpoint's dtypes.
+// Models in float32 and back: widening changes no value, and the checkpoint's dtypes come back.
 import { expect, test } from 'vitest';
 import type { Dtype } from '../tensor/dtype.js';
 import { memoryStateDict } from '../tensor/memory-state-dict.js';

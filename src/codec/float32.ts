@@ -1,4 +1,4 @@
-// Models in float32 and back in the dtypes of their checkpoint, lazy. Halves and bfloat16 are what the casts' codecs make, so no byte is moved for it.
+// Lazy views of a model in float32, and back in the dtypes of its checkpoint.
 import { FedStreamError } from '../core/errors.js';
 import { DTYPES, type Dtype } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
@@ -10,8 +10,9 @@ import { encodeModel } from './quantize.js';
 const CASTS: Partial<Record<Dtype, Encoding>> = { F16: { codec: 'fp16' }, BF16: { codec: 'bf16' } };
 
 /**
- * The same values as float32: tensors of 16 bits become float32 tensors coded as they lie, coded ones are decoded to float32, and F64 is rounded.
- * Other dtypes pass as they are.
+ * The same values as float32. F16 and BF16 tensors become float32 tensors coded with the casts, so
+ * no byte is moved; coded tensors are decoded to float32; F64 is rounded. Other dtypes pass as they
+ * are.
  */
 export function inFloat32(model: StateDict): StateDict {
   const tensors = model.manifest.tensors.map(float32Entry);
@@ -43,7 +44,7 @@ function float32Entry(tensor: TensorEntry): TensorEntry {
   return { ...tensor, dtype: 'F32', encoding: encoding.codec === 'raw' ? (CASTS[dtype] as Encoding) : encoding };
 }
 
-/** Values that a float32 average would round, or that no codec takes. */
+/** Dtypes whose values a float32 average would round, or that no codec takes. */
 const UNAVERAGED: ReadonlySet<Dtype> = new Set([
   'F64',
   'C64',
@@ -57,7 +58,10 @@ const UNAVERAGED: ReadonlySet<Dtype> = new Set([
   'F8_E5M2FNUZ',
 ]);
 
-/** As `inFloat32`, with a note of the dtypes that the model has; `unsupported` names a tensor that cannot be averaged. */
+/**
+ * Like `inFloat32`, with a note of the model's dtypes; throws `unsupported` with the name of a
+ * tensor that cannot be averaged.
+ */
 export function masterOf(model: StateDict): StateDict {
   const odd = model.manifest.tensors.find(({ dtype, encoding }) => encoding.codec === 'raw' && UNAVERAGED.has(dtype));
   if (odd)
@@ -69,13 +73,16 @@ export function masterOf(model: StateDict): StateDict {
   return withManifest(widened, { ...widened.manifest, metadata: noteDtypes(model.manifest).metadata });
 }
 
-/** How a float32 tensor travels in the dtype that its checkpoint has. */
+/** The encoding in which a float32 tensor travels in its checkpoint's dtype. */
 export function ownEncoding(manifest: Manifest): (tensor: TensorEntry) => Encoding {
   const own = notedDtypes(manifest);
   return (tensor) => (tensor.dtype === 'F32' ? (CASTS[own(tensor)] ?? RAW) : RAW);
 }
 
-/** A float32 model in the dtypes that its manifest notes, or in those given, raw, to nearest even; the note itself goes. */
+/**
+ * A float32 model in the dtypes that its manifest notes, or in the given ones: raw, to nearest
+ * even. The note itself is removed.
+ */
 export function inOwnDtypes(
   model: StateDict,
   codecs: CodecTable,

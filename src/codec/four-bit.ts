@@ -1,4 +1,4 @@
-// What `fp4` and `nf4` share: two nibbles a byte, a scale a block, and scales that may be coded themselves.
+// The common part of `fp4` and `nf4`: two nibbles in a byte, scales that may be coded themselves.
 
 import { FedStreamError } from '../core/errors.js';
 import { blockwise8 } from './blockwise8.js';
@@ -6,8 +6,9 @@ import type { Codec, EncodeReport, Preparation, Prepared } from './codec.js';
 import { type DecodeInto, storedOrAdded } from './decode-into.js';
 import { blockAbsmax, checkSizes, inverseScale, scaled, scaleView } from './scaling.js';
 
+/** Elements of a block, by default. */
 export const FOUR_BIT_BLOCK = 64;
-/** CODECS, nested scales: block of the scales' own code. */
+/** Scales of a block in the scales' own code (docs/spec/codecs.md, "Nested scales"). */
 export const NESTED_BLOCK = 256;
 
 /** The rule of a 4-bit code. */
@@ -15,12 +16,13 @@ export interface FourBitRule {
   readonly name: string;
   /** The value of each nibble, in units of absmax. */
   readonly values: Float32Array;
-  /** Pads an odd tail. */
+  /** The nibble that pads an odd tail. */
   readonly zero: number;
   /** The nibble of a value in -1..1. */
   code(s: number): number;
 }
 
+/** Options of `fp4` and `nf4`. */
 export interface FourBitOptions {
   readonly blockSize?: number;
   readonly nested?: boolean;
@@ -29,8 +31,9 @@ export interface FourBitOptions {
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
 /**
- * Layout of a chunk: the scales, then the nibbles, the first of two in the high half. Scales are float32 absmax a block; nested: float32 offset
- * of the tensor, float32 absmax of each 256 scales, one 8-bit code a scale.
+ * A 4-bit codec by its rule. Layout of a chunk: the scales, then the nibbles, the first of two in
+ * the high half. Scales are one float32 absmax for each block; nested: the tensor's float32 offset,
+ * a float32 absmax for each 256 scales, then one 8-bit code for each scale.
  */
 export function fourBit(rule: FourBitRule, { blockSize = FOUR_BIT_BLOCK, nested = false }: FourBitOptions): Codec {
   const blocks = (elements: number): number => Math.ceil(elements / blockSize);
@@ -120,7 +123,7 @@ function nestedScales(): ScaleLayout {
   };
 }
 
-/** mean(absmax) over the tensor, accumulated in float64, rounded to float32. */
+/** The mean of the absmax over the tensor, accumulated in float64, rounded to float32. */
 function meanOfScales(blockSize: number): Preparation {
   let sum = 0;
   let count = 0;

@@ -1,4 +1,4 @@
-// The tables that the SIMD kernels look things up in, made from the reference rules.
+// Lookup tables of the SIMD kernels, made from the reference rules.
 import { FedStreamError } from '../core/errors.js';
 import { dynamicCode } from './blockwise8.js';
 import type { FourBitRule } from './four-bit.js';
@@ -13,7 +13,10 @@ function bitsOf(value: number): number {
   return word[0] as number;
 }
 
-/** A float's bits made to ascend with it as a signed integer, and back: it is its own inverse. */
+/**
+ * Maps a float's bits to a signed integer that ascends with the float, and back: the map is its own
+ * inverse.
+ */
 function floatOfKey(key: number): number {
   word[0] = key ^ ((key >> 31) >>> 1);
   return float[0] as number;
@@ -23,8 +26,10 @@ const BUCKET_BITS = 17;
 const BUCKET_KEYS = 1 << BUCKET_BITS;
 
 /**
- * For each top 15 bits of a key, the word `w` for which `(w + low 17 bits) >>> 17` is the code: the bucket's first code in the high bits, and
- * so much that the sum carries from the key on at which the code rises. No bucket holds two thresholds; that is checked here.
+ * The table of `blockwise8`: for each top 15 bits of a key, the word `w` for which `(w + low 17
+ * bits) >>> 17` is the code. It holds the bucket's first code in the high bits, and below it as
+ * much as makes the sum carry from the key on at which the code rises. No bucket holds two
+ * thresholds, which is checked here.
  */
 export function blockwise8Table(): Uint32Array {
   const table = new Uint32Array(1 << (32 - BUCKET_BITS));
@@ -40,7 +45,7 @@ export function blockwise8Table(): Uint32Array {
   return table;
 }
 
-/** The least low bits in a bucket whose code is above `code`. */
+/** The smallest low bits in a bucket whose code is above `code`. */
 function firstAbove(first: number, code: number): number {
   let low = 0;
   let high = BUCKET_KEYS - 1;
@@ -52,26 +57,31 @@ function firstAbove(first: number, code: number): number {
   return low;
 }
 
-/** As `nf4Nibbles` in assembly/codec/four-bit.ts. */
+/** The bucket of a value, as `nf4Nibbles` in assembly/codec/four-bit.ts has it. */
 function nf4Bucket(s: number): number {
   return Math.min(Math.max((bitsOf(Math.fround(s + 5)) >>> 17) - 0x2040, 0), 31);
 }
 
-/** As `fp4Nibbles` in assembly/codec/four-bit.ts. */
+/** The bucket of a value, as `fp4Nibbles` in assembly/codec/four-bit.ts has it. */
 function fp4Bucket(s: number): number {
   return Math.min((bitsOf(Math.fround(s + 1)) >>> 19) - 0x07f0, 15);
 }
 
+/** The table of `nf4` (layout: assembly/codec/four-bit.ts). */
 export function nf4Table(): Uint8Array {
   const codes = Array.from({ length: 16 }, (_, rank) => rank);
   return ruleTable(NF4_MIDPOINTS, codes, nf4Bucket, NF4_VALUES);
 }
 
+/** The table of `fp4` (layout: assembly/codec/four-bit.ts). */
 export function fp4Table(): Uint8Array {
   return ruleTable(FP4_THRESHOLDS, FP4_CODES, fp4Bucket, FP4_VALUES);
 }
 
-/** Layout: assembly/codec/four-bit.ts. Buckets ascend with the value, so each needs only its own threshold and the codes on both sides. */
+/**
+ * Makes a table in the layout of assembly/codec/four-bit.ts. Buckets ascend with the value, so each
+ * needs only its own threshold and the codes on both sides of it.
+ */
 function ruleTable(
   thresholds: Float32Array,
   codes: readonly number[],
@@ -92,7 +102,7 @@ function ruleTable(
   return table;
 }
 
-/** The four bytes of a float32, each in its own plane. */
+/** Stores the four bytes of a float32, each in its own plane. */
 function putPlanes(planes: Uint8Array, at: number, planeBytes: number, value: number): void {
   const bits = bitsOf(value);
   for (let plane = 0; plane < 4; plane++) planes[plane * planeBytes + at] = (bits >>> (8 * plane)) & 0xff;

@@ -1,7 +1,10 @@
-// The SIMD kernels as those who call them see them.
+// Types of the SIMD kernels, as their callers see them.
 import type { ChunkMemory } from '../tensor/chunk-memory.js';
 
-/** What assembly/codec/index.ts exports; every pointer is a byte offset in the memory. Encoders return -1, or the index of a value that is no number. */
+/**
+ * The exports of assembly/codec/index.ts. Every pointer is a byte offset in the memory. Encoders
+ * return -1, or the index of an infinite or NaN value.
+ */
 export interface KernelExports {
   encodeBlockwise8(from: number, count: number, blockSize: number, scales: number, codes: number): number;
   encodeNf4(from: number, count: number, blockSize: number, scales: number, codes: number): number;
@@ -28,7 +31,9 @@ export interface KernelExports {
   useScratch(address: number): void;
 }
 
-/** The kernels and where each stage lies; views are made once, since the memory never grows. */
+/**
+ * The kernels and the position of each stage; views are made once, since the memory never grows.
+ */
 export interface Kernels {
   readonly run: KernelExports;
   /** Buffers in the kernels' memory, behind the arenas. */

@@ -1,4 +1,4 @@
-// What a worker thread does for the codec pool: codes and decodes in place, in the memory that all threads share.
+// A worker thread of the codec pool: codes and decodes in the memory that all threads share.
 
 import type { Dtype } from '../tensor/dtype.js';
 import type { Encoding } from '../tensor/manifest.js';
@@ -17,28 +17,30 @@ export interface KernelSetup {
   readonly arenas: number;
 }
 
-/** A place in the shared memory. */
+/** A range of bytes in the shared memory. */
 export interface Span {
   readonly at: number;
   readonly length: number;
 }
 
+/** A job for a worker. */
 export type KernelJob = CodeJob | ReduceJob;
 
+/** Codes, decodes or adds one chunk. */
 export interface CodeJob {
   readonly id: number;
   readonly work: 'encode' | 'decode' | 'accumulate';
   readonly encoding: Encoding;
   readonly elements: number;
   readonly dtype: Dtype;
-  /** Raw values of `dtype`; of `accumulate`: float32 sums. */
+  /** Raw values of `dtype`; for `accumulate`, float32 sums. */
   readonly values: Span;
   readonly coded: Span;
   readonly prepared?: Prepared | undefined;
   readonly weight?: number;
 }
 
-/** Adds several chunks to one sum, in order, and looks at the sum; or codes it. */
+/** Adds several chunks to one sum, in order, and checks the sum or codes it. */
 export interface ReduceJob {
   readonly id: number;
   readonly work: 'reduce';
@@ -49,7 +51,7 @@ export interface ReduceJob {
   readonly code?: CodeSpans | undefined;
 }
 
-/** A `CodeStep` by its places. */
+/** A `CodeStep` whose buffers are ranges of the shared memory. */
 export interface CodeSpans {
   readonly encoding: Encoding;
   readonly coded: Span;
@@ -57,15 +59,16 @@ export interface CodeSpans {
   readonly addTo?: { readonly into: Span; readonly weight: number } | undefined;
 }
 
+/** A worker's answer to a job. */
 export interface KernelAnswer {
   readonly id: number;
   readonly report?: EncodeReport;
-  /** A value that is no number. */
+  /** The first infinite or NaN value. */
   readonly nonFinite?: { readonly index: number; readonly value: number };
   readonly error?: string;
 }
 
-/** A worker's side: give it every message, send what it returns. */
+/** The worker's side: call it with every message, and send back what it returns. */
 export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnswer {
   const { bytes, ...kernels } = instantiateKernels(setup.module, setup.memory, setup.arena, setup.arenas);
   const table = wasmCodecs({ bytes, ...kernels });

@@ -1,14 +1,17 @@
-// An instance of the SIMD kernels: their exports, and the small arena in which blocks are staged.
+// An instance of the SIMD kernels, with the small arena in which blocks are staged.
 
 import { codecMemory } from './codec-memory.js';
 import { DYNAMIC_MAP } from './dynamic-map.js';
 import { blockwise8Table, fp4Table, nf4Table } from './kernel-tables.js';
 import type { KernelExports, Kernels } from './kernel-types.js';
 
-/** Elements staged at once: 64 KiB of float32 stays in the second-level cache beside its codes (measured: smaller and larger are slower). */
+/**
+ * Elements staged at once: 64 KiB of float32 stay in the second-level cache beside their codes
+ * (measured: smaller and larger stages are slower).
+ */
 export const STAGE_ELEMENTS = 16_384;
 
-/** assembly/codec/memory-map.ts. */
+/** These addresses are those of assembly/codec/memory-map.ts. */
 const BLOCKWISE8_TABLE = 0x1000;
 const BLOCKWISE8_MAP = 0x21000;
 const NF4_RULE = 0x21400;
@@ -21,19 +24,22 @@ const SCALES_BYTES = (STAGE_ELEMENTS / 16) * 4;
 /** Bytes of one thread's arena. */
 const ARENA_BYTES = SCRATCH_BYTES + SCALES_BYTES + 2 * STAGE_ELEMENTS * 4;
 const PAGE_BYTES = 65_536;
-/** As assembly/targets.json says of the shared build. */
+/** The maximum in assembly/targets.json for the shared build. */
 const SHARED_MAXIMUM_PAGES = 16_384;
 
-/** Room for buffers to lend: what is never touched costs an address, not memory. */
+/** Bytes of buffers to lend; pages that are never touched cost addresses, not memory. */
 const LENT_BYTES = 2 ** 27;
 
-/** Memory for kernels: their tables, an arena a thread, and `lentBytes` of buffers. */
+/** Memory for kernels: their tables, an arena for each thread, and `lentBytes` of buffers. */
 export function kernelMemory({ arenas = 1, lentBytes = LENT_BYTES, shared = false } = {}): WebAssembly.Memory {
   const pages = Math.ceil((HEAP + arenas * ARENA_BYTES + lentBytes) / PAGE_BYTES);
   return new WebAssembly.Memory(shared ? { initial: pages, maximum: SHARED_MAXIMUM_PAGES, shared } : { initial: pages });
 }
 
-/** Instantiates a module of dist/wasm. Where threads share a memory, each has an arena of its own; `arena` 0 writes the tables. */
+/**
+ * Instantiates a module of dist/wasm. Threads that share a memory have an arena each; `arena` 0
+ * writes the tables.
+ */
 export function instantiateKernels(module: WebAssembly.Module, memory = kernelMemory(), arena = 0, arenas = 1): Kernels {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const run = instance.exports as unknown as KernelExports;

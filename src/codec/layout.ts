@@ -1,4 +1,4 @@
-// Positions of a model's coded bytes: from a manifest, and for codes that vary in size from the sizes of their chunks.
+// Positions of a model's coded bytes, from its manifest and, if codes vary, its chunks' sizes.
 import { FedStreamError } from '../core/errors.js';
 import { type ChunkPlace, chunkPlaces, tensorChunkCount } from '../tensor/chunks.js';
 import { DTYPES, dtypeBytes, elementCount } from '../tensor/dtype.js';
@@ -7,47 +7,53 @@ import type { ChunkRange } from '../tensor/state-dict.js';
 import type { Codec, CodecTable } from './codec.js';
 import { codecOf } from './codec-table.js';
 
-/** A chunk and its coded bytes in the coded bytes of the model. */
+/** A chunk and the position of its coded bytes in those of the model. */
 export interface PlacedChunk extends ChunkPlace {
   readonly offset: number;
   readonly bytes: number;
 }
 
-/** Sizes and offsets of a manifest's chunks, built once. It needs memory for tensors, and for chunks only where their sizes vary. */
+/**
+ * Sizes and offsets of a manifest's chunks, built once. It needs memory for each tensor, and for
+ * each chunk only if sizes vary.
+ */
 export interface Layout {
   readonly manifest: Manifest;
   readonly chunks: number;
   readonly totalBytes: number;
-  /** With the sizes before its chunks, where they vary. */
+  /** Bytes of a tensor, with the table of sizes before its chunks if they vary. */
   tensorBytes(tensorIndex: number): number;
   /** The chunks of a range with their offsets, in order. */
   places(range?: ChunkRange): Generator<PlacedChunk>;
 }
 
-/** Bytes of each chunk of a tensor, by its position in the manifest; of the tensors whose codes vary in size. */
+/**
+ * Bytes of each chunk, by the tensor's position in the manifest, for the tensors whose codes vary
+ * in size.
+ */
 export type ChunkSizes = ReadonlyMap<number, Uint32Array>;
 
 /** Sizes of a tensor that are known before it is coded. */
 export interface TensorLayout {
   readonly chunks: number;
-  /** Its codes vary in size, so its coded bytes begin with the sizes of its chunks. */
+  /** Set if codes vary in size: the coded bytes then begin with the sizes of the chunks. */
   readonly varies: boolean;
-  /** Bytes of these sizes; 0 where they do not vary. */
+  /** Bytes of the table of sizes; 0 if sizes do not vary. */
   readonly tableBytes: number;
-  /** Bytes of a chunk of `elements`: exactly, or where they vary at most. */
+  /** Bytes of a chunk of `elements`: exactly, or at most if they vary. */
   chunkBytes(elements: number): number;
-  /** Bytes of all its chunks: exactly, or where they vary at most. */
+  /** Bytes of all chunks: exactly, or at most if they vary. */
   readonly mostBytes: number;
 }
 
-/** Bytes of a chunk's size. */
+/** Bytes of one entry in a table of sizes. */
 export const SIZE_BYTES = 4;
 
 const NO_SIZES: ChunkSizes = new Map();
 
 /**
- * Throws `bad-manifest` or `unsupported` where an encoding cannot be, `limit` beyond 2^53 − 1 bytes. Sizes that vary are given,
- * as `parseSizes` has checked them.
+ * The layout of a manifest; `sizes` are those that `parseSizes` has checked. Throws `bad-manifest`
+ * or `unsupported` if an encoding is not allowed, `limit` beyond 2^53 − 1 bytes.
  */
 export function layoutOf(manifest: Manifest, codecs: CodecTable, sizes: ChunkSizes = NO_SIZES): Layout {
   const tensors = tensorLayouts(manifest, codecs);
@@ -91,7 +97,7 @@ function sum(sizes: Uint32Array): number {
   return total;
 }
 
-/** Every tensor of a manifest; throws as `layoutOf` does. */
+/** The layout of every tensor of a manifest; throws as `layoutOf` does. */
 export function tensorLayouts(manifest: Manifest, codecs: CodecTable): TensorLayout[] {
   let most = 0;
   return manifest.tensors.map((tensor) => {
@@ -115,22 +121,25 @@ function tensorLayout(tensor: TensorEntry, manifest: Manifest, codecs: CodecTabl
   return { chunks, varies, tableBytes: varies ? SIZE_BYTES * chunks : 0, chunkBytes, mostBytes };
 }
 
-/** Throws `bad-manifest` or `unsupported` where an encoding cannot be. */
+/** Throws `bad-manifest` or `unsupported` if an encoding is not allowed. */
 export function checkEncodings(manifest: Manifest, codecs: CodecTable): void {
   tensorLayouts(manifest, codecs);
 }
 
-/** True where any tensor's codes vary in size: the model's coded bytes are not known before it is coded. */
+/**
+ * True if any tensor's codes vary in size: the number of coded bytes is then unknown before the
+ * model is coded.
+ */
 export function hasVaryingCodes(manifest: Manifest, codecs: CodecTable): boolean {
   return tensorLayouts(manifest, codecs).some(({ varies }) => varies);
 }
 
-/** Bytes of a coded model: exactly, or where codes vary in size at most. */
+/** Bytes of a coded model: exactly, or at most if codes vary in size. */
 export function mostCodedBytes(manifest: Manifest, codecs: CodecTable): number {
   return tensorLayouts(manifest, codecs).reduce((bytes, { tableBytes, mostBytes }) => bytes + tableBytes + mostBytes, 0);
 }
 
-/** Bytes of the largest chunk that a codec can make of these tensors; 0 where none is coded. */
+/** Bytes of the largest chunk that a codec can make of these tensors; 0 if none is coded. */
 export function largestCodedChunk(manifest: Manifest, codecs: CodecTable): number {
   return manifest.tensors.reduce((most, tensor) => {
     const elements = Math.min(elementCount(tensor.shape), manifest.chunkElements);
@@ -138,7 +147,10 @@ export function largestCodedChunk(manifest: Manifest, codecs: CodecTable): numbe
   }, 0);
 }
 
-/** The codec of a tensor, or undefined where it is raw; `bad-manifest` where its dtype or the chunk size forbids it. */
+/**
+ * The codec of a tensor, or undefined if it is raw; `bad-manifest` if its dtype or the chunk size
+ * does not allow the codec.
+ */
 export function tensorCodec(tensor: TensorEntry, manifest: Manifest, codecs: CodecTable): Codec | undefined {
   if (tensor.encoding.codec === 'raw') return undefined;
   if (!DTYPES[tensor.dtype].quantizable)

@@ -1,4 +1,4 @@
-// A model wherever it lies: a plain safetensors file, a coded one, one of bitsandbytes, a folder of one or of shards.
+// Opens a model in any of the layouts that FedStream reads.
 import type { Folder } from '../core/storage.js';
 import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import { MODEL_FILE, openModel } from '../tensor/model-folder.js';
@@ -10,7 +10,10 @@ import { bitsandbytesModel } from './bitsandbytes-reader.js';
 import type { CodecTable } from './codec.js';
 import { codedFileModel, MANIFEST_KEY } from './coded-file.js';
 
-/** Opens one file, in whichever layout it is; tensors that are coded in it keep their encodings. */
+/**
+ * Opens one file in any layout: plain safetensors, coded, or bitsandbytes. Coded tensors keep their
+ * encodings.
+ */
 export async function openModelFile(folder: Folder, name: string, codecs: CodecTable, memory?: ChunkMemory): Promise<StateDict> {
   const file = await openTensorFile(folder, name);
   try {

@@ -2,7 +2,7 @@
 import type { Codec } from './codec.js';
 import { type FourBitOptions, fourBit } from './four-bit.js';
 
-/** CODECS, nf4: the value of each nibble. */
+/** The value of each nibble, in units of absmax (docs/spec/codecs.md, "nf4"). */
 export const NF4_VALUES: Float32Array = Float32Array.of(
   -1,
   -0.6961928009986877,
@@ -22,7 +22,7 @@ export const NF4_VALUES: Float32Array = Float32Array.of(
   1,
 );
 
-/** float32 midpoints; a tie goes to the lower index. */
+/** The 15 float32 midpoints; a tie goes to the lower index. */
 export const NF4_MIDPOINTS: Float32Array = Float32Array.from({ length: 15 }, (_, i) =>
   Math.fround(Math.fround((NF4_VALUES[i] as number) + (NF4_VALUES[i + 1] as number)) * 0.5),
 );
@@ -33,6 +33,7 @@ function nf4Code(s: number): number {
   return code;
 }
 
+/** The codec `nf4`. */
 export function nf4(options: FourBitOptions = {}): Codec {
   return fourBit({ name: 'nf4', values: NF4_VALUES, zero: 7, code: nf4Code }, options);
 }

@@ -1,4 +1,4 @@
-// Chunks coded or decoded on the codec pool: several at once, given on in their order.
+// Chunks coded or decoded on the codec pool: several at once, passed on in their order.
 import { largestChunk } from '../tensor/chunks.js';
 import { dtypeBytes } from '../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../tensor/manifest.js';
@@ -6,21 +6,23 @@ import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import type { Codec, CodecPool, EncodeReport, Prepared } from './codec.js';
 import { written } from './raw-coding.js';
 
-/** What is to be done with a chunk; undefined passes it on as it is. */
+/** The work on one chunk; undefined passes it on as it is. */
 export interface PooledWork {
   readonly work: 'encode' | 'decode';
   readonly codec: Codec;
   readonly prepared?: Prepared | undefined;
 }
 
+/** How the chunks of a model are worked on. */
 export interface PooledPlan {
-  /** The manifest of what comes out. */
+  /** The manifest of the model that comes out. */
   readonly manifest: Manifest;
-  /** Room for any coded chunk. */
+  /** Bytes that hold any coded chunk. */
   readonly codedBytes: number;
   workFor(chunk: Chunk, tensor: TensorEntry): Promise<PooledWork | undefined>;
-  /** Sees each chunk's outcome in order; turns the error of a chunk into one that names its tensor. */
+  /** Takes each chunk's report, in order. */
   report(tensor: TensorEntry, report: EncodeReport): void;
+  /** Turns the error of a chunk into one that names its tensor. */
   failure(tensor: TensorEntry, firstElement: number, cause: unknown): unknown;
 }
 
@@ -29,11 +31,11 @@ interface InFlight {
   readonly bytes: Uint8Array;
   readonly done: Promise<EncodeReport>;
   readonly slot: Slot;
-  /** Missing for a chunk that is not coded here. */
+  /** Absent for a chunk that is not coded here. */
   readonly codec?: Codec;
 }
 
-/** Room for a chunk on its way in and on its way out. */
+/** Buffers for a chunk on its way in and on its way out. */
 interface Slot {
   readonly values: Uint8Array;
   readonly coded: Uint8Array;
@@ -41,6 +43,10 @@ interface Slot {
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
+/**
+ * Yields the chunks of `model` after the work that `plan` has for them, in their order; each is
+ * valid until the next is asked for.
+ */
 export async function* pooledChunks(model: StateDict, plan: PooledPlan, pool: CodecPool, range?: ChunkRange): AsyncGenerator<Chunk> {
   const leave = pool.enter();
   const flight: InFlight[] = [];
@@ -68,7 +74,7 @@ export async function* pooledChunks(model: StateDict, plan: PooledPlan, pool: Co
       const tensor = plan.manifest.tensors[chunk.tensorIndex] as TensorEntry;
       const work = await plan.workFor(chunk, tensor);
       const launched = launch(pool, takeSlot(), chunk, tensor, work);
-      launched.done.catch(() => {}); // met when its turn comes, or of no interest after another error
+      launched.done.catch(() => {}); // thrown at its turn, or of no interest after an earlier error
       flight.push(launched);
       while (flight.length >= pool.share) yield await land();
     }
@@ -103,7 +109,10 @@ function launch(pool: CodecPool, slot: Slot, chunk: Chunk, tensor: TensorEntry, 
   return { chunk: meta, bytes, done, slot };
 }
 
-/** The source's bytes are borrowed until its next chunk, so a chunk that waits is copied: 0.06 ms a MiB, beside 0.2 for coding it. */
+/**
+ * Copies a chunk that waits, since the source's bytes are borrowed until its next chunk: 0.06 ms a
+ * MiB, beside 0.2 ms for coding it.
+ */
 function copied(bytes: Uint8Array, room: Uint8Array): Uint8Array {
   room.set(bytes);
   return room.subarray(0, bytes.length);

@@ -1,4 +1,4 @@
-// A model coded, and a coded model decoded: lazy, chunk by chunk, in buffers that are reused.
+// Lazy views of a model coded, and of a coded model decoded, chunk by chunk in reused buffers.
 import { FedStreamError } from '../core/errors.js';
 import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import { largestChunk, tensorRange } from '../tensor/chunks.js';
@@ -12,12 +12,16 @@ import { type PooledPlan, pooledChunks } from './pooled-chunks.js';
 import { rawCoder, written } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
 
+/** Called with the report of each chunk that was coded. */
 export type OnReport = (tensor: TensorEntry, report: EncodeReport) => void;
 
 /**
- * Codes each raw tensor as `encodingFor` says; tensors that are coded already stay as they are. Nested scales read a tensor twice.
- * A non-finite value is an error that names the tensor and the index of the element in it. A model of
- * 32 MiB and more is coded on the threads that `codecs` offers. Where no tensor is coded it is the model itself, served from where it lies.
+ * Codes each raw tensor as `encodingFor` says; tensors that are coded already stay as they are.
+ * Nested scales read a tensor twice. A model of 32 MiB and more is coded on the threads that
+ * `codecs` offers. If no tensor is to be coded, the model itself is returned.
+ *
+ * Throws `non-finite` with the tensor's name and the element's index for a value that cannot be
+ * coded.
  */
 export function encodeModel(
   model: StateDict,
@@ -31,7 +35,7 @@ export function encodeModel(
   );
   if (tensors.every(({ encoding }, index) => encoding.codec === model.manifest.tensors[index]?.encoding.codec)) return model;
   const manifest: Manifest = { ...model.manifest, tensors };
-  checkEncodings(manifest, codecs); // an encoding that cannot be fails here, not while bytes move
+  checkEncodings(manifest, codecs); // an encoding that is not allowed fails here, not while bytes move
   const chunks = (range?: ChunkRange): AsyncGenerator<Chunk> =>
     pool
       ? pooledChunks(model, encodingPlan(model, manifest, codecs, onReport), pool, range)
@@ -39,7 +43,10 @@ export function encodeModel(
   return { manifest, chunks, close: () => model.close?.() };
 }
 
-/** Decodes every coded tensor to its own dtype, on threads as `encodeModel` does. Where no tensor is coded it is the model itself. */
+/**
+ * Decodes every coded tensor to its own dtype, on threads as `encodeModel` does. If no tensor is
+ * coded, the model itself is returned.
+ */
 export function decodeModel(model: StateDict, codecs: CodecTable, pool: CodecPool | undefined = poolFor(model, codecs)): StateDict {
   if (model.manifest.tensors.every(({ encoding }) => encoding.codec === RAW.codec)) return model;
   const tensors = model.manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW }));
@@ -50,10 +57,13 @@ export function decodeModel(model: StateDict, codecs: CodecTable, pool: CodecPoo
   return { manifest, chunks, close: () => model.close?.() };
 }
 
-/** Below this, starting threads takes longer than they save, and costs some 10 MB a thread. */
+/**
+ * Below this many elements, starting threads takes longer than they save, and costs some 10 MB for
+ * each thread.
+ */
 const LEAST_POOLED_ELEMENTS = 2 ** 23;
 
-/** The threads of a table, for a model that is worth them. */
+/** The threads of a table, if the model is large enough for them. */
 export function poolFor({ manifest }: StateDict, codecs: CodecTable): CodecPool | undefined {
   const elements = manifest.tensors.reduce((total, { shape }) => total + elementCount(shape), 0);
   return elements >= LEAST_POOLED_ELEMENTS ? codecs[CODEC_POOL]?.() : undefined;
@@ -95,7 +105,10 @@ async function* encodedChunks(
   }
 }
 
-/** Room for one chunk, lent by the codecs' own memory where they have one; got when it is first needed. */
+/**
+ * A buffer for one chunk, lent by the codecs' own memory if they have one; borrowed when it is
+ * first needed.
+ */
 function chunkRoom(chunkBytes: number) {
   let lent: Uint8Array | undefined;
   let lender: ChunkMemory | undefined;
@@ -114,7 +127,7 @@ function chunkRoom(chunkBytes: number) {
   };
 }
 
-/** Shows every chunk of a tensor to the codec before the first is coded. */
+/** Shows every chunk of a tensor to the codec before the first one is coded. */
 async function prepare(model: StateDict, tensorIndex: number, codec: Codec): Promise<Prepared | undefined> {
   const preparation = codec.prepare?.();
   if (!preparation) return undefined;
@@ -125,7 +138,7 @@ async function prepare(model: StateDict, tensorIndex: number, codec: Codec): Pro
   return preparation.finish();
 }
 
-/** Adds tensor and index to the error of a value that cannot be coded. */
+/** Adds the tensor's name and the index to the error of a value that cannot be coded. */
 function named<T>(tensor: TensorEntry, firstElement: number, work: () => T): T {
   try {
     return work();

@@ -1,16 +1,21 @@
-// From the bytes of a dtype to a code and back, with any codec: one that knows float32 alone is given widened values.
+// Codes the bytes of any float dtype with any codec: one that knows only float32 gets widened
+// values.
 import { FedStreamError } from '../core/errors.js';
 import { narrowInto, widenInto } from '../tensor/widen.js';
 import type { Codec, EncodeReport, Prepared, RawValues } from './codec.js';
 
+/** Codes and decodes raw values with any codec. */
 export interface RawCoder {
-  /** As `Codec.encodeRaw`. */
+  /** Like `Codec.encodeRaw`. */
   encode(codec: Codec, from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): EncodeReport;
-  /** As `Codec.decodeRaw`. */
+  /** Like `Codec.decodeRaw`. */
   decode(codec: Codec, from: Uint8Array, elements: number, to: RawValues): void;
 }
 
-/** One for each that works alone: its float32 values are kept for the next chunk. */
+/**
+ * A coder that keeps its buffer of float32 values from chunk to chunk; use one for each chunk in
+ * work.
+ */
 export function rawCoder(): RawCoder {
   let values = new Float32Array(0);
   const room = (elements: number): Float32Array => {

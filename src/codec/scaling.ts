@@ -1,10 +1,15 @@
-// What the block-wise codecs share: absmax of a block, its inverse, and float32 scales as little-endian bytes.
+// Scales of the block-wise codecs: absmax of a block, its inverse, and float32 as bytes.
 import { FedStreamError } from '../core/errors.js';
 
-/** CODECS, scaling: a block of zeros is scaled by 1 / 1e-38 rather than by infinity. */
+/**
+ * A block of zeros is scaled by 1 / 1e-38 rather than by infinity (docs/spec/codecs.md, "Scales").
+ */
 const SMALLEST_ABSMAX = Math.fround(1e-38);
 
-/** max |x| of a block; throws `non-finite` with the index (counted from the start of `values`). */
+/**
+ * The largest |x| of a block; throws `non-finite` with the index (counted from the start of
+ * `values`).
+ */
 export function blockAbsmax(values: Float32Array, start: number, end: number): number {
   let absmax = 0;
   for (let i = start; i < end; i++) {
@@ -15,17 +20,17 @@ export function blockAbsmax(values: Float32Array, start: number, end: number): n
   return absmax;
 }
 
-/** `1 / max(absmax, 1e-38)` in float32. */
+/** The inverse `1 / max(absmax, 1e-38)` in float32. */
 export function inverseScale(absmax: number): number {
   return Math.fround(1 / Math.max(absmax, SMALLEST_ABSMAX));
 }
 
-/** `clamp(x * inv, -1, 1)` in float32. */
+/** A value in units of absmax: `clamp(x * inv, -1, 1)` in float32. */
 export function scaled(value: number, inverse: number): number {
   return Math.max(-1, Math.min(1, Math.fround(value * inverse)));
 }
 
-/** A value that no codec can code; whoever knows the tensor adds its name. */
+/** An infinite or NaN value, which no codec can code; callers that know the tensor add its name. */
 export class NonFiniteValue extends FedStreamError {
   /** Index in the chunk that was given to `encode`. */
   readonly index: number;
@@ -38,13 +43,13 @@ export class NonFiniteValue extends FedStreamError {
   }
 }
 
-/** Throws `bad-manifest` unless a coded chunk and its room are exactly of the sizes that belong together. */
+/** Throws `bad-manifest` unless a coded chunk has exactly the bytes that its elements need. */
 export function checkSizes(name: string, elements: number, encodedBytes: number, bytes: Uint8Array): void {
   if (bytes.length === encodedBytes) return;
   throw new FedStreamError('bad-manifest', `a chunk of ${elements} elements in ${name} has ${encodedBytes} bytes, not ${bytes.length}`);
 }
 
-/** Little-endian float32 at any alignment. */
+/** A view of scales: little-endian float32 at any alignment. */
 export function scaleView(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

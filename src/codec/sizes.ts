@@ -1,23 +1,30 @@
-// What a model weighs in each encoding: codes, scales, and the maps that some formats send with every tensor.
+// Sizes of a model in each encoding: codes, scales, and the maps that some formats store.
 import { type Dtype, dtypeBytes, elementCount } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW } from '../tensor/manifest.js';
 import type { CodecTable } from './codec.js';
 import { codecTraits, type EncodingTraits } from './codec-rows.js';
 import { mostCodedBytes } from './layout.js';
 
+/** Bytes of a coded model, by kind. */
 export interface CodedSize {
-  /** The codes alone. */
+  /** Bytes of the codes alone. */
   readonly codeBytes: number;
-  /** Block scales, as FedStream sends and stores them. */
+  /** Bytes of the block scales, as FedStream sends and stores them. */
   readonly scaleBytes: number;
-  /** The code's map once a tensor, which bitsandbytes stores and the paper counts; FedStream sends none. */
+  /**
+   * Bytes of the code's map, once a tensor: bitsandbytes stores it and the paper counts it;
+   * FedStream sends none.
+   */
   readonly mapBytes: number;
 }
 
-/** What nested scales are coded as. */
+/** The encoding of nested scales. */
 const NESTED: Encoding = { codec: 'blockwise8' };
 
-/** The size of a model with every tensor coded alike, by the codecs' own size functions; where codes vary in size, the most that it can be. */
+/**
+ * The size of a model with every tensor coded alike, by the codecs' own size functions; if codes
+ * vary in size, the most that it can be.
+ */
 export function codedSize(manifest: Manifest, encoding: Encoding, codecs: CodecTable): CodedSize {
   const tensors = manifest.tensors.map((tensor) => ({ ...tensor, encoding }));
   const totalBytes = mostCodedBytes({ ...manifest, tensors }, codecs);

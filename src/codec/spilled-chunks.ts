@@ -1,4 +1,4 @@
-// Chunks whose sizes are known only once they are coded: put into a file one behind the other, to be copied to where they belong.
+// Chunks coded into a temporary file, because their sizes are needed before their bytes.
 import type { Folder } from '../core/storage.js';
 import type { Chunk, StateDict } from '../tensor/state-dict.js';
 import { SizeNotes } from './chunk-sizes.js';
@@ -10,11 +10,11 @@ export interface SpilledChunks {
   readonly sizes: ChunkSizes;
   /** The same chunks, to be read once from the first to the last. */
   readonly model: StateDict;
-  /** Lets the file go. */
+  /** Closes and removes the file. */
   remove(): Promise<void>;
 }
 
-/** Codes a model into the file `name`, once. */
+/** Codes a model once, into the file `name`. */
 export async function spillChunks(folder: Folder, name: string, model: StateDict, codecs: CodecTable): Promise<SpilledChunks> {
   const { manifest } = model;
   const notes = new SizeNotes(manifest, codecs, `${folder.label}/${name}`);

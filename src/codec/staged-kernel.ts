@@ -1,11 +1,15 @@
-// One kernel and the way to it: what does not lie in the kernels' memory passes through their arena, a stage at a time.
+// Runs one kernel on bytes that lie anywhere: others than the kernels' own pass through their
+// arena.
 import { FedStreamError } from '../core/errors.js';
 import type { RawValues } from './codec.js';
 import type { Kernels } from './kernel-types.js';
 import { STAGE_ELEMENTS } from './kernels.js';
 import { NonFiniteValue } from './scaling.js';
 
-/** A kernel on pointers into the kernels' memory. `encode` returns -1, or the index of a value that is no number. */
+/**
+ * A kernel on pointers into the kernels' memory. `encode` returns -1, or the index of an infinite
+ * or NaN value.
+ */
 export interface StageKernel {
   scaleBytes(elements: number): number;
   codeBytes(elements: number): number;
@@ -15,31 +19,40 @@ export interface StageKernel {
   saturated(): number;
 }
 
+/** A float32 array as raw values. */
 export function rawOf(values: Float32Array): RawValues {
   return { dtype: 'F32', bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
 }
 
+/** A kernel on raw values that lie anywhere. */
 export interface StagedKernel {
-  /** Returns how many values saturated; throws `NonFiniteValue`. */
+  /** Returns the number of values that saturated; throws `NonFiniteValue`. */
   encode(from: RawValues, elements: number, scalesTo: Uint8Array, codesTo: Uint8Array): number;
   decode(scalesFrom: Uint8Array, codesFrom: Uint8Array, elements: number, to: RawValues): void;
   accumulate(scalesFrom: Uint8Array, codesFrom: Uint8Array, weight: number, into: Float32Array): void;
 }
 
+/**
+ * Bytes in the kernels' memory are used in place; others are copied through the arena, a stage at a
+ * time.
+ */
 export function stagedKernel(kernels: Kernels, kernel: StageKernel): StagedKernel {
   const { run, bytes, scales, values, codes } = kernels;
-  /** Where `length` bytes of `from` are for a kernel to read: where they lie, or copied to `room`. */
+  /**
+   * The address at which a kernel can read `length` bytes of `from`: their own, or `room` after a
+   * copy.
+   */
   const bring = (from: Uint8Array, start: number, length: number, room: number): number => {
     if (from.buffer === bytes.buffer) return from.byteOffset + start;
     if (length > 0) bytes.set(from.subarray(start, start + length), room);
     return room;
   };
-  /** Where a kernel is to write what `take` then brings to `to`. */
+  /** The address for a kernel to write to; `take` then copies from there to `to` if need be. */
   const target = (to: Uint8Array, start: number, room: number): number => (to.buffer === bytes.buffer ? to.byteOffset + start : room);
   const take = (to: Uint8Array, start: number, length: number, room: number): void => {
     if (to.buffer !== bytes.buffer && length > 0) to.set(bytes.subarray(room, room + length), start);
   };
-  /** 16-bit dtypes are staged where the codes will be. */
+  /** Values of 16-bit dtypes are staged at the address of the codes. */
   const bringValues = ({ dtype, bytes: from }: RawValues, start: number, count: number): number => {
     if (dtype === 'F32') return bring(from, 4 * start, 4 * count, values);
     const at = bring(from, 2 * start, 2 * count, codes);

@@ -2,14 +2,17 @@
 import type { Codec, CodecRow, EncodeReport } from './codec.js';
 import { blockAbsmax, checkSizes, scaleView } from './scaling.js';
 
-/** Divides every chunk, and an index in it has 16 bits. */
+/** Elements of a block: it divides every chunk, and an index in it has 16 bits. */
 const BLOCK = 16_384;
-/** A u16 index and a float32 value. */
+/** Bytes of a u16 index and a float32 value. */
 const PAIR_BYTES = 6;
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
-/** Layout of a chunk: of each block the kept values with their indices in the block, in the order of the indices. */
+/**
+ * The codec `topk`. Layout of a chunk: for each block the values that are kept, with their indices
+ * in the block, in the order of the indices.
+ */
 function topk(fraction: number): Codec {
   const kept = (elements: number): number => Math.min(elements, Math.ceil(fraction * elements));
   const encodedBytes = (elements: number): number => PAIR_BYTES * (Math.floor(elements / BLOCK) * kept(BLOCK) + kept(elements % BLOCK));
@@ -31,7 +34,7 @@ function topk(fraction: number): Codec {
     encodedBytes,
     encode(from, to) {
       checkSizes('topk', from.length, encodedBytes(from.length), to);
-      blockAbsmax(from, 0, from.length); // refuses what is no number
+      blockAbsmax(from, 0, from.length); // refuses infinite and NaN values
       const pairs = scaleView(to);
       let at = 0;
       for (let start = 0; start < from.length; start += BLOCK) {
@@ -54,7 +57,7 @@ function topk(fraction: number): Codec {
   };
 }
 
-/** Indices of the `count` values of largest magnitude, ascending; of equal ones the first. */
+/** Indices of the `count` values of largest magnitude, ascending; of equal values the first. */
 function largest(block: Float32Array, count: number): Uint16Array {
   // Without its sign a float's bits ascend with its magnitude.
   const bits = new Uint32Array(block.slice().buffer);
@@ -75,7 +78,10 @@ const DIGITS = [
   [0, 10],
 ] as const;
 
-/** The least of the `count` largest numbers of 31 bits, found digit by digit, and how many equal to it are among them. */
+/**
+ * Finds, digit by digit, the least of the `count` largest numbers of 31 bits, and how many numbers
+ * equal to it are among them.
+ */
 function cut(numbers: Uint32Array, count: number): { least: number; equal: number } {
   let least = 0;
   let equal = count;
@@ -95,6 +101,7 @@ function cut(numbers: Uint32Array, count: number): { least: number; equal: numbe
   return { least, equal };
 }
 
+/** The row of `topk`. */
 export const topkRow: CodecRow = {
   name: 'topk',
   parameters: [{ name: 'fraction', default: 0.01, smallest: 0.0001, largest: 1, kind: 'real' }],

@@ -1,16 +1,24 @@
-// One block of `u1` to `u4`: the scale and the codes that the rule of docs/spec/codecs.md gives its values.
+// Codes one block of `u1` to `u4` by the rule of docs/spec/codecs.md: the scale and the codes.
 import { narrowBf16 } from '../tensor/bfloat16.js';
 
+/** Elements of a block. */
 export const UNIFORM_BLOCK = 128;
 
+/** Bits of a code. */
 export type UniformBits = 1 | 2 | 3 | 4;
 
 const fround = Math.fround;
 const LARGEST = 3.4028234663852886e38;
-/** A block whose sum of squares overflows is coded at 2^-70 of its size: its largest square is then 2^116. */
+/**
+ * A block whose sum of squares overflows is coded at 2^-70 of its size: its largest square is then
+ * 2^116.
+ */
 const SHRINK = 2 ** -70;
 
-/** Starting steps: parts of the root mean square, and of the step with which the largest value just fits. */
+/**
+ * Starting steps, as fractions of the root mean square, and of the step with which the largest
+ * value just fits.
+ */
 interface Starts {
   readonly ofRms: number;
   readonly ofTop: readonly number[];
@@ -29,7 +37,10 @@ const magnitudes = new Float32Array(UNIFORM_BLOCK);
 const shrunk = new Float32Array(UNIFORM_BLOCK);
 const tried = new Uint8Array(UNIFORM_BLOCK);
 
-/** Writes the code of every value of a block (1 to 128 finite ones) and returns the bits of its bfloat16 scale. */
+/**
+ * Writes the code of every value of a block (1 to 128 finite ones) and returns the bits of its
+ * bfloat16 scale.
+ */
 export function codeUniformBlock(bits: UniformBits, y: Float32Array, codes: Uint8Array): number {
   const n2 = sumOfSquares(y);
   if (n2 === 0) {
@@ -43,7 +54,7 @@ export function codeUniformBlock(bits: UniformBits, y: Float32Array, codes: Uint
   return Math.min(narrowBf16(step), LARGEST_SCALE[bits]);
 }
 
-/** The stored step, before it is rounded to bfloat16. */
+/** The step to be stored, before it is rounded to bfloat16. */
 function stepOf(bits: UniformBits, y: Float32Array, n2: number, codes: Uint8Array): number {
   let best = { error: Number.POSITIVE_INFINITY, c: 0, s: 0 };
   for (const start of startsOf(bits, y, n2)) {
@@ -68,13 +79,16 @@ function startsOf(bits: UniformBits, y: Float32Array, n2: number): number[] {
   return [fround(ofRms * rms), ...ofTop.map((part) => fround(fitting * part))];
 }
 
-/** Codes to the step, then takes the step that fits the codes best; twice, `u1` once. The codes are left in `tried`. */
+/**
+ * Alternates between coding to a step and taking the step that fits the codes best: twice, for `u1`
+ * once. The last codes are left in `tried`.
+ */
 function refined(bits: UniformBits, y: Float32Array, start: number): { c: number; s: number } {
   const half = 2 ** bits / 2;
   let c = 0;
   let s = start;
   for (let round = bits === 1 ? 1 : 0; round < 2; round++) {
-    const r = Math.min(fround(0.5 / s), LARGEST); // a start is 0 where n2 / n underflows
+    const r = Math.min(fround(0.5 / s), LARGEST); // a start is 0 if n2 / n underflows
     let q = 0;
     for (let i = 0; i < y.length; i++) {
       const below = Math.floor(fround((y[i] as number) * r));
@@ -97,7 +111,7 @@ function sumOfSquares(y: Float32Array): number {
 
 const lanes = new Float32Array(4);
 
-/** Four float32 lanes, lane j for the values at j mod 4, in order: what SIMD adds up. */
+/** Sums in four float32 lanes, lane j for the values at j mod 4, in order, as SIMD adds them. */
 function laneSum(values: Float32Array, count: number): number {
   lanes.fill(0);
   for (let i = 0; i < count; i++) lanes[i & 3] = (lanes[i & 3] as number) + (values[i] as number);

@@ -1,3 +1,4 @@
+// The codecs `u1` to `u4`: sizes, error, and codes by the rule of docs/spec/codecs.md.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Encoding } from '../tensor/manifest.js';
@@ -20,7 +21,7 @@ function roundTrip(bits: number, from: Float32Array): Float32Array {
   return decoded;
 }
 
-/** Values as updates have them: flatter than a normal distribution. */
+/** Values distributed as in updates: flatter than a normal distribution. */
 function update(length: number): Float32Array {
   let state = 7;
   const even = () => {

@@ -1,4 +1,4 @@
-// `u1`, `u2`, `u3`, `u4`: an even grid of odd multiples of a bfloat16 scale, 1 to 4 bits a value, for updates.
+// `u1` to `u4`, for updates: odd multiples of a bfloat16 scale, 1 to 4 bits for each value.
 import { widenBf16 } from '../tensor/bfloat16.js';
 import type { Codec, EncodeReport } from './codec.js';
 import { type DecodeInto, storedOrAdded } from './decode-into.js';
@@ -7,16 +7,23 @@ import { codeUniformBlock, UNIFORM_BLOCK, type UniformBits } from './uniform-blo
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
 
+/** Bytes of the scales of a chunk. */
 export function uniformScaleBytes(elements: number): number {
   return 2 * Math.ceil(elements / UNIFORM_BLOCK);
 }
 
-/** Whole groups: 8, 4 or 2 codes in a byte, 8 of three bits in three bytes. */
+/**
+ * Bytes of the codes of a chunk, in whole groups: 8, 4 or 2 codes in a byte, or 8 codes of three
+ * bits in three bytes.
+ */
 export function uniformCodeBytes(bits: UniformBits, elements: number): number {
   return bits === 3 ? 3 * Math.ceil(elements / 8) : Math.ceil((elements * bits) / 8);
 }
 
-/** Layout of a chunk: the scales, 2 bytes a block, then the codes as one row of bits, the lowest first, and zeros to the end of a group. */
+/**
+ * A codec of 1 to 4 bits. Layout of a chunk: the scales, 2 bytes for each block, then the codes as
+ * one row of bits, the lowest first, and zeros to the end of a group.
+ */
 export function uniform(bits: UniformBits): Codec {
   const name = `u${bits}`;
   const encodedBytes = (elements: number): number => uniformScaleBytes(elements) + uniformCodeBytes(bits, elements);
@@ -62,7 +69,7 @@ function codeAt(codes: Uint8Array, bits: number, i: number): number {
   return (word >>> ((i * bits) % 8)) & (2 ** bits - 1);
 }
 
-/** The bits are still 0. */
+/** Writes a code; its bits must still be 0. */
 function putCode(codes: Uint8Array, bits: number, i: number, code: number): void {
   const byte = Math.floor((i * bits) / 8);
   const word = code << ((i * bits) % 8);

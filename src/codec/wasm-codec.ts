@@ -1,4 +1,4 @@
-// One codec on the SIMD kernels: the same bits as its reference.
+// Codecs on the SIMD kernels, with the same bits as their references.
 import { FedStreamError } from '../core/errors.js';
 import { blockwise8 } from './blockwise8.js';
 import type { Codec, EncodeReport, Preparation, Prepared, RawValues } from './codec.js';
@@ -14,18 +14,23 @@ const NO_REPORT: EncodeReport = { saturated: 0 };
 /** A codec on the kernels, given the reference codec of the same encoding. */
 type KernelCodec = (kernels: Kernels, reference: Codec) => Codec;
 
+/** The codec `fp16` on the kernels. */
 export const fp16Codec: KernelCodec = (kernels, reference) =>
   codec(kernels, reference, stagedKernel(kernels, fp16Kernel(kernels)), noScales);
 
+/** The codec `bf16` on the kernels. */
 export const bf16Codec: KernelCodec = (kernels, reference) =>
   codec(kernels, reference, stagedKernel(kernels, bf16Kernel(kernels)), noScales);
 
+/** The codec `blockwise8` on the kernels. */
 export const blockwise8Codec: KernelCodec = (kernels, reference) => blockCodec(kernels, reference, blockwise8Kernel);
 
+/** The codecs `nf4` (1) and `fp4` (0) on the kernels. */
 export function fourBitCodec(isNf4: 0 | 1): KernelCodec {
   return (kernels, reference) => blockCodec(kernels, reference, (k, blockSize) => fourBitKernel(k, blockSize, isNf4));
 }
 
+/** The codecs `u1` to `u4` on the kernels. */
 export function uniformCodec(bits: UniformBits): KernelCodec {
   return (kernels, reference) =>
     codec(kernels, reference, stagedKernel(kernels, uniformKernel(kernels, bits)), plainScales(uniformScaleBytes));
@@ -37,9 +42,11 @@ function blockCodec(kernels: Kernels, reference: Codec, kernel: (kernels: Kernel
   return codec(kernels, reference, staged, nested ? nestedScales(kernels, blockSize) : plainScales(blockScaleBytes(blockSize)));
 }
 
-/** How the scales of a chunk lie in its bytes: `write` and `read` go between them and plain float32 scales. */
+/**
+ * The layout of a chunk's scales: `write` and `read` convert between it and plain float32 scales.
+ */
 interface ScaleLayout {
-  /** Plain scales of `elements`, where they lie in `coded` themselves or beside it. */
+  /** Plain scales of `elements`: a part of `coded`, or a buffer beside it. */
   room(elements: number, coded: Uint8Array): Uint8Array;
   bytes(elements: number): number;
   write(plain: Uint8Array, coded: Uint8Array, prepared: Prepared | undefined): void;
@@ -47,7 +54,7 @@ interface ScaleLayout {
   prepare?(): Preparation;
 }
 
-/** The reference codec knows the sizes; only the work is done elsewhere. */
+/** Sizes come from the reference codec; only the work is done by the kernel. */
 function codec(kernels: Kernels, reference: Codec, kernel: StagedKernel, layout: ScaleLayout): Codec {
   const { encoding, encodedBytes, blockSize } = reference;
   const encodeRaw = (from: RawValues, elements: number, to: Uint8Array, prepared?: Prepared): EncodeReport => {
@@ -87,7 +94,10 @@ function plainScales(bytes: (elements: number) => number): ScaleLayout {
   return { bytes, room: (elements, coded) => coded.subarray(0, bytes(elements)), write: () => {}, read: () => {} };
 }
 
-/** CODECS, nested scales: float32 offset, then the scales less the offset, coded as blockwise8 in blocks of 256. */
+/**
+ * Nested scales: float32 offset, then the scales less the offset, coded as blockwise8 in blocks of
+ * 256 (docs/spec/codecs.md, "Nested scales").
+ */
 function nestedScales(kernels: Kernels, blockSize: number): ScaleLayout {
   const inner = blockwise8Codec(kernels, blockwise8(NESTED_BLOCK));
   const count = (elements: number): number => Math.ceil(elements / blockSize);
@@ -116,7 +126,10 @@ function nestedScales(kernels: Kernels, blockSize: number): ScaleLayout {
   };
 }
 
-/** mean(absmax) over the tensor, accumulated in float64 in the order of the blocks, rounded to float32. */
+/**
+ * The mean of the absmax over the tensor, accumulated in float64 in the order of the blocks,
+ * rounded to float32.
+ */
 function meanOfScales(kernels: Kernels, blockSize: number): Preparation {
   const absmaxes = stagedKernel(kernels, absmaxKernel(kernels, blockSize));
   let scales = new Float32Array(0);
@@ -192,7 +205,7 @@ function bf16Kernel({ run }: Kernels): StageKernel {
   };
 }
 
-/** Scales alone. */
+/** A kernel that makes scales alone. */
 function absmaxKernel({ run }: Kernels, blockSize: number): StageKernel {
   const decodesNothing = (): never => {
     throw new FedStreamError('internal', 'block scales alone are not decoded');

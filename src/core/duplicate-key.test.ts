@@ -1,4 +1,4 @@
-// Names that come twice are found, and nothing else is taken for one.
+// Names that an object has twice are found, and nothing else is taken for one.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { duplicateKey } from './duplicate-key.js';

@@ -1,8 +1,12 @@
-// Finds a name that a JSON object has twice: JSON.parse takes the last of them, other readers the first.
+// Finds a name that a JSON object has twice.
 
-/** The first name that an object in the text has for the second time, at whatever depth; undefined where there is none. `text` is valid JSON. */
+/**
+ * The first name that an object in the text has for the second time, at any depth; undefined if
+ * there is none. `text` must be valid JSON. `JSON.parse` takes the last of such values, other
+ * readers the first, so they would disagree.
+ */
 export function duplicateKey(text: string): string | undefined {
-  /** Names of each object that is open; null for an array. */
+  /** The names of each open object; null for an array. */
   const open: (Set<string> | null)[] = [];
   let mayBeName = false;
   for (let at = 0; at < text.length; at++) {

@@ -25,10 +25,10 @@ export const ERROR_CODES = [
   'unsupported', // known, but not here
 ] as const;
 
-/** What kind of error it is: the list is closed, so that a program can decide by it. */
+/** The kind of an error. The list is closed, so that a program can decide by it. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** An error a person can act on: the message says what happened, to what, and what to do. */
+/** An error that a person can act on: the message says what happened, to what, and what to do. */
 export class FedStreamError extends Error {
   override readonly name = 'FedStreamError';
   readonly code: ErrorCode;
@@ -39,7 +39,10 @@ export class FedStreamError extends Error {
   }
 }
 
-/** The error itself where it already is a `FedStreamError`, otherwise one of `code` that keeps it as `cause`. */
+/**
+ * Returns the error itself if it is a `FedStreamError`, otherwise one of `code` that keeps it as
+ * `cause`; `what` then begins the message.
+ */
 export function asFedStreamError(error: unknown, code: ErrorCode = 'internal', what = ''): FedStreamError {
   if (error instanceof FedStreamError) return error;
   const message = error instanceof Error ? error.message : String(error);

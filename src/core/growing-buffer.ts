@@ -1,15 +1,19 @@
-// A buffer that grows in place: addresses are reserved, memory is taken as it is filled, and kept for the next use.
+// A buffer that grows in place.
 import { FedStreamError } from './errors.js';
 
-/** 4 GiB is where Node 20 and browsers end. */
+/** The largest buffer of Node 20 and of browsers: 4 GiB. */
 export const MOST_BUFFER_BYTES = 2 ** 32;
-/** Taken at once. */
+/** Bytes of memory taken at once. */
 const STEP_BYTES = 2 ** 24;
 
+/** Reserves addresses, takes memory as it is filled, and keeps the memory for the next use. */
 export class GrowingBuffer {
   #memory = new ArrayBuffer(0);
 
-  /** Addresses for so many bytes, no memory; what the buffer held is gone where it has to move. `limit` where there are not so many. */
+  /**
+   * Reserves addresses for so many bytes, without memory; the buffer loses its contents if it has
+   * to move. `what` begins the message of the error `limit`, if there are not so many.
+   */
   reserve(bytes: number, what: string): void {
     if (bytes <= this.#memory.maxByteLength) return;
     if (bytes > MOST_BUFFER_BYTES)
@@ -20,7 +24,7 @@ export class GrowingBuffer {
     this.#memory = new ArrayBuffer(0, { maxByteLength: bytes });
   }
 
-  /** Puts bytes to where they belong. */
+  /** Writes bytes at their position. */
   set(bytes: Uint8Array, at: number): void {
     const end = at + bytes.length;
     if (end > this.#memory.byteLength)
@@ -28,7 +32,7 @@ export class GrowingBuffer {
     new Uint8Array(this.#memory, at, bytes.length).set(bytes);
   }
 
-  /** The first bytes: valid until they are set again. */
+  /** The first bytes: valid until they are written again. */
   view(bytes: number): Uint8Array {
     return new Uint8Array(this.#memory, 0, bytes);
   }

@@ -1,5 +1,6 @@
-// The logger that layers below `node` write to; `node` gives it a file, tests give it an array.
+// The logger of the layers below `node`, which gives it a file; tests give it an array.
 
+/** The fields of a log line. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Structured log lines: fields first, then one sentence, as in pino. */

@@ -3,10 +3,16 @@ import { FedStreamError } from './errors.js';
 import type { Folder, ReadableFile, WritableFile } from './storage.js';
 import { checkName } from './storage-name.js';
 
-/** A file: never moved as it grows, and of any size, where one buffer would end at 4 GiB. */
+/**
+ * The bytes of a file, which are not moved as it grows, and may be more than the 4 GiB of one
+ * buffer.
+ */
 class Blob {
   sizeBytes = 0;
-  /** Each but the last is full size; the first grows up to it, since most files are small. */
+  /**
+   * Each segment but the last has full size; the first one grows up to it, since most files are
+   * small.
+   */
   readonly #segments: Uint8Array[] = [];
 
   write(bytes: Uint8Array, position: number): void {
@@ -20,7 +26,7 @@ class Blob {
     this.#each(position, position + into.length, (segment, from) => into.set(segment, from));
   }
 
-  /** The parts of segments between two positions, and how far each is from the first. */
+  /** The parts of segments between two positions, and how far each is from the first position. */
   #each(position: number, end: number, action: (part: Uint8Array, from: number) => void): void {
     for (let at = position; at < end; ) {
       const start = at % SEGMENT_BYTES;
@@ -43,7 +49,10 @@ class Blob {
   }
 }
 
-/** Few enough for a model of gigabytes that the collector need not look at them often. */
+/**
+ * Large enough that a model of gigabytes has few segments, which the garbage collector has to
+ * visit.
+ */
 const SEGMENT_BYTES = 2 ** 25;
 const FIRST_BYTES = 1024;
 

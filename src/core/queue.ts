@@ -1,6 +1,9 @@
 // A queue between one producer and one consumer, with an end.
 
-/** Items are taken in order; whoever waits is woken. The producer asks `size` where it must not run ahead. */
+/**
+ * Items are taken in order; a waiting consumer is woken. The producer checks `size` if it must not
+ * run ahead.
+ */
 export class Queue<T> implements AsyncIterable<T> {
   #items: T[] = [];
   #waiting: ((result: IteratorResult<T>) => void) | undefined;
@@ -24,7 +27,7 @@ export class Queue<T> implements AsyncIterable<T> {
     } else this.#items.push(item);
   }
 
-  /** No item follows; what is queued can still be taken, and then the error is thrown, if there is one. */
+  /** Ends the queue. Items in it can still be taken; then the error is thrown, if there is one. */
   end(error?: Error): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -35,7 +38,7 @@ export class Queue<T> implements AsyncIterable<T> {
     this.#waiting = undefined;
   }
 
-  /** Drops what is queued. */
+  /** Drops the items in the queue. */
   clear(): void {
     this.#items = [];
   }

@@ -13,7 +13,10 @@ export interface Random {
   normal(): number;
 }
 
-/** The stream of `seed` and `labels` (a site, a round, a purpose): streams of different labels are independent. */
+/**
+ * The stream of `seed` and `labels` (a site, a round, a purpose): streams of different labels are
+ * independent.
+ */
 export function randomStream(seed: number, ...labels: readonly (string | number)[]): Random {
   const generator = xoroshiro128plus(mix(seed, labels.join('\u0000')));
   let spare: number | undefined;

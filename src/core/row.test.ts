@@ -1,4 +1,4 @@
-// Choices from a table: by name, with options, and what is refused.
+// Choices from a table: by name, with options, and choices that are refused.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { choiceSchema, chosen, row } from './row.js';

@@ -1,28 +1,36 @@
-// A row of the kit: what a job writes to name something, the options that it takes, and what is made of them.
+// Rows of the kit: a name that a job writes, its options, and the thing made of them.
 import { z } from 'zod';
 
-/** One thing that a job can ask for by name. Its options are data: they travel and are stored with the job. */
+/**
+ * One thing that a job can ask for by name. Its options are data: they travel and are stored with
+ * the job.
+ */
 export interface Row<Made> {
-  /** What a job writes. */
+  /** The name that a job writes. */
   readonly name: string;
-  /** Options beside the name; a strict object, each field with a default where there is a good one. */
+  /**
+   * The options beside the name: a strict object, each field with a default if there is a good one.
+   */
   readonly options: z.ZodObject;
-  /** `options` as the schema gave them. */
+  /** Makes the thing from `options` as the schema returned them. */
   make(options: never): Made;
 }
 
-/** What there is to choose from; passed in by whoever starts a server or a site. */
+/** The rows to choose from, passed in by whoever starts a server or a site. */
 export type Table<Made> = readonly Row<Made>[];
 
 /** A choice in a job: the row's name as `type`, and its options beside it. */
 export type Choice = { readonly type: string } & Readonly<Record<string, unknown>>;
 
-/** A row whose `make` takes what its schema gives. */
+/** A row whose `make` takes the output of its schema. */
 export function row<Schema extends z.ZodObject, Made>(name: string, options: Schema, make: (options: z.output<Schema>) => Made): Row<Made> {
   return { name, options, make: make as (options: never) => Made };
 }
 
-/** A choice from the table: a row's name, or `{"type": name, …options}`; an unknown name lists the names that there are. */
+/**
+ * The schema of a choice from the table: a row's name, or `{"type": name, …options}`. An unknown
+ * name is an error that lists the names of the table.
+ */
 export function choiceSchema(table: Table<unknown>, what: string): z.ZodType<Choice, string | Choice> {
   return z
     .custom<string | Choice>(() => true)
@@ -45,13 +53,13 @@ export function choiceSchema(table: Table<unknown>, what: string): z.ZodType<Cho
     });
 }
 
-/** What a checked choice stands for. */
+/** Makes the thing that a checked choice stands for. */
 export function chosen<Made>(table: Table<Made>, { type, ...options }: Choice): Made {
   const found = table.find(({ name }) => name === type) as Row<Made>;
   return found.make(options as never);
 }
 
-/** In an option that may be one of several things, what somebody has written a message for. */
+/** The message that somebody has written, if an option may be one of several things. */
 function plainest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   const inner = issue.code === 'invalid_union' ? issue.errors.flat().find(({ code }) => code === 'custom') : undefined;
   return inner ? { ...inner, path: [...issue.path, ...inner.path] } : issue;

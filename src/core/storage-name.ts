@@ -1,7 +1,7 @@
-// The rule for file names inside a folder: relative, plain segments, nothing that climbs.
+// The rule for file names inside a folder: plain relative paths that cannot leave it.
 import { FedStreamError } from './errors.js';
 
-/** The name itself where it is safe to use below any folder; `bad-argument` otherwise. */
+/** Returns the name if it is safe to use below any folder; throws `bad-argument` otherwise. */
 export function checkName(name: string): string {
   const segments = name.split('/');
   const safe = name.length > 0 && name.length <= 1024 && segments.every(isPlainSegment);

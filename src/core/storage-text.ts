@@ -1,11 +1,14 @@
-// Small whole files: text and JSON, read with a limit, written beside and renamed.
+// Small text files, read whole with a limit, and replaced atomically.
 import { FedStreamError } from './errors.js';
 import type { Folder } from './storage.js';
 
-/** A text file larger than this is not one of ours: config.json and tokenizer.json stay far below it. */
+/** The most bytes of a text file: config.json and tokenizer.json stay far below it. */
 const TEXT_LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** The text of a file, or undefined where there is no such file. */
+/**
+ * The text of a file, or undefined if there is no such file; `limit` if it is larger than
+ * `limitBytes`.
+ */
 export async function readText(folder: Folder, name: string, limitBytes = TEXT_LIMIT_BYTES): Promise<string | undefined> {
   const size = await folder.sizeBytes(name);
   if (size === undefined) return undefined;
@@ -20,7 +23,10 @@ export async function readText(folder: Folder, name: string, limitBytes = TEXT_L
   }
 }
 
-/** Writes the text beside the file, makes it durable and renames it: a crash leaves the old text or the new one. */
+/**
+ * Writes the text beside the file, makes it durable and renames it: a crash leaves the old text or
+ * the new one.
+ */
 export async function writeText(folder: Folder, name: string, text: string): Promise<void> {
   const beside = `${name}.part`;
   const file = await folder.create(beside);

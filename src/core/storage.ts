@@ -1,9 +1,9 @@
-// Named byte files in a folder, so that everything below `node` can spool, journal and resume without knowing the disk.
+// The contract of storage: named byte files in a folder.
 
 /** A file to read from, at any position. */
 export interface ReadableFile {
   readonly sizeBytes: number;
-  /** Fills `into` with the bytes from `position` on; throws `io` where the file ends early. */
+  /** Fills `into` with the bytes from `position` on; throws `io` if the file ends early. */
   read(into: Uint8Array, position: number): void | Promise<void>;
   close(): void | Promise<void>;
 }
@@ -18,23 +18,31 @@ export interface WritableFile {
 }
 
 /**
- * A folder of files. Names are relative paths of plain segments (`round-1/site-a.spool`); anything else
- * (absolute, `..`, empty segments, NUL, backslash) is refused with `bad-argument`, so that a name from a peer cannot leave the folder.
+ * A folder of files, so that everything below `node` can spool, journal and resume without knowing
+ * the disk. Names are relative paths of plain segments (`round-1/site-a.spool`); anything else
+ * (absolute, `..`, empty segments, NUL, backslash) is refused with `bad-argument`, so that a name
+ * from a peer cannot leave the folder.
  */
 export interface Folder {
-  /** For messages to a person. */
+  /** A name for messages to a person. */
   readonly label: string;
   open(name: string): Promise<ReadableFile>;
-  /** Creates the file and the folders above it; an old file of that name is emptied unless `keep` is set. */
+  /**
+   * Creates the file and the folders above it; an old file of that name is emptied unless `keep` is
+   * set.
+   */
   create(name: string, options?: { keep?: boolean }): Promise<WritableFile>;
   /** Atomic: after a crash the new name holds the old file or the new one, whole. */
   rename(from: string, to: string): Promise<void>;
-  /** Removes a file or a folder with all in it; a missing one is no error. */
+  /** Removes a file, or a folder with everything in it; a missing one is no error. */
   remove(name: string): Promise<void>;
-  /** Size in bytes, or undefined where there is no such file. */
+  /** Size in bytes, or undefined if there is no such file. */
   sizeBytes(name: string): Promise<number | undefined>;
-  /** The names of the files and folders directly in `name` (the folder itself by default), sorted; empty where there is none. */
+  /**
+   * The names of the files and folders directly in `name` (the folder itself by default), sorted;
+   * empty if there is none.
+   */
   list(name?: string): Promise<string[]>;
-  /** The folder below; created when the first file in it is. */
+  /** The folder of that name inside this one; it is created with its first file. */
   folder(name: string): Folder;
 }

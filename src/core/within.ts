@@ -1,6 +1,9 @@
-// Waits for something, but not for ever.
+// Waits for a promise, up to a time limit.
 
-/** Resolves with true once the promise is settled, or with false after `limitMs`. Leaves no timer behind. */
+/**
+ * Resolves with true once the promise is settled, or with false after `limitMs`. Leaves no timer
+ * behind.
+ */
 export async function within(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<boolean>((resolve) => {

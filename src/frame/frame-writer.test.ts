@@ -1,9 +1,9 @@
-// The order in which frames go out, against a connection that flushes when it is told to.
+// The order in which frames go out, on a connection that flushes on command.
 import { expect, test } from 'vitest';
 import type { Connection } from '../driver/driver.js';
 import { FrameWriter } from './frame-writer.js';
 
-/** Records what is sent, by its first byte; `flush` lets the oldest send resolve. */
+/** Records the first byte of everything that is sent; `flush` lets the oldest send resolve. */
 function slowConnection(): { connection: Connection; sent: number[]; flush(): Promise<void> } {
   const sent: number[] = [];
   const waiting: (() => void)[] = [];

@@ -2,12 +2,18 @@
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Connection } from '../driver/driver.js';
 
-/** Bulk frames given to each lane of the driver and not yet flushed: enough to keep the socket busy, so few that control waits for at most two chunks. */
+/**
+ * Bulk frames that each lane of the driver holds unflushed: enough to keep the socket busy, and so
+ * few that control waits for at most two chunks.
+ */
 const BULK_IN_FLIGHT = 2;
 
-/** Control frames are small and few: a peer that leaves so much of them unread has stopped reading. */
+/**
+ * The most bytes of waiting control frames. They are small and few: a peer that leaves so many
+ * unread has stopped reading.
+ */
 const MAX_CONTROL_BYTES = 16 * 1024 * 1024;
-/** What a frame that waits costs beside its bytes. */
+/** Bytes that a waiting frame costs beside its content. */
 const FRAME_OVERHEAD_BYTES = 512;
 
 interface Waiting {
@@ -16,7 +22,10 @@ interface Waiting {
   reject(error: FedStreamError): void;
 }
 
-/** A stream has one bulk frame waiting at a time at most few, so that first come, first served is turn by turn. */
+/**
+ * Sends bulk frames first come, first served. A stream has few of them waiting at a time, so
+ * streams take turns.
+ */
 export class FrameWriter {
   readonly #connection: Connection;
   readonly #onStuck: (error: FedStreamError) => void;
@@ -25,13 +34,16 @@ export class FrameWriter {
   #controlBytes = 0;
   #error: FedStreamError | undefined;
 
-  /** `onStuck` is called with `limit` where the other side does not read and control frames pile up. */
+  /**
+   * `onStuck` is called with the error `limit` if the other side does not read and control frames
+   * pile up.
+   */
   constructor(connection: Connection, onStuck: (error: FedStreamError) => void) {
     this.#connection = connection;
     this.#onStuck = onStuck;
   }
 
-  /** Goes out before any bulk frame that waits. */
+  /** Sends a control frame before any bulk frame that waits; resolves once it is flushed. */
   control(parts: readonly Uint8Array[]): Promise<void> {
     if (this.#error) return Promise.reject(this.#error);
     const bytes = parts.reduce((sum, part) => sum + part.length, FRAME_OVERHEAD_BYTES);
@@ -49,7 +61,7 @@ export class FrameWriter {
     });
   }
 
-  /** Resolves once the parts are flushed and may be reused. */
+  /** Sends a bulk frame; resolves once the parts are flushed and may be reused. */
   bulk(parts: readonly Uint8Array[]): Promise<void> {
     if (this.#error) return Promise.reject(this.#error);
     return new Promise((resolve, reject) => {
@@ -58,12 +70,12 @@ export class FrameWriter {
     });
   }
 
-  /** So many bulk frames on their way keep the connection busy. */
+  /** The number of bulk frames in flight that keeps the connection busy. */
   get bulkInFlight(): number {
     return BULK_IN_FLIGHT * (this.#connection.lanes ?? 1);
   }
 
-  /** Every frame that waits, and every later one, is refused with this error. */
+  /** Refuses every frame that waits, and every later one, with this error. */
   end(error: FedStreamError): void {
     this.#error ??= error;
     for (const waiting of this.#bulk.splice(0)) waiting.reject(this.#error);

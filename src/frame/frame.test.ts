@@ -1,4 +1,4 @@
-// Frames: what goes in comes out, and nothing else is taken.
+// Frames come back as they were encoded, and nothing else is decoded.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeFrame, encodeFrame, FRAME_TYPES, type FrameType, MAX_FRAME_HEADER_BYTES, PREFIX_BYTES } from './frame.js';

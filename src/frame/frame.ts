@@ -3,15 +3,16 @@ import { FedStreamError } from '../core/errors.js';
 import { putUint32, putUint64, uint32At, uint64At } from '../core/uint64.js';
 import { crc16, crc16Without } from './crc16.js';
 
-/** `FSM1`, little-endian. */
+/** The first bytes of a frame: `FSM1`, little-endian. */
 export const FRAME_MAGIC = 0x314d5346;
+/** Bytes of the prefix. */
 export const PREFIX_BYTES = 24;
-/** Where in the prefix the check is: two bytes. */
+/** Position in the prefix of the check, which has two bytes. */
 const CHECK_AT = 6;
-/** Headers hold names and numbers, never tensors. */
+/** The most bytes of a header: headers hold names and numbers, never tensors. */
 export const MAX_FRAME_HEADER_BYTES = 64 * 1024;
 
-/** What a frame is; the numbers are on the wire. */
+/** Types of frames; the numbers are on the wire. */
 export const FRAME_TYPES = {
   hello: 1,
   ping: 2,
@@ -26,29 +27,37 @@ export const FRAME_TYPES = {
   end: 11,
   done: 12,
   retry: 13,
-  /** From who opened the stream: it cannot be sent to its end. */
+  /** From the opener of a stream: it cannot be sent to its end. */
   reset: 14,
-  /** From who was to receive it: no, or not to its end. */
+  /** From the receiver of a stream: it is refused, or not taken to its end. */
   refuse: 15,
 } as const;
 
+/** The name of a frame's type. */
 export type FrameType = keyof typeof FRAME_TYPES;
 
 const TYPE_NAMES = new Map<number, FrameType>(Object.entries(FRAME_TYPES).map(([name, code]) => [code, name as FrameType]));
 
+/** A frame that was decoded; header and payload lie in the memory that it arrived in. */
 export interface Frame {
   readonly type: FrameType;
-  /** Which stream or request the frame belongs to; 0 for the session itself. */
+  /** The stream or request that the frame belongs to; 0 for the session itself. */
   readonly stream: number;
   readonly header: Uint8Array;
   readonly payload: Uint8Array;
-  /** Whoever has taken what it needs of header and payload says so, and their memory is used again; who does not costs no more than memory. */
+  /**
+   * Gives the memory of header and payload back, to be used again; call it once they are no longer
+   * needed. A frame that is never released costs memory, and nothing else.
+   */
   release(): void;
 }
 
 const EMPTY = new Uint8Array(0);
 
-/** Prefix and header in one part, the parts of the payload as they are: they are not copied. */
+/**
+ * Encodes a frame: prefix and header in one part, then the parts of the payload, which are not
+ * copied. Throws `limit` if the header is too large.
+ */
 export function encodeFrame(type: FrameType, stream: number, header: Uint8Array = EMPTY, ...payload: readonly Uint8Array[]): Uint8Array[] {
   if (header.length > MAX_FRAME_HEADER_BYTES)
     throw new FedStreamError('limit', `a frame header of ${header.length} bytes; at most ${MAX_FRAME_HEADER_BYTES} go out`);
@@ -70,21 +79,28 @@ export function encodeFrame(type: FrameType, stream: number, header: Uint8Array 
 }
 
 /**
- * Of prefix and header, as if the check itself were zero: a frame that was damaged there would go to the wrong place, or to none. And of the
- * payload, but for `data`, which has a checksum of its own and is asked for again alone.
+ * The check covers prefix and header, as if the check itself were zero: a frame that is damaged
+ * there would go to the wrong stream, or to none. It covers the payload too, except that of `data`,
+ * which has checksums of its own and is asked for again alone.
  */
 function checkOf(front: Uint8Array, type: FrameType, payload: readonly Uint8Array[]): number {
   const check = crc16Without(front, CHECK_AT);
   return type === 'data' ? check : payload.reduce((sum, part) => crc16(part, sum), check);
 }
 
-/** Where the payload of a data frame begins, of which the first bytes are here; undefined for another frame, or too few bytes. Nothing is verified. */
+/**
+ * The position of the payload in a data frame whose first bytes are given; undefined for another
+ * frame, or too few bytes. Nothing is verified.
+ */
 export function dataPayloadStart(bytes: Uint8Array): number | undefined {
   if (bytes.length < PREFIX_BYTES || uint32At(bytes, 0) !== FRAME_MAGIC || bytes[4] !== FRAME_TYPES.data) return undefined;
   return PREFIX_BYTES + uint32At(bytes, 12);
 }
 
-/** Views into the bytes, not copies; `bad-frame` unless every length fits exactly. */
+/**
+ * Decodes a frame into views of the bytes, without copying; `bad-frame` unless every length fits
+ * exactly and the check is right.
+ */
 export function decodeFrame(bytes: Uint8Array, release: () => void = () => {}): Frame {
   if (bytes.length < PREFIX_BYTES) throw new FedStreamError('bad-frame', `a frame of ${bytes.length} bytes is shorter than its prefix`);
   if (uint32At(bytes, 0) !== FRAME_MAGIC) throw new FedStreamError('bad-frame', 'the bytes do not begin as a FedStream frame');

@@ -1,4 +1,4 @@
-// Hellos between neighbouring states of the protocol, down to the bytes.
+// Hellos between neighbouring versions of the protocol, down to the bytes.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { connectionPair } from '../driver/memory.js';
@@ -9,11 +9,14 @@ import { Session, type SessionOptions } from './session.js';
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
 
-/** Made by the state of the code that knew one version, no features and no runs: `{version: 1, name: 'site-1', idleMs: 30000, token: 'secret'}`. */
+/**
+ * Made by the code that knew one version, no features and no runs: `{version: 1, name: 'site-1',
+ * idleMs: 30000, token: 'secret'}`.
+ */
 const OLD_SITE = bytes('84 a776657273696f6e 01 a46e616d65 a6736974652d31 a669646c654d73 cd7530 a5746f6b656e a6736563726574');
-/** `{version: 1, name: 'server', idleMs: 30000}`. */
+/** Made by the same code: `{version: 1, name: 'server', idleMs: 30000}`. */
 const OLD_SERVER = bytes('83 a776657273696f6e 01 a46e616d65 a6736572766572 a669646c654d73 cd7530');
-/** How that state read a hello. */
+/** The schema by which that code read a hello. */
 const oldSchema = z.object({
   version: z.int().min(1),
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
@@ -41,7 +44,7 @@ test('the state before reads a hello of this one', () => {
   expect(later.version).toBe(1);
 });
 
-/** A session of these options, and its peer, of which the header of the hello is given. */
+/** A session with these options, whose peer sends the given header of a hello. */
 async function meet(header: Uint8Array, options: Partial<SessionOptions> = {}): Promise<Session> {
   const [near, raw] = connectionPair('memory://hello');
   const session = new Session(near, { name: 'here', ...options });

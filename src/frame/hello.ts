@@ -1,42 +1,47 @@
-// Hello, the first frame of each side: which versions it speaks, who it is, and which run it is for.
+// Hello, the first frame of each side: the versions it speaks, its name, and the run it is for.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { pack, unpack } from './pack.js';
 import { commonVersion, type VersionRange } from './versions.js';
 
-/** Features that this code has beyond version 1; the other side sees them in `Session.peerFeatures`. */
+/** Features of this code beyond version 1; the other side sees them in `Session.peerFeatures`. */
 export const FEATURES = [
   'run', // serves the run that hello names, or refuses
   'retrieve', // gives files and models to the request of that name
 ] as const;
 
-/** The shortest idle limit that a side may state. */
+/** The shortest idle limit that a side may state, in milliseconds. */
 export const MIN_IDLE_MS = 100;
 const MAX_IDLE_MS = 86_400_000;
-/** A peer can make this side read so much of each and no more. */
+/** Limits on the features and the token that a peer makes this side read. */
 const MAX_FEATURES = 64;
 const MAX_FEATURE_CHARACTERS = 64;
 const MAX_TOKEN_CHARACTERS = 1024;
 
-/** What one side says of itself. */
+/** The fields of one side's hello. */
 export interface Hello {
   readonly versions: VersionRange;
   readonly name: string;
-  /** The silence after which this side gives the connection up. A duration, not a time: clocks differ. */
+  /**
+   * The silence, in milliseconds, after which this side gives the connection up. It is a duration,
+   * not a time, since clocks differ.
+   */
   readonly idleMs: number;
   readonly features: readonly string[];
   readonly token?: string | undefined;
-  /** The run that a site wants to join; without it, the only one there is. */
+  /** The run that a site wants to join; without it, the only one of the server. */
   readonly run?: string | undefined;
 }
 
 const version = z.int().min(1);
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
 
-/** Read before all else: what a later version says besides is not to be judged by this one. */
+/**
+ * Read before the other fields, which this version must not judge if a later version wrote them.
+ */
 const versionsSchema = z.object({ version, newest: version.optional(), name: name.optional().catch(undefined) });
 
-/** Fields that are not known are ignored, so that a later version can say more. */
+/** Unknown fields are ignored, so that a later version can add some. */
 const helloSchema = z.object({
   name,
   idleMs: z.int().min(MIN_IDLE_MS).max(MAX_IDLE_MS),
@@ -45,12 +50,18 @@ const helloSchema = z.object({
   run: name.optional(),
 });
 
-/** `version` is the oldest one: sides that know no ranges read it alone, and speak nothing newer. */
+/**
+ * Encodes a hello. The field `version` is the oldest version: sides that know no ranges read it
+ * alone, and speak nothing newer.
+ */
 export function encodeHello({ versions, ...hello }: Hello): Uint8Array {
   return pack({ version: versions.oldest, newest: versions.newest, ...hello });
 }
 
-/** The other side's hello, and the version that both speak. `bad-frame`, or `unsupported` where they have none in common. */
+/**
+ * Reads the other side's hello, and finds the version that both speak. Throws `bad-frame`, or
+ * `unsupported` if they have none in common.
+ */
 export function decodeHello(header: Uint8Array, own: VersionRange, peer: string): Hello & { readonly version: number } {
   const what = `the hello of ${peer}`;
   const { version: oldest, newest = oldest, name: said } = unpack(header, versionsSchema, what);

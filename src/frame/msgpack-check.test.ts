@@ -1,4 +1,4 @@
-// Whatever the decoder would take, or choke on, is looked over first.
+// Bytes that the decoder would accept, or choke on, are checked first.
 import { decode, encode } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -65,7 +65,7 @@ test('what passes can be decoded', () => {
       try {
         decode(bytes, { maxStrLength: 1000 });
       } catch (error) {
-        // Rules that the look has not: map keys, UTF-8.
+        // The check does not look at map keys and UTF-8.
         expect(String(error)).toMatch(/key|UTF|encoded data/i);
       }
     }),

@@ -1,10 +1,13 @@
-// Looks over msgpack bytes before they are decoded: the decoder allocates what an array header declares.
+// Checks msgpack bytes before they are decoded.
 import { FedStreamError } from '../core/errors.js';
 
-/** Deeper than any job or task; shallow enough for whoever walks the value by recursion. */
+/** Deeper than any job or task, and shallow enough for code that walks the value by recursion. */
 const MAX_DEPTH = 64;
 
-/** Bytes behind the first that belong to an item of fixed size, by first byte; `undefined` where another rule holds. */
+/**
+ * Bytes that follow the first byte of an item of fixed size, by first byte; `undefined` if another
+ * rule holds.
+ */
 const FIXED = new Map<number, number>([
   [0xc0, 0], // nil
   [0xc2, 0],
@@ -38,8 +41,9 @@ const COUNTED = new Map<number, 2 | 4>([
 ]);
 
 /**
- * Throws `bad-frame` unless the bytes are one msgpack value of JSON-like types, whole, nested at most 64 deep, in which no array or map
- * declares more items than there are bytes left for. Needs no memory.
+ * Throws `bad-frame` unless the bytes are one whole msgpack value of JSON-like types, nested at
+ * most 64 deep, in which no array or map declares more items than there are bytes left for: the
+ * decoder would allocate as many. Needs no memory.
  */
 export function checkMsgpack(bytes: Uint8Array, what: string): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -50,8 +54,8 @@ export function checkMsgpack(bytes: Uint8Array, what: string): void {
     if (at + width > bytes.length) fail('it ends early');
     return width === 1 ? view.getUint8(at) : width === 2 ? view.getUint16(at) : view.getUint32(at);
   };
-  const left: number[] = [1]; // items that are still to come, by level
-  let pending = 1; // and over all levels: each needs a byte
+  const left: number[] = [1]; // items still to come, by level
+  let pending = 1; // items still to come on all levels: each needs a byte
   let at = 0;
   while (left.length > 0) {
     if (left[left.length - 1] === 0) {

@@ -4,14 +4,15 @@ import type { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { checkMsgpack } from './msgpack-check.js';
 
-/** One value inside a message; whole messages are limited by the frame. */
+/** Limits of one value inside a message; the frame limits the whole message. */
 const LIMITS = { maxStrLength: 2 ** 20, maxBinLength: 2 ** 20, maxArrayLength: 2 ** 16, maxMapLength: 2 ** 12, maxExtLength: 0 } as const;
 
+/** Encodes a value as msgpack. */
 export function pack(value: unknown): Uint8Array {
   return encode(value, { ignoreUndefined: true, forceFloat32: false });
 }
 
-/** Decoded and validated; `bad-frame` says what it was and where it is wrong. */
+/** Decodes and validates a value; throws `bad-frame` with `what` it was and where it is wrong. */
 export function unpack<T>(bytes: Uint8Array, schema: z.ZodType<T>, what: string): T {
   checkMsgpack(bytes, what);
   let value: unknown;

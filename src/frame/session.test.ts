@@ -1,4 +1,4 @@
-// Sessions: who talks to whom, for how long, and how it ends.
+// Sessions: their hello, their heartbeats, and how they end.
 import fc from 'fast-check';
 import { afterEach, expect, test, vi } from 'vitest';
 import { FedStreamError } from '../core/errors.js';
@@ -17,7 +17,7 @@ function sessions(options: { idleMs?: number } = {}): [Session, Session] {
   return [new Session(near, { name: 'site-a', ...options }), new Session(far, { name: 'server', ...options })];
 }
 
-/** A session whose other end is driven by hand. */
+/** A session whose peer is driven by hand. */
 function byHand(options: { idleMs?: number; signal?: AbortSignal } = {}): {
   session: Session;
   raw: Connection;
@@ -120,7 +120,7 @@ test('silence ends a session, and names who was silent', async () => {
   say('hello', HELLO);
   await session.start();
   await vi.advanceTimersByTimeAsync(900);
-  say('pong'); // anything renews the limit
+  say('pong'); // any frame renews the limit
   let ended = false;
   void session.closed.then(() => {
     ended = true;

@@ -1,4 +1,4 @@
-// A session: two endpoints that know each other's name, send each other heartbeats, and exchange frames (docs/spec/session.md).
+// A session: hello, heartbeats and frames between two named endpoints (docs/spec/session.md).
 import { z } from 'zod';
 import { asFedStreamError, ERROR_CODES, FedStreamError } from '../core/errors.js';
 import { within } from '../core/within.js';
@@ -9,47 +9,62 @@ import { decodeHello, encodeHello, FEATURES, type Hello } from './hello.js';
 import { pack, unpack } from './pack.js';
 import { PROTOCOL_VERSIONS, type VersionRange } from './versions.js';
 
-/** Which layer above takes a frame. */
+/** Takes the frames of one type, for the layer above. */
 export type FrameHandler = (frame: Frame) => void;
 
-/** Who this endpoint is, and how long a silence it bears. */
+/** Options of a session: this endpoint's name, and how long a silence it bears. */
 export interface SessionOptions {
   /** This endpoint's name. */
   readonly name: string;
-  /** A connection on which nothing arrives for this long is dead. Heartbeats are sent four times as often. */
+  /**
+   * A connection on which nothing arrives for so many milliseconds is dead. Heartbeats are sent
+   * four times as often.
+   */
   readonly idleMs?: number;
   readonly signal?: AbortSignal;
-  /** Proves to the other side that this endpoint may call itself so. */
+  /** Proves to the other side that this endpoint may use its name. */
   readonly token?: string | undefined;
-  /** The run that this endpoint is for, where the other side has several. */
+  /** The run that this endpoint is for, if the other side has several. */
   readonly run?: string | undefined;
   /** Versions of the protocol that this endpoint speaks; by default all that this code knows. */
   readonly versions?: VersionRange;
 }
 
-/** Proof that the other side gives of its name. */
+/** The other side's proof of its name. */
 export interface Credentials {
-  /** From a certificate that was verified; undefined where there was none. */
+  /** The names in a certificate that was verified; undefined if there was none. */
   readonly certificateNames: readonly string[] | undefined;
   readonly token: string | undefined;
 }
 
-/** Decides on the other side, by throwing, before any further frame of it is read. `run` is the one that its hello names. */
+/**
+ * Accepts the other side, or refuses it by throwing, before any further frame of it is read. `run`
+ * is the run that its hello names.
+ */
 export type Admit = (name: string, credentials: Credentials, run: string | undefined) => void;
 
-/** Long enough for a stalled network to recover, short enough that a person does not wait in vain. */
+/**
+ * Default idle limit: long enough for a stalled network to recover, short enough that a person does
+ * not wait in vain.
+ */
 export const DEFAULT_IDLE_MS = 30_000;
-/** How long a goodbye may take to leave. */
+/** The time that a goodbye may take to leave. */
 const BYE_MS = 500;
-/** The first pings wait for code that is not warm: so many follow each other at once. */
+/**
+ * Number of pings that follow each other at once: the first ones wait for code that is not warm.
+ */
 const FIRST_PINGS = 5;
-/** The idle limit in ticks. */
+/** Ticks of the idle limit. */
 const SILENT_TICKS = 10;
 
 const byeSchema = z.strictObject({ code: z.enum(ERROR_CODES).optional(), message: z.string().max(4096) });
 
-/** Opens once both have said hello. Handlers are set before `start`, so that no frame comes too early. */
+/**
+ * A session on one connection. Set handlers before `start`, which resolves once both sides have
+ * said hello, so that no frame comes too early.
+ */
 export class Session {
+  /** Resolves with the reason once the session has ended; never rejects. */
   readonly closed: Promise<FedStreamError>;
   /** The other endpoint's name, once `start` has resolved. */
   peerName = '';
@@ -84,11 +99,12 @@ export class Session {
     });
   }
 
-  /** Whether it is over: what failed since says nothing of what was sent. */
+  /** True once the session has ended: a later failure says nothing about what was sent. */
   get ended(): boolean {
     return this.#error !== undefined;
   }
 
+  /** The other endpoint for messages to a person: its name, once known, and its address. */
   get peer(): string {
     return this.peerName ? `${this.peerName} (${this.#connection.peer})` : this.#connection.peer;
   }
@@ -98,23 +114,25 @@ export class Session {
     return this.#connection.peer;
   }
 
-  /** How many connections carry it, at once. */
+  /** The number of connections that carry the session. */
   get lanes(): number {
     return this.#connection.lanes ?? 1;
   }
 
-  /** So many bulk frames on their way keep the connection busy. */
+  /** The number of bulk frames in flight that keeps the connection busy. */
   get bulkInFlight(): number {
     return this.#writer.bulkInFlight;
   }
 
+  /** Sets the handler for frames of one type. */
   handle(type: FrameType, handler: FrameHandler): void {
     this.#handlers.set(type, handler);
   }
 
   /**
-   * Says hello, waits for the other's, then reads until the end. `admit` may refuse the other by throwing, and sets the
-   * handlers that depend on who it is. `unsupported` where the two speak no version in common.
+   * Says hello, waits for the other side's hello, then reads until the end. `admit` may refuse the
+   * other side by throwing, and sets the handlers that depend on its name. Throws `unsupported` if
+   * the two speak no version in common.
    */
   async start(admit: Admit = () => {}): Promise<void> {
     const idleMs = this.#idleMs;
@@ -128,7 +146,7 @@ export class Session {
       const hello = await this.#readHello(frames);
       admit(hello.name, { certificateNames: this.#connection.certificateNames, token: hello.token }, hello.run);
       if (this.#error) throw this.#error;
-      // Silence is what kills: pings keep both sides' limits.
+      // A connection dies of silence, so pings keep to both sides' limits.
       const beatMs = Math.max(Math.min(idleMs, hello.idleMs) / 4, 10);
       this.#heartbeat = setInterval(() => this.#ping(), beatMs);
     } catch (error) {
@@ -141,8 +159,8 @@ export class Session {
   }
 
   /**
-   * Bears a silence of so many milliseconds from now on. Not less than hello has said: the other side sends its
-   * heartbeats for that.
+   * Raises the idle limit to so many milliseconds from now on. It never falls below the limit in
+   * hello, since the other side sends its heartbeats for that.
    */
   extendIdle(idleMs: number): void {
     if (idleMs <= this.#idleMs || this.#error) return;
@@ -150,7 +168,7 @@ export class Session {
     if (this.#silence !== undefined) this.#watchSilence();
   }
 
-  /** How long a ping takes now; one that is on its way already is good enough. */
+  /** Measures a round trip now, in milliseconds; a ping that is on its way already is used. */
   probe(found: (tookMs: number) => void): void {
     this.#probes.push(found);
     if (!this.#timed) this.#ping();
@@ -160,18 +178,18 @@ export class Session {
     return this.#writer.control(payload ? encodeFrame(type, stream, header, payload) : encodeFrame(type, stream, header));
   }
 
-  /** Resolves once the payload may be reused. */
+  /** Sends a bulk frame; resolves once the payload may be reused. */
   bulk(type: FrameType, stream: number, header: Uint8Array, ...payload: readonly Uint8Array[]): Promise<void> {
     return this.#writer.bulk(encodeFrame(type, stream, header, ...payload));
   }
 
-  /** Tells the other why, then closes. */
+  /** Tells the other side the reason, then closes. */
   async close(reason?: FedStreamError): Promise<void> {
     if (!this.#error) {
       const message = (reason?.message ?? 'done').slice(0, 2000);
       const flushed = this.control('bye', 0, pack({ code: reason?.code, message })).catch(() => {});
       this.#end(reason ?? new FedStreamError('closed', `the session with ${this.peer} was closed`));
-      // A peer that does not read cannot keep us from closing.
+      // A peer that does not read cannot keep this side from closing.
       await within(flushed, BYE_MS);
     }
     await this.#connection.close();
@@ -221,7 +239,7 @@ export class Session {
   }
 
   #dispatch(frame: Frame): void {
-    if (this.#error) return; // what comes after the end is for nobody
+    if (this.#error) return; // frames after the end are dropped
     if (frame.type === 'ping') void this.control('pong', 0).catch(() => {});
     else if (frame.type === 'pong') this.#ponged();
     else if (frame.type === 'bye') {
@@ -234,7 +252,10 @@ export class Session {
     }
   }
 
-  /** One at a time is timed; bulk that it waits behind makes it late, so that the shortest counts. */
+  /**
+   * Sends a ping. One at a time is timed, and one that waits behind bulk is late, so the shortest
+   * time counts.
+   */
   #ping(): void {
     this.#pings++;
     this.#timed ??= { ping: this.#pings, sentMs: performance.now() };
@@ -255,7 +276,10 @@ export class Session {
     return new FedStreamError(code ?? 'closed', code ? `${this.peer} ended the session: ${message}` : `${this.peer} ended the session`);
   }
 
-  /** Silence is counted in ticks, not read off a clock: when this process itself stood still, what came meanwhile is read before the next tick. */
+  /**
+   * Silence is counted in ticks, not read off a clock: if this process itself stood still, frames
+   * that arrived meanwhile are read before the next tick.
+   */
   #tick(): void {
     if (++this.#silentTicks <= SILENT_TICKS) return;
     void this.close(new FedStreamError('timeout', `nothing came from ${this.peer} for ${this.#idleMs / 1000} s`));

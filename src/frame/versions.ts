@@ -1,18 +1,18 @@
-// Versions of the protocol: the one that two sides speak with each other, or which of them is too old.
+// Versions of the protocol, and the highest one that two sides have in common.
 import { FedStreamError } from '../core/errors.js';
 
-/** Every version from the oldest to the newest, both included. */
+/** All versions from the oldest to the newest, both included. */
 export interface VersionRange {
   readonly oldest: number;
   readonly newest: number;
 }
 
-/** Versions that this code speaks. */
+/** The versions that this code speaks. */
 export const PROTOCOL_VERSIONS: VersionRange = { oldest: 1, newest: 1 };
 
 /**
- * The highest version of both ranges. `unsupported` where they have none in common: the message says which side is
- * too old. `name` is short, `peer` has the address too.
+ * The highest version in both ranges. Throws `unsupported` if they have none in common; the message
+ * says which side is too old. `name` is short, `peer` includes the address.
  */
 export function commonVersion(own: VersionRange, theirs: VersionRange, name: string, peer = name): number {
   const common = Math.min(own.newest, theirs.newest);

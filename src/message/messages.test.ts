@@ -1,4 +1,5 @@
-// Requests and replies: each answered once, errors with their code, and nobody left waiting.
+// Requests and replies: each request is answered once, errors keep their code, and nobody is left
+// waiting.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';

@@ -1,14 +1,17 @@
-// Requests and replies of a session: small, structured, each answered once (docs/spec/message.md).
+// Requests and replies of a session (docs/spec/message.md).
 import { z } from 'zod';
 import { asFedStreamError, ERROR_CODES, FedStreamError } from '../core/errors.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 
-/** Answers one request; what it throws goes back as code and message. The body is checked by the handler itself. */
+/**
+ * Answers one request; an error that it throws goes back as code and message. The handler itself
+ * checks the body.
+ */
 export type RequestHandler = (body: Uint8Array) => unknown;
 
-/** Requests of one peer that may be under way: a site has a handful. */
+/** The most open requests of one peer: a site has a handful. */
 const MAX_OPEN_REQUESTS = 256;
 
 const requestSchema = z.strictObject({ name: z.string().min(1).max(64) });
@@ -19,7 +22,7 @@ interface Pending {
   reject(error: FedStreamError): void;
 }
 
-/** Takes the request and reply frames of a session; make it before the session starts. */
+/** Handles the request and reply frames of a session; construct it before the session starts. */
 export class Messages {
   readonly #session: Session;
   readonly #handlers: Readonly<Record<string, RequestHandler>>;
@@ -38,7 +41,11 @@ export class Messages {
     });
   }
 
-  /** Waits as long as the session lives: silence is the session's business. */
+  /**
+   * Asks the other side and resolves with its checked reply, as long as the session lives: there is
+   * no time limit, since the session watches for silence. Throws the other side's error, or the
+   * session's if it ends.
+   */
   async request<T>(name: string, body: unknown, reply: z.ZodType<T>): Promise<T> {
     const id = this.#nextId++;
     const answered = new Promise<Uint8Array>((resolve, reject) => this.#pending.set(id, { resolve, reject }));
@@ -58,7 +65,7 @@ export class Messages {
       return;
     }
     this.#open++;
-    // Outside of the reading loop: a handler never keeps the next frame waiting.
+    // Handlers run outside of the reading loop, so they never keep the next frame waiting.
     void Promise.resolve()
       .then(() => this.#handler(name)(frame.payload))
       .then((value) => this.#answer(frame.stream, {}, pack(value ?? {})))
@@ -79,7 +86,8 @@ export class Messages {
 
   #answer(id: number, header: z.output<typeof replySchema>, payload?: Uint8Array): void {
     this.#session.control('reply', id, pack(header), payload).catch((error: unknown) => {
-      // A reply above the frame limit would leave whoever asked waiting; otherwise the session is gone, and they with it.
+      // A reply above the frame limit would leave the asking side waiting, so it gets the error. In
+      // all other cases the session has ended, and the request with it.
       const { code, message } = asFedStreamError(error);
       if (code === 'limit') this.#session.control('reply', id, pack({ code, message })).catch(() => {});
     });
@@ -87,7 +95,7 @@ export class Messages {
 
   #replied(frame: Frame): void {
     const pending = this.#pending.get(frame.stream);
-    if (!pending) return; // whoever asked has given up
+    if (!pending) return; // the asking side has given up
     const { code, message } = unpack(frame.header, replySchema, 'a reply frame');
     if (code) pending.reject(new FedStreamError(code, message ?? code));
     else pending.resolve(frame.payload);

@@ -1,4 +1,4 @@
-// Peers that break the rules of byte streams: they are refused, cost no more than a window, and harm nobody else.
+// Peers that break the rules of byte streams are refused, at the cost of one window at most.
 import { expect, test } from 'vitest';
 import type { FedStreamError } from '../core/errors.js';
 import { connectionPair } from '../driver/memory.js';
@@ -14,7 +14,7 @@ import { Streams } from './streams.js';
 const MIB = 1024 * 1024;
 const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
-/** A far side that breaks the rules by hand, and an honest receiver. */
+/** A peer that breaks the rules by hand, and an honest receiver. */
 async function dishonest(): Promise<{ raw: Session; opened(): Promise<IncomingStream>; refusal: Promise<string>; alive(): Promise<void> }> {
   const [near, farEnd] = connectionPair('memory://dishonest');
   const raw = new Session(near, { name: 'liar' });
@@ -146,7 +146,7 @@ test.each([
   await expect(session.closed).resolves.toMatchObject({ code: 'bad-frame' });
 });
 
-/** By hand, a stream of one byte, whose confirmation allows the next one to be early. */
+/** Sends, by hand, a stream of one byte, whose confirmation allows the next one to be early. */
 async function allowedEarly(): Promise<
   Awaited<ReturnType<typeof dishonest>> & { readonly limit: number; readonly ended: Promise<FedStreamError> }
 > {

@@ -1,4 +1,4 @@
-// The checksum: the kernel is the reference, and both are the published XXH3.
+// The checksum: the kernel equals the reference, and both are the published XXH3.
 import { createXXHash3 } from 'hash-wasm';
 import { expect, test } from 'vitest';
 import { ChecksumKernel } from './checksum-kernel.js';
@@ -8,7 +8,10 @@ import { xxh3 } from './xxh3.js';
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const some = Uint8Array.from({ length: 300_000 }, (_, i) => (i * i * 31 + i) >> 3);
 
-/** Every way of hashing has its lengths; around them, around a block (1,024) and around the kernel's stage (32,768). */
+/**
+ * Each way of hashing has its own range of lengths: lengths around those limits, around a block
+ * (1,024) and around the kernel's stage (32,768).
+ */
 const LENGTHS = [
   ...Array.from({ length: 1100 }, (_, i) => i),
   ...[

@@ -1,4 +1,4 @@
-// What frames carry: every byte once, in order, with the checksum of each leaf where it ends, whatever the receiver wants meanwhile.
+// Frames carry every byte once, in order, and the checksum of each leaf with its end.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { firstChunk, type UnsentLeaf } from './chunks.js';
@@ -28,7 +28,7 @@ test('chunks are never more than is wanted, and end leaves where they end', () =
         expect(chunk.payload.map((part) => part.byteOffset)[0]).toBe(at);
         const end = at + chunk.payload.reduce((sum, part) => sum + part.length, 0);
         expect(end - at).toBe(chunk.bytes);
-        // A leaf has gone out once everything of it has.
+        // A leaf has gone out once all of its bytes have.
         const ended = leaves.filter(
           (leaf) => leaf.bytes.byteOffset + leaf.bytes.length > at && leaf.bytes.byteOffset + leaf.bytes.length <= end,
         );

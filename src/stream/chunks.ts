@@ -1,27 +1,31 @@
-// Cuts leaves into what one data frame carries (docs/spec/stream.md, "Leaves and chunks").
+// Cuts leaves into the payloads of data frames (docs/spec/stream.md, "Leaves and chunks").
 import { LEAF_BYTES } from './leaf-sums.js';
 
-/** What is left of a leaf that goes out, and the checksum of the whole. */
+/** The bytes of a leaf that are still to go out, and the checksum of the whole leaf. */
 export interface UnsentLeaf {
   readonly bytes: Uint8Array;
   readonly sum: Uint8Array;
 }
 
+/** The content of one data frame. */
 export interface Chunk {
   readonly payload: readonly Uint8Array[];
-  /** Of the leaves that end in it. */
+  /** Checksums of the leaves that end in this chunk. */
   readonly sums: readonly Uint8Array[];
   readonly bytes: number;
-  /** What follows it. */
+  /** The leaves that follow, the first perhaps in part. */
   readonly rest: readonly UnsentLeaf[];
 }
 
-/** So many whole leaves go out in one frame at most. */
+/** How many whole leaves one frame carries at most. */
 export function leavesAChunk(chunkBytes: number): number {
   return Math.max(1, Math.floor(chunkBytes / LEAF_BYTES));
 }
 
-/** A part of the first leaf, or what is left of it, with as many whole ones behind it as there is room for. */
+/**
+ * The first chunk of `leaves`, of at most `chunkBytes` bytes: a part of the first leaf, or the rest
+ * of it with as many whole leaves behind it as there is room for.
+ */
 export function firstChunk(leaves: readonly UnsentLeaf[], chunkBytes: number): Chunk {
   const [{ bytes, sum }, ...others] = leaves as [UnsentLeaf, ...UnsentLeaf[]];
   if (bytes.length > chunkBytes) {

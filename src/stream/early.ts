@@ -1,14 +1,17 @@
-// What may be on its way before a stream is accepted: a round trip saved for each stream of a session but the first (docs/spec/stream.md, "Early").
+// Early bytes, sent before their stream is accepted (docs/spec/stream.md, "Early").
 import type { Frame } from '../frame/frame.js';
 import { MIN_CHUNK_BYTES } from './stream-frames.js';
 
-/** What the receiver of a stream allows the next one, when it confirms. */
+/**
+ * How much of the next stream its receiver takes before it has accepted it: it says so when it
+ * confirms a stream. This saves a round trip for each stream of a session but the first.
+ */
 export interface Early {
   readonly limit: number;
   readonly chunk: number;
 }
 
-/** On the side that sends: what the other side allows, until a stream uses it. */
+/** The sender's side: remembers what the receiver allows, until a stream uses it. */
 export class EarlyAllowance {
   #allowed: Early | undefined;
 
@@ -16,7 +19,11 @@ export class EarlyAllowance {
     this.#allowed = early;
   }
 
-  /** Bytes from the first one on, in whole chunks unless it is everything, and in chunks of which size; undefined where none may go out. */
+  /**
+   * Takes the allowance for an object of `totalBytes`. Returns how many bytes may go out early
+   * (from byte 0, in whole chunks unless it is the whole object) and the chunk size; undefined if
+   * none may.
+   */
   take(totalBytes: number | undefined): { readonly bytes: number; readonly chunk: number } | undefined {
     if (!this.#allowed || !totalBytes) return undefined;
     const { limit, chunk } = this.#allowed;
@@ -27,9 +34,12 @@ export class EarlyAllowance {
   }
 }
 
-/** On the side that receives: the frames of a stream that came before it was accepted, and what of them is not wanted. */
+/**
+ * The receiver's side: the frames that arrived before their stream was accepted, and which of them
+ * to drop.
+ */
 export class EarlyFrames {
-  /** What the sender said that it sends. */
+  /** How many bytes the sender announced in its open frame. */
   readonly bytes: number;
   readonly #held: Frame[] = [];
   #heldBytes = 0;
@@ -41,12 +51,13 @@ export class EarlyFrames {
     this.bytes = bytes;
   }
 
-  /** Keeps it for when the stream is accepted; false where it may not have come. */
+  /** Keeps a frame until the stream is accepted; false if the frame breaks the rules. */
   hold(frame: Frame): boolean {
     const { type, payload } = frame;
     this.#heldBytes += payload.length;
     const fits = type === 'data' ? payload.length > 0 && this.#heldBytes <= this.bytes : this.#heldBytes === this.bytes && !this.#heldEnd;
-    // A frame costs more than its bytes: no chunk that was allowed is smaller, but the last.
+    // A frame costs more than its bytes, so their number is bounded too: no allowed chunk but the
+    // last is smaller than the minimum.
     const few = this.#held.length <= this.bytes / MIN_CHUNK_BYTES + 1;
     if (this.bytes === 0 || !fits || !few) return false;
     this.#heldEnd = type === 'end';
@@ -54,7 +65,10 @@ export class EarlyFrames {
     return true;
   }
 
-  /** Those that have come. Where the receiver goes on elsewhere than at 0, all that was announced is unwanted, come or not. */
+  /**
+   * Returns the frames that have arrived. If the receiver goes on from an offset other than 0, all
+   * announced bytes are unwanted, whether they have arrived or not.
+   */
   takeHeld(offset: number, totalBytes: number | undefined): Frame[] {
     if (offset > 0) {
       this.#unwantedBytes = this.bytes;
@@ -63,11 +77,14 @@ export class EarlyFrames {
     return this.#held.splice(0);
   }
 
-  /** Whether this one is to be dropped. Behind what was announced the sender goes on where it was told to. */
+  /**
+   * True if this frame is to be dropped. After the announced bytes the sender goes on from the
+   * receiver's offset.
+   */
   unwanted(frame: Frame): boolean {
     if (frame.type === 'end') return this.#unwantedEnd;
     if (this.#unwantedBytes === 0) {
-      // With the first chunk of what is wanted, the end that comes is that of the whole.
+      // From the first wanted chunk on, an end frame is the end of the whole stream.
       this.#unwantedEnd = false;
       return false;
     }
@@ -75,7 +92,7 @@ export class EarlyFrames {
     return true;
   }
 
-  /** Nobody wants them any more. */
+  /** Releases the frames that are held; nobody wants them any more. */
   drop(): void {
     for (const frame of this.#held.splice(0)) frame.release();
   }

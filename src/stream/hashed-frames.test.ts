@@ -1,4 +1,4 @@
-// Frames are hashed while they come, however they come, and whatever comes between them.
+// Frames are hashed while they arrive, however they are cut and whatever arrives between them.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeFrame, encodeFrame } from '../frame/frame.js';
@@ -46,7 +46,7 @@ test('the checksums of leaves are those of their bytes', () => {
         room.set(bytes.subarray(at, at + take));
         at += take;
         for (const frame of splitter.filled(take)) {
-          // Some are dropped, as after a retry.
+          // Some frames are dropped, as after a retry.
           if (kinds[seen++] !== 'noise' && seen % 3 > 0) {
             const { payload } = decodeFrame(frame);
             for (const leaf of [payload.subarray(0, LEAF_BYTES), payload.subarray(LEAF_BYTES)])

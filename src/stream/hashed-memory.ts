@@ -1,16 +1,16 @@
-// Memory that checksums are made of where it lies: a copy on the way to the kernel would cost as much as the hash.
+// Memory whose checksums are made in place: a copy to the kernel would cost as much as the hash.
 import { ChecksumKernel, KERNEL_PAGES } from './checksum-kernel.js';
 
 const PAGE_BYTES = 64 * 1024;
-/** A leaf of 1 MiB, and what a frame has in front of it. */
+/** A leaf of 1 MiB, and the part of a frame in front of it. */
 const SLOT_BYTES = 17 * PAGE_BYTES;
-/** As many as a connection keeps (src/driver/frame-memory.ts). Pages that nobody touched cost nothing. */
+/** As many as a connection keeps (src/driver/frame-memory.ts). Untouched pages cost nothing. */
 const SLOTS = 16;
 
 const kernels = new WeakMap<ArrayBufferLike, ChecksumKernel>();
 let elsewhere: ChecksumKernel | undefined;
 
-/** XXH3-64 of a leaf, in the canonical order of bytes. */
+/** XXH3-64 of a leaf as 8 bytes, in the canonical order (most significant first). */
 export function checksumOf(leaf: Uint8Array): Uint8Array {
   const kernel = kernels.get(leaf.buffer);
   if (kernel) return kernel.inPlace(leaf);
@@ -18,21 +18,25 @@ export function checksumOf(leaf: Uint8Array): Uint8Array {
   return elsewhere.of(leaf);
 }
 
-/** Hashes what is here of a leaf in such memory while it comes; `whole` where nothing is missing. One leaf after the other. */
+/**
+ * Hashes the part of a leaf that has arrived in hashed memory; `whole` says that nothing is
+ * missing. One leaf after the other; does nothing for other memory.
+ */
 export function hashAhead(leaf: Uint8Array, whole: boolean): void {
   const kernel = kernels.get(leaf.buffer);
   if (whole) kernel?.whole(leaf);
   else kernel?.ahead(leaf);
 }
 
-/** What was hashed ahead in this memory is not of what comes there now. */
+/** Forgets the checksums of bytes in this memory, since others arrive there now. */
 export function forgetHashed(memory: Uint8Array): void {
   kernels.get(memory.buffer)?.forget(memory);
 }
 
 /**
- * Gives out buffers of at least so many bytes, each once: `slots` of them, of a leaf and a little each, from one memory that is made with the first. What
- * is larger, or beyond that, is common memory. All of it is let go together.
+ * Returns an allocator that gives out buffers of at least the requested size, each once. The first
+ * `slots` of them, large enough for a leaf and its frame, lie in one memory that is made with the
+ * first; larger buffers and later ones are ordinary memory. All of the slots are freed together.
  */
 export function hashedMemory(slots = SLOTS): (bytes: number) => Uint8Array {
   let memory: WebAssembly.Memory | undefined;
@@ -45,7 +49,10 @@ export function hashedMemory(slots = SLOTS): (bytes: number) => Uint8Array {
   };
 }
 
-/** Undefined where the process has no room for one more: each takes 8 GiB of addresses, though not of memory. */
+/**
+ * Undefined if the process has no room for one more: each takes 8 GiB of addresses, though not of
+ * memory.
+ */
 function newMemory(slots: number): WebAssembly.Memory | undefined {
   const pages = KERNEL_PAGES + (slots * SLOT_BYTES) / PAGE_BYTES;
   try {

@@ -1,4 +1,4 @@
-// The receiving side of a byte stream: it grants credit, verifies every chunk, and says done when its consumer does.
+// The receiving side of a byte stream: grants credit, verifies leaves, confirms the end.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import { Queue } from '../core/queue.js';
@@ -13,21 +13,30 @@ import type { Path } from './path.js';
 import { ReceiveWindow } from './receive-window.js';
 import { decodeDataHeader, endSchema, framingBytes, resetSchema } from './stream-frames.js';
 
-/** A credit frame goes with megabytes all the same. */
+/** Credit frames per window; even so, one goes with megabytes of data. */
 const GRANTS_A_WINDOW = 8;
 /** A link that corrupts this many leaves of one stream is broken. */
 const MAX_RETRIES = 1000;
 
+/** How a receiver takes a stream. */
 export interface AcceptOptions {
-  /** What this side has verified already: whole leaves, or the whole object, and their checksums. */
+  /**
+   * The part that this side has verified already (whole leaves, or the whole object), with its
+   * checksums.
+   */
   readonly resume?: Resume;
-  /** At least 192 KiB, and four chunks; by default it follows the path. */
+  /**
+   * Bytes of the window, at least 192 KiB and at least four chunks; by default it follows the path.
+   */
   readonly windowBytes?: number;
-  /** What a frame carries: a power of two from 16 KiB to 4 MiB; by default it follows the path, up to a leaf. */
+  /**
+   * Bytes that a frame carries: a power of two from 16 KiB to 4 MiB; by default it follows the
+   * path, up to a leaf.
+   */
   readonly chunkBytes?: number;
 }
 
-/** What an open frame says. */
+/** Fields of an open frame. */
 export interface OpenedStream {
   readonly meta: Json;
   readonly id?: string | undefined;
@@ -36,27 +45,37 @@ export interface OpenedStream {
   readonly early?: number | undefined;
 }
 
+/**
+ * The beginning of an object that the receiver has: its size in bytes, and the checksums of its
+ * leaves.
+ */
 export interface Resume {
   readonly offset: number;
   readonly sums: LeafSums;
 }
 
-/** A stream that the other side has opened: `read` it to its end and `confirm` it, or `reject` it, at any time. */
+/**
+ * A stream that the other side has opened. Its owner calls `read` to its end and then `confirm`, or
+ * `reject` at any time.
+ */
 export class IncomingStream {
   readonly id: number;
   readonly meta: Json;
-  /** What the sender claims; nothing is allocated from it. */
+  /** Size in bytes as the sender claims it; nothing is allocated from it. */
   readonly totalBytes: number | undefined;
   readonly digest: string | undefined;
-  /** Names exactly these bytes, also in a later try; undefined where they cannot be gone on with. */
+  /**
+   * A name for exactly these bytes, also in a later attempt; undefined if the transfer cannot be
+   * resumed.
+   */
   readonly objectId: string | undefined;
   /** Checksums of the leaves that were verified. */
   sums = new LeafSums();
-  /** Leaves that arrived corrupt and were asked for again. */
+  /** Number of leaves that arrived corrupt and were asked for again. */
   retries = 0;
-  /** Payload and framing of the data frames that came. */
+  /** Bytes of the data frames that arrived, payload and framing. */
   wireBytes = 0;
-  /** Digest of all the bytes, once `read` has ended. */
+  /** Digest of all bytes, once `read` has ended. */
   foundDigest = '';
   readonly #session: Session;
   readonly #close: () => void;
@@ -65,19 +84,19 @@ export class IncomingStream {
   #verified = 0;
   #consumed = 0;
   #granted = 0;
-  /** The size of chunks that the sender was told. */
+  /** The chunk size that the sender was told last. */
   #wantedChunkBytes = 0;
   readonly #path: Path;
   #window: ReceiveWindow;
   readonly #assembly = new LeafAssembly();
   readonly #early: EarlyFrames;
-  /** A leaf that was short has come: it is the last. */
+  /** True once a short leaf has arrived: it is the last one. */
   #whole = false;
   #awaitsRetry = false;
   #end: { totalBytes: number; digest: string } | undefined;
   #ended = false;
 
-  /** `path` is what the streams of the session know, and share. */
+  /** `path` holds what the streams of this session have measured, and is shared by them. */
   constructor(session: Session, id: number, opened: OpenedStream, path: Path, close: () => void) {
     this.#session = session;
     this.id = id;
@@ -92,8 +111,10 @@ export class IncomingStream {
   }
 
   /**
-   * The verified bytes in order, from the resumed offset on. A piece is valid until the next is asked for. Ends once size and digest of the whole
-   * were checked; throws `digest`, `closed`, …
+   * Yields the verified bytes in order, from the resumed offset on. A piece is valid until the next
+   * one is asked for. Ends once size and digest of the whole object were checked.
+   *
+   * Throws `digest`, `checksum`, `bad-frame` or `closed`, or the sender's error.
    */
   async *read(options: AcceptOptions = {}): AsyncGenerator<Uint8Array> {
     const { offset, sums } = options.resume ?? { offset: 0, sums: new LeafSums() };
@@ -135,14 +156,14 @@ export class IncomingStream {
     );
   }
 
-  /** The consumer has everything verified and safe. */
+  /** Tells the sender that the consumer has everything, verified and safe. */
   async confirm(): Promise<void> {
     if (this.foundDigest === '') throw new FedStreamError('internal', 'a stream was confirmed before it was verified');
     this.#finish();
     await this.#session.control('done', this.id, this.#allowance());
   }
 
-  /** What the next stream of the session may begin with: as much as it would be accepted with. */
+  /** The next stream of the session may send as many bytes early as it would be accepted with. */
   #allowance(): Uint8Array | undefined {
     if (this.#path.allowsEarly) return undefined;
     this.#path.settle(this.#session.roundTripMs);
@@ -151,7 +172,7 @@ export class IncomingStream {
     return pack({ early });
   }
 
-  /** Says no, or that it went wrong here. */
+  /** Refuses the stream, or tells the sender that receiving it failed here. */
   async reject(error: FedStreamError): Promise<void> {
     if (this.#ended) return;
     this.#arrived.clear();
@@ -159,11 +180,15 @@ export class IncomingStream {
     await this.#session.control('refuse', this.id, pack({ code: error.code, message: error.message.slice(0, 2000) })).catch(() => {});
   }
 
-  /** The session has ended: what was verified can still be read, and written, so that a later session goes on behind it. */
+  /**
+   * Ends the stream with its session. Bytes that were verified can still be read and stored, so
+   * that a later session goes on behind them.
+   */
   fail(error: FedStreamError): void {
     this.#finish(error);
   }
 
+  /** Takes a frame of this stream. Throws `bad-frame` if the sender broke a rule. */
   receive(frame: Frame): void {
     if (frame.type === 'data' || frame.type === 'end') {
       if (this.#accepted) this.#take(frame);
@@ -179,7 +204,7 @@ export class IncomingStream {
     else this.#received(frame);
   }
 
-  /** Where the next byte belongs. */
+  /** The offset of the next byte. */
   get #expected(): number {
     return this.#verified + this.#assembly.pendingBytes;
   }
@@ -189,14 +214,15 @@ export class IncomingStream {
     const { payload } = frame;
     if (this.#end || payload.length === 0) throw new FedStreamError('bad-frame', 'data came behind the end of a stream, or without a byte');
     this.wireBytes += payload.length + framingBytes(sums.length);
-    // What was on its way when a retry was asked for comes again; what was so before this side said where to go on does not.
+    // Frames that were on their way when a retry was asked for are sent again, so they are dropped
+    // here; so are early frames that the receiver has no use for.
     if (this.#early.unwanted(frame) || (this.#awaitsRetry && offset !== this.#expected)) {
       frame.release();
       return;
     }
     const end = offset + payload.length;
     const leafEnds = Math.floor(end / LEAF_BYTES) - Math.floor(offset / LEAF_BYTES);
-    // One more where the last leaf of the object is short.
+    // The last leaf of the object, if it is short, ends in addition.
     const isLast = sums.length === leafEnds + 1 && end % LEAF_BYTES > 0;
     if (offset !== this.#expected || this.#whole || (sums.length !== leafEnds && !isLast))
       throw new FedStreamError(
@@ -211,7 +237,7 @@ export class IncomingStream {
     this.#grant();
   }
 
-  /** Leaf by leaf; a damaged one is asked for again, with all behind it. */
+  /** Verifies leaf by leaf; a damaged leaf is asked for again, with all leaves behind it. */
   #takeLeaves(frame: Frame, sums: readonly Uint8Array[]): void {
     const leaves = this.#assembly.add(frame, sums.length);
     for (const [i, leaf] of leaves.entries()) {
@@ -236,7 +262,7 @@ export class IncomingStream {
   }
 
   #finished(frame: Frame): void {
-    // An end that was on its way when a retry was asked for comes again behind the chunks.
+    // An end that was on its way when a retry was asked for is sent again behind the chunks.
     if (this.#awaitsRetry || this.#early.unwanted(frame)) return;
     const end = unpack(frame.header, endSchema, 'an end frame');
     const claimed = this.totalBytes ?? end.totalBytes;
@@ -251,8 +277,10 @@ export class IncomingStream {
   }
 
   /**
-   * Raised in parts of the window: what is taken and not granted yet is missing on its way. Smaller chunks are told at once: the window may have
-   * become so small that nothing can be granted, and what was is less than a chunk that the sender waits with.
+   * Raises the limit by parts of the window, since bytes that were taken and not granted yet are
+   * missing on the path. A smaller chunk size is told at once: the window may have become so small
+   * that nothing can be granted, while the sender waits with a chunk that is larger than the credit
+   * that it has left.
    */
   #grant(): void {
     const { bytes, chunkBytes } = this.#window;

@@ -1,4 +1,4 @@
-// Chunks of every cut become the leaves that they are of, and each frame's memory is released once.
+// Chunks of every cut become whole leaves, and each frame's memory is released once.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Frame } from '../frame/frame.js';
@@ -7,7 +7,7 @@ import { LEAF_BYTES } from './leaf-sums.js';
 
 const bytesOf = (total: number): Uint8Array => Uint8Array.from({ length: total }, (_, i) => (i * 7 + (i >> 12)) & 0xff);
 
-/** Cuts an object into frames; `take` gets the leaves of each. */
+/** Cuts an object into frames; `take` gets the leaves of each frame. */
 function cut(bytes: Uint8Array, chunks: readonly number[], take: (leaves: HeldLeaf[], assembly: LeafAssembly) => void): number[] {
   const assembly = new LeafAssembly();
   const releases: number[] = [];

@@ -1,26 +1,32 @@
-// Makes leaves of chunks: a chunk of whole leaves is left where it lies, parts of one are put together.
+// Assembles leaves from chunks; whole leaves stay in the memory of their frame.
 import { FrameMemory } from '../driver/frame-memory.js';
 import type { Frame } from '../frame/frame.js';
 import { LEAF_BYTES } from './leaf-sums.js';
 
-/** A leaf that has come whole; its memory is used again once it is released. */
+/** A leaf that has arrived whole; its memory is used again once it is released. */
 export interface HeldLeaf {
   readonly bytes: Uint8Array;
   release(): void;
 }
 
-/** One leaf of memory at most, beside what was not released. */
+/**
+ * Assembles the chunks of one stream. It costs one leaf of memory, beside leaves that were not
+ * released.
+ */
 export class LeafAssembly {
   readonly #memory = new FrameMemory();
   #buffer: Uint8Array | undefined;
   #filled = 0;
 
-  /** Of a leaf that has not come whole. */
+  /** Bytes of the leaf that has not arrived whole. */
   get pendingBytes(): number {
     return this.#filled;
   }
 
-  /** The payload of the next frame, in which so many leaves end: the last of them may be short where the payload ends with it. Returns those leaves. */
+  /**
+   * Adds the payload of the next frame, in which `ends` leaves end; the last of them may be short
+   * if the payload ends with it. Returns those leaves.
+   */
   add(frame: Frame, ends: number): HeldLeaf[] {
     const { payload } = frame;
     const leaves: HeldLeaf[] = [];
@@ -42,7 +48,7 @@ export class LeafAssembly {
     return leaves;
   }
 
-  /** Forgets the leaf that has not come whole. */
+  /** Forgets the leaf that has not arrived whole. */
   clear(): void {
     this.#filled = 0;
   }
@@ -55,7 +61,7 @@ export class LeafAssembly {
   }
 }
 
-/** Each call is one more who holds the frame; it is released by the last of them. */
+/** Each call adds a holder of the frame; the last holder to let go releases it. */
 function shared(frame: Frame): () => () => void {
   let holders = 0;
   return () => {

@@ -1,13 +1,15 @@
-// The checksums of an object's leaves, and the digest that is made of them (docs/spec/stream.md).
+// The checksums of an object's leaves, and the digest made of them (docs/spec/stream.md).
 import { CHECKSUM_BYTES, xxh128 } from './digest.js';
 import { checksumOf, hashedMemory } from './hashed-memory.js';
 
 /**
- * An object is cut into leaves of 1 MiB, the last one short: what a chunk on the wire carries, what is verified, and where a transfer can go
- * on. 1 MiB is the fastest size on the reference machine.
+ * Bytes of a leaf. An object is cut into leaves, the last one short: a leaf is verified as a whole,
+ * and a transfer resumes at the beginning of one. 1 MiB is the fastest size on the reference
+ * machine.
  */
 export const LEAF_BYTES = 1024 * 1024;
 
+/** Number of leaves of an object of `totalBytes` bytes. */
 export function leafCount(totalBytes: number): number {
   return Math.ceil(totalBytes / LEAF_BYTES);
 }
@@ -17,7 +19,7 @@ export class LeafSums {
   #bytes: Uint8Array;
   #count: number;
 
-  /** From the bytes of another's; what is behind the last whole checksum is ignored. */
+  /** Copies the bytes of another `LeafSums`; bytes behind the last whole checksum are ignored. */
   constructor(bytes: Uint8Array = new Uint8Array(0)) {
     this.#count = Math.floor(bytes.length / CHECKSUM_BYTES);
     this.#bytes = bytes.slice(0, this.#count * CHECKSUM_BYTES);
@@ -50,21 +52,21 @@ export class LeafSums {
     this.#count++;
   }
 
-  /** Forgets all but the first. */
+  /** Forgets all but the first `count`. */
   keep(count: number): void {
     this.#count = Math.min(this.#count, count);
   }
 
-  /** The digest of the object whose leaves these are: XXH3-128 of their checksums, one behind the other. */
+  /** The digest of the object whose leaves these are: XXH3-128 of their checksums, concatenated. */
   digest(): Promise<string> {
     return xxh128(this.bytes);
   }
 }
 
-/** Checksums of an object that comes in pieces of any size. */
+/** Makes the checksums of an object that arrives in pieces of any size. */
 export class LeafHasher {
   readonly #sums = new LeafSums();
-  /** A leaf that comes in several pieces is put together here. */
+  /** A leaf that arrives in several pieces is assembled here. */
   #leaf: Uint8Array | undefined;
   #filled = 0;
 
@@ -83,7 +85,7 @@ export class LeafHasher {
     }
   }
 
-  /** The checksums of all that came. */
+  /** The checksums of all bytes so far. */
   finish(): LeafSums {
     if (this.#filled > 0) this.#endLeaf();
     return this.#sums;
@@ -95,13 +97,14 @@ export class LeafHasher {
   }
 }
 
-/** The digest of bytes in memory. */
+/** The digest of bytes in memory, 32 hexadecimal digits. */
 export async function digestOf(bytes: Uint8Array): Promise<string> {
   const hasher = new LeafHasher();
   hasher.update(bytes);
   return hasher.finish().digest();
 }
 
+/** True if both have the same bytes. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;

@@ -5,8 +5,11 @@ import { LEAF_BYTES } from './leaf-sums.js';
 import type { ByteSource } from './source.js';
 
 /**
- * The leaves of a source from a leaf's beginning on, each whole but the last. A piece that is a leaf goes on as it lies where the source holds its
- * pieces; others are put together in buffers that are used in turn. A leaf is valid while so many later ones are asked for.
+ * The leaves of a source from the leaf at `offset` on, each whole but the last. A piece that is a
+ * leaf is passed on without a copy if the source `holds` its pieces; other leaves are assembled in
+ * buffers that are used in turn. A leaf stays valid while the next `validFor` leaves are asked for.
+ *
+ * Throws `internal` if no leaf begins at `offset`.
  */
 export async function* leavesOf(source: ByteSource, offset: number, validFor: number): AsyncGenerator<Uint8Array> {
   if (offset % LEAF_BYTES !== 0) throw new FedStreamError('internal', `a stream is read from ${offset}, which no leaf begins at`);

@@ -1,4 +1,4 @@
-// Windows that become smaller while chunks of the wider ones wait: whoever has credit left can make use of it, whatever the path does.
+// Windows that shrink while chunks of the wider ones wait: the sender can always use its credit.
 import fc from 'fast-check';
 import { afterEach, expect, test, vi } from 'vitest';
 import { connectionPair } from '../driver/memory.js';
@@ -22,7 +22,10 @@ interface Credit {
   readonly chunk: number;
 }
 
-/** A sender of so many bytes, accepted by hand; `grant` gives it credit, and what came of them until it stood still. */
+/**
+ * A sender of `bytes` bytes, accepted by hand; `grant` gives it credit and waits until it stands
+ * still, `came` lists the payloads that arrived.
+ */
 async function accepted(
   bytes: number,
   first: Credit,
@@ -56,7 +59,7 @@ test('a sender that waits with a chunk goes on in smaller ones as soon as it is 
   expect(came).toEqual([MIB]);
   await grant({ limit: 1.5 * MIB, chunk: 128 * KIB });
   expect(came).toEqual([MIB, ...Array(4).fill(128 * KIB)]);
-  // And in larger ones again, from the middle of a leaf on.
+  // Chunks may become larger again in the middle of a leaf.
   await grant({ limit: 3 * MIB, chunk: MIB });
   expect(came.slice(5)).toEqual([MIB / 2, MIB]);
   await end();
@@ -71,9 +74,12 @@ test('a sender that gathers several leaves for a chunk sends fewer where fewer a
   await end();
 });
 
-/** Streams one after another in one session, of a path that the test makes wide and narrow: as each leaf is taken, and before each stream. */
+/**
+ * Sends streams one after another in one session, over a path that the test makes wide and narrow,
+ * before each stream and with each leaf taken.
+ */
 async function sendOver(widths: readonly number[], sizes: readonly number[]): Promise<void> {
-  vi.spyOn(performance, 'now').mockReturnValue(0); // no time passes: nothing else changes the path
+  vi.spyOn(performance, 'now').mockReturnValue(0); // no time passes, so nothing else changes the path
   const [near, farEnd] = connectionPair('memory://narrowing');
   const [session, far] = [new Session(near, { name: 'sender' }), new Session(farEnd, { name: 'receiver' })];
   const streams = new Streams(session, () => {});
@@ -112,7 +118,7 @@ async function sendOver(widths: readonly number[], sizes: readonly number[]): Pr
 test('a receiver whose window becomes small says so where it can grant nothing, and the stream ends', async () => {
   const narrow = Array<number>(20).fill(MIN_WINDOW_BYTES);
   await sendOver([4.5 * MIB, ...narrow], [9 * MIB]);
-  // Chunks that went out early, as a wide window allowed, and a narrow one accepted.
+  // Chunks went out early, as a wide window allowed, and a narrow one accepted them.
   await sendOver([...Array<number>(10).fill(4.5 * MIB), ...narrow], [9 * MIB, 9 * MIB]);
 });
 

@@ -1,4 +1,4 @@
-// The sending side of a byte stream: never further than the receiver's credit, again from where it asks.
+// The sending side of a byte stream: stays within the receiver's credit and resends on a retry.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { Frame } from '../frame/frame.js';
@@ -15,54 +15,55 @@ import { acceptSchema, creditSchema, doneSchema, encodeDataHeader, framingBytes,
 /** A link that corrupts this many leaves of one stream is broken. */
 const MAX_RETRIES = 1000;
 
+/** How a stream is sent. */
 export interface SendOptions {
   readonly signal?: AbortSignal;
   /** Called with the bytes sent so far (from offset 0). */
   onProgress?(offset: number): void;
 }
 
-/** Figures of one sent stream. */
+/** Figures of one stream that was sent. */
 export interface SentStream {
   readonly totalBytes: number;
   readonly digest: string;
-  /** Bytes that the receiver had already. */
+  /** Bytes that the receiver had before. */
   readonly resumedBytes: number;
   readonly retries: number;
-  /** Payload and framing of the data frames that went out. */
+  /** Bytes of the data frames that went out, payload and framing. */
   readonly wireBytes: number;
 }
 
-/** What an accept frame says. */
+/** Fields of an accept frame. */
 interface Accepted {
   readonly offset: number;
   readonly limit: number;
   readonly chunk: number;
 }
 
-/** One stream from open to done. Frames for it come through `receive`. */
+/** One stream from open to done. Its frames arrive through `receive`. */
 export class OutgoingStream {
   readonly id: number;
   readonly #session: Session;
   readonly #source: ByteSource;
   readonly #options: SendOptions;
   readonly #allowance: EarlyAllowance;
-  /** Bytes that go out whether or not the stream was accepted. */
+  /** Number of bytes that go out before the stream is accepted. */
   #earlyBytes = 0;
-  /** Where the receiver goes on, until all of those are out. */
+  /** The accept frame that resumes elsewhere: it applies once all early bytes are out. */
   #goesOn: Accepted | undefined;
   #accepted = false;
   #limit = 0;
-  /** What the receiver wants a frame to carry. */
+  /** Payload bytes that the receiver wants a frame to carry. */
   #chunkBytes = LEAF_BYTES;
   #restart: number | undefined;
   #retries = 0;
   #wireBytes = 0;
   readonly #sums: LeafSums;
-  /** The furthest byte that was sent. */
+  /** The furthest offset that was sent. */
   #reached = 0;
   #startOffset = 0;
   #offset = 0;
-  /** Chunks that may not be flushed yet, in their order. */
+  /** Chunks that may not be flushed yet, in order. */
   readonly #unflushed: Promise<void>[] = [];
   #ending = false;
   #done = false;
@@ -79,6 +80,7 @@ export class OutgoingStream {
     this.#allowance = allowance;
   }
 
+  /** Takes a frame of this stream. Throws `bad-frame` if the receiver broke a rule. */
   receive(frame: Frame): void {
     if (frame.type === 'accept') this.#accept(frame);
     else if (frame.type === 'credit') this.#credited(frame);
@@ -92,12 +94,18 @@ export class OutgoingStream {
     this.#wake();
   }
 
+  /** Ends the stream with an error, as when its session has ended. */
   fail(error: FedStreamError): void {
     this.#error ??= error;
     this.#wake();
   }
 
-  /** Resolves once the receiver has confirmed that everything is verified and safe. */
+  /**
+   * Sends the source. Resolves once the receiver has confirmed that all of it is verified and safe.
+   *
+   * Throws the receiver's error if it refuses, `digest` if the source changed, `aborted` by the
+   * signal, and `closed` or the session's error if the session ends.
+   */
   async send(meta: Json): Promise<SentStream> {
     const abort = (): void => this.fail(asFedStreamError(this.#options.signal?.reason, 'aborted'));
     this.#options.signal?.addEventListener('abort', abort, { once: true });
@@ -145,7 +153,10 @@ export class OutgoingStream {
     this.#chunkBytes = chunk;
   }
 
-  /** Once all that was announced is out: the receiver counts on it. */
+  /**
+   * Resumes where the receiver asked, once all announced bytes are out: the receiver counts on
+   * them.
+   */
   #goOn(): void {
     if (!this.#goesOn || this.#offset < this.#earlyBytes) return;
     this.#startFrom(this.#goesOn);
@@ -190,13 +201,16 @@ export class OutgoingStream {
     }
   }
 
-  /** Of what was sent; `digest` where the source had announced another one, or another size. */
+  /**
+   * The digest of the bytes sent; throws `digest` if the source had announced another digest or
+   * size.
+   */
   async #digest(sentBytes: number): Promise<string> {
     const { digest, totalBytes } = this.#source;
     const found = await this.#sums.digest();
     if ((digest ?? found) !== found || (totalBytes ?? sentBytes) !== sentBytes) {
       const announced = `${totalBytes ?? sentBytes} bytes with digest ${digest ?? found}`;
-      throw new FedStreamError('digest', `what was sent has ${sentBytes} bytes with digest ${found}; announced were ${announced}`);
+      throw new FedStreamError('digest', `${sentBytes} bytes with digest ${found} were sent, but the source announced ${announced}`);
     }
     return found;
   }
@@ -205,9 +219,10 @@ export class OutgoingStream {
     return this.#restart !== undefined;
   }
 
-  /** Sends from the offset to the end; false where a retry asked for another offset before that. */
+  /** Sends from the offset to the end; false if a retry asked for another offset before that. */
   async #transmitRest(): Promise<boolean> {
-    // What the receiver has and this side has not seen is read, for the digest, and not sent.
+    // Leaves that the receiver has and this side has not hashed are read for the digest, and not
+    // sent.
     let position = Math.min(Math.floor(this.#offset / LEAF_BYTES), this.#sums.count) * LEAF_BYTES;
     const leavesAFrame = leavesAChunk(this.#chunkBytes);
     const frame: UnsentLeaf[] = [];
@@ -228,7 +243,10 @@ export class OutgoingStream {
     }
   }
 
-  /** What is known is sent as it is: the receiver compares. Where it asks for a leaf again, this side looks whether it was changed meanwhile. */
+  /**
+   * A known checksum is sent without hashing, since the receiver compares. If the receiver asks for
+   * a leaf again, this side checks that the leaf has not changed meanwhile.
+   */
   #sumOf(position: number, bytes: Uint8Array): Uint8Array {
     const index = position / LEAF_BYTES;
     const isKnown = index < this.#sums.count;
@@ -240,13 +258,13 @@ export class OutgoingStream {
   }
 
   #changed(position: number): FedStreamError {
-    return new FedStreamError(
-      'digest',
-      `what is sent is not what it was any more at byte ${position}: it was changed meanwhile; send it anew`,
-    );
+    return new FedStreamError('digest', `the source changed at byte ${position} while it was being sent; send it again`);
   }
 
-  /** In one frame, or in several; false where a retry came. The session's number of chunks less one at most is not flushed when it returns. */
+  /**
+   * Sends leaves in one frame or in several; false if a retry came. When it returns, at most one
+   * chunk less than the session keeps in flight is not flushed.
+   */
   async #sendLeaves(leaves: readonly UnsentLeaf[]): Promise<boolean> {
     for (let rest = leaves; rest.length > 0; ) {
       const chunk = await this.#until(() => this.#restarts() || this.#fitting(rest));
@@ -258,8 +276,8 @@ export class OutgoingStream {
   }
 
   /**
-   * What goes out next, if the receiver has room for it. Cut anew each time that it is asked: a chunk as large as the receiver wanted when the window was
-   * wide may never fit into the one that there is now.
+   * The next chunk, if the receiver has room for it. It is cut anew each time: a chunk as large as
+   * the receiver wanted when its window was wide may never fit into the present one.
    */
   #fitting(leaves: readonly UnsentLeaf[]): Chunk | false {
     const chunk = firstChunk(leaves, this.#chunkBytes);
@@ -279,12 +297,15 @@ export class OutgoingStream {
     await this.#flushed(this.#session.bulkInFlight - 1);
   }
 
-  /** Resolves once at most so many chunks are not flushed. */
+  /** Resolves once at most `most` chunks are not flushed. */
   async #flushed(most: number): Promise<void> {
     while (this.#unflushed.length > most) await this.#unflushed.shift();
   }
 
-  /** Waits for a change that makes it anything but false, and returns it; throws what failed the stream. */
+  /**
+   * Waits until the condition gives anything but false, and returns that; throws the error that
+   * ended the stream.
+   */
   async #until<T>(condition: () => T | false): Promise<T> {
     for (;;) {
       if (this.#error) throw this.#error;

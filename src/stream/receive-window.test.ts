@@ -1,11 +1,14 @@
-// The window follows a simulated path: it fills it, and little more, and its chunks are short.
+// The window fills a simulated path and little more, and its chunks are short.
 import { expect, test } from 'vitest';
 import { randomStream } from '../core/random.js';
 import { LEAF_BYTES } from './leaf-sums.js';
 import { MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, Path, SMALLEST_CHUNK_BYTES } from './path.js';
 import { LARGEST_CHUNK_BYTES, ReceiveWindow } from './receive-window.js';
 
-/** A sender that is limited by the window, by the link, and by TCP's slow start; returns the window after so many seconds. */
+/**
+ * Simulates a sender that is limited by the window, the link and TCP's slow start; returns the
+ * window after `seconds`.
+ */
 function follow(bytesPerSecond: number, roundTripMs: number, seconds: number, path = new Path()): ReceiveWindow {
   let nowMs = 0;
   const window = new ReceiveWindow(path, { roundTripMs: () => roundTripMs, nowMs: () => nowMs });
@@ -100,7 +103,7 @@ test('the next stream begins where the one before ended', () => {
   const path = new Path();
   const { bytes } = follow(125e6, 50, 5, path);
   expect(new ReceiveWindow(path, { roundTripMs: () => 50 }).bytes).toBe(bytes);
-  // And is not taken for one that grows.
+  // The path is not taken for one whose rate grows.
   expect(follow(125e6, 50, 0.3, path).bytes).toBeLessThanOrEqual(1.5 * bytes);
 });
 
@@ -176,7 +179,7 @@ test('control that waits once does not shrink the window', () => {
   expect(waits).toEqual(waits.map(() => false));
   expect([500, 500, 500].map((tookMs) => path.waits(tookMs, 50))).toEqual([false, false, true]);
   expect(path.windowBytes).toBe(before);
-  path.grows(10_000); // such a window leaves in a tenth of that: it is not what control waits for
+  path.grows(10_000); // such a window leaves in a tenth of that time: control does not wait for it
   expect([500, 500, 500].map((tookMs) => path.waits(tookMs, 50))).toEqual([false, false, false]);
 });
 

@@ -1,41 +1,55 @@
-// How far a sender may run ahead, and in chunks of which size: found from the rate at which bytes arrive and the time of a round trip.
+// The receive window and the size of chunks, found from arrival rate and round-trip time.
 import { LEAF_BYTES } from './leaf-sums.js';
 import { type Path, SMALLEST_CHUNK_BYTES } from './path.js';
 
-/** TCP's slow start doubles what is on its way with each round trip: the window is to be ahead. */
+/**
+ * TCP's slow start doubles the bytes in flight with each round trip, and the window has to be
+ * ahead.
+ */
 const SLOW_START_ROUND_TRIPS = 2;
-/** Nothing for nearly a round trip, and a little: what waited behind a lost packet comes in one burst then, which is no rate. */
+/**
+ * A stall: no bytes for nearly a round trip and a little. Bytes that waited behind a lost packet
+ * then arrive in one burst, which is no rate.
+ */
 const STALL_ROUND_TRIPS = 0.9;
 const STALL_MS = 10;
-/** An interval goes on for a round trip after a stall, but ends so many after the first. */
+/**
+ * An interval lasts for a round trip after a stall, but at most this many round trips after the
+ * first stall.
+ */
 const LONGEST_ROUND_TRIPS = 4;
 /** A rate over less time, or of fewer chunks, is noise. */
 const LEAST_INTERVAL_MS = 10;
 const LEAST_CHUNKS = 8;
 
-/** Chunks follow the rate: control waits behind one or two. */
+/** The time that a chunk takes at the present rate: control frames wait behind one or two. */
 const CHUNK_MS = 5;
-/** A whole leaf is verified where it lies. */
+/** A whole leaf is verified without a copy. */
 export const LARGEST_CHUNK_BYTES = LEAF_BYTES;
-/** So many chunks fit into a window at least: some are on their way while others are asked for. */
+/** The least number of chunks in a window: some are on their way while others are asked for. */
 const CHUNKS_A_WINDOW = 4;
 
+/** Inputs of a receive window; sizes that are not given follow the path. */
 export interface WindowOptions {
-  /** The shortest; undefined for as long as it is not known. */
+  /** The shortest round trip, in milliseconds; undefined while none is known. */
   roundTripMs(): number | undefined;
-  /** Asks for a round trip now, behind what is on its way; `found` is called once, unless the session ends. */
+  /**
+   * Measures a round trip now, behind the bytes on their way; `found` is called once with
+   * milliseconds, unless the session ends.
+   */
   probe?(found: (tookMs: number) => void): void;
-  /** Stays; by default it follows the path. */
+  /** A fixed window in bytes. */
   readonly windowBytes?: number | undefined;
-  /** Likewise. */
+  /** A fixed chunk size in bytes. */
   readonly chunkBytes?: number | undefined;
   nowMs?(): number;
 }
 
 /**
- * A window that limits the sender is used up once a round trip, so that the rate is window / round trip, and the window grows with each. A full path
- * gives its own rate, and the window stays a little above what the path holds. While the rate grows by itself (TCP's slow start), the window
- * leads it by far, and is never made smaller.
+ * A window that limits the sender is used up once a round trip, so the rate is window / round trip,
+ * and the window grows with each. A full path has its own rate, and the window stays a little above
+ * what the path holds. While the rate grows by itself (TCP's slow start), the window stays far
+ * ahead of it, and is never made smaller.
  */
 export class ReceiveWindow {
   readonly #path: Path;
@@ -45,7 +59,7 @@ export class ReceiveWindow {
   #arrived = 0;
   #asked = false;
   #lastMs = 0;
-  /** When the first stall of this interval ended, and the last. */
+  /** When the first and the last stall of this interval ended. */
   #stalls: { readonly firstMs: number; readonly lastMs: number } | undefined;
 
   constructor(path: Path, options: WindowOptions) {
@@ -60,7 +74,10 @@ export class ReceiveWindow {
     return Math.max(this.#options.windowBytes ?? this.#path.windowBytes, least);
   }
 
-  /** What a stream begins with: what the path holds and no more, for it goes out in one burst, and queues of routers are short. */
+  /**
+   * Bytes that a stream begins with: what the path holds and no more, since they go out in one
+   * burst, and queues of routers are short.
+   */
   get firstBytes(): number {
     const roundTripMs = this.#options.roundTripMs();
     const { rate } = this.#path;
@@ -73,14 +90,14 @@ export class ReceiveWindow {
     return this.#options.chunkBytes ?? Math.min(this.#path.chunkBytes, fits);
   }
 
-  /** So many bytes came. */
+  /** Takes note of `bytes` that arrived now. */
   arrived(bytes: number): void {
     const nowMs = this.#nowMs();
     const roundTripMs = this.#options.roundTripMs();
     if (roundTripMs === undefined) return;
     if (this.#sinceMs === undefined) {
       this.#lastMs = nowMs;
-      this.#sinceMs = nowMs; // how long what came first was on its way, nobody knows
+      this.#sinceMs = nowMs; // nobody knows how long the first bytes were on their way
       return;
     }
     this.#arrived += bytes;
@@ -99,7 +116,7 @@ export class ReceiveWindow {
     this.#probe();
   }
 
-  /** One at a time. */
+  /** Starts a probe, one at a time. */
   #probe(): void {
     if (this.#asked) return;
     this.#asked = true;
@@ -109,7 +126,7 @@ export class ReceiveWindow {
     });
   }
 
-  /** What waits behind a full window waits too long: whatever made it so wide, it is less now. */
+  /** Narrows the window if control frames wait too long behind it. */
   #heard(tookMs: number): void {
     const roundTripMs = this.#options.roundTripMs();
     if (roundTripMs === undefined || !this.#path.waits(tookMs, roundTripMs)) return;
@@ -121,7 +138,7 @@ export class ReceiveWindow {
     const chunk = 2 ** Math.floor(Math.log2(rate * CHUNK_MS));
     path.chunkBytes = Math.min(Math.max(chunk, SMALLEST_CHUNK_BYTES), LARGEST_CHUNK_BYTES);
     const grows = path.grows(rate);
-    if (!path.grew) path.breadth.saw(rate, stalled); // what grows by itself is no answer to a trial
+    if (!path.grew) path.breadth.saw(rate, stalled); // a rate that grows by itself says nothing about a trial
     const steady = path.steadyBytes(roundTripMs) ?? 0;
     path.resize(grows ? Math.max(steady, rate * (SLOW_START_ROUND_TRIPS * roundTripMs + path.slackMs), path.windowBytes) : steady);
   }

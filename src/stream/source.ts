@@ -1,22 +1,31 @@
-// What a stream is sent from.
+// The contract of a source that a stream is sent from.
 import type { LeafSums } from './leaf-sums.js';
 
-/** Bytes that can be read again from any offset, so that a corrupt leaf can be sent again and a transfer can go on. */
+/**
+ * Bytes that can be read again from any offset, so that a corrupt leaf can be sent again and a
+ * transfer can be resumed.
+ */
 export interface ByteSource {
-  /** Where it is known before sending. */
+  /** Size of the object, if it is known before sending. */
   readonly totalBytes?: number;
-  /** Of the whole, where it is known before sending. */
+  /** Digest of the whole object, if it is known before sending. */
   readonly digest?: string;
   /**
-   * A name for exactly these bytes, for as long as they may be asked for again; the digest by default. Without either, a transfer that broke off
-   * begins at 0.
+   * A name for exactly these bytes, for as long as they may be asked for again; the digest by
+   * default. Without either, a transfer that broke off begins at 0.
    */
   readonly id?: string;
-  /** Checksums of the first leaves: what is known already is compared with what is sent, what is not is added. */
+  /**
+   * Checksums of the first leaves, as far as they are known. Known ones are compared with the bytes
+   * that are sent; the others are added.
+   */
   readonly sums?: LeafSums;
-  /** Pieces of any size, from an offset on. Borrowed: a piece is valid until the next is asked for, or the next but one where `holds` is set. */
+  /**
+   * Yields pieces of any size, from an offset on. They are borrowed: a piece is valid until the
+   * next one is asked for, or the next but one if `holds` is set.
+   */
   read(offset: number): AsyncIterable<Uint8Array>;
-  /** Whether pieces stay valid for one turn longer, so that whole leaves go out as they lie. */
+  /** True if pieces stay valid for one turn longer, so that whole leaves go out without a copy. */
   readonly holds?: boolean;
 }
 

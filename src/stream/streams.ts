@@ -11,13 +11,13 @@ import { Path } from './path.js';
 import type { ByteSource } from './source.js';
 import { openSchema } from './stream-frames.js';
 
-/** Each costs a window of memory. */
+/** The most streams of a peer at once: each costs a window of memory. */
 const MAX_INCOMING = 64;
 
 const TO_SENDER: readonly FrameType[] = ['accept', 'credit', 'done', 'retry', 'refuse'];
 const TO_RECEIVER: readonly FrameType[] = ['data', 'end', 'reset'];
 
-/** Takes the stream frames of a session; make it before the session starts. */
+/** Handles the stream frames of a session; construct it before the session starts. */
 export class Streams {
   readonly #session: Session;
   readonly #outgoing = new Map<number, OutgoingStream>();
@@ -36,7 +36,10 @@ export class Streams {
     void session.closed.then((error) => this.#fail(error));
   }
 
-  /** Opens a stream, sends the source, and resolves once the other side has confirmed it. */
+  /**
+   * Opens a stream, sends the source, and resolves once the other side has confirmed it. Throws as
+   * `OutgoingStream.send` does.
+   */
   async send(meta: Json, source: ByteSource, options: SendOptions = {}): Promise<SentStream> {
     const id = this.#nextId++;
     const stream = new OutgoingStream(id, this.#session, source, options, this.#allowance);
@@ -64,7 +67,10 @@ export class Streams {
     onOpen(stream);
   }
 
-  /** A chunk of a stream that has ended here was on its way: it is dropped. */
+  /**
+   * Hands a frame to its stream. A chunk of a stream that has ended on this side was on its way,
+   * and is dropped.
+   */
   #deliver(frame: Frame): void {
     const stream = this.#incoming.get(frame.stream);
     if (!stream) return;

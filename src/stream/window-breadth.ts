@@ -1,23 +1,37 @@
-// How many round trips of its rate a path is given: found by trying, since a window that is too small makes a path slower and looks right for it.
+// The window's breadth in round trips, found by trials.
 
-/** What is above one waits on a full path, in front of control, or overflows the queues of routers. */
+/**
+ * More than one round trip waits on a full path, in front of control, or overflows the queues of
+ * routers.
+ */
 const LEAST = 1.25;
-/** Of several connections one often waits for a lost packet, and the others are not to wait for it. */
+/**
+ * One of several connections often waits for a lost packet, and the others must not wait for it.
+ */
 const LEAST_STRIPED = 3;
-/** A lost packet holds up what follows for a round trip, or two, or more. */
+/** A lost packet delays what follows for a round trip, or two, or more. */
 const MOST = 5;
-/** So many intervals are compared. */
+/** Number of intervals that a trial takes. */
 const INTERVALS = 6;
-/** Between trials. */
+/** Number of intervals between trials. */
 const PAUSE_INTERVALS = 24;
 const STEP = 1.4;
-/** A wider window stays where the rate grows by so much, a narrower one where it does not fall below so much. */
+/**
+ * A wider window is kept if the rate grows by this factor, a narrower one if it does not fall below
+ * this one.
+ */
 const GAINS = 1.1;
 const HOLDS = 0.93;
-/** A rate that falls to so little while nothing was tried: something is lost, and made the window smaller. */
+/**
+ * A rate that falls this far while nothing was tried: packets were lost, and made the window
+ * smaller.
+ */
 const FELL_TO = 0.7;
 const FALL_STEP = 2;
-/** Stalls in so many of the last intervals: what comes waits behind lost packets, and the sender for a window that is full of it. No trial is needed. */
+/**
+ * Stalls in so many of the last intervals: bytes wait behind lost packets, and the sender waits for
+ * a window that is full of them. No trial is needed then.
+ */
 const STALLED = 2;
 const WATCHED = 3;
 
@@ -27,13 +41,17 @@ interface Trial {
   readonly keepsAt: number;
 }
 
+/**
+ * The number of round trips of its rate that a path is given. It is found by trials, since a window
+ * that is too small makes a path slower and then looks right for it.
+ */
 export class WindowBreadth {
   roundTrips: number;
   readonly #least: number;
   #rates: readonly number[] = [];
   #best = 0;
   #trial: Trial | undefined;
-  /** Until the trial ends, or the next one begins; the first comes soon. */
+  /** Intervals until the trial ends, or until the next one begins; the first one comes soon. */
   #left = 2 * INTERVALS;
   #narrower = false;
   #stalls: readonly boolean[] = [];
@@ -43,7 +61,7 @@ export class WindowBreadth {
     this.roundTrips = this.#least;
   }
 
-  /** The rate of one more interval, and whether there was a stall in it. */
+  /** Takes the rate of one more interval, and whether there was a stall in it. */
   saw(rate: number, stalled: boolean): void {
     this.#stalls = [stalled, ...this.#stalls].slice(0, WATCHED);
     this.#rates = [rate, ...this.#rates].slice(0, INTERVALS);
@@ -59,7 +77,7 @@ export class WindowBreadth {
     else this.#try(mean);
   }
 
-  /** A step narrower, at once; what is being tried is tried no more. */
+  /** Makes the window a step narrower at once; a trial in progress ends. */
   narrow(): void {
     this.#stepTo(this.roundTrips / STEP);
   }
@@ -68,14 +86,14 @@ export class WindowBreadth {
     return this.#stalls.filter(Boolean).length >= STALLED;
   }
 
-  /** A step; where that was too much, a trial will find it. */
+  /** Makes the window a step wider; if that was too much, a trial will find it. */
   #widen(): void {
     this.#stepTo(this.roundTrips * STEP);
     this.#stalls = [];
     this.#narrower = true;
   }
 
-  /** Without a trial: the next one comes after a pause. */
+  /** Steps without a trial; the next trial comes after a pause. */
   #stepTo(roundTrips: number): void {
     this.#set(roundTrips);
     this.#trial = undefined;
@@ -90,7 +108,7 @@ export class WindowBreadth {
     this.#left = INTERVALS;
   }
 
-  /** What helped is tried again at once. */
+  /** Ends a trial. A step that helped is tried again at once. */
   #judge(trial: Trial, rate: number): void {
     const keeps = rate > trial.keepsAt;
     const helped = keeps && this.roundTrips > trial.roundTrips;

@@ -1,6 +1,9 @@
-// XXH3-64, seed 0, in plain TypeScript: what the kernel in assembly/checksum has to equal (github.com/Cyan4973/xxHash, doc/xxhash_spec.md).
+// XXH3-64 with seed 0 in plain TypeScript, the reference of the kernel in assembly/checksum.
 
-/** The default secret, `kSecret` of the specification. */
+/**
+ * The default secret, `kSecret` of the specification (github.com/Cyan4973/xxHash,
+ * doc/xxhash_spec.md).
+ */
 export const XXH3_SECRET = Uint8Array.from(
   (
     'b8fe6c3923a44bbe7c01812cf721ad1cded46de9839097db7240a4a4b7b3671fcb79e64eccc0e578825ad07dccff7221' +

@@ -9,7 +9,7 @@ export function widenBf16(bits: number): number {
   return float[0] as number;
 }
 
-/** The bfloat16 nearest to a float32, ties to even; a NaN stays one. */
+/** The bfloat16 nearest to a float32, ties to even; a NaN stays a NaN. */
 export function narrowBf16(value: number): number {
   float[0] = value;
   const bits = word[0] as number;

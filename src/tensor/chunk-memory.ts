@@ -1,11 +1,12 @@
-// Buffers for chunks from memory that someone lends, such as the codecs' kernels.
+// The contract of memory from which buffers for chunks are borrowed.
 
+/** Lends buffers for chunks, as the codecs' kernels do. */
 export interface ChunkMemory {
-  /** A buffer of `bytes`; from the common heap where the lender has none left. Its contents are undefined. */
+  /** A buffer of `bytes`, from the heap if the lender has none left. Its contents are undefined. */
   borrow(bytes: number): Uint8Array;
-  /** Ends a loan; a buffer from elsewhere is ignored. */
+  /** Ends a loan; buffers that were not lent from here are ignored. */
   giveBack(buffer: Uint8Array): void;
 }
 
-/** The common heap: nothing to give back. */
+/** The heap: there is nothing to give back. */
 export const HEAP: ChunkMemory = { borrow: (bytes) => new Uint8Array(bytes), giveBack: () => {} };

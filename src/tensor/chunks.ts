@@ -1,4 +1,4 @@
-// Where chunks lie: from a manifest to the chunk at a position, without bytes.
+// Positions of chunks, found from a manifest without reading bytes.
 import { FedStreamError } from '../core/errors.js';
 import { elementCount } from './dtype.js';
 import type { Manifest, TensorEntry } from './manifest.js';
@@ -13,19 +13,19 @@ export interface ChunkPlace {
   readonly elements: number;
 }
 
-/** Chunks of one tensor; a tensor without elements has none. */
+/** Number of chunks of one tensor; a tensor without elements has none. */
 export function tensorChunkCount(tensor: TensorEntry, chunkElements: number): number {
   return Math.ceil(elementCount(tensor.shape) / chunkElements);
 }
 
-/** Chunks of all tensors. */
+/** Number of chunks of all tensors. */
 export function chunkCount(manifest: Manifest): number {
   let count = 0;
   for (const tensor of manifest.tensors) count += tensorChunkCount(tensor, manifest.chunkElements);
   return count;
 }
 
-/** Elements of the largest chunk that there is: room for it is room for any. */
+/** Elements of the largest chunk: a buffer for it holds any chunk. */
 export function largestChunk({ tensors, chunkElements }: Manifest): number {
   const most = tensors.reduce((elements, { shape }) => Math.max(elements, elementCount(shape)), 0);
   return Math.min(most, chunkElements);

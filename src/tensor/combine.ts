@@ -1,12 +1,12 @@
-// One state dict made of two, value by value: their sum or their difference.
+// The sum or the difference of two state dicts, value by value.
 import { FedStreamError } from '../core/errors.js';
 import { DTYPES } from './dtype.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 import { narrowInto, widenInto } from './widen.js';
 
 /**
- * `model + sign × other`, element by element in float32, lazy; both have the same tensors in the same order. Tensors that no codec may quantize
- * (counters, masks) pass as they are.
+ * Computes `model + sign × other`, element by element in float32, lazily; both have the same
+ * tensors in the same order. Tensors that no codec may quantize (counters, masks) pass as they are.
  */
 export function combine(model: StateDict, other: StateDict, sign: 1 | -1): StateDict {
   return { manifest: model.manifest, chunks: (range) => combined(model, other, sign, range), close: () => model.close?.() };
@@ -36,7 +36,9 @@ async function* combined(model: StateDict, other: StateDict, sign: 1 | -1, range
   }
 }
 
-/** A loop of its own for each sign: a function a value is ten times as slow (measured). */
+/**
+ * Each sign has a loop of its own: a function call for each value is ten times as slow (measured).
+ */
 function addTo(a: Float32Array, b: Float32Array, sign: 1 | -1): void {
   if (sign === 1) for (let i = 0; i < a.length; i++) a[i] = (a[i] as number) + (b[i] as number);
   else for (let i = 0; i < a.length; i++) a[i] = (a[i] as number) - (b[i] as number);

@@ -1,10 +1,13 @@
 // The dtype table of safetensors.
 import { FedStreamError } from '../core/errors.js';
 
-/** Traits of a dtype: its width, and whether a codec may quantize it. */
+/** Traits of a dtype: its width, and if a codec may quantize it. */
 export interface DtypeTraits {
   readonly bits: number;
-  /** Widened to float32 before a codec, narrowed after it; every other dtype passes through untouched. */
+  /**
+   * Set if values are widened to float32 before a codec and narrowed after it; every other dtype
+   * passes untouched.
+   */
   readonly quantizable: boolean;
 }
 
@@ -34,8 +37,10 @@ export const DTYPES = {
   U64: { bits: 64, quantizable: false },
 } as const satisfies Record<string, DtypeTraits>;
 
+/** The name of a dtype. */
 export type Dtype = keyof typeof DTYPES;
 
+/** True if safetensors has a dtype of this name. */
 export function isDtype(name: string): name is Dtype {
   return Object.hasOwn(DTYPES, name);
 }
@@ -52,7 +57,7 @@ export function elementCount(shape: readonly number[]): number {
   return count;
 }
 
-/** Bytes of `elements` of a dtype; throws `bad-manifest` where they do not fill whole bytes. */
+/** Bytes of `elements` of a dtype; throws `bad-manifest` if they do not fill whole bytes. */
 export function dtypeBytes(dtype: Dtype, elements: number): number {
   const bits = DTYPES[dtype].bits;
   const bytes = (elements / 8) * bits;

@@ -1,4 +1,4 @@
-// Names of extras: what is taken, what is refused, and in which words.
+// Names of extras: accepted names, refused names, and the messages of a refusal.
 import { expect, test } from 'vitest';
 import { checkExtraNames, MAX_EXTRAS } from './extra-names.js';
 

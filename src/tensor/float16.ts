@@ -13,7 +13,9 @@ export function widenF16(bits: number): number {
   return float[0] as number;
 }
 
-/** The half nearest to a float32, ties to even; beyond 65504 + half a step it is infinite. */
+/**
+ * The half nearest to a float32, ties to even; values beyond 65504 + half a step become infinite.
+ */
 export function narrowF16(value: number): number {
   float[0] = value;
   const bits = word[0] as number;
@@ -26,7 +28,9 @@ export function narrowF16(value: number): number {
   return sign | ((rounded - 0x38000000) >>> 13);
 }
 
-/** To the nearest integer, ties to even; `value` is below 2^11, so the arithmetic is exact. */
+/**
+ * Rounds to the nearest integer, ties to even; `value` is below 2^11, so the arithmetic is exact.
+ */
 function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
   const rest = value - floor;

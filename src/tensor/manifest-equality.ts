@@ -1,8 +1,11 @@
-// Whether two models have the same tensors, and if not, which is the first that differs.
+// Compares the tensors of two models, and names the first difference.
 import { FedStreamError } from '../core/errors.js';
 import type { Manifest, TensorEntry } from './manifest.js';
 
-/** Throws `bad-model`, naming the first difference, unless both have the same names, dtypes and shapes in the same order. Encodings may differ. */
+/**
+ * Throws `bad-model` with the first difference unless both have the same names, dtypes and shapes
+ * in the same order. Encodings may differ.
+ */
 export function sameTensors(expected: Manifest, found: Manifest, what: string): void {
   const foundNames = new Set(found.tensors.map((tensor) => tensor.name));
   const missing = expected.tensors.find((tensor) => !foundNames.has(tensor.name));

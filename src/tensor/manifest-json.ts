@@ -4,18 +4,21 @@ import { FedStreamError } from '../core/errors.js';
 import { type Dtype, dtypeBytes, elementCount, isDtype } from './dtype.js';
 import type { Manifest } from './manifest.js';
 
-/** A mixture-of-experts model of hundreds of billions of parameters has some 100,000 tensors. */
+/**
+ * The most tensors of a manifest. A mixture-of-experts model of hundreds of billions of parameters
+ * has some 100,000.
+ */
 export const MAX_TENSORS = 1_000_000;
-/** Every block of every codec divides it. */
+/** The size of a chunk is a multiple of this, so that every block of every codec divides it. */
 const CHUNK_MULTIPLE = 16_384;
 const MAX_CHUNK_ELEMENTS = 2 ** 24;
 const MAX_NAME_LENGTH = 1024;
 
 const tensorName = z.string().min(1).max(MAX_NAME_LENGTH);
 
-/** Numbers of a codec's own in an encoding. */
+/** The most numbers of a codec's own in one encoding. */
 const MAX_PARAMETERS = 8;
-const parameterName = z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'no name of a parameter');
+const parameterName = z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'is not a parameter name');
 
 const encodingSchema = z.strictObject({
   codec: z.string().min(1).max(64),
@@ -46,7 +49,10 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(manifest));
 }
 
-/** Throws `bad-manifest` unless the bytes are a manifest whose names are unique and whose shapes and dtypes have a size. */
+/**
+ * Reads a manifest. Throws `bad-manifest` unless the bytes are a manifest whose names are unique
+ * and whose shapes and dtypes have a size.
+ */
 export function parseManifest(bytes: Uint8Array, source: string): Manifest {
   let json: unknown;
   try {
@@ -67,7 +73,7 @@ export function parseManifest(bytes: Uint8Array, source: string): Manifest {
   return manifest;
 }
 
-/** The rules that a schema cannot say. */
+/** Checks the rules that a schema cannot express. */
 function checkManifest(manifest: Manifest, source: string): void {
   const names = new Set<string>();
   for (const tensor of manifest.tensors) {
@@ -77,6 +83,6 @@ function checkManifest(manifest: Manifest, source: string): void {
   }
   for (const [alias, name] of Object.entries(manifest.tied)) {
     if (names.has(alias) || !names.has(name))
-      throw new FedStreamError('bad-manifest', `the manifest of ${source} ties ${alias} to ${name}, which cannot be`);
+      throw new FedStreamError('bad-manifest', `the manifest of ${source} ties ${alias} to ${name}, which is not allowed`);
   }
 }

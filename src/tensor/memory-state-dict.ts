@@ -10,7 +10,7 @@ export interface MemoryTensor {
   readonly name: string;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** The bytes themselves are served, not a copy: whoever changes them changes the model. */
+  /** Served without a copy: whoever changes these bytes changes the model. */
   readonly data: ArrayBufferView;
 }
 
@@ -23,7 +23,11 @@ export interface MemoryStateDictOptions {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-/** The tensors in the order given. Tensors over the very same bytes are tied: the first is kept, the others become its aliases. */
+/**
+ * A state dict of the tensors in the order given. Tensors over the very same bytes are tied: the
+ * first is kept, the others become its aliases. Throws `bad-argument` if a tensor's bytes do not
+ * fit its dtype and shape.
+ */
 export function memoryStateDict(tensors: readonly MemoryTensor[], options: MemoryStateDictOptions = {}): StateDict {
   const kept: TensorEntry[] = [];
   const data: Uint8Array[] = [];

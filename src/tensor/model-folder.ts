@@ -1,4 +1,4 @@
-// The weights of a Hugging Face folder: `model.safetensors`, or shards and their `model.safetensors.index.json`.
+// Weights of a Hugging Face folder: `model.safetensors`, or shards and their index.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
@@ -12,14 +12,19 @@ import { selectTensors } from './select-tensors.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 import type { WriteOptions } from './tensor-file.js';
 
+/** The weights of a model in one file. */
 export const MODEL_FILE = 'model.safetensors';
+/** The index of a model in shards: it names the shard of each tensor. */
 export const INDEX_FILE = 'model.safetensors.index.json';
 /** The weights of a PEFT adapter, beside its `adapter_config.json`. */
 export const ADAPTER_FILE = 'adapter_model.safetensors';
 
 const indexSchema = z.object({ weight_map: z.record(z.string().min(1), z.string().min(1)) });
 
-/** Opens the weights of a folder, single file, shards or an adapter; `bad-model` where there are none or a tensor is missing. */
+/**
+ * Opens the weights of a folder: a single file, shards or an adapter. Throws `bad-model` if there
+ * are none or a tensor is missing.
+ */
 export async function openModel(folder: Folder, options: OpenOptions = {}): Promise<StateDict> {
   if ((await folder.sizeBytes(MODEL_FILE)) !== undefined) return openSafetensors(folder, MODEL_FILE, options);
   const text = await readText(folder, INDEX_FILE);
@@ -43,7 +48,7 @@ function parseIndex(text: string, source: string): Record<string, string> {
     for (const shard of Object.values(weightMap)) checkName(shard);
     return weightMap;
   } catch (cause) {
-    throw new FedStreamError('bad-model', `${source} is no index of shards: ${(cause as Error).message}`, { cause });
+    throw new FedStreamError('bad-model', `${source} is not an index of shards: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -93,10 +98,13 @@ async function* shardChunks(
   }
 }
 
-/** As Hugging Face cuts them. */
+/** The most bytes of a shard, as Hugging Face cuts them. */
 export const MAX_SHARD_BYTES = 5_000_000_000;
 
-/** Writes `model.safetensors`, or, where it would be larger than a shard may be, shards and their index, named as Hugging Face does. */
+/**
+ * Writes `model.safetensors` or, if that would be larger than a shard may be, shards and their
+ * index, named as Hugging Face does.
+ */
 export async function writeModel(
   folder: Folder,
   model: StateDict,

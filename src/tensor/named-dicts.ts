@@ -1,4 +1,4 @@
-// Several named state dicts as one, and apart again: a message has one stream and one spool, whatever it carries.
+// Joins named state dicts into one, since a message has one stream and one spool, and splits them.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { chunkCount } from './chunks.js';
@@ -9,7 +9,7 @@ import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 /** State dicts by name. */
 export type NamedDicts = Readonly<Record<string, StateDict>>;
 
-/** The key of the metadata of a joined manifest. */
+/** The key in the metadata of a joined manifest. */
 const KEY = 'fedstream.dicts';
 
 const partsSchema = z
@@ -18,9 +18,10 @@ const partsSchema = z
   .max(MAX_EXTRAS + 1);
 
 /**
- * One lazy state dict of several: the model first, under its own names, then the extras in the order of their names, each
- * tensor as `@extra/tensor`. A model alone is given back as it is. All have chunks of one size. Throws `bad-argument` for a
- * name that cannot be.
+ * One lazy state dict of several: the model first, under its own names, then the extras in the
+ * order of their names, each tensor as `@extra/tensor`. A model alone is returned as it is. All
+ * must have chunks of one size. Throws `bad-argument` for a name that is not allowed, or if chunk
+ * sizes differ.
  */
 export function joinDicts(dicts: NamedDicts): StateDict {
   const names = Object.keys(dicts).sort((a, b) => Number(b === MODEL_NAME) - Number(a === MODEL_NAME) || (a < b ? -1 : 1));
@@ -58,7 +59,10 @@ export function joinDicts(dicts: NamedDicts): StateDict {
   };
 }
 
-/** The state dicts of a joined one, by name; of any other, itself as the model. Closing one of them closes nothing: close what was split. */
+/**
+ * The state dicts of a joined one, by name; any other state dict is returned as the model. Closing
+ * one of the parts does nothing: close the joined one.
+ */
 export function splitDicts(joined: StateDict): NamedDicts {
   const parts = partsOf(joined.manifest);
   if (!parts) return { [MODEL_NAME]: joined };
@@ -98,7 +102,7 @@ function prefixOf(name: string): string {
   return name === MODEL_NAME ? '' : `@${name}/`;
 }
 
-/** The parts as the metadata lists them; `bad-manifest` where they are not those of the manifest. */
+/** The parts that the metadata lists; `bad-manifest` if they are not those of the manifest. */
 function partsOf({ tensors, metadata }: Manifest): z.output<typeof partsSchema> | undefined {
   const text = Object.hasOwn(metadata, KEY) ? metadata[KEY] : undefined;
   if (text === undefined) return undefined;

@@ -1,21 +1,24 @@
-// The dtypes that a model's checkpoint has, noted in a manifest whose own tensors are float32: what a trainer is given, and what a run leaves.
+// The dtypes of a model's checkpoint, noted in a manifest whose own tensors are float32.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { DTYPES, type Dtype } from './dtype.js';
 import type { Manifest, TensorEntry } from './manifest.js';
 
-/** The key of a manifest's metadata, and of `__metadata__` in a safetensors file. */
+/** The key in a manifest's metadata, and in `__metadata__` of a safetensors file. */
 const KEY = 'fedstream.dtypes';
 
 const floatDtype = z.enum(['F32', 'F16', 'BF16']);
 
 const noteSchema = z.strictObject({
-  /** Of every float tensor that `names` does not have. */
+  /** The dtype of every float tensor that is not in `names`. */
   default: floatDtype,
   names: z.record(z.string(), floatDtype).default({}),
 });
 
-/** The manifest with a note of the float dtypes that it has: the most common one, and every tensor that has another. */
+/**
+ * The manifest with a note of its float dtypes: the most common one, and every tensor that has
+ * another. A trainer is given these dtypes, and a run's final model has them.
+ */
 export function noteDtypes(manifest: Manifest): Manifest {
   const floats = manifest.tensors.filter(({ dtype }) => DTYPES[dtype].quantizable);
   const counts = new Map<Dtype, number>();
@@ -25,7 +28,10 @@ export function noteDtypes(manifest: Manifest): Manifest {
   return { ...manifest, metadata: { ...manifest.metadata, [KEY]: JSON.stringify({ default: common, names }) } };
 }
 
-/** What each tensor's dtype is in the checkpoint; its own one without a note. `bad-manifest` where the note cannot be read. */
+/**
+ * The dtype of each tensor in the checkpoint; without a note, its own. Throws `bad-manifest` if the
+ * note cannot be read.
+ */
 export function notedDtypes({ metadata }: Manifest): (tensor: Pick<TensorEntry, 'name' | 'dtype'>) => Dtype {
   const text = Object.hasOwn(metadata, KEY) ? metadata[KEY] : undefined;
   if (text === undefined) return ({ dtype }) => dtype;
@@ -39,13 +45,13 @@ export function notedDtypes({ metadata }: Manifest): (tensor: Pick<TensorEntry, 
   return ({ name, dtype }) => (DTYPES[dtype].quantizable ? (names.get(name) ?? note.default) : dtype);
 }
 
-/** The manifest as it is for others: without the note. */
+/** The manifest without the note, as others see it. */
 export function withoutNote(manifest: Manifest): Manifest {
   const { [KEY]: _, ...metadata } = manifest.metadata;
   return { ...manifest, metadata };
 }
 
-/** The note of `from` on `manifest`. */
+/** Puts the note of `from` on `manifest`. */
 export function withNoteOf(manifest: Manifest, from: Manifest): Manifest {
   const note = from.metadata[KEY];
   return note === undefined ? manifest : { ...manifest, metadata: { ...manifest.metadata, [KEY]: note } };

@@ -1,28 +1,29 @@
-// The header of a safetensors file: read from bytes that may lie, and written.
+// Reads the header of a safetensors file from bytes that may lie, and writes one.
 import { duplicateKey } from '../core/duplicate-key.js';
 import { FedStreamError } from '../core/errors.js';
 import { dtypeBytes, elementCount, isDtype } from './dtype.js';
 import type { TensorEntry } from './manifest.js';
 import { RAW } from './manifest.js';
 
-/** As in the reference implementation: a header above 100 MB is refused. */
+/** The most bytes of a header, 100 MB as in the reference implementation. */
 export const MAX_HEADER_BYTES = 100_000_000;
-/** The header begins behind its own length, a little-endian u64. */
+/** Bytes of the header's length, a little-endian u64 in front of it. */
 export const LENGTH_BYTES = 8;
 
-/** A tensor and where its bytes lie, counted from the end of the header. */
+/** A tensor and the position of its bytes, counted from the end of the header. */
 export interface PlacedTensor extends TensorEntry {
   readonly begin: number;
   readonly end: number;
 }
 
+/** The content of a header. */
 export interface SafetensorsHeader {
-  /** In the order of their bytes. */
+  /** Tensors in the order of their bytes. */
   readonly tensors: readonly PlacedTensor[];
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The header's length, checked against the file's size. */
+/** The header's length in bytes, checked against the file's size; `bad-tensor-file` if it lies. */
 export function parseHeaderLength(bytes: Uint8Array, fileBytes: number, source: string): number {
   const declared = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
   if (declared > BigInt(MAX_HEADER_BYTES))
@@ -36,7 +37,10 @@ export function parseHeaderLength(bytes: Uint8Array, fileBytes: number, source: 
   return Number(declared);
 }
 
-/** Checks everything that the format promises: known dtypes, sizes that fit, no overlap, no hole, nothing behind the end. */
+/**
+ * Reads a header and checks everything that the format promises: known dtypes, sizes that fit, no
+ * overlap, no hole, nothing behind the end. Throws `bad-tensor-file`.
+ */
 export function parseHeader(bytes: Uint8Array, dataBytes: number, source: string): SafetensorsHeader {
   const { __metadata__: metadata, ...entries } = parseObject(bytes, source);
   const tensors = Object.entries(entries).map(([name, entry]) => parseTensor(name, entry, source));
@@ -104,12 +108,15 @@ function bad(source: string, what: string): FedStreamError {
   return new FedStreamError('bad-tensor-file', `${source}: ${what}`);
 }
 
-/** Length and header, padded with spaces so that the data begins at a multiple of 8, as the reference writes it; and where each tensor begins. */
+/**
+ * Encodes length and header, padded with spaces so that the data begins at a multiple of 8, as the
+ * reference does. Also returns the position at which each tensor begins.
+ */
 export function encodeHeader(
   tensors: readonly Omit<TensorEntry, 'encoding'>[],
   metadata: Readonly<Record<string, string>>,
 ): { bytes: Uint8Array; starts: number[] } {
-  // null prototype: a tensor may be called __proto__
+  // The prototype is null, since a tensor may be called __proto__.
   const header: Record<string, unknown> = Object.create(null);
   if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
   const starts = [0];

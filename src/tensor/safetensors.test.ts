@@ -1,3 +1,4 @@
+// Safetensors files: written and read back, whole and by range, and files that lie.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../core/memory-folder.js';

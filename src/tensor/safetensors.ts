@@ -9,13 +9,17 @@ import type { PlacedTensor } from './safetensors-header.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 import { openTensorFile, type TensorFile, type WriteOptions, writeTensorFile } from './tensor-file.js';
 
+/** Options of opening a file. */
 export interface OpenOptions {
   readonly chunkElements?: number;
-  /** Where chunks are read to; by default the common heap. */
+  /** The lender of chunk buffers; by default the heap. */
   readonly memory?: ChunkMemory;
 }
 
-/** Opens a file: its header is read and checked (`bad-tensor-file`), its tensors are not. Close the state dict to let the file go. */
+/**
+ * Opens a file: its header is read and checked (`bad-tensor-file`), its tensors are not read. Close
+ * the state dict to close the file.
+ */
 export async function openSafetensors(folder: Folder, name: string, options: OpenOptions = {}): Promise<StateDict> {
   return tensorFileModel(await openTensorFile(folder, name), options);
 }
@@ -28,7 +32,10 @@ export function tensorFileModel(file: TensorFile, { chunkElements = CHUNK_ELEMEN
   return { manifest, stored: true, chunks: (range) => fileChunks(manifest, file, memory, range), close: () => file.close() };
 }
 
-/** Names that `__metadata__` ties to a tensor of the file, as `safetensors.torch.save_model` notes them; the rest is free text. */
+/**
+ * Splits `__metadata__` into names that it ties to a tensor of the file, as
+ * `safetensors.torch.save_model` notes them, and free text.
+ */
 export function splitTied(metadata: Readonly<Record<string, string>>, tensors: readonly TensorEntry[]) {
   const names = new Set(tensors.map((tensor) => tensor.name));
   const tied: Record<string, string> = {};
@@ -59,7 +66,10 @@ async function* fileChunks(manifest: Manifest, file: TensorFile, memory: ChunkMe
   }
 }
 
-/** Writes all tensors of a raw state dict; the file appears under its name whole, or not at all. Returns its size in bytes. */
+/**
+ * Writes all tensors of a raw state dict; the file appears under its name whole, or not at all.
+ * Returns its size in bytes.
+ */
 export async function writeSafetensors(folder: Folder, name: string, model: StateDict, options: WriteOptions = {}): Promise<number> {
   const { tensors, tied, metadata } = model.manifest;
   const coded = tensors.find((tensor) => tensor.encoding.codec !== 'raw');

@@ -1,9 +1,12 @@
-// A state dict of some of another's tensors, or of all in another order, without reading a byte of the others.
+// A state dict of some of another's tensors, or of all in another order.
 import { chunkPlaces, tensorRange } from './chunks.js';
 import type { Manifest, TensorEntry } from './manifest.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 
-/** The tensors of `model` that `keep` accepts, in their order; names tied to a tensor that is left out go with it. */
+/**
+ * The tensors of `model` that `keep` accepts, in their order; bytes of the others are not read.
+ * Names tied to a tensor that is left out are left out too.
+ */
 export function selectTensors(model: StateDict, keep: (tensor: TensorEntry) => boolean): StateDict {
   const kept: number[] = [];
   for (const [index, tensor] of model.manifest.tensors.entries()) if (keep(tensor)) kept.push(index);
@@ -14,7 +17,10 @@ export function selectTensors(model: StateDict, keep: (tensor: TensorEntry) => b
   return { manifest, chunks: (range) => selectedChunks(model, manifest, kept, range), close: () => model.close?.() };
 }
 
-/** The tensors of `model` that `like` has, in its order and with its ties; each must be there, raw, with its dtype and shape (`sameTensors` tells). */
+/**
+ * The tensors of `model` that `like` has, in its order and with its ties. Each must be present,
+ * raw, with the same dtype and shape (`sameTensors` checks this).
+ */
 export function arrangeTensors(model: StateDict, like: Manifest): StateDict {
   const places = new Map(model.manifest.tensors.map((tensor, index) => [tensor.name, index]));
   const kept = like.tensors.map(({ name }) => places.get(name) as number);

@@ -1,13 +1,14 @@
-// The bytes of one safetensors file: opened with its header checked, or written at known places, beside the old one, and renamed.
+// The bytes of one safetensors file, read at any position or written at known ones.
 import { FedStreamError } from '../core/errors.js';
 import type { Folder, ReadableFile } from '../core/storage.js';
 import type { TensorEntry } from './manifest.js';
 import { encodeHeader, LENGTH_BYTES, type PlacedTensor, parseHeader, parseHeaderLength } from './safetensors-header.js';
 
+/** An open file whose header was checked. */
 export interface TensorFile {
-  /** For messages to a person. */
+  /** A name for messages to a person. */
   readonly label: string;
-  /** In the order of their bytes. */
+  /** Tensors in the order of their bytes. */
   readonly tensors: readonly PlacedTensor[];
   readonly metadata: Readonly<Record<string, string>>;
   /** Fills `into` from `position` on, counted from the end of the header. */
@@ -15,7 +16,7 @@ export interface TensorFile {
   close(): void | Promise<void>;
 }
 
-/** Reads and checks the header (`bad-tensor-file`), and not a tensor. */
+/** Reads and checks the header (`bad-tensor-file`); no tensor is read. */
 export async function openTensorFile(folder: Folder, name: string): Promise<TensorFile> {
   const file = await folder.open(name);
   const label = `${folder.label}/${name}`;
@@ -41,18 +42,29 @@ async function readHeader(file: ReadableFile, label: string) {
   return { ...parseHeader(header, sizeBytes - dataStart, label), dataStart };
 }
 
+/** Writes the bytes of tensors. */
 export interface TensorFileWriter {
-  /** Where each tensor's bytes begin, counted from the end of the header; behind the last, where they all end. */
+  /**
+   * The position at which each tensor's bytes begin, counted from the end of the header; the last
+   * entry is the end of them all.
+   */
   readonly starts: readonly number[];
   write(bytes: Uint8Array, position: number): void | Promise<void>;
 }
 
+/** Options of writing a file. */
 export interface WriteOptions {
-  /** Whether the file survives a crash of the machine from then on, and not only one of this process. True by default. */
+  /**
+   * If true, the file survives a crash of the machine from then on, not only one of this process.
+   * True by default.
+   */
   readonly durable?: boolean;
 }
 
-/** Lets `fill` write the tensors; the file appears under its name whole, or not at all. Returns its size in bytes. */
+/**
+ * Lets `fill` write the tensors. The file appears under its name whole, or not at all: it is
+ * written beside the old one and renamed. Returns its size in bytes.
+ */
 export async function writeTensorFile(
   folder: Folder,
   name: string,

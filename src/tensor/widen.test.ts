@@ -1,3 +1,4 @@
+// Halves and bfloat16 to float32 and back.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { narrowBf16, widenBf16 } from './bfloat16.js';

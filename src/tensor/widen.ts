@@ -1,4 +1,4 @@
-// Raw little-endian bytes of F32, F16 and BF16 to float32 values and back, in buffers that the caller reuses.
+// Converts raw F32, F16 and BF16 bytes to float32 values and back, in the caller's buffers.
 import { FedStreamError } from '../core/errors.js';
 import { narrowBf16, widenBf16 } from './bfloat16.js';
 import { DTYPES, type Dtype } from './dtype.js';
@@ -6,7 +6,10 @@ import { narrowF16, widenF16 } from './float16.js';
 
 const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** Widens raw bytes into the front of `into`; returns that part. Never a view of `bytes`. */
+/**
+ * Widens raw bytes (little-endian) into the front of `into`, and returns that part; it is never a
+ * view of `bytes`.
+ */
 export function widenInto(dtype: Dtype, bytes: Uint8Array, into: Float32Array): Float32Array {
   const elements = (bytes.length * 8) / DTYPES[dtype].bits;
   if (!Number.isInteger(elements)) throw new FedStreamError('bad-manifest', `${bytes.length} bytes are no whole number of ${dtype}`);
@@ -23,7 +26,10 @@ export function widenInto(dtype: Dtype, bytes: Uint8Array, into: Float32Array): 
   return values;
 }
 
-/** Narrows float32 values into the front of `into` as raw bytes of the dtype, to nearest even; returns that part. */
+/**
+ * Narrows float32 values to raw bytes of the dtype, to nearest even, in the front of `into`;
+ * returns that part.
+ */
 export function narrowInto(dtype: Dtype, values: Float32Array, into: Uint8Array): Uint8Array {
   const bytes = into.subarray(0, (values.length * DTYPES[dtype].bits) / 8);
   if (dtype === 'F32') {

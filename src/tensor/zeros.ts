@@ -1,10 +1,13 @@
-// A state dict of zeros: what algorithms begin their state with.
+// A state dict of zeros, with which algorithms begin their state.
 import { chunkPlaces } from './chunks.js';
 import { DTYPES, dtypeBytes } from './dtype.js';
 import { type Manifest, RAW } from './manifest.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 
-/** float32 zeros of the names and shapes of the tensors that can be averaged; lazy, a chunk of memory. */
+/**
+ * Zeros in float32, with the names and shapes of the tensors that can be averaged; lazy, with one
+ * chunk of memory.
+ */
 export function zerosLike({ tensors, chunkElements }: Manifest): StateDict {
   const floats = tensors.filter(({ dtype }) => DTYPES[dtype].quantizable);
   const manifest: Manifest = {

@@ -1,19 +1,23 @@
 // Figures of one transfer, for the round's metrics.
 import type { IncomingStream } from '../stream/incoming-stream.js';
 
+/** Sizes and times of one transfer. */
 export interface TransferFigures {
-  /** Object and framing, as they went over the connection (an object that was resumed: only what was sent now). */
+  /**
+   * Bytes of object and framing that went over the connection (of an object that was resumed, only
+   * those sent now).
+   */
   readonly wireBytes: number;
-  /** The object: manifest and coded tensors. */
+  /** Bytes of the object: manifest and coded tensors. */
   readonly objectBytes: number;
   readonly seconds: number;
-  /** Leaves that were corrupt and sent again. */
+  /** Number of leaves that were corrupt and sent again. */
   readonly retries: number;
   readonly resumedBytes: number;
   readonly digest: string;
 }
 
-/** What a receiver can say of a stream that it has read to its end. */
+/** The figures of a stream that its receiver has read to the end. */
 export function receivedFigures(stream: IncomingStream, objectBytes: number, resumedBytes: number, startedMs: number): TransferFigures {
   return {
     wireBytes: stream.wireBytes,

@@ -1,4 +1,4 @@
-// An encoded model as one run of bytes: prefix, manifest, chunks (docs/spec/spool.md). On the wire and in a spool they are the same.
+// An encoded model as one object, the same on the wire and in a spool (docs/spec/spool.md).
 import type { CodecTable } from '../codec/codec.js';
 import { type Layout, layoutOf, mostCodedBytes } from '../codec/layout.js';
 import { FedStreamError } from '../core/errors.js';
@@ -11,11 +11,12 @@ import type { StateDict } from '../tensor/state-dict.js';
 /** `FSO1`, little-endian. */
 const OBJECT_MAGIC = 0x314f5346;
 const OBJECT_VERSION = 1;
+/** Bytes of the prefix: magic, version, and the manifest's length. */
 export const OBJECT_PREFIX_BYTES = 16;
-/** A manifest of a million tensors stays below it. */
+/** The most bytes of a manifest; one of a million tensors stays below it. */
 const MAX_MANIFEST_BYTES = 256 * 1024 * 1024;
 
-/** Prefix and manifest. */
+/** Prefix and manifest of an object. */
 export function encodeObjectHead(manifest: Manifest): Uint8Array {
   const json = encodeManifest(manifest);
   const head = new Uint8Array(OBJECT_PREFIX_BYTES + json.length);
@@ -27,11 +28,14 @@ export function encodeObjectHead(manifest: Manifest): Uint8Array {
   return head;
 }
 
-/** The manifest's length from the prefix; `bad-manifest` or `limit` where it lies. */
+/**
+ * The manifest's length in bytes from the prefix. Throws `bad-manifest`, `unsupported` or `limit`
+ * if the prefix is not one of ours.
+ */
 export function parseObjectPrefix(prefix: Uint8Array, source: string): number {
   const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength);
   if (prefix.length < OBJECT_PREFIX_BYTES || view.getUint32(0, true) !== OBJECT_MAGIC)
-    throw new FedStreamError('bad-manifest', `${source} is no encoded model`);
+    throw new FedStreamError('bad-manifest', `${source} is not an encoded model`);
   if (view.getUint32(4, true) !== OBJECT_VERSION)
     throw new FedStreamError(
       'unsupported',
@@ -43,14 +47,15 @@ export function parseObjectPrefix(prefix: Uint8Array, source: string): number {
   return Number(manifestBytes);
 }
 
-/** Bytes of the whole object, without coding it: exactly, or where codes vary in size at most. */
+/** Bytes of the whole object, without coding it: exactly, or at most if codes vary in size. */
 export function objectBytes(manifest: Manifest, codecs: CodecTable): number {
   return encodeObjectHead(manifest).length + mostCodedBytes(manifest, codecs);
 }
 
 /**
- * The object of a model, coded while it is read, from any offset. With an `id`, which promises that the model gives the same bytes each time, a
- * transfer that broke off can go on. Codes that vary in size have no object before they are in a spool (`writeSpool`): `internal`.
+ * The object of a model, coded while it is read, from any offset. An `id` promises that the model
+ * gives the same bytes each time, so that a transfer that broke off can be resumed. Codes that vary
+ * in size have no object before they are in a spool (`writeSpool`): `internal`.
  */
 export function objectSource(model: StateDict, codecs: CodecTable, id?: string): ByteSource & { readonly totalBytes: number } {
   const head = encodeObjectHead(model.manifest);

@@ -1,4 +1,4 @@
-// What one side of a session has for the other to ask for: files of a folder, and state dicts by name.
+// Files and state dicts that one side of a session offers to the other, by name.
 import type { CodecTable } from '../codec/codec.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
@@ -12,16 +12,19 @@ import type { StreamingMode } from './streaming-mode.js';
 /** Folders and codecs of `Offers`. */
 export interface OffersOptions {
   readonly codecs: CodecTable;
-  /** Every file in it, at any depth, can be asked for by its relative name; nothing outside of it ever is. */
+  /**
+   * A folder of which every file, at any depth, can be requested by its relative name; nothing
+   * outside of it ever is.
+   */
   readonly files?: Folder;
-  /** Where models are spooled that are offered in the mode `file` or `regular`. */
+  /** The folder of spools, for models that are offered in the mode `file` or `regular`. */
   readonly spools: Folder;
 }
 
-/** Files that are being written, or that broke off. */
+/** Names of files that are being written, or that broke off. */
 const UNFINISHED = /\.part(\.sums|\.json)?$/;
 
-/** Any number of sessions may share one. */
+/** The files and models on offer; any number of sessions may share them. */
 export class Offers {
   readonly #options: OffersOptions;
   readonly #models = new Map<string, { readonly prepare: () => Promise<Prepared>; prepared?: Promise<Prepared> }>();
@@ -30,7 +33,10 @@ export class Offers {
     this.#options = options;
   }
 
-  /** Offers a state dict; it is coded when it is first asked for, once, and served to whoever asks, until it is withdrawn. */
+  /**
+   * Offers a state dict. It is coded once, when it is first requested, and served to every request
+   * until it is withdrawn. Throws `bad-argument` if the name is taken.
+   */
   model(name: string, model: StateDict, mode: StreamingMode): void {
     if (this.#models.has(name)) throw new FedStreamError('bad-argument', `${JSON.stringify(name)} is on offer already`);
     const { codecs, spools } = this.#options;
@@ -39,7 +45,7 @@ export class Offers {
     this.#models.set(name, { prepare: () => prepareModel(model, codecs, mode, spools, spool, id) });
   }
 
-  /** Ends an offer; transfers under way that have not read it to the end fail. */
+  /** Ends an offer; transfers that have not read it to the end fail. */
   async withdraw(name: string): Promise<void> {
     const offer = this.#models.get(name);
     this.#models.delete(name);
@@ -50,7 +56,7 @@ export class Offers {
     for (const name of [...this.#models.keys()]) await this.withdraw(name);
   }
 
-  /** `not-found` where no model of that name is on offer. */
+  /** The bytes of an offered model; `not-found` if no model of that name is on offer. */
   async modelSource(name: string): Promise<ByteSource> {
     const offer = this.#models.get(name);
     if (!offer) throw new FedStreamError('not-found', `no model ${JSON.stringify(name)} is on offer`);
@@ -64,8 +70,10 @@ export class Offers {
   }
 
   /**
-   * A file as it is now: it is read once for its digest, so that a transfer that broke off goes on only with the very same bytes, and one that is
-   * changed while it is sent is found out. `bad-argument` for a name that would leave the folder, `not-found` where there is no such file.
+   * The bytes of a file as it is now. It is read once for its digest, so that a transfer that broke
+   * off is resumed only with the very same bytes, and a file that changes while it is sent is found
+   * out. Throws `bad-argument` for a name that would leave the folder, `not-found` if there is no
+   * such file.
    */
   async fileSource(name: string): Promise<ByteSource> {
     const { files } = this.#options;

@@ -1,4 +1,4 @@
-// An object that has not come whole yet: its bytes in a part, the checksums of its leaves beside, and of which object it is.
+// An object that has not arrived whole: its bytes, the checksums of its leaves, and its identity.
 import { FedStreamError } from '../core/errors.js';
 import type { Folder, WritableFile } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
@@ -8,10 +8,13 @@ import type { IncomingStream, Resume } from '../stream/incoming-stream.js';
 import { LEAF_BYTES, LeafSums } from '../stream/leaf-sums.js';
 import { readPieces } from './spool.js';
 
-/** Of a TiB: more is not read back. */
+/** The checksums of a TiB: a file of more is not read. */
 const MAX_SUMS_BYTES = 8 * 2 ** 20;
 
-/** `<name>.part`, `<name>.part.sums` and `<name>.part.json` in a folder (docs/spec/spool.md). */
+/**
+ * The files `<name>.part`, `<name>.part.sums` and `<name>.part.json` of a folder
+ * (docs/spec/spool.md).
+ */
 export class Part {
   readonly #folder: Folder;
   readonly #name: string;
@@ -26,14 +29,16 @@ export class Part {
   }
 
   /**
-   * What an earlier try at the very same object left: leaf by leaf, each compared with the checksum that it arrived with, up to the first that does
-   * not match. Undefined where there is nothing to go on from.
+   * Finds what an earlier attempt at the very same object left: leaf by leaf, each compared with
+   * the checksum that it arrived with, up to the first that does not match. Undefined if there is
+   * nothing to resume.
    */
   async resume({ objectId, totalBytes }: IncomingStream): Promise<Resume | undefined> {
     if (objectId === undefined || (await readText(this.#folder, this.#of)) !== identity(objectId)) return undefined;
     let size = await this.#folder.sizeBytes(this.file);
     if (size === undefined) {
-      // A process that ended between the last byte and its confirmation left the object under its name. Beside a part, that name is of an older one.
+      // A process that ended between the last byte and its confirmation left the object under its
+      // final name. If there is a part as well, the file of that name is an older object.
       size = await this.#folder.sizeBytes(this.#name);
       if (size === undefined) return undefined;
       await this.#folder.rename(this.#name, this.file);
@@ -41,7 +46,7 @@ export class Part {
     const sums = await this.#verified(size);
     const offset = sums.count * LEAF_BYTES;
     if (offset <= size) return offset === 0 ? undefined : { offset, sums };
-    // The last leaf is short: it is the last only where the object ends with it.
+    // A short leaf counts only if the object ends with it.
     if (size === totalBytes) return { offset: size, sums };
     sums.keep(sums.count - 1);
     return sums.count === 0 ? undefined : { offset: sums.count * LEAF_BYTES, sums };
@@ -72,7 +77,7 @@ export class Part {
     return new LeafSums(bytes);
   }
 
-  /** Opens the part to be written from there on; without `resume` it is begun anew. */
+  /** Opens the part for writing from `resume` on; without `resume` it is begun anew. */
   async write(objectId: string | undefined, resume: Resume | undefined): Promise<PartWriter> {
     if (!resume) await this.remove();
     const file = await this.#folder.create(this.file, { keep: resume !== undefined });
@@ -82,18 +87,24 @@ export class Part {
     return new PartWriter(file, sums, resume?.offset ?? 0);
   }
 
-  /** The object is whole: it gets its name. What says of which object it is stays, until `settle`. */
+  /**
+   * Gives the whole object its final name. The file with its identity stays until `settle`: a
+   * restarted process learns from it which object this is.
+   */
   async finish(): Promise<void> {
     await this.#folder.rename(this.file, this.#name);
   }
 
-  /** Everybody who has to know knows that it is whole. */
+  /** Removes the identity, once all who need to know that the object is whole do. */
   async settle(): Promise<void> {
     await this.#folder.remove(this.#of);
     await this.#folder.remove(this.#sums);
   }
 
-  /** Nothing of it can be used. Its bytes go last: without them, what says which object it is would speak of the one under its name. */
+  /**
+   * Removes a part that cannot be used, its bytes last: without them, the identity would be taken
+   * for that of the file under the final name.
+   */
   async remove(): Promise<void> {
     await this.settle();
     await this.#folder.remove(this.file);
@@ -126,7 +137,10 @@ export class PartWriter {
     return this.#position;
   }
 
-  /** Bytes that were verified, and the checksums of the leaves so far, which may be ahead of them: whoever goes on compares both. */
+  /**
+   * Appends verified bytes. `sums` are the checksums of the leaves so far, and may be ahead of the
+   * bytes: a resuming receiver compares both.
+   */
   async append(bytes: Uint8Array, sums: LeafSums): Promise<void> {
     await this.#file.write(bytes, this.#position);
     this.#position += bytes.length;
@@ -148,7 +162,7 @@ function identity(objectId: string): string {
   return JSON.stringify({ id: objectId });
 }
 
-/** Throws where an object is larger than its receiver takes. */
+/** Throws `limit` if an object is larger than its receiver accepts. */
 export function checkObjectSize(bytes: number, maxBytes = Number.POSITIVE_INFINITY): void {
   if (bytes > maxBytes) throw new FedStreamError('limit', `an object of ${bytes} bytes or more was sent; at most ${maxBytes} are taken`);
 }

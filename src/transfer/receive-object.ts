@@ -1,31 +1,37 @@
-// Receives an object into a file: verified leaf by leaf, whole before anybody uses it, safe before it is confirmed.
+// Receives an object into a file: verified leaf by leaf, stored whole, then confirmed.
 import { asFedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import type { IncomingStream, Resume } from '../stream/incoming-stream.js';
 import { receivedFigures, type TransferFigures } from './figures.js';
 import { checkObjectSize, Part } from './part.js';
 
+/** The file of an object, and the conditions on it. */
 export interface ReceiveObjectOptions {
   readonly folder: Folder;
   readonly name: string;
   /** A larger object is refused (`limit`) before it fills the folder. */
   readonly maxBytes?: number;
-  /** Whether the file survives a crash of the machine before it is confirmed, and not only one of this process. True by default. */
+  /**
+   * If true, the file survives a crash of the machine before it is confirmed, not only one of this
+   * process. True by default.
+   */
   readonly durable?: boolean;
   onProgress?(receivedBytes: number): void;
 }
 
+/** A received object: what `open` returned, and the figures. */
 export interface ReceivedObject<T> {
   readonly value: T;
   readonly figures: TransferFigures;
 }
 
-/** What makes a part useless, and a next try from its end pointless. */
+/** Errors after which a part is useless, and another attempt from its end is pointless. */
 const SPOILT: ReadonlySet<string> = new Set(['digest', 'bad-manifest', 'limit']);
 
 /**
- * Reads the stream to its end. `open` looks at the whole file and throws where it does not pass; what it returns is closed where the sender could
- * not be told. The stream is confirmed or refused in every case; what did not come whole stays as a part, to go on from.
+ * Reads the stream to its end. `open` checks the whole file and throws if it does not pass; the
+ * value that it returns is closed if the sender could not be told. The stream is confirmed or
+ * refused in every case. An object that did not arrive whole stays as a part, to be resumed.
  */
 export async function receiveObject<T extends { close?(): void | Promise<void> }>(
   stream: IncomingStream,
@@ -45,7 +51,7 @@ export async function receiveObject<T extends { close?(): void | Promise<void> }
     try {
       await stream.confirm();
     } catch (error) {
-      // The sender will come again with the same object: nothing of it has to be sent.
+      // The sender will offer the same object again, and need not send any of it.
       await value.close?.();
       throw error;
     }
@@ -59,7 +65,7 @@ export async function receiveObject<T extends { close?(): void | Promise<void> }
   }
 }
 
-/** A file that does not pass is removed: nobody can use it. */
+/** Opens the file, and removes one that does not pass, since nobody can use it. */
 async function opened<T>({ folder, name }: ReceiveObjectOptions, open: () => Promise<T>): Promise<T> {
   try {
     return await open();

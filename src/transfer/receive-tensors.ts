@@ -1,4 +1,4 @@
-// Receives an encoded model a tensor at a time, for a consumer in the same process: each tensor is in memory once, and let go.
+// Receives an encoded model tensor by tensor, for a consumer in the same process.
 import type { CodecTable } from '../codec/codec.js';
 import { asFedStreamError } from '../core/errors.js';
 import type { IncomingStream, Resume } from '../stream/incoming-stream.js';
@@ -8,19 +8,23 @@ import { receivedFigures, type TransferFigures } from './figures.js';
 import { checkObjectSize } from './part.js';
 import { TensorGrouper } from './tensor-grouper.js';
 
-/** What becomes of the tensors of an object that is received, and how large it may be in bytes. */
+/** The consumer of a received object's tensors, and the most bytes that it may have. */
 export interface ReceiveTensorsOptions {
   readonly codecs: CodecTable;
   /** A larger object is refused (`limit`). */
   readonly maxBytes?: number;
   /**
-   * Given each tensor in the order of the manifest, coded as its encoding says; the bytes are borrowed until it returns. Every leaf of it was
-   * verified; whether the object as a whole is the one that was announced is known when `receive` resolves, and not before.
+   * Called with each tensor in the order of the manifest, coded by its encoding; the bytes are
+   * borrowed until it returns. Every leaf of the tensor was verified. The object as a whole is
+   * known to be the announced one only when `receive` resolves.
    */
   onTensor(tensor: TensorEntry, coded: Uint8Array, manifest: Manifest): void | Promise<void>;
 }
 
-/** One object in one try or several: `receive` goes on where the last one broke off, in the middle of a tensor too. Memory: the largest tensor. */
+/**
+ * Receives one object in one attempt or several: `receive` resumes where the last one broke off,
+ * even in the middle of a tensor. It needs memory for the largest tensor.
+ */
 export class TensorReceiver {
   readonly #options: ReceiveTensorsOptions;
   #grouper: TensorGrouper;
@@ -61,7 +65,7 @@ export class TensorReceiver {
     this.#offset += leaf.length;
   }
 
-  /** Another object is begun anew. */
+  /** Another object than the last one is begun anew. */
   #resume({ objectId, totalBytes }: IncomingStream): Resume | undefined {
     if (objectId !== undefined && objectId === this.#objectId && this.#offset > 0)
       return { offset: this.#offset, sums: new LeafSums(this.#sums.bytes) };

@@ -1,4 +1,4 @@
-// Receives an encoded model: verified, whole and safe before it is confirmed; then a lazy model over its spool.
+// Receives an encoded model into a spool, verified and stored before it is confirmed.
 import type { CodecTable } from '../codec/codec.js';
 import type { Folder } from '../core/storage.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
@@ -7,26 +7,37 @@ import type { TransferFigures } from './figures.js';
 import { receiveObject } from './receive-object.js';
 import { openSpool } from './spool.js';
 
+/** The spool of a model, and the conditions on it. */
 export interface ReceiveOptions {
   readonly codecs: CodecTable;
-  /** Where the spool goes: on disk, or in memory for `regular`. */
+  /** The folder of the spool: on disk, or in memory for the mode `regular`. */
   readonly folder: Folder;
   readonly name: string;
   /** A larger object is refused (`limit`) before it fills the folder. */
   readonly maxBytes?: number;
-  /** Whether the spool survives a crash of the machine, and not only one of this process. True by default. */
+  /**
+   * If true, the spool survives a crash of the machine, not only one of this process. True by
+   * default.
+   */
   readonly durable?: boolean;
-  /** Checks the model (its manifest, its values) before it is confirmed; what it throws refuses the transfer. */
+  /**
+   * Checks the model (its manifest, its values) before it is confirmed; an error that it throws
+   * refuses the transfer.
+   */
   verify?(model: StateDict): void | Promise<void>;
   onProgress?(receivedBytes: number): void;
 }
 
+/** A received model, lazy over its spool, and the figures. */
 export interface Received {
   readonly model: StateDict;
   readonly figures: TransferFigures;
 }
 
-/** Reads the stream to its end. It is confirmed or refused in every case; a spool that did not come whole stays as a part, to go on from. */
+/**
+ * Reads the stream to its end. It is confirmed or refused in every case; a spool that did not
+ * arrive whole stays as a part, to be resumed.
+ */
 export async function receiveModel(stream: IncomingStream, options: ReceiveOptions): Promise<Received> {
   const { value, figures } = await receiveObject(stream, options, () => openVerified(options));
   return { model: value, figures };

@@ -1,4 +1,5 @@
-// Objects and spools: the same bytes on the wire and in a file, readable from anywhere, and refused when they lie.
+// Objects and spools: the same bytes on the wire and in a file, readable from any offset, and
+// refused if they lie.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { referenceCodecs } from '../codec/codec-table.js';
@@ -26,7 +27,7 @@ function small(): StateDict {
   return encodeModel(model, (tensor) => (tensor.name === 'w' ? { codec: 'bf16' } : { codec: 'raw' }), codecs);
 }
 
-/** Several chunks a tensor, and tensors far smaller than a piece. */
+/** A model with several chunks for some tensors, and tensors far smaller than a piece. */
 function larger(): StateDict {
   const ramp = (length: number): Float32Array => new Float32Array(length).map((_, i) => Math.sin(i) * (i % 7));
   const tensors = [

@@ -1,4 +1,4 @@
-// A spool: an encoded model in a file, as it travels. Written once, read by range, by many.
+// A spool: an encoded model in a file, with the bytes that travel.
 import { encodeSizes, readSizes, SizeNotes } from '../codec/chunk-sizes.js';
 import type { CodecTable } from '../codec/codec.js';
 import { hasVaryingCodes, type Layout, layoutOf, type PlacedChunk } from '../codec/layout.js';
@@ -11,13 +11,17 @@ import { parseManifest } from '../tensor/manifest-json.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { encodeObjectHead, OBJECT_PREFIX_BYTES, objectSource, parseObjectPrefix } from './object.js';
 
+/** Size, digest and checksums of a spool. */
 export interface SpoolInfo {
   readonly totalBytes: number;
   readonly digest: string;
   readonly sums: LeafSums;
 }
 
-/** Codes a model into a spool, beside and renamed: it is there whole or not at all, after a crash of the machine too unless `durable` is false. */
+/**
+ * Codes a model into a spool. It is written beside and renamed, so it exists whole or not at all,
+ * even after a crash of the machine unless `durable` is false.
+ */
 export async function writeSpool(
   model: StateDict,
   codecs: CodecTable,
@@ -38,7 +42,7 @@ export async function writeSpool(
     throw error;
   }
   await file.close();
-  info ??= await spoolInfo(folder, beside); // its sizes lie before what they are of: no leaf was whole before the last
+  info ??= await spoolInfo(folder, beside); // sizes precede their chunks, so leaves could not be hashed while they were written
   await folder.rename(beside, name);
   return info;
 }
@@ -75,7 +79,7 @@ async function writeVarying(model: StateDict, codecs: CodecTable, file: Writable
   for (const [tensorIndex, at] of tables) await file.write(encodeSizes(notes.sizes.get(tensorIndex) as Uint32Array), at);
 }
 
-/** What a spool is now, by reading it. */
+/** Reads a spool to find its size, digest and checksums. */
 export async function spoolInfo(folder: Folder, name: string): Promise<SpoolInfo> {
   const totalBytes = (await folder.sizeBytes(name)) ?? 0;
   const hasher = new LeafHasher();
@@ -84,13 +88,16 @@ export async function spoolInfo(folder: Folder, name: string): Promise<SpoolInfo
   return { totalBytes, digest: await sums.digest(), sums };
 }
 
-/** The model of a spool, lazy; `bad-manifest` where prefix, manifest or size lie. Close it to let the file go. */
+/**
+ * The model of a spool, lazy; `bad-manifest` if prefix, manifest or size lie. Close it to close the
+ * file.
+ */
 export async function openSpool(folder: Folder, name: string, codecs: CodecTable): Promise<StateDict> {
   const source = `${folder.label}/${name}`;
   const file = await folder.open(name);
   try {
     if (file.sizeBytes < OBJECT_PREFIX_BYTES)
-      throw new FedStreamError('bad-manifest', `${source} has ${file.sizeBytes} bytes: it is no encoded model`);
+      throw new FedStreamError('bad-manifest', `${source} has ${file.sizeBytes} bytes: it is not an encoded model`);
     const prefix = new Uint8Array(OBJECT_PREFIX_BYTES);
     await file.read(prefix, 0);
     const manifestBytes = parseObjectPrefix(prefix, source);
@@ -130,15 +137,18 @@ async function* spoolChunks(file: ReadableFile, layout: Layout, dataStart: numbe
   }
 }
 
-/** A spool's bytes as they are, for a stream. Each call of `read` opens the file of its own. */
+/** The bytes of a spool as a source for a stream. Each call of `read` opens the file for itself. */
 export function spoolSource(folder: Folder, name: string, info: SpoolInfo): ByteSource {
   return { ...info, holds: true, read: (offset) => readPieces(folder, name, info.totalBytes, offset) };
 }
 
-/** What is read, and two that are on their way. */
+/** Buffers for the piece that is being read, and two that are on their way. */
 const PIECES = 3;
 
-/** The bytes of a file from an offset to `end`, a leaf at a time. A piece is valid until the next but one is asked for. */
+/**
+ * Yields the bytes of a file from an offset to `end`, a leaf at a time. A piece is valid until the
+ * next but one is asked for.
+ */
 export async function* readPieces(folder: Folder, name: string, end: number, offset = 0): AsyncGenerator<Uint8Array> {
   const file = await folder.open(name);
   const size = Math.min(LEAF_BYTES, Math.max(end - offset, 0));

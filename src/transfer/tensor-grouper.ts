@@ -1,4 +1,4 @@
-// Container mode: the bytes of an object as they come in, given on a tensor at a time.
+// Groups the bytes of an arriving object into whole tensors, for the mode `container`.
 import { checkSizesBytes, parseSizes } from '../codec/chunk-sizes.js';
 import type { CodecTable } from '../codec/codec.js';
 import { type TensorLayout, tensorLayouts } from '../codec/layout.js';
@@ -8,15 +8,18 @@ import type { Manifest, TensorEntry } from '../tensor/manifest.js';
 import { parseManifest } from '../tensor/manifest-json.js';
 import { OBJECT_PREFIX_BYTES, parseObjectPrefix } from './object.js';
 
-/** A part of an object that is whole now. */
+/** A part of an object that has arrived whole. */
 export interface WholePart {
-  /** Position in the manifest; undefined for what comes before the tensors. */
+  /** Position in the manifest; undefined for the parts before the tensors. */
   readonly tensorIndex: number | undefined;
   /** Borrowed: valid until the next part. */
   readonly bytes: Uint8Array;
 }
 
-/** Holds one tensor (or the manifest), in one buffer for all; memory grows with what has arrived, never with what was declared. */
+/**
+ * Holds one tensor (or the manifest), in one buffer for all; memory grows with the bytes that
+ * arrive, never with a declared size.
+ */
 export class TensorGrouper {
   readonly #codecs: CodecTable;
   readonly #claimedBytes: number | undefined;
@@ -25,7 +28,10 @@ export class TensorGrouper {
   #wanted = OBJECT_PREFIX_BYTES;
   #manifest: Manifest | undefined;
   #tensors: readonly TensorLayout[] = [];
-  /** The sizes of the current tensor's chunks are still to come, and with them how many bytes it has. */
+  /**
+   * True while the sizes of the current tensor's chunks, and so the number of its bytes, have not
+   * arrived.
+   */
   #unsized = false;
   #stage: 'prefix' | 'manifest' | number = 'prefix';
 
@@ -35,18 +41,21 @@ export class TensorGrouper {
     this.#buffer.reserve(OBJECT_PREFIX_BYTES, 'a prefix');
   }
 
-  /** Once it has come; a tensor is never given before. */
+  /** The manifest once it has arrived, which is before any tensor. */
   get manifest(): Manifest | undefined {
     return this.#manifest;
   }
 
-  /** The parts that become whole with these bytes: prefix, manifest, then each tensor's coded bytes. Take each before you ask for the next. */
+  /**
+   * Yields the parts that become whole with these bytes: prefix, manifest, then each tensor's coded
+   * bytes. Take each part before you ask for the next.
+   */
   *push(bytes: Uint8Array): Generator<WholePart> {
     for (let at = 0; at < bytes.length; ) {
       if (this.#ended) throw notWhole();
       const piece = bytes.subarray(at, at + this.#wanted - this.#filled);
       at += piece.length;
-      // Of a tensor that comes in one piece, as small ones do, nothing is kept.
+      // A tensor that arrives in one piece, as small ones do, is not copied.
       const whole = piece.length === this.#wanted && !this.#unsized;
       if (!whole) this.#buffer.set(piece, this.#filled);
       this.#filled += piece.length;
@@ -56,7 +65,7 @@ export class TensorGrouper {
     }
   }
 
-  /** Throws `bad-manifest` where the object ended inside a part. */
+  /** Throws `bad-manifest` if the object ended inside a part. */
   finish(): void {
     if (!this.#ended) throw notWhole();
   }
@@ -65,7 +74,7 @@ export class TensorGrouper {
     return this.#stage === this.#manifest?.tensors.length;
   }
 
-  /** The part that is whole, and the tensors behind it that have no byte. */
+  /** The part that is whole, and the tensors without bytes that follow it. */
   *#ending(bytes: Uint8Array): Generator<WholePart> {
     const tensorIndex = typeof this.#stage === 'number' ? this.#stage : undefined;
     const next = this.#advance(bytes);
@@ -78,7 +87,7 @@ export class TensorGrouper {
     }
   }
 
-  /** Goes on to the next stage; returns its bytes. */
+  /** Goes on to the next stage, and returns the number of its bytes. */
   #advance(part: Uint8Array): number {
     if (this.#stage === 'prefix') {
       const manifestBytes = parseObjectPrefix(part, 'the transfer');
@@ -97,7 +106,7 @@ export class TensorGrouper {
     return this.#toTensor(0);
   }
 
-  /** The bytes of the tensor, or those that tell how many it has. */
+  /** Begins a tensor; returns its number of bytes, or that of its table of sizes. */
   #toTensor(index: number): number {
     this.#stage = index;
     const tensor = this.#tensors[index];
@@ -105,7 +114,10 @@ export class TensorGrouper {
     return (this.#unsized ? tensor?.tableBytes : tensor?.mostBytes) ?? 0;
   }
 
-  /** The sizes of a tensor's chunks have come, and are part of it; returns whether all of it is there with them. */
+  /**
+   * Takes the sizes of a tensor's chunks, which are part of the tensor; true if it is whole with
+   * them.
+   */
   #sized(): boolean {
     const manifest = this.#manifest as Manifest;
     const index = this.#stage as number;
@@ -117,7 +129,7 @@ export class TensorGrouper {
     return this.#filled === this.#wanted;
   }
 
-  /** Once: the buffer never moves afterwards. */
+  /** Reserves addresses once, so that the buffer never moves afterwards. */
   #reserveLargest({ tensors }: Manifest): void {
     const most = ({ tableBytes, mostBytes }: TensorLayout): number => tableBytes + mostBytes;
     let largest: TensorLayout | undefined;

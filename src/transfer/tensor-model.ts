@@ -1,4 +1,4 @@
-// One coded tensor in memory as a state dict of its own, so that filters and decoding work on it as on a model.
+// One coded tensor in memory as a state dict, so that filters and decoding work on it.
 import { parseSizes } from '../codec/chunk-sizes.js';
 import type { CodecTable } from '../codec/codec.js';
 import { layoutOf, type TensorLayout, tensorLayouts } from '../codec/layout.js';
@@ -6,8 +6,8 @@ import type { Manifest, TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 
 /**
- * `coded` is the tensor as it travels: its chunks one behind the other, of the size that `of` (its model's manifest) has, and before them
- * their sizes where its codes vary.
+ * `coded` is the tensor as it travels: its chunks one behind the other, in the chunk size of `of`
+ * (its model's manifest), and before them their sizes if its codes vary in size.
  */
 export function tensorModel(tensor: TensorEntry, coded: Uint8Array, of: Manifest, codecs: CodecTable): StateDict {
   const manifest: Manifest = { tensors: [tensor], chunkElements: of.chunkElements, tied: {}, metadata: {} };
