@@ -114,7 +114,9 @@ class Call {
     stream.on('response', (headers) => {
       const { ':status': status, 'content-type': type = '' } = headers;
       if (status !== 200 || !type.startsWith(GRPC_TYPE))
-        this.onAnswer(new FedStreamError('closed', `cannot connect to ${url}: it answers as no gRPC server does (HTTP status ${status})`));
+        this.onAnswer(
+          new FedStreamError('closed', `cannot connect to ${url}: it does not answer as a gRPC server (HTTP status ${status})`),
+        );
       else if (headers['grpc-status'] !== undefined) {
         this.#status = headers;
         this.onAnswer(this.#wrong(url));

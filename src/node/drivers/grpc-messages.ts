@@ -117,5 +117,5 @@ export class MessageSplitter {
 }
 
 function notAFrame(bytes: number): FedStreamError {
-  return new FedStreamError('bad-frame', `a gRPC message of ${bytes} bytes is no frame (proto/fedstream/v1/frames.proto)`);
+  return new FedStreamError('bad-frame', `a gRPC message of ${bytes} bytes is not a frame (proto/fedstream/v1/frames.proto)`);
 }

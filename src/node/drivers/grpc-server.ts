@@ -57,7 +57,7 @@ class Calls {
     socket.on('close', () => {
       clearTimeout(this.#idle);
       if (!called)
-        options.onRefused?.(this.#peer, new FedStreamError('refused', `${this.#peer} was not let in: it made no gRPC call of ours`));
+        options.onRefused?.(this.#peer, new FedStreamError('refused', `${this.#peer} was not let in: it made no gRPC call to FedStream`));
     });
     const session = performServerHandshake(socket, { settings: HTTP2_SETTINGS });
     widen(session);

@@ -86,7 +86,7 @@ class HttpListening {
     response.on('error', () => {});
     const target = targetOf(request.method ?? '', request.url ?? '');
     if (!target) {
-      this.#refused(request, response, 404, 'it sent an HTTP request that is none of ours');
+      this.#refused(request, response, 404, 'it sent an HTTP request that is not for FedStream');
       return;
     }
     if (target.kind === 'open') this.#open(request, response);
@@ -114,7 +114,7 @@ class HttpListening {
   #begin(id: string, request: IncomingMessage, response: ServerResponse): void {
     const asked = this.#beginning.get(id);
     if (!asked || asked.names !== namesOf(request)) {
-      this.#refused(request, response, 404, 'it asked for a connection that there is not');
+      this.#refused(request, response, 404, 'it asked for a connection that does not exist');
       return;
     }
     clearTimeout(asked.timer);

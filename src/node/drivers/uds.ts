@@ -31,7 +31,7 @@ export function uds(): Driver {
 
 function pathOf(url: string): string {
   const path = /^uds:\/\/(\/[^\s\0]*[^\s\0/])$/.exec(url)?.[1];
-  if (path === undefined) throw new FedStreamError('bad-argument', `${JSON.stringify(url)} is no address; write uds:///absolute/path`);
+  if (path === undefined) throw new FedStreamError('bad-argument', `${JSON.stringify(url)} is not an address; write uds:///absolute/path`);
   if (Buffer.byteLength(path) > LONGEST_PATH_BYTES)
     throw new FedStreamError('bad-argument', `${path} is too long for a socket; at most ${LONGEST_PATH_BYTES} bytes are possible`);
   return path;

@@ -118,7 +118,7 @@ async function listen(
   const refuse = (peer: string): void =>
     options.onRefused?.(
       peer,
-      new FedStreamError('refused', `${peer} was not let in: it sent an HTTP request that is no WebSocket of ours`),
+      new FedStreamError('refused', `${peer} was not let in: it sent an HTTP request that asks for no FedStream WebSocket`),
     );
   server.on('request', (request, response) => {
     refuse(peerOf(request));
@@ -181,7 +181,7 @@ function connectionOver(socket: WebSocket, under: Duplex, writer: MessageWriter,
   socket.on('message', (data: RawData, isBinary) => {
     const bytes = data as Buffer;
     if (isBinary && bytes.length > 0) connection.received(new Uint8Array(bytes));
-    else connection.fail(new FedStreamError('bad-frame', `${peer} sent a WebSocket message that is no frame`));
+    else connection.fail(new FedStreamError('bad-frame', `${peer} sent a WebSocket message that is not a frame`));
   });
   answerPings(socket);
   let fault: Error | undefined;
