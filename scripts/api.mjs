@@ -1,4 +1,4 @@
-// Writes docs/api: what the package exports, with signatures and docstrings. With --check it writes nothing, and fails where the pages are not current.
+// Writes docs/api: the exports of the package. With --check it fails if a page is not current.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,10 @@ import { build } from './build.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Each entry of a package folder: its name, what it is for, what it exports, and what that names without exporting it. */
+/**
+ * Returns the entries of a package folder: name, purpose, exports, and the declarations that these
+ * name without exporting them.
+ */
 export function entriesOf(folder) {
   const { name, exports } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   const declarations = new Declarations();
@@ -27,14 +30,14 @@ function unlistedOf(declarations, exports, known) {
   return [...found.values()].filter((one) => !known.has(keyOf(one))).sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
 }
 
-/** The first line of an entry's source, behind its name. */
+/** The purpose of an entry: the first line of its source, after its name. */
 function aboutOf(types) {
   const source = types.replace(/([\\/])dist([\\/])/, '$1src$2').replace(/\.d\.ts$/, '.ts');
   const [, about = ''] = /^\/\/ .*?`: (.*)$/m.exec(readFileSync(source, 'utf8').split('\n')[0]) ?? [];
   return about && about[0].toUpperCase() + about.slice(1);
 }
 
-/** What is wrong with the API, in lines for a person. */
+/** The faults of the API, in lines for a person. */
 export function faultsOf(entries) {
   return entries.flatMap(({ name, about, exports }) => [
     ...(about === '' ? [`${name}: the first line of its source does not say what it is for`] : []),

@@ -1,4 +1,4 @@
-// Builds dist/: TypeScript with tsc -b, AssemblyScript kernels with asc. What did not change is not built again.
+// Builds dist/, TypeScript with tsc -b and AssemblyScript kernels with asc, as far as they changed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,7 +7,10 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Each kernel module: its entry, its output, and the flags that are its own. Memory is imported, so that its owner decides on its size and sharing. */
+/**
+ * The kernel modules, each with its entry, its output and its own flags. Memory is imported, so
+ * that its owner decides on its size and sharing.
+ */
 const WASM_TARGETS = JSON.parse(readFileSync(join(root, 'assembly/targets.json'), 'utf8'));
 
 const WASM_FLAGS = [
@@ -25,6 +28,7 @@ const WASM_FLAGS = [
   '--noExportMemory',
 ];
 
+/** Builds the parts of dist/ that are not current; ends the process if one fails. */
 export function build() {
   for (const target of WASM_TARGETS) buildWasm(target);
   run('typescript/bin/tsc', ['-b'], 'TypeScript');
@@ -32,7 +36,9 @@ export function build() {
   removeStale(join(root, 'dist'));
 }
 
-/** Removes files that nothing in the tree makes any more: they would still be imported, and packed. */
+/**
+ * Removes files that no source makes any more: they could still be imported, and would be packed.
+ */
 function removeStale(dist) {
   const kernels = new Set(WASM_TARGETS.flatMap(({ output }) => [`wasm/${output}`, `wasm/${output}.stamp`]));
   for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
@@ -46,7 +52,10 @@ function removeStale(dist) {
   }
 }
 
-/** A small kernel as a module of its own, in src/ for the tests and in dist/: no file has to be found, in Node or in a page. */
+/**
+ * Writes a small kernel as a module, to src/ for the tests and from there to dist/, so that neither
+ * Node nor a page has to find a file.
+ */
 function writeModule(module, constant, wasm) {
   const text = `// Made by scripts/build.mjs.\nexport const ${constant} = '${wasm.toString('base64')}';\n`;
   writeFileSync(join(root, 'src', module), text);

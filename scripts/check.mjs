@@ -1,4 +1,4 @@
-// `npm run check`: format and lint, types, the pages of the API. The suite itself is `npm test`.
+// `npm run check`: format and lint, types, and the pages of the API. `npm test` runs the tests.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';

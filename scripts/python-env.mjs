@@ -1,4 +1,4 @@
-// Makes .venv, with torch and transformers for the CPU and the package of python/: what the tests that need Python use. A second run only looks.
+// Makes .venv for the tests that need Python: torch, transformers (for the CPU), and python/.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,11 +15,11 @@ if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) process.exit(0)
 process.stderr.write('fedstream: setting up .venv (pip install torch transformers …)\n');
 if (!existsSync(python)) run('python3', ['-m', 'venv', venv], 'making .venv');
 pip(['install', '--quiet', ...PACKAGES], 'pip install');
-// Editable: the tests run what stands in the tree.
+// Editable, so that the tests run the code of the tree.
 pip(['install', '--quiet', '--editable', join(root, 'python')], 'installing the package of python/');
 writeFileSync(stamp, wanted);
 
-/** A registry that does not answer is told at once, not after a row of growing pauses. */
+/** Runs pip without retries, so that a registry that does not answer is reported at once. */
 function pip(args, what) {
   run(python, ['-m', 'pip', ...args], what, { ...process.env, PIP_RETRIES: '0', PIP_DISABLE_PIP_VERSION_CHECK: '1' });
 }

@@ -1,14 +1,15 @@
-// Makes a fresh clone ready: installs the packages that the lock file names and builds, each only where it is needed.
+// Makes a clone ready for use: installs packages and builds, each only if it is needed.
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
 
+/** The root of the repository. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
 const OLDEST_NODE = [20, 19];
 
-/** Checks Node, installs, builds. Prints what takes time to standard error. */
+/** Checks the version of Node, installs and builds. Slow steps are announced on standard error. */
 export function setup() {
   checkNode();
   if (installNeeded()) {
@@ -31,9 +32,10 @@ function checkNode() {
 }
 
 /**
- * `npm install --no-save` takes the versions of the lock file and leaves it as it is; `npm ci` refuses a lock file without the optional packages of
- * other platforms, which not every registry has.
- * npm writes node_modules/.package-lock.json last: an older one than the lock file means an install that is missing or cut short.
+ * True if packages are missing or out of date. npm writes node_modules/.package-lock.json last: one
+ * that is older than the lock file means that an installation is missing or incomplete. `npm
+ * install --no-save` takes the versions of the lock file and leaves it unchanged; `npm ci` refuses
+ * a lock file without the optional packages of other platforms, which not every registry has.
  */
 function installNeeded() {
   const installed = `${root}/node_modules/.package-lock.json`;

@@ -1,11 +1,12 @@
-// `npm start`: sets the clone up and runs the main job; arguments after `--` go to `fedstream simulate`.
+// `npm start`: sets the clone up and runs `fedstream simulate` with the arguments after `--`.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 
 setup();
 const child = spawn(process.execPath, [join(root, 'bin/fedstream.mjs'), 'simulate', ...process.argv.slice(2)], { stdio: 'inherit' });
-// Ctrl-C reaches the child by itself (same terminal); this process only waits for it to put its state in order.
+// Ctrl-C reaches the child as well (same terminal); this process only waits for it to save its
+// state.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => child.kill('SIGTERM'));
 child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));

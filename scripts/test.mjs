@@ -1,4 +1,4 @@
-// `npm test`, `npm run test:fast`: sets the clone up, runs the suite or its quick part, and closes with `N passed, N failed` alone on the last line.
+// `npm test` and `npm run test:fast`: runs the tests; the last line is `N passed, N failed`.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,9 @@ rmSync(folder, { recursive: true, force: true });
 process.stdout.write(`${closing.line}\n`);
 process.exit(done.status === 0 && closing.failed === 0 && closing.passed > 0 ? 0 : 1);
 
-/** Counted from the runner's own report; a suite that could not even be loaded counts as one failure. */
+/**
+ * Counts from the runner's own report; a test file that could not be loaded counts as one failure.
+ */
 function closingLine(path) {
   let result;
   try {

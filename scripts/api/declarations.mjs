@@ -1,14 +1,17 @@
-// Reads declaration files as `tsc` writes them: which names a module exports, each with its docstring and its text.
+// Reads declaration files of `tsc`: the names that a module exports, with docstrings and texts.
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** What ends with its closing brace; every other statement ends with a semicolon. */
+/** Statements that end with their closing brace; every other one ends with a semicolon. */
 const BLOCKS = /^(?:export\s+)?(?:declare\s+)?(?:abstract\s+)?(?:interface|class|namespace|enum)\b/;
 const DECLARED =
   /^(?<exported>export\s+)?(?:declare\s+)?(?:abstract\s+)?(?:interface|class|namespace|enum|function|const|let|type)\s+(?<name>[\w$]+)/;
 const LISTED = /^(?<kind>import|export)\s+(?:type\s+)?\{(?<names>[^}]*)\}(?:\s*from\s*['"](?<from>[^'"]+)['"])?/;
 
-/** The top-level statements of a declaration file: `{ doc, text }`, the doc without its stars. */
+/**
+ * Returns the top-level statements of a declaration file as `{ doc, text }`, the doc without its
+ * stars.
+ */
 export function statementsOf(source) {
   const statements = [];
   let at = 0;
@@ -53,11 +56,14 @@ function withoutStars(comment) {
     .trim();
 }
 
-/** Modules of declarations, each read once. */
+/** Modules of declarations; each file is read once. */
 export class Declarations {
   #modules = new Map();
 
-  /** What a module has: `own` and `imported` names by name, `exported` names with where each comes from. */
+  /**
+   * Reads a module: its `own` and `imported` names, and its `exported` names with the place that
+   * each comes from.
+   */
   #module(file) {
     const known = this.#modules.get(file);
     if (known) return known;
@@ -85,7 +91,9 @@ export class Declarations {
     }
   }
 
-  /** Every name that a file exports, in alphabetical order: `{ as, file, name, doc, texts }`. */
+  /**
+   * Returns all names that a file exports, in alphabetical order: `{ as, file, name, doc, texts }`.
+   */
   exportsOf(file) {
     return [...this.#module(file).exported.keys()].sort().map((as) => ({ as, ...this.#find(file, as) }));
   }
@@ -101,7 +109,10 @@ export class Declarations {
     return found;
   }
 
-  /** The declarations of this tree that a declaration names: its own module's and those that it imports. */
+  /**
+   * Returns the declarations of this tree that a declaration names, from its own module and its
+   * imports.
+   */
   namedBy({ file, name, texts }) {
     const { own, imported } = this.#module(file);
     const words = new Set(texts.flatMap((text) => withoutComments(text).match(/[\w$]+/g) ?? []));

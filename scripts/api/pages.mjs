@@ -1,7 +1,9 @@
-// Makes the pages of docs/api from what each entry of the package exports.
+// Makes the pages of docs/api from the exports of each entry of the package.
 import { relative } from 'node:path';
 
-/** `entries` are `{ name, about, exports, unlisted }`; returns pages by file name. */
+/**
+ * Returns the text of each page by file name; `entries` are `{ name, about, exports, unlisted }`.
+ */
 export function apiPages(entries, root) {
   const pages = { 'README.md': indexPage(entries) };
   for (const entry of entries) pages[pageName(entry.name)] = entryPage(entry, root);
@@ -17,7 +19,7 @@ function indexPage(entries) {
   });
   return `# API
 
-What each entry of the package exports. \`node scripts/api.mjs\` makes these pages from the
+The exports of each entry of the package. \`node scripts/api.mjs\` makes these pages from the
 declarations and their docstrings; \`npm run check\` fails where they are not current.
 
 | entry | for | names |
@@ -45,7 +47,7 @@ const sourceOf = (file, root) =>
 
 const WIDTH = 100;
 
-/** Prose in lines of at most 100 characters; an empty line, a list or indented text begins a new one. */
+/** Wraps prose at 100 characters; an empty line, a list item or indented text begins a new line. */
 function wrapped(text) {
   const lines = [];
   for (const line of text.split('\n')) {
@@ -59,7 +61,7 @@ function wrapped(text) {
   return lines.join('\n');
 }
 
-/** Without what says nothing to a reader, and private members. */
+/** The text of a declaration without modifiers and private members, which tell a reader nothing. */
 function signature(text) {
   return text
     .replace(/^export\s+/, '')

@@ -1,4 +1,4 @@
-"""Loads a model folder that FedStream wrote in transformers and answers a question with it.
+"""Lets a model folder that FedStream wrote answer a question in transformers.
 
 Run: .venv/bin/python scripts/golden/check-hf-load.py runs/latest/model "What is the capital of France?"
 """

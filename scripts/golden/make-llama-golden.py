@@ -1,6 +1,10 @@
-"""Makes test/golden/llama.safetensors: what transformers' LlamaForCausalLM says of small random models.
+"""Makes test/golden/llama.safetensors: outputs and gradients of LlamaForCausalLM of transformers
+for small random models.
 
-Run: python3 -m venv .venv && .venv/bin/pip install torch transformers safetensors numpy && .venv/bin/python scripts/golden/make-llama-golden.py
+Run:
+    python3 -m venv .venv
+    .venv/bin/pip install torch transformers safetensors numpy
+    .venv/bin/python scripts/golden/make-llama-golden.py
 """
 
 import json

@@ -1,4 +1,4 @@
-// Addresses are taken apart, or refused with an example.
+// Addresses are parsed, or refused with an example.
 import { expect, test } from 'vitest';
 import { addressUrl, parseAddress } from './address.js';
 

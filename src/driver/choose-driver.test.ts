@@ -1,4 +1,4 @@
-// The scheme picks the driver out of the table that it is given.
+// The scheme of a URL picks the driver out of the table that was given.
 import { expect, test } from 'vitest';
 import { chooseDriver } from './choose-driver.js';
 import type { Driver } from './driver.js';

@@ -1,8 +1,12 @@
-// One driver out of many: the scheme of the URL decides.
+// One driver made of several: the scheme of the URL decides.
 import { FedStreamError } from '../core/errors.js';
 import type { Driver } from './driver.js';
 
-/** A driver that has the schemes of all that it is given. The first one of a scheme has it; nothing is registered anywhere else. */
+/**
+ * Makes a driver with the schemes of all the drivers that it is given; for each scheme, the first
+ * one that has it is used. Nothing is registered anywhere else. A URL of another scheme is refused
+ * with `bad-argument`.
+ */
 export function chooseDriver(drivers: readonly Driver[]): Driver {
   const table = new Map<string, Driver>();
   for (const driver of [...drivers].reverse()) for (const scheme of driver.schemes) table.set(scheme, driver);
@@ -10,7 +14,10 @@ export function chooseDriver(drivers: readonly Driver[]): Driver {
   const of = (url: string): Driver => {
     const driver = table.get(/^([a-z]+):/.exec(url)?.[1] ?? '');
     if (driver) return driver;
-    throw new FedStreamError('bad-argument', `${JSON.stringify(url)} is no address; it begins with one of ${schemes.join('://, ')}://`);
+    throw new FedStreamError(
+      'bad-argument',
+      `${JSON.stringify(url)} is not an address; an address begins with one of ${schemes.join('://, ')}://`,
+    );
   };
   return {
     schemes,

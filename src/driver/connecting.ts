@@ -1,10 +1,11 @@
-// A try to connect, within the limit and under the signal that every driver is given.
+// Limits one try to connect in time, and stops it at a signal.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from './driver.js';
 
 /**
- * Runs one try. It is given a signal, which is aborted with the error that the try then has to fail with: `timeout` where the limit is over, `aborted`
- * or what the caller's own signal says.
+ * Runs one try to connect. The try gets a signal, and must fail with the error that the signal is
+ * aborted with: `timeout` after the limit, and otherwise the reason of the caller's own signal, or
+ * `aborted`.
  */
 export async function connecting<T>(url: string, options: DriverOptions, attempt: (stop: AbortSignal) => Promise<T>): Promise<T> {
   const { signal, connectTimeoutMs: limitMs = DEFAULT_CONNECT_TIMEOUT_MS } = options;

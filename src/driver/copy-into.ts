@@ -1,12 +1,14 @@
-// Bytes that were read elsewhere, copied to where a reader in place wants them.
+// Copies bytes that were read elsewhere to where an in-place reader wants them.
 
-/** Says where the next bytes belong, at least one, and takes them. */
+/**
+ * A reader that says where the next bytes belong, with room for at least one, and then takes them.
+ */
 export interface InPlace {
   room(): Uint8Array;
   filled(bytes: number): readonly Uint8Array[];
 }
 
-/** Returns the frames that are whole now, of all the bytes. */
+/** Passes all the bytes to the reader; returns the frames that are complete now. */
 export function copyInto(reader: InPlace, bytes: Uint8Array): readonly Uint8Array[] {
   const frames: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; ) {

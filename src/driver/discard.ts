@@ -1,11 +1,11 @@
-// Frees memory that a library hands out anew with each read, at once.
+// Frees the memory of a read at once, where a library allocates anew for each.
 
-/** Less is not worth a call, and may be a part of a pool. */
+/** A smaller buffer is not worth a call, and may be part of a pool. */
 const WORTH_BYTES = 16 * 1024;
 
 type Transferable = ArrayBuffer & { transfer?(newByteLength: number): ArrayBuffer };
 
-/** Freed together: a call takes as long as a read. */
+/** Buffers are freed together, since a call takes as long as a read. */
 const TOGETHER_BYTES = 256 * 1024;
 
 const waiting = new Set<ArrayBuffer>();
@@ -13,9 +13,10 @@ let waitingBytes = 0;
 let closedPort: MessagePort | undefined;
 
 /**
- * The bytes are nobody's any more; they will be empty. Left to the garbage collector, such memory grows by tens of megabytes before it is used again,
- * and each read then touches cold pages: more than half of the time of a transfer over HTTP (measured). Does nothing where the memory may have
- * another owner: `bytes` must be all of its buffer.
+ * Frees the memory of bytes that nobody needs any more; they are empty afterwards. Such memory
+ * would otherwise grow by tens of megabytes until the garbage collector frees it, and each read
+ * would touch cold pages: more than half of the time of a transfer over HTTP (measured). `bytes`
+ * must be all of its buffer; does nothing otherwise, since the rest may have another owner.
  */
 export function discard({ buffer, byteLength }: Uint8Array): void {
   if (byteLength !== buffer.byteLength || byteLength < WORTH_BYTES || !(buffer instanceof ArrayBuffer)) return;
@@ -31,7 +32,7 @@ function free(buffer: Transferable): void {
   waiting.add(buffer);
   waitingBytes += buffer.byteLength;
   if (waitingBytes < TOGETHER_BYTES) return;
-  // What is sent to a port that is closed is taken, and dropped (HTML, 9.4.3).
+  // A closed port takes a message and drops it (HTML, 9.4.3).
   closedPort ??= makeClosedPort();
   closedPort.postMessage(null, [...waiting]);
   waiting.clear();

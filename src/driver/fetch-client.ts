@@ -9,13 +9,16 @@ import { FRAMES_TYPE, HTTP_HEADER, HTTP_VERSION, isConnectionId, pathOf, refused
 import { lengthPrefixed } from './length-prefix.js';
 import { MessageConnection } from './message-connection.js';
 
-/** A request takes what waits, up to this; a page cannot stream into one. */
+/** The most bytes of waiting frames in one request; a page cannot stream into a request. */
 const BATCH_BYTES = 8 * 1024 * 1024;
 const PORTS = { http: 80, https: 443 } as const;
 
-/** `http://host:port/path` and `https://…`, to connect only. */
+/**
+ * A driver for `http://host:port/path` and `https://…` that connects only. Without `options.fetch`
+ * it uses the global one.
+ */
 export function fetchClient(options: { readonly fetch?: typeof fetch } = {}): Driver {
-  // A browser's own `fetch` is called with no other `this` than the global one.
+  // A browser's `fetch` allows no other `this` than the global object.
   const call = options.fetch ?? ((...request: Parameters<typeof fetch>) => globalThis.fetch(...request));
   return { schemes: ['http', 'https'], connect: (url, how = {}) => connect(call, url, how) };
 }
@@ -38,7 +41,8 @@ async function connect(call: typeof fetch, url: string, options: DriverOptions):
     } catch (cause) {
       stop.throwIfAborted();
       if (cause instanceof FedStreamError) throw cause;
-      // A page is not told why: a wrong certificate, a closed port and a missing CORS header look alike.
+      // A page cannot see why: a wrong certificate, a closed port and a missing CORS header look
+      // alike.
       throw new FedStreamError('closed', `cannot connect to ${url}; check address and certificate`, { cause });
     }
   });
@@ -106,14 +110,15 @@ class FetchConnection {
     });
   }
 
-  /** One request at a time keeps the order; it carries all that waits. */
+  /** Sends the waiting frames, one request at a time to keep their order. */
   async #pump(): Promise<void> {
     if (this.#sending) return;
     this.#sending = true;
     while (this.#waiting.length > 0 && !this.#stop.signal.aborted) {
       const batch = this.#takeBatch();
       try {
-        // Copied: the parts may be used again before a retry of the platform's own is over.
+        // The parts are copied, since they may be used again before the platform's own retry is
+        // over.
         await this.#request('POST', 'up', new Blob(batch.flatMap(({ pieces }) => pieces) as BlobPart[]));
         for (const { resolve } of batch) resolve();
       } catch (cause) {

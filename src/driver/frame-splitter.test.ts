@@ -1,4 +1,4 @@
-// Frames come out as they went in, however the network cuts them.
+// Frames come out unchanged, however the network splits them.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FrameMemory } from './frame-memory.js';
@@ -91,7 +91,8 @@ test('a peer that sends single bytes costs no more than its bytes', () => {
   for (let i = 0; i < size - 1; i++) splitter.push(byte);
   const after = process.memoryUsage();
   const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
-  // Kept singly, two million views would be more than 200 MB; what else the collector has not yet taken is far below.
+  // Two million views, kept one by one, would take more than 200 MB; memory that the collector has
+  // not freed yet is far below that.
   expect(grown).toBeLessThan(120e6);
   const [frame] = splitter.push(byte);
   expect(frame?.length).toBe(size);

@@ -1,27 +1,34 @@
-// Cuts a byte stream into frames, each behind its length as a little-endian u32.
+// Splits a byte stream into frames, each behind its length as a little-endian u32.
 import { FedStreamError } from '../core/errors.js';
 import { putUint32, uint32At } from '../core/uint64.js';
 import { copyInto } from './copy-into.js';
 import { FrameMemory } from './frame-memory.js';
 import { LENGTH_BYTES } from './length-prefix.js';
 
-/** Lengths and small frames are gathered here; it grows with what a peer really sends. */
+/**
+ * Sizes of the buffer for lengths and small frames; it grows with the bytes that a peer really
+ * sends.
+ */
 const FIRST_ROOM_BYTES = 4 * 1024;
 const ROOM_BYTES = 64 * 1024;
 /**
- * A socket that has more would fill a whole frame with one read, and push the beginning out of the cache before anyone looks at it: it is hashed as it
- * comes. Over TCP 128 KiB are 6 % slower, a whole frame a ninth (measured).
+ * The most bytes of a large frame in one read. A longer read could fill a whole frame and push its
+ * beginning out of the cache before it is hashed, which happens as it comes. Over TCP 128 KiB are 6
+ * % slower, a whole frame a ninth (measured).
  */
 const READ_BYTES = 64 * 1024;
 
-/** Most reads end no frame. */
+/** Returned by most reads, which end no frame. */
 const NO_FRAMES: readonly Uint8Array[] = [];
 
+/** Told how many bytes of a large frame are here, and how many there were before. */
 export type FilledListener = (frame: Uint8Array, filledBytes: number, beforeBytes: number) => void;
 
 /**
- * Says where the next bytes belong (`room`), so that a socket reads large frames to where they stay, without a copy. Memory grows with what has
- * arrived, never with what was declared: a large frame gets a buffer of its own once 64 KiB of it are here, or one that an earlier frame has left.
+ * Splits bytes into frames. It says where the next bytes belong (`room`), so that a socket reads
+ * large frames straight to their final place. Memory grows with the bytes that have come, never
+ * with the length that was declared: a large frame gets a buffer of its own, or the released one of
+ * an earlier frame, once 64 KiB of it are here.
  */
 export class FrameSplitter {
   readonly #maxFrameBytes: number;
@@ -32,11 +39,17 @@ export class FrameSplitter {
   #gathered = 0;
   #large: Uint8Array | undefined;
   #largeFilled = 0;
-  /** Memory for a frame like the last large one, and the length before it: in a stream of such frames the next is most likely one. */
+  /**
+   * Memory for a frame like the last large one, and the length before it: in a stream of such
+   * frames, the next is most likely another.
+   */
   #ahead: Uint8Array | undefined;
   #lastLarge = 0;
 
-  /** `onFilled` hears how much of a large frame is here, and how much was before; `readBytes` are read of one at a time. */
+  /**
+   * Takes `onFilled`, which is called as large frames fill, and `readBytes`, the most bytes of one
+   * that are read at a time.
+   */
   constructor(maxFrameBytes: number, memory = new FrameMemory(), onFilled: FilledListener = () => {}, readBytes = READ_BYTES) {
     this.#maxFrameBytes = maxFrameBytes;
     this.#memory = memory;
@@ -44,12 +57,12 @@ export class FrameSplitter {
     this.#readBytes = readBytes;
   }
 
-  /** Bytes that wait for the rest of their frame. */
+  /** The number of bytes that wait for the rest of their frame. */
   get pendingBytes(): number {
     return this.#large ? this.#largeFilled : this.#gathered;
   }
 
-  /** Where the next bytes go: at least one. */
+  /** Memory for the next bytes, with room for at least one. */
   room(): Uint8Array {
     if (this.#large) return this.#large.subarray(this.#largeFilled, this.#largeFilled + this.#readBytes);
     if (this.#gathered === 0 && this.#lastLarge > 0) this.#ahead ??= this.#memory.reuse(this.#lastLarge, LENGTH_BYTES);
@@ -58,7 +71,10 @@ export class FrameSplitter {
     return this.#gather.subarray(this.#gathered);
   }
 
-  /** So many bytes were put into `room()`. Returns the frames that are whole now; throws `limit` as soon as a length above the limit is seen. */
+  /**
+   * So many bytes were put into `room()`. Returns the frames that are complete now; throws `limit`
+   * as soon as a length above the limit is seen.
+   */
   filled(bytes: number): readonly Uint8Array[] {
     if (this.#ahead) return this.#filledAhead(this.#ahead, bytes);
     if (this.#large) return this.#filledLarge(this.#large, bytes);
@@ -66,14 +82,14 @@ export class FrameSplitter {
     return this.#cut();
   }
 
-  /** A frame of so many bytes comes; its length was told otherwise. */
+  /** Begins a frame of so many bytes, whose length came in another way than before it. */
   begin(bytes: number): void {
     const length = new Uint8Array(LENGTH_BYTES);
     putUint32(length, 0, bytes);
     this.push(length);
   }
 
-  /** Copies bytes to where they belong. */
+  /** Copies bytes to their places; returns and throws as `filled` does. */
   push(bytes: Uint8Array): readonly Uint8Array[] {
     return copyInto(this, bytes);
   }
@@ -88,7 +104,10 @@ export class FrameSplitter {
     return [large];
   }
 
-  /** Where something else came, it is copied, and large frames are waited for again. */
+  /**
+   * Takes a read into `#ahead`. If it was not the expected frame, its bytes are copied, and no
+   * large frame is expected any more.
+   */
   #filledAhead(ahead: Uint8Array, bytes: number): readonly Uint8Array[] {
     this.#ahead = undefined;
     const frame = ahead.subarray(LENGTH_BYTES);

@@ -1,15 +1,19 @@
-// How frames travel in plain HTTP requests (docs/spec/drivers.md): what client and server agree on.
+// Frames in plain HTTP requests: the paths that client and server agree on (docs/spec/drivers.md).
 
-/** Behind whatever path a reverse proxy needs. */
+/** The path of a connection, behind whatever path a reverse proxy needs. */
 export const HTTP_PATH = '/fedstream/1';
-/** Each answer of a server of ours has it, so that a captive portal is not taken for one. */
+/**
+ * A header of every answer of a FedStream server, so that a captive portal is not taken for one.
+ */
 export const HTTP_HEADER = 'fedstream';
+/** The value of that header. */
 export const HTTP_VERSION = '1';
+/** The content type of bodies that carry frames. */
 export const FRAMES_TYPE = 'application/vnd.fedstream.frames';
 
 const ID = /^[0-9a-f]{32}$/;
 
-/** What a request is for. */
+/** The purpose of a request. */
 export type HttpTarget =
   | { readonly kind: 'open' }
   /** The answer brings the server's frames until the connection ends. */
@@ -19,12 +23,13 @@ export type HttpTarget =
   /** Nothing follows the requests before this turn. */
   | { readonly kind: 'end'; readonly id: string; readonly turn: number };
 
+/** The path of a request for this purpose. */
 export function pathOf(target: HttpTarget): string {
   if (target.kind === 'open') return HTTP_PATH;
   return `${HTTP_PATH}/${target.id}${'turn' in target ? `/${target.turn}` : ''}`;
 }
 
-/** Undefined where the request is none of ours. */
+/** The purpose of a request, or undefined if it is not for FedStream. */
 export function targetOf(method: string, url: string): HttpTarget | undefined {
   const at = url.indexOf(HTTP_PATH);
   if (at < 0) return undefined;
@@ -38,11 +43,12 @@ export function targetOf(method: string, url: string): HttpTarget | undefined {
   return method === 'DELETE' ? { kind: 'end', id, turn: Number(turn) } : undefined;
 }
 
+/** True for the id of a connection: 32 hexadecimal digits. */
 export function isConnectionId(text: string): boolean {
   return ID.test(text);
 }
 
-/** What is wrong where frames that go up are answered otherwise than with 204. */
+/** The error text for frames whose request was answered with another status than 204. */
 export function refusedFrames(status: number): string {
   if (status !== 413) return `it answered ${status}`;
   return 'it answered 413: a proxy on the way takes no bodies of this size; raise its limit (docs/proxies.md)';

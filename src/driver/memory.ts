@@ -1,13 +1,13 @@
-// The memory driver: connections inside one process, for tests and for sites that live beside their server.
+// The memory driver: connections inside one process, for tests and for sites beside their server.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { Queue } from '../core/queue.js';
 import { type Connection, checkFrameBytes, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions } from './driver.js';
 import { joinParts } from './join-parts.js';
 
-/** Frames that wait on the other side before `send` waits. */
+/** How many frames may wait on the other side before `send` waits. */
 const QUEUED_FRAMES = 4;
 
-/** A driver of its own: only its own listeners can be reached. URLs are `memory://name`. */
+/** Makes a driver for URLs `memory://name`. Only listeners of the same driver can be reached. */
 export function memory(): Driver {
   const listeners = new Map<string, { accept: (connection: Connection) => void; options: DriverOptions | undefined }>();
   return {
@@ -31,7 +31,7 @@ export function memory(): Driver {
   };
 }
 
-/** Two ends of one connection. */
+/** Makes both ends of one connection; `label` names it in messages. */
 export function connectionPair(label: string, near?: DriverOptions, far?: DriverOptions): [Connection, Connection] {
   const a = new MemoryEnd(`${label} (server)`, near?.maxFrameBytes);
   const b = new MemoryEnd(`${label} (client)`, far?.maxFrameBytes);
@@ -42,7 +42,7 @@ export function connectionPair(label: string, near?: DriverOptions, far?: Driver
 
 function checkUrl(url: string): void {
   if (!/^memory:\/\/[^\s/]+$/.test(url))
-    throw new FedStreamError('bad-argument', `${JSON.stringify(url)} is no address; write memory://name`);
+    throw new FedStreamError('bad-argument', `${JSON.stringify(url)} is not an address; write memory://name`);
 }
 
 class MemoryEnd implements Connection {
@@ -51,7 +51,7 @@ class MemoryEnd implements Connection {
   other: MemoryEnd | undefined;
   readonly #maxFrameBytes: number;
   readonly #incoming = new Queue<Uint8Array>();
-  /** Sends of the other end that wait for this one to take. */
+  /** Sends of the other end that wait until this end takes a frame. */
   readonly #waiting: ((error?: FedStreamError) => void)[] = [];
   #open = true;
   #resolveClosed: (error: Error | undefined) => void = () => {};
@@ -86,7 +86,8 @@ class MemoryEnd implements Connection {
   async close(reason?: Error): Promise<void> {
     const { other } = this;
     if (!this.#open || !other) return;
-    // What was sent stays in the other's queue after an orderly close; what the other has sent is taken by nobody.
+    // After an orderly close, sent frames stay in the other end's queue; frames from it are dropped
+    // here.
     this.#end(reason, reason, other.#closedError());
     other.#end(undefined, reason && other.#closedError(), reason && this.#closedError(reason));
   }

@@ -1,35 +1,48 @@
-// A connection over a transport that carries whole messages: queue, limits and ends, which are the same for all of them.
+// A connection over a transport of whole messages: its queue, its limits and its ends.
 import { FedStreamError } from '../core/errors.js';
 import { Queue } from '../core/queue.js';
 import { type Connection, checkFrameBytes, DEFAULT_MAX_FRAME_BYTES } from './driver.js';
 
-/** Frames that have come and were not taken before the transport is told to wait. */
+/** How many frames may wait to be taken before the transport is told to stop. */
 const QUEUED_FRAMES = 4;
-/** After `close`, a peer that takes nothing for so long, or does not end its own side, is cut off. */
+/**
+ * After `close`, a peer is cut off if it takes nothing for this long, or does not end its own side.
+ */
 const LINGER_MS = 2_000;
 
-/** What is under a message connection. It calls `received`, `otherEnded` and `ended` of the connection. */
+/**
+ * The transport under a message connection. It calls `received`, `otherEnded` and `ended` of the
+ * connection.
+ */
 export interface MessageTransport {
-  /** Resolves once the parts may be used again and the next frame is welcome. Rejects with whatever the transport has. */
+  /**
+   * Resolves once the parts may be used again and the next frame may follow. Rejects with the
+   * transport's own error.
+   */
   send(parts: readonly Uint8Array[], bytes: number): Promise<void>;
-  /** Whether frames are welcome; a transport that cannot stop its peer leaves it out. */
+  /** Tells the transport to go on or to stop; missing if it cannot stop its peer. */
   flow?(welcome: boolean): void;
-  /** Tells the other side that nothing more is sent, behind what was sent. What comes goes on coming. */
+  /**
+   * Tells the other side that nothing follows the frames that were sent. Incoming frames keep
+   * coming.
+   */
   finish(): void;
-  /** At once. `ended` follows. */
+  /** Ends the transport at once. It then calls `ended`. */
   abort(reason: Error): void;
-  /** A number that changes while what was sent is being taken. */
+  /** Returns a number that changes while sent bytes are being taken. */
   progress(): number;
 }
 
+/** The peer of a connection, its limits, and the memory of its frames. */
 export interface MessageConnectionOptions {
   readonly peer: string;
   readonly maxFrameBytes?: number | undefined;
   readonly certificateNames?: readonly string[] | undefined;
-  /** Gives a frame's memory back, where frames are pooled. */
+  /** Gives the memory of a frame back; missing if frames are not pooled. */
   release?(frame: Uint8Array): void;
 }
 
+/** A connection over a transport of whole messages. */
 export class MessageConnection implements Connection {
   readonly peer: string;
   readonly certificateNames: readonly string[] | undefined;
@@ -58,7 +71,7 @@ export class MessageConnection implements Connection {
     };
   }
 
-  /** Whether so many frames wait that no further one is welcome. */
+  /** True if so many frames wait that no more should come. */
   get full(): boolean {
     return !this.#closing && this.#incoming.size >= QUEUED_FRAMES;
   }
@@ -68,7 +81,7 @@ export class MessageConnection implements Connection {
     checkFrameBytes(bytes, this.#maxFrameBytes);
     if (this.#closing || this.#ended) throw this.#closedError();
     await new Promise<void>((resolve, reject) => {
-      // A transport may forget its callbacks when it ends.
+      // A transport may drop its callbacks when it ends.
       this.#waiting.add(reject);
       const settle = (act: () => void) => (): void => {
         this.#waiting.delete(reject);
@@ -90,7 +103,7 @@ export class MessageConnection implements Connection {
     return this.#incoming[Symbol.asyncIterator]();
   }
 
-  /** A whole frame has come. One above the limit ends the connection. */
+  /** A whole frame has come. One above the limit ends the connection with `limit`. */
   received(frame: Uint8Array): void {
     if (this.#closing || this.#ended) return;
     if (frame.length > this.#maxFrameBytes) {
@@ -102,7 +115,7 @@ export class MessageConnection implements Connection {
     if (this.#incoming.size >= QUEUED_FRAMES) this.#transport.flow?.(false);
   }
 
-  /** The other side sends nothing more, in good order: this side ends too. */
+  /** The other side has ended in good order: this side ends too. */
   otherEnded(): void {
     if (this.#closing || this.#ended) return;
     this.#closing = true;
@@ -111,7 +124,7 @@ export class MessageConnection implements Connection {
     this.#transport.finish();
   }
 
-  /** Both directions are over. */
+  /** Both directions have ended. */
   ended(error?: Error): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -121,14 +134,17 @@ export class MessageConnection implements Connection {
     this.#resolveClosed(this.#error);
   }
 
-  /** At once: what waits to be sent is dropped; what has come whole can still be read. */
+  /**
+   * Ends the connection at once. Frames that wait to be sent are dropped; frames that came whole
+   * can still be read.
+   */
   fail(error: Error): void {
     if (this.#ended) return;
     this.#error ??= error;
     this.#transport.abort(error);
   }
 
-  /** Reads on until the other side ends too. */
+  /** Ends this side, and reads on until the other side ends too. */
   async #finishAndWait(): Promise<void> {
     this.#closing = true;
     this.#incoming.end();

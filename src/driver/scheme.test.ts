@@ -1,4 +1,4 @@
-// Plain text stays on the machine: which addresses anybody on the network could listen to.
+// Addresses whose traffic others on the network could read.
 import { expect, test } from 'vitest';
 import { isExposed, isSecured } from './scheme.js';
 

@@ -1,10 +1,14 @@
-// The listening side of striping: waits for the first frame of each connection, and for the stripes of each group.
+// The listening side of striping: sorts new connections into stripes and plain ones.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES, type DriverOptions } from './driver.js';
 import { decodeJoin, type StripeJoin } from './stripe-join.js';
 import { StripedConnection } from './striped-connection.js';
 
-/** Connections that have said nothing, or wait for their like. The oldest of more is passed on, or closed: neither is a way to make a server hold many. */
+/**
+ * The most connections that may wait for a first frame, and the most incomplete groups. Beyond that
+ * the oldest connection is passed on, or the oldest group closed, so that a server never holds
+ * many.
+ */
 const MAX_WAITING = 256;
 
 interface Member {
@@ -18,6 +22,7 @@ interface Group {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
+/** Waits for the first frame of each new connection, and for all stripes of each group. */
 export class StripeGroups {
   readonly #accept: (connection: Connection) => void;
   readonly #options: DriverOptions;
@@ -31,7 +36,10 @@ export class StripeGroups {
     this.#waitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
   }
 
-  /** Whoever says nothing in time, or whose first frame is none of ours, is passed on as it is: the session knows what to say of it. */
+  /**
+   * Takes a new connection. One that sends nothing in time, or no frame of striping first, is
+   * passed on as it is: the session reports what is wrong with it.
+   */
   add(connection: Connection): void {
     const frames = connection[Symbol.asyncIterator]();
     const first = frames.next();
@@ -53,12 +61,15 @@ export class StripeGroups {
     }, passOn);
   }
 
-  /** No group is waited for any more. */
+  /** Closes all incomplete groups. */
   close(): void {
-    for (const id of [...this.#groups.keys()]) this.#drop(id, new FedStreamError('closed', 'the server listens no more'));
+    for (const id of [...this.#groups.keys()]) this.#drop(id, new FedStreamError('closed', 'the server no longer listens'));
   }
 
-  /** False where it cannot be, and was refused. */
+  /**
+   * The join in a first frame: undefined for another frame, false for an invalid join, which was
+   * refused.
+   */
   #joinIn(connection: Connection, frame: Uint8Array): StripeJoin | false | undefined {
     try {
       return decodeJoin(frame);
@@ -74,7 +85,7 @@ export class StripeGroups {
     const names = JSON.stringify(connection.certificateNames ?? null);
     const group = this.#groups.get(key) ?? this.#begin(key, count, names);
     if (group.names !== names || group.members.length !== count || group.members[index]) {
-      this.#refuse(connection, new FedStreamError('bad-frame', `${connection.peer} is no stripe of the connection that it names`));
+      this.#refuse(connection, new FedStreamError('bad-frame', `${connection.peer} is not a stripe of the connection that it names`));
       return;
     }
     group.members[index] = member;
@@ -121,7 +132,7 @@ function oldest(silent: ReadonlyMap<Connection, () => void>): (() => void) | und
   return first;
 }
 
-/** A connection whose first frame was looked at. */
+/** A plain connection whose first frame was read already. */
 class PlainConnection implements Connection {
   readonly #connection: Connection;
   readonly #first: Promise<IteratorResult<Uint8Array>>;

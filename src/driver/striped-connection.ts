@@ -1,4 +1,4 @@
-// One connection over several: frames are numbered, go out where least waits, and come together in their order.
+// One connection over several: frames are numbered, spread over them, and put back in order.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { Queue } from '../core/queue.js';
 import { putUint64, uint64At } from '../core/uint64.js';
@@ -6,7 +6,7 @@ import { type Connection, checkFrameBytes, DEFAULT_MAX_FRAME_BYTES } from './dri
 
 /** Each frame begins with its number (u64, little-endian). */
 export const NUMBER_BYTES = 8;
-/** Frames that have come in order and were not taken before the stripes are no longer read. */
+/** How many frames may wait in order before the stripes are no longer read. */
 const QUEUED_FRAMES = 4;
 
 interface Stripe {
@@ -15,8 +15,9 @@ interface Stripe {
 }
 
 /**
- * What holds one stripe up (a lost packet) does not hold up the others: each may be ahead by its own queue and its own windows, which bound the memory. A
- * stripe that breaks ends all.
+ * A connection over several stripes. A frame goes out where the fewest bytes wait. A stripe that is
+ * held up (by a lost packet) does not hold up the others: each may be ahead by its own queue and
+ * its own windows, which bound the memory. A stripe that breaks ends the whole connection.
  */
 export class StripedConnection implements Connection {
   readonly peer: string;
@@ -26,7 +27,7 @@ export class StripedConnection implements Connection {
   readonly #stripes: readonly Stripe[];
   readonly #maxFrameBytes: number;
   readonly #incoming = new Queue<Uint8Array>();
-  /** Who has a frame that is not next, by its number. */
+  /** The readers whose frame is not next, by its number. */
   readonly #early = new Map<number, () => void>();
   readonly #owners = new WeakMap<Uint8Array, { readonly connection: Connection; readonly frame: Uint8Array }>();
   #sent = 0;
@@ -35,7 +36,10 @@ export class StripedConnection implements Connection {
   #error: Error | undefined;
   #wake: () => void = () => {};
 
-  /** Connections to one peer, in an order that both sides need not share; `frames` are theirs, where a first one was read already. */
+  /**
+   * Takes connections to one peer, in an order that both sides need not share, and their iterators,
+   * since a first frame may have been read already.
+   */
   constructor(connections: readonly Connection[], frames: readonly AsyncIterator<Uint8Array>[], maxFrameBytes = DEFAULT_MAX_FRAME_BYTES) {
     const [first] = connections as [Connection];
     this.peer = first.peer;
@@ -106,7 +110,7 @@ export class StripedConnection implements Connection {
     }
   }
 
-  /** Resolves once every frame before it was delivered. */
+  /** Resolves once all frames before this number were delivered. */
   async #turn(number: number): Promise<void> {
     if (number === this.#next) return;
     if (number < this.#next || this.#early.has(number))
@@ -128,7 +132,10 @@ export class StripedConnection implements Connection {
     next?.();
   }
 
-  /** Where every stripe that is read waits for its turn, the frame whose turn it is will not come. */
+  /**
+   * Fails if every stripe that is still read waits for its turn: the frame whose turn it is will
+   * never come.
+   */
   #checkStuck(): void {
     if (this.#reading > 0 && this.#early.size === this.#reading)
       this.#fail(new FedStreamError('bad-frame', `${this.peer} left out the frame with the number ${this.#next}`));
@@ -138,7 +145,7 @@ export class StripedConnection implements Connection {
     this.#incoming.end(this.#error);
   }
 
-  /** At once; what has come in order can still be read. */
+  /** Ends all stripes at once; frames that came in order can still be read. */
   #fail(error: Error): void {
     if (this.#error) return;
     this.#error = error;

@@ -1,4 +1,4 @@
-// Striping: a driver whose connections are several of another's, for long fat paths, and paths that lose packets.
+// Striping: a driver whose connections are several of another's, for long or lossy paths.
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions } from './driver.js';
 import { StripeGroups } from './stripe-groups.js';
@@ -6,8 +6,9 @@ import { encodeJoin, MAX_STRIPES } from './stripe-join.js';
 import { NUMBER_BYTES, StripedConnection } from './striped-connection.js';
 
 /**
- * Connects with so many connections (1 to 16) of `driver`. Who listens takes striped and plain connections alike, and tells them apart by their first frame,
- * for which it waits. docs/spec/drivers.md has the rules.
+ * Makes a driver that connects with 1 to 16 connections of `driver` at a time; throws
+ * `bad-argument` for another number. Its listener takes striped and plain connections alike, and
+ * tells them apart by their first frame, for which it waits. docs/spec/drivers.md has the rules.
  */
 export function striped(driver: Driver, stripes: number): Driver {
   if (!Number.isInteger(stripes) || stripes < 1 || stripes > MAX_STRIPES)
@@ -42,7 +43,7 @@ async function connect(driver: Driver, url: string, stripes: number, options: Dr
   const tries = Array.from({ length: stripes }, () => driver.connect(url, limits));
   try {
     const connections = await Promise.all(tries);
-    for (const [index, connection] of connections.entries()) connection.send(encodeJoin({ group, index, count: stripes })).catch(() => {}); // its end says it
+    for (const [index, connection] of connections.entries()) connection.send(encodeJoin({ group, index, count: stripes })).catch(() => {}); // its end reports it
     const frames = connections.map((connection) => connection[Symbol.asyncIterator]());
     return new StripedConnection(connections, frames, options.maxFrameBytes);
   } catch (error) {
@@ -52,7 +53,7 @@ async function connect(driver: Driver, url: string, stripes: number, options: Dr
   }
 }
 
-/** Each frame has its number in front. */
+/** Raises the frame limit by the number in front of each frame. */
 function wider(options: DriverOptions): DriverOptions {
   return { ...options, maxFrameBytes: (options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES) + NUMBER_BYTES };
 }

@@ -1,4 +1,4 @@
-// The ws client for pages and workers: over the WebSocket that the platform has.
+// The ws client for pages and workers, over the platform's WebSocket.
 import { FedStreamError } from '../core/errors.js';
 import { parseAddress } from './address.js';
 import { connecting } from './connecting.js';
@@ -6,15 +6,21 @@ import type { Connection, Driver, DriverOptions } from './driver.js';
 import { joinParts } from './join-parts.js';
 import { MessageConnection } from './message-connection.js';
 
-/** Of the WebSocket handshake: a server that has it speaks FedStream. */
+/** The subprotocol in the WebSocket handshake: a server that accepts it speaks FedStream. */
 export const SUBPROTOCOL = 'fedstream.1';
 
-/** A page is not told when bytes have left: more than these are not handed over, and it is looked after them so often. */
+/**
+ * The most bytes that are handed over and not sent, and how often that is checked: a page has no
+ * event for it.
+ */
 const BUFFERED_BYTES = 4 * 1024 * 1024;
 const LOOK_MS = 2;
 const END_CODE = 1000;
 
-/** What of the platform's WebSocket is used; `WebSocket` of a browser, of Node 22 and of the package `ws` have it. */
+/**
+ * The part of the platform's WebSocket that is used. `WebSocket` of browsers, of Node 22 and of the
+ * package `ws` have it.
+ */
 export interface WebSocketLike {
   binaryType: string;
   readonly bufferedAmount: number;
@@ -28,9 +34,9 @@ export interface WebSocketLike {
 
 const OPEN = 1;
 
-/** The WebSocket that `webSocketClient` uses. */
+/** Options of `webSocketClient`. */
 export interface WebSocketClientOptions {
-  /** Defaults to the global one. */
+  /** The WebSocket to use; the global one by default. */
   readonly webSocket?: new (
     url: string,
     protocol: string,
@@ -38,8 +44,8 @@ export interface WebSocketClientOptions {
 }
 
 /**
- * `ws://host:port/path` and `wss://…`, to connect only. The platform gives no way to stop a sender: what was not taken waits in memory, and the
- * windows of byte streams bound it.
+ * A driver for `ws://host:port/path` and `wss://…` that connects only. The platform gives no way to
+ * stop a sender: frames that were not taken wait in memory, bounded by the windows of byte streams.
  */
 export function webSocketClient(options: WebSocketClientOptions = {}): Driver {
   const make = options.webSocket ?? (globalThis as { WebSocket?: WebSocketClientOptions['webSocket'] }).WebSocket;
@@ -58,12 +64,12 @@ function opened(socket: WebSocketLike, url: string, options: DriverOptions, stop
   return new Promise((resolve, reject) => {
     let isOpen = false;
     const fail = (error: FedStreamError): void => {
-      if (isOpen) return; // the end of a connection says it
+      if (isOpen) return; // the connection's own end reports it
       socket.close();
       reject(error);
     };
     stop.addEventListener('abort', () => fail(stop.reason), { once: true });
-    // A page is not told why: a wrong certificate, a closed port and a wrong path look alike.
+    // A page cannot see why: a wrong certificate, a closed port and a wrong path look alike.
     socket.addEventListener('error', () => fail(new FedStreamError('closed', `cannot connect to ${url}; check address and certificate`)));
     const connection = connectionOver(socket, url, options);
     socket.addEventListener('open', () => {
@@ -83,7 +89,7 @@ function connectionOver(socket: WebSocketLike, peer: string, { maxFrameBytes }: 
         while (socket.bufferedAmount > BUFFERED_BYTES && !over) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       },
       finish: () => socket.close(END_CODE),
-      // 4000: an end of our own, which is not the orderly one.
+      // 4000 is a code for applications: this end is not the orderly one.
       abort(reason) {
         over = true;
         socket.close(4000, reason.message.slice(0, 40));
@@ -96,7 +102,7 @@ function connectionOver(socket: WebSocketLike, peer: string, { maxFrameBytes }: 
   socket.addEventListener('message', ({ data }) => {
     const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array(0);
     if (bytes.length > 0) connection.received(bytes);
-    else connection.fail(new FedStreamError('bad-frame', `${peer} sent a WebSocket message that is no frame`));
+    else connection.fail(new FedStreamError('bad-frame', `${peer} sent a WebSocket message that is not a frame`));
   });
   socket.addEventListener('close', ({ code }) => {
     over = true;

@@ -1,4 +1,4 @@
-// The public entry `fedstream/web`: drivers for pages and workers. Nothing here, or under it, is Node's.
+// The public entry `fedstream/web`: drivers for pages and workers, which need nothing of Node.
 export { chooseDriver } from './choose-driver.js';
 export type { Connection, Driver, DriverOptions, Listener } from './driver.js';
 export { fetchClient } from './fetch-client.js';

@@ -1,4 +1,4 @@
-// The entry `fedstream/node`: what a program on Node gives the platform-free parts of FedStream.
+// The public entry `fedstream/node`: codecs, folders and sinks for programs on Node.
 export { nodeCodecs } from './codec/codecs.js';
 export { nodeSinks, openSink } from './sinks/node-sinks.js';
 export { nodeFolder } from './storage/node-folder.js';

@@ -6,7 +6,10 @@ import { codecPool, type KernelThread, type ThreadEvents } from '../../codec/cod
 import type { KernelAnswer, KernelSetup } from '../../codec/kernel-worker.js';
 import { builtFile, kernelModule } from './kernel-file.js';
 
-/** One thread a core by default. Idle threads do not keep the process alive. */
+/**
+ * Makes a codec pool, with one thread per core by default. Idle threads do not keep the process
+ * alive.
+ */
 export function nodeCodecPool(options: { threads?: number; lentBytes?: number } = {}): CodecPool {
   const { threads = availableParallelism(), ...rest } = options;
   return codecPool({ module: kernelModule('codec-shared.wasm'), threads, start: startThread, ...rest });
@@ -20,7 +23,7 @@ function startThread(setup: KernelSetup, events: ThreadEvents): KernelThread {
     events.answer(answers);
   });
   worker.on('error', events.failed);
-  worker.unref(); // only now: listening for messages holds the process
+  worker.unref(); // only here: a listener for messages keeps the process alive
   return {
     send(jobs) {
       if (pending++ === 0) worker.ref();

@@ -1,4 +1,4 @@
-// The entry of a codec thread.
+// A thread of the codec pool: runs the jobs that it is sent.
 import { parentPort, workerData } from 'node:worker_threads';
 import { type KernelJob, type KernelSetup, kernelWorker } from '../../codec/kernel-worker.js';
 

@@ -1,4 +1,4 @@
-// The codecs that a Node process uses: SIMD kernels, one instance a process.
+// The codecs of a Node process: SIMD kernels, one instance per process.
 import { CODEC_POOL, type CodecPool, type CodecTable } from '../../codec/codec.js';
 import { referenceCodecs } from '../../codec/codec-table.js';
 import type { Kernels } from '../../codec/kernel-types.js';
@@ -12,19 +12,22 @@ let kernels: Kernels | undefined;
 const codecs = new WeakMap<CodecTable, CodecTable>();
 let pool: CodecPool | undefined;
 
-/** Instantiated on the first call. */
+/** The kernels, instantiated on the first call. */
 function nodeKernels(): Kernels {
   kernels ??= instantiateKernels(kernelModule('codec.wasm'));
   return kernels;
 }
 
-/** One pool a process, started for the first model that is large enough. */
+/** The pool of the process, started for the first model that is large enough. */
 function nodePool(): CodecPool {
   pool ??= nodeCodecPool();
   return pool;
 }
 
-/** The same bits as those of the table, at the speed of the machine's memory where a codec has a kernel. */
+/**
+ * The codecs of the table, with kernels for those that have one: the same bits, at the speed of the
+ * machine's memory.
+ */
 export function nodeCodecs(table: CodecTable = referenceCodecs): CodecTable {
   const made = codecs.get(table) ?? { ...wasmCodecs(nodeKernels(), table), [CODEC_POOL]: nodePool };
   codecs.set(table, made);

@@ -1,9 +1,9 @@
-// Files of dist/, wherever this file runs from: dist/node/codec, or src/node/codec in a test.
+// Finds files of dist/, from dist/node/codec and, in tests, from src/node/codec.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { FedStreamError } from '../../core/errors.js';
 
-/** The path of dist/`name`; `not-found` where the package is not built. */
+/** The path of dist/`name`; throws `not-found` if the package is not built. */
 export function builtFile(name: string): string {
   const places = [`../../${name}`, `../../../dist/${name}`].map((place) => fileURLToPath(new URL(place, import.meta.url)));
   const found = places.find((place) => existsSync(place));

@@ -1,4 +1,4 @@
-// Reads of a socket under Node's HTTP parser, which cut the chunks of bodies out (RFC 9112, 7.1).
+// Cuts the chunks of HTTP bodies out of a socket, ahead of Node's parser (RFC 9112, 7.1).
 import type { IncomingHttpHeaders } from 'node:http';
 import { CutReads, type PayloadSink } from './cut-reads.js';
 
@@ -6,35 +6,36 @@ const CR = 13;
 const LF = 10;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const LAST_CHUNK = Buffer.from('0\r\n');
-/** Of the length of a chunk that is cut out. */
+/** The most hexadecimal digits in the length of a chunk that is cut out here. */
 const MAX_DIGITS = 8;
 
 /** A body whose chunks may be cut out before the parser sees them. */
 export interface ChunkedBody extends PayloadSink {
   readonly message: { readonly headers: IncomingHttpHeaders };
-  /** Whether the parser has nothing of it. */
+  /** True while the parser has read none of the body. */
   readonly isUntouched: boolean;
 }
 
 type Awaited = 'size' | 'LF of size' | 'CR' | 'LF';
 
 /**
- * All that is HTTP stays with the parser: heads, ends of bodies, every error. Where a chunk is not as plain as Node writes it, the parser gets that and all that
- * follows in its message.
+ * Cuts plain chunks of a body out of the bytes and leaves all of HTTP to Node's parser: heads, the
+ * ends of bodies, and every error. As soon as a chunk is not written as plainly as Node writes it,
+ * the parser gets that chunk and the rest of its message.
  */
 export class ChunkedReads extends CutReads {
-  /** A body that was asked for while the parser had the end of a head. */
+  /** The body that was asked for while the parser was given the end of a head. */
   #asked: ChunkedBody | undefined;
   #feeding = false;
-  /** How much of the end of a head came last, and whether it was the whole of one. */
+  /** How many bytes of the end of a head have come, and whether the last one completed it. */
   #matched = 0;
   #headEnded = false;
-  /** What comes when nothing of a chunk is left. */
+  /** The next part of the protocol, once no byte of a chunk is left. */
   #awaited: Awaited = 'size';
-  /** What has come of the length of a chunk. */
+  /** The digits of a chunk's length that have come so far. */
   #size: number[] = [];
 
-  /** Called when the head of a message has come. If it comes in chunks, they are the body's. */
+  /** Called when the head of a message has come. If the body comes in chunks, they go to `body`. */
   begin(body: ChunkedBody): void {
     if (this.#feeding && body.message.headers['transfer-encoding'] === 'chunked') this.#asked = body;
   }
@@ -48,20 +49,24 @@ export class ChunkedReads extends CutReads {
     const byte = bytes[at] as number;
     if (this.#awaited === 'size') this.#takeDigit(byte);
     else if (this.#awaited === 'LF of size') this.#endSize(byte);
-    // Whatever else it is, the parser will say so.
+    // Any other byte is an error, which the parser reports.
     else if (byte !== (this.#awaited === 'CR' ? CR : LF)) return this.#leave(bytes, at);
     else this.#awaited = this.#awaited === 'CR' ? 'LF' : 'size';
     return at + 1;
   }
 
-  /** Gives the parser bytes up to the end of a head, behind which a body may begin. Returns where that is. */
+  /**
+   * Gives the parser the bytes up to the end of a head, since a body may begin there. Returns the
+   * position behind it.
+   */
   #parse(bytes: Buffer, from: number): number {
     const to = this.#headEnd(bytes, from);
     const part = bytes.subarray(from, to);
     this.#feeding = this.isFlowing;
     this.give(part);
     this.#feeding = false;
-    // A peer that ends lines otherwise may have ended its head before: then the parser has some of the body.
+    // A peer that ends its lines in another way may have ended its head earlier: then the parser
+    // already has a part of the body.
     if (this.#headEnded && this.#asked?.isUntouched) {
       this.sink = this.#asked;
       this.#awaited = 'size';
@@ -84,7 +89,7 @@ export class ChunkedReads extends CutReads {
     if (byte === HEAD_END[this.#matched]) this.#matched++;
     else this.#matched = byte === CR ? 1 : 0;
     if (this.#matched < HEAD_END.length) return false;
-    this.#matched = 2; // its last two bytes may be the first of another
+    this.#matched = 2; // its last two bytes may be the first two of the next one
     this.#headEnded = true;
     return true;
   }
@@ -115,7 +120,7 @@ export class ChunkedReads extends CutReads {
     return size;
   }
 
-  /** From here on the parser has the message. */
+  /** Leaves the rest of the message to the parser. */
   #leave(bytes: Buffer, from: number): number {
     this.sink = undefined;
     this.#matched = 0;

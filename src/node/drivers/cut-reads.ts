@@ -1,76 +1,87 @@
-// Reads of a socket under a library that takes its bytes apart, which cut the large payloads out: those go straight to where they stay.
+// Cuts large payloads out of a socket's bytes before a protocol library sees them.
 import type { Socket } from 'node:net';
 import { readInto } from './direct-reads.js';
 
-/** Where a payload goes. */
+/** Receives a payload. */
 export interface PayloadSink {
-  /** Whether bytes can be taken now. */
+  /** True while bytes can be taken. */
   readonly welcome: boolean;
-  /** Where the next bytes go: at least one. */
+  /** Memory for the next bytes, with room for at least one. */
   room(): Uint8Array;
-  /** So many were put there. */
+  /** So many bytes were put into `room()`. */
   filled(bytes: number): void;
 }
 
-/** For what is no payload: little, until much of it comes. */
+/** Buffer sizes for bytes outside payloads: small, until many of them come at once. */
 const FIRST_BYTES = 4 * 1024;
 const OTHER_BYTES = 64 * 1024;
-/** Between one payload and the next: what is read of the next is copied. */
+/**
+ * The size of a read between two payloads: bytes of the next payload that come with it are copied.
+ */
 const BETWEEN_BYTES = FIRST_BYTES;
 
 /**
- * The library would copy each 64 KiB that the socket brings (16 inside TLS) to fresh memory, after a round of events. It still gets all that is not payload, and
- * decides on it; a payload is cut out from one boundary of its protocol to the next, so that for the library it has never been.
+ * Reads for a socket that a protocol library uses. The library would copy every 64 KiB that the
+ * socket brings (16 KiB inside TLS) to fresh memory, after a turn of the event loop. Here payloads
+ * go straight to their final place; the library gets all other bytes, and still makes all
+ * decisions. A payload is cut out from one boundary of its protocol to the next, so that for the
+ * library it never existed.
  */
 export abstract class CutReads {
   protected readonly socket: Socket;
-  /** Of the payload that comes now: where it goes, and how much is missing. */
+  /** The sink of the current payload, and how many bytes of it are missing. */
   protected sink: PayloadSink | undefined;
   protected left = 0;
   #memory = new Uint8Array(FIRST_BYTES);
-  /** What is no payload, as it comes, until it is taken. */
+  /** Bytes outside payloads that have been read and not yet taken. */
   readonly #came: Buffer[] = [];
   #taking = false;
-  /** Where the socket reads to, if that is where the payload stays. */
+  /** The sink's memory, while the socket reads straight into it. */
   #room: Uint8Array | undefined;
-  /** Came for a payload that is not welcome yet, and what came behind it. */
+  /** Bytes that the sink does not take yet, and all that came behind them. */
   #held: Buffer[] = [];
 
   constructor(socket: Socket) {
     this.socket = socket;
   }
 
-  /** Whether the socket, which is connected, reads by them now. Where this Node cannot do it, the library has everything. */
+  /**
+   * Starts to read from the connected socket. Returns false if this version of Node cannot do it:
+   * then the library reads everything itself.
+   */
   install(): boolean {
     return readInto(this.socket, { buffer: () => this.#nextRoom(), callback: (bytes) => this.#read(bytes) });
   }
 
-  /** Payloads are welcome again. */
+  /** Goes on, once the sink takes bytes again. */
   resume(): void {
     for (const bytes of this.#held.splice(0)) this.#take(bytes);
     if (this.#held.length === 0) this.socket.resume();
   }
 
-  /** Whether a large payload is awaited. */
+  /** True while a large payload is expected next. */
   protected abstract get isBetween(): boolean;
-  /** Takes some of what is no payload, from `at` on; nothing is written over it later. Returns how far it came. */
+  /**
+   * Takes some of the bytes outside payloads, from `at` on, and returns the position behind them.
+   * Nothing is written over them later.
+   */
   protected abstract takeOther(bytes: Buffer, at: number): number;
-  /** The bytes lie in the room of the sink now. */
+  /** The bytes are in the sink's memory now. */
   protected arrived(room: Uint8Array): void {
     this.left -= room.length;
     this.sink?.filled(room.length);
   }
 
-  /** Whether the library takes what it is given at once. */
+  /** True while the library takes bytes as soon as it is given them. */
   protected get isFlowing(): boolean {
     const { socket } = this;
     return socket.readableFlowing === true && socket.readableLength === 0 && socket.listenerCount('data') > 0;
   }
 
-  /** For the library, which may keep the bytes. */
+  /** Gives bytes to the library, which may keep them. */
   protected give(bytes: Buffer): void {
     if (this.isFlowing) this.socket.emit('data', bytes);
-    else this.socket.push(bytes); // behind what waits there already
+    else this.socket.push(bytes); // behind the bytes that already wait in the stream
   }
 
   #nextRoom(): Uint8Array {
@@ -78,7 +89,7 @@ export abstract class CutReads {
     return this.#room ?? (this.isBetween ? this.#memory.subarray(0, BETWEEN_BYTES) : this.#memory);
   }
 
-  /** Whether more is welcome. */
+  /** Returns whether the socket may read on. */
   #read(bytes: number): boolean {
     const room = this.#room;
     if (room) this.arrived(room.subarray(0, bytes));
@@ -86,7 +97,10 @@ export abstract class CutReads {
     return this.#held.length === 0 && (this.sink?.welcome ?? true);
   }
 
-  /** A library that answers while it takes these may make TLS bring the next in the middle of it (TLSWrap::DoWrite of nothing): they are copied, and wait. */
+  /**
+   * Takes a copy of the bytes. If the library answers while it takes them, TLS may bring the next
+   * bytes in the middle of that (TLSWrap::DoWrite of an empty buffer): those wait.
+   */
   #cameOther(bytes: number): void {
     this.#came.push(Buffer.from(this.#memory.subarray(0, bytes)));
     if (bytes === this.#memory.length && bytes < OTHER_BYTES) this.#memory = new Uint8Array(OTHER_BYTES);

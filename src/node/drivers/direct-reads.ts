@@ -1,20 +1,26 @@
-// Reads of a socket that go straight to where frames stay: the copy, and memory that is touched for the first time, cost more than the reading.
+// Reads of a socket that go straight into the memory of frames.
 import type { Http2Stream } from 'node:http2';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { FrameMemory } from '../../driver/frame-memory.js';
 import type { FrameSplitter } from '../../driver/frame-splitter.js';
 import { hashedFrames } from '../../stream/hashed-frames.js';
 
-/** What Node calls the state that `onread` of a new socket sets (lib/net.js). */
+/** Node's names for the state that `onread` of a new socket sets (lib/net.js). */
 const STATE = ['kBuffer', 'kBufferCb', 'kBufferGen'];
 
-/** Tells a socket where to read to; the connection over it is made once it is connected. */
+/**
+ * Gives a socket the memory to read into. The connection over the socket is made once it is
+ * connected. A copy, and memory that is touched for the first time, cost more than the read itself.
+ */
 export class DirectReads {
   readonly splitter: FrameSplitter;
   readonly memory: FrameMemory;
-  /** Set by the connection. Returns whether it welcomes more. */
+  /**
+   * Called with the number of bytes after each read; set by the connection. Returns whether the
+   * socket may read on.
+   */
   onRead: (bytes: number) => boolean = () => true;
-  /** For a socket that is still to be made (`net.connect`). */
+  /** The option of the same name for a socket that is still to be made (`net.connect`). */
   readonly onread = {
     buffer: (): Uint8Array => this.splitter.room(),
     callback: (bytes: number): boolean => this.onRead(bytes),
@@ -26,24 +32,32 @@ export class DirectReads {
     this.memory = memory;
   }
 
-  /** For a socket that was accepted. False where it cannot be; its `data` events bring the bytes then. */
+  /**
+   * Installs the reads on an accepted socket. Returns false if that is not possible: then the
+   * socket brings its bytes in `data` events.
+   */
   takeOver(socket: Socket): boolean {
     return readInto(socket, this.onread);
   }
 }
 
-/** Where a stream of Node's reads to, and who hears of it. */
+/** The memory that a stream of Node reads into, and the callback after each read. */
 export type OnRead = DirectReads['onread'];
 
 /**
- * Node takes `onread` for sockets that it is asked to make, and has no word for others, which can do it as well. So the state is taken from one that is
- * made for it. False where this Node keeps it otherwise.
+ * Makes an existing socket read into the memory of `onread`. Node has this option only for sockets
+ * that it creates, although accepted ones can do the same. The state is therefore copied from a
+ * socket that is created for the purpose. Returns false if this version of Node keeps the state in
+ * another way.
  */
 export function readInto(socket: Socket, onread: OnRead): boolean {
   return install(socket, Reflect.get(socket, '_handle'), onread, (state) => state.every((symbol) => Reflect.has(socket, symbol)));
 }
 
-/** The same for a stream of HTTP/2, which hands its bytes on by the very function that sockets do: by that it is known that it can. */
+/**
+ * Does the same for a stream of HTTP/2. Such a stream passes its bytes on through the same function
+ * as sockets do, which shows that it supports this.
+ */
 export function readStreamInto(stream: Http2Stream, socket: Socket, onread: OnRead): boolean {
   const symbol = Object.getOwnPropertySymbols(stream).find(({ description }) => description === 'kHandle');
   const handle: unknown = symbol && Reflect.get(stream, symbol);
@@ -53,7 +67,7 @@ export function readStreamInto(stream: Http2Stream, socket: Socket, onread: OnRe
 
 function install(stream: object, handle: unknown, onread: OnRead, fits: (state: readonly symbol[]) => boolean): boolean {
   const use: unknown = handle ? Reflect.get(handle, 'useUserBuffer') : undefined;
-  // Documented, and missing in the types of Node 20.
+  // The option is documented, but missing in the types of Node 20.
   const donor = new Socket({ onread } as SocketConstructorOpts);
   const state = Object.getOwnPropertySymbols(donor).filter(({ description }) => STATE.includes(description ?? ''));
   if (typeof use !== 'function' || state.length !== STATE.length || !fits(state)) return false;

@@ -1,15 +1,16 @@
-// Where payloads that carry frames go: to the splitter, and what is whole to the connection.
+// Passes payloads to the splitter, and the frames that are complete to the connection.
 import { asFedStreamError } from '../../core/errors.js';
 import type { FrameSplitter } from '../../driver/frame-splitter.js';
 import type { MessageConnection } from '../../driver/message-connection.js';
 import type { BodySink } from './http-body.js';
 
+/** Takes the bytes of payloads that carry frames. */
 export interface FrameSink extends BodySink {
-  /** What was read elsewhere is copied. */
+  /** Copies bytes that were read into other memory. */
   push(bytes: Uint8Array): void;
 }
 
-/** What is no frame ends the connection. */
+/** Makes the sink of a connection. Bytes that are not a frame end the connection (`bad-frame`). */
 export function frameSink(splitter: Pick<FrameSplitter, 'room' | 'filled' | 'push'>, connection: MessageConnection): FrameSink {
   const take = (cut: () => readonly Uint8Array[]): void => {
     try {

@@ -1,4 +1,4 @@
-// The client's side of the grpc drivers: a socket of its own for each connection, HTTP/2 on it, and one call.
+// The client side of the grpc drivers: each connection is one call, on a socket of its own.
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
 import { connect, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
@@ -11,17 +11,22 @@ import { CONNECT_PATH, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, wid
 import { brokenError, connectError } from './socket-error.js';
 import { clientTls, type TlsMaterial } from './tls.js';
 
-/** After its call has ended, a connection that does not end is cut off. */
+/** A connection that has not ended this long after its call is cut off. */
 const LINGER_MS = 2_000;
-/** A server of HTTP/2 that has not answered the call by then may be a proxy that keeps the head of an answer until bytes follow it. */
+/**
+ * How long to wait for the head of the server's answer. A proxy may hold it back until bytes
+ * follow; by then the call counts as accepted.
+ */
 const HEAD_MS = 250;
 
+/** The address that a client calls, and its certificates. */
 export interface GrpcClientOptions extends DriverOptions {
   readonly address: HostAddress;
   /** Undefined for plain text. */
   readonly tls: { readonly material: TlsMaterial | undefined } | undefined;
 }
 
+/** Connects to a gRPC server; rejects as `Driver.connect` does. */
 export function connectGrpc(options: GrpcClientOptions): Promise<Connection> {
   return connecting(options.address.url, options, (stop) => called(options, stop));
 }
@@ -43,7 +48,8 @@ function called(options: GrpcClientOptions, stop: AbortSignal): Promise<Connecti
       reject(error);
     };
     const broken = (cause: Error): void => fail(connectError(url, cause));
-    // A handshake that is cut off ends without an error of its own; so does a server that wants none of HTTP/2.
+    // An aborted handshake ends without an error of its own, and so does a connection to a server
+    // that does not speak HTTP/2.
     const hungUp = (): void => fail(new FedStreamError('closed', `${url} closed the connection before it was open; is it a gRPC server?`));
     stop.addEventListener('abort', () => fail(stop.reason), { once: true });
     socket.on('error', broken).on('close', hungUp);
@@ -59,7 +65,7 @@ function called(options: GrpcClientOptions, stop: AbortSignal): Promise<Connecti
         isOpen = true;
         settled();
         session.off('error', broken).on('error', (cause) => call.connection.fail(brokenError(url, cause)));
-        socket.on('error', () => {}); // the session says it
+        socket.on('error', () => {}); // the session reports it
         resolve(call.connection);
       };
       session.once('remoteSettings', () => {
@@ -80,10 +86,10 @@ function origin({ address: { host, port }, tls }: GrpcClientOptions): string {
   return `${tls ? 'https' : 'http'}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 }
 
-/** One call: the connection over it, and what the server says of it. */
+/** One call: the connection over it, and the server's answer to it. */
 class Call {
   readonly connection: MessageConnection;
-  /** Called once, with what is wrong where the server does not take it. */
+  /** Called once: with the reason if the server refuses the call. */
   onAnswer: (refusal: FedStreamError | undefined) => void = () => {};
   #status: IncomingHttpHeaders | undefined;
 
@@ -108,7 +114,9 @@ class Call {
     stream.on('response', (headers) => {
       const { ':status': status, 'content-type': type = '' } = headers;
       if (status !== 200 || !type.startsWith(GRPC_TYPE))
-        this.onAnswer(new FedStreamError('closed', `cannot connect to ${url}: it answers as no gRPC server does (HTTP status ${status})`));
+        this.onAnswer(
+          new FedStreamError('closed', `cannot connect to ${url}: it does not answer as a gRPC server (HTTP status ${status})`),
+        );
       else if (headers['grpc-status'] !== undefined) {
         this.#status = headers;
         this.onAnswer(this.#wrong(url));
@@ -119,7 +127,10 @@ class Call {
     });
   }
 
-  /** What the status says, unless it is OK; an end without one is none of gRPC's. */
+  /**
+   * The error that the status means, or undefined for OK. A call that ends without a status was not
+   * ended by gRPC.
+   */
   #wrong(url: string): FedStreamError | undefined {
     const { 'grpc-status': status, 'grpc-message': message = '' } = this.#status ?? {};
     if (status === STATUS_OK) return undefined;

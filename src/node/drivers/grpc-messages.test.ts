@@ -1,4 +1,4 @@
-// Messages of frames, cut anywhere, and what is none.
+// gRPC messages of frames, split at any byte, and messages that are refused.
 import { expect, test } from 'vitest';
 import { randomStream } from '../../core/random.js';
 import { FrameSplitter } from '../../driver/frame-splitter.js';

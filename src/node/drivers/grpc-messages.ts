@@ -1,19 +1,22 @@
-// gRPC's messages (proto/fedstream/v1/frames.proto) in the bytes of an HTTP/2 stream: a frame is read to where it stays, which no library of gRPC does.
+// Reads and writes gRPC messages (proto/fedstream/v1/frames.proto) in an HTTP/2 stream.
 import { FedStreamError } from '../../core/errors.js';
 import { copyInto } from '../../driver/copy-into.js';
 import type { FrameSplitter } from '../../driver/frame-splitter.js';
 import { behindFront } from '../../driver/length-prefix.js';
 
-/** A flag that says whether it is compressed, and the length as a big-endian u32, are before each message (gRPC over HTTP2, "Length-Prefixed-Message"). */
+/**
+ * Each message follows a flag that says whether it is compressed, and its length as a big-endian
+ * u32 (gRPC over HTTP2, "Length-Prefixed-Message").
+ */
 const PREFIX_BYTES = 5;
 /** Field 1, length-delimited (protobuf's encoding guide). */
 const TAG = 0x0a;
-/** Of a varint of 32 bits. */
+/** The longest varint of 32 bits. */
 const VARINT_BYTES = 5;
 
 const NO_FRAMES: readonly Uint8Array[] = [];
 
-/** The message of a frame, with what is before it in the stream. */
+/** The message of a frame, behind its prefix. */
 export function frameMessage(frame: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
   const field = [TAG];
   let rest = bytes;
@@ -25,13 +28,17 @@ export function frameMessage(frame: readonly Uint8Array[], bytes: number): reado
   return behindFront(front, frame);
 }
 
-/** Cuts the bytes of a stream into messages, and their frames out of those. Used as `FrameSplitter` is, which has the frames' memory. */
+/**
+ * Cuts the bytes of a stream into messages, and the frames out of those. It is used like
+ * `FrameSplitter`, which owns the memory of the frames: a frame is read straight to its final
+ * place, which no gRPC library does.
+ */
 export class MessageSplitter {
   readonly #frames: FrameSplitter;
   readonly #head = new Uint8Array(PREFIX_BYTES + 1 + VARINT_BYTES);
   #filled = 0;
   #needed = PREFIX_BYTES;
-  /** What is missing of the frame. */
+  /** How many bytes of the frame are missing. */
   #left = 0;
   #isBroken = false;
 
@@ -39,19 +46,25 @@ export class MessageSplitter {
     this.#frames = frames;
   }
 
-  /** Whether a message has begun and not ended. */
+  /** True inside a message: it has begun and not ended. */
   get isInside(): boolean {
     return this.#filled > 0;
   }
 
-  /** Where the next bytes go: at least one, also of what comes behind a fault, which is for nobody. */
+  /**
+   * Memory for the next bytes, with room for at least one. After a fault there is room too, but
+   * those bytes are ignored.
+   */
   room(): Uint8Array {
     if (this.#isBroken) return this.#head;
     if (this.#left > 0) return this.#frames.room().subarray(0, this.#left);
     return this.#head.subarray(this.#filled, this.#needed);
   }
 
-  /** So many bytes were put into `room()`. Returns the frames that are whole now; throws `limit`, `bad-frame`, `unsupported`. */
+  /**
+   * So many bytes were put into `room()`. Returns the frames that are complete now; throws `limit`,
+   * `bad-frame` or `unsupported`.
+   */
   filled(bytes: number): readonly Uint8Array[] {
     if (this.#isBroken) return NO_FRAMES;
     if (this.#left === 0) {
@@ -64,7 +77,7 @@ export class MessageSplitter {
     return this.#frames.filled(bytes);
   }
 
-  /** Copies bytes to where they belong. */
+  /** Copies bytes to their places. */
   push(bytes: Uint8Array): readonly Uint8Array[] {
     return copyInto(this, bytes);
   }
@@ -104,5 +117,5 @@ export class MessageSplitter {
 }
 
 function notAFrame(bytes: number): FedStreamError {
-  return new FedStreamError('bad-frame', `a gRPC message of ${bytes} bytes is no frame (proto/fedstream/v1/frames.proto)`);
+  return new FedStreamError('bad-frame', `a gRPC message of ${bytes} bytes is not a frame (proto/fedstream/v1/frames.proto)`);
 }

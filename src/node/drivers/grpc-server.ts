@@ -1,4 +1,4 @@
-// The server's side of the grpc drivers: each socket becomes a session of HTTP/2, and each call on it a connection.
+// The server side of the grpc drivers: a socket is a session of HTTP/2, a call a connection.
 import { constants, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -10,17 +10,22 @@ import { startListening } from './start-listening.js';
 import { certificateNames, type TlsMaterial } from './tls.js';
 import { socketPeer, tlsServer } from './tls-server.js';
 
-/** gRPC's status of a method that there is not. */
+/** gRPC's status for a method that does not exist. */
 const UNIMPLEMENTED = '12';
-/** A socket whose last call has ended, and that stays, is cut off after so long. */
+/** A socket that stays open this long after its last call has ended is cut off. */
 const LINGER_MS = 2_000;
 
+/** The address that a server listens on, and its certificates. */
 export interface GrpcServerOptions extends DriverOptions {
   readonly address: HostAddress;
   /** Undefined for plain text. */
   readonly tls: { readonly scheme: string; readonly material: TlsMaterial | undefined } | undefined;
 }
 
+/**
+ * Listens for calls; `accept` gets a connection for each. Rejects with `io` if the address cannot
+ * be used.
+ */
 export async function listenGrpc(options: GrpcServerOptions, accept: (connection: Connection) => void): Promise<Listener> {
   const take = (socket: Socket): void => void new Calls(socket, options, accept);
   const { tls } = options;
@@ -29,14 +34,16 @@ export async function listenGrpc(options: GrpcServerOptions, accept: (connection
   return { url, close: async () => void server.close() };
 }
 
-/** The calls of one socket: one of a client of ours, several of another library's. */
+/**
+ * The calls of one socket. A client of ours makes one, another library's client may make several.
+ */
 class Calls {
   readonly #socket: Socket;
   readonly #peer: string;
   readonly #options: GrpcServerOptions;
   readonly #accept: (connection: Connection) => void;
   #open = 0;
-  /** Runs while there is no call. */
+  /** Runs while no call is open. */
   #idle: NodeJS.Timeout;
 
   constructor(socket: Socket, options: GrpcServerOptions, accept: (connection: Connection) => void) {
@@ -50,7 +57,7 @@ class Calls {
     socket.on('close', () => {
       clearTimeout(this.#idle);
       if (!called)
-        options.onRefused?.(this.#peer, new FedStreamError('refused', `${this.#peer} was not let in: it made no gRPC call of ours`));
+        options.onRefused?.(this.#peer, new FedStreamError('refused', `${this.#peer} was not let in: it made no gRPC call to FedStream`));
     });
     const session = performServerHandshake(socket, { settings: HTTP2_SETTINGS });
     widen(session);

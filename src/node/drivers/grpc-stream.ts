@@ -1,4 +1,4 @@
-// A connection over one HTTP/2 stream that carries gRPC's messages both ways: the same on either side of a call.
+// A connection over one HTTP/2 stream of gRPC messages; both sides of a call use it.
 import { constants, type Http2Session, type Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { FedStreamError } from '../../core/errors.js';
@@ -11,37 +11,44 @@ import { writeParts } from './write-parts.js';
 
 /** The only method of proto/fedstream/v1/frames.proto: `/package.Service/Method`. */
 export const CONNECT_PATH = '/fedstream.v1.Frames/Connect';
+/** The content type of a call. */
 export const GRPC_TYPE = 'application/grpc';
-/** gRPC's status of a call that ended well. */
+/** gRPC's status for a call that ended well. */
 export const STATUS_OK = '0';
 
 /**
- * HTTP/2 begins with windows of 64 KiB, which make 0.4 GB/s of 1.5 on loopback, and 0.3 MB/s of 200 ms. They are raised again when half is used, so that half
- * must hold 1 Gbit/s times 200 ms. Who may send how much is for the windows of streams to say (src/stream/receive-window.ts).
+ * HTTP/2 starts with windows of 64 KiB. They reduce 1.5 GB/s on loopback to 0.4, and give 0.3 MB/s
+ * on a path of 200 ms. Node enlarges a window again once half of it is used, so half must hold 1
+ * Gbit/s times 200 ms. The windows of byte streams, not these, limit how much a peer may send
+ * (src/stream/receive-window.ts).
  */
 export const HTTP2_WINDOW_BYTES = 48 * 1024 * 1024;
 
-/** Streams of one connection of another library's client. */
+/** The most streams that another library's client may open on one connection. */
 const MAX_STREAMS = 64;
 
+/** The settings that both sides send. */
 export const HTTP2_SETTINGS = { initialWindowSize: HTTP2_WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS, enablePush: false };
 
-/** What the settings do not widen: the window that all streams share. */
+/** Widens the window that all streams share, which the settings do not reach. */
 export function widen(session: Http2Session): void {
   session.setLocalWindowSize(HTTP2_WINDOW_BYTES);
 }
 
+/**
+ * The settings of a connection over a stream, and the parts that differ between client and server.
+ */
 export interface GrpcStreamOptions {
   readonly peer: string;
   readonly maxFrameBytes: number | undefined;
   readonly certificateNames?: readonly string[] | undefined;
-  /** What is wrong with the call, where the other side has ended it without an error. */
+  /** The fault of a call that the other side ended without an error, or undefined. */
   status?(): FedStreamError | undefined;
-  /** The stream is cut off already: what is under it need not stay. */
+  /** Called after the stream was cut off: the socket under it need not stay. */
   abort(): void;
 }
 
-/** Made while the stream is new: nothing of it was read. */
+/** Makes the connection over a new stream, of which nothing was read yet. */
 export function grpcConnection(stream: Http2Stream, socket: Socket, options: GrpcStreamOptions): MessageConnection {
   const { peer } = options;
   const { splitter: frames, memory } = hashedFrames(options.maxFrameBytes);
@@ -54,7 +61,7 @@ export function grpcConnection(stream: Http2Stream, socket: Socket, options: Grp
     if (!welcome) stream.pause();
     else {
       stream.resume();
-      // A stream that nothing was pushed to believes that it reads.
+      // A stream that nothing was pushed to believes that it is still reading.
       if (direct && !stream.destroyed) stream._read(0);
     }
   };
@@ -84,7 +91,7 @@ export function grpcConnection(stream: Http2Stream, socket: Socket, options: Grp
     connection.ended(new FedStreamError('closed', `the connection to ${peer} broke: ${cause.message}`, { cause })),
   );
   stream.on('end', () => {
-    if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) return; // the end of what was cut off
+    if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) return; // a stream that was cut off ends too
     const error = inside() ?? options.status?.();
     if (error) connection.fail(error);
     else connection.otherEnded();
@@ -93,7 +100,7 @@ export function grpcConnection(stream: Http2Stream, socket: Socket, options: Grp
     const whole = stream.rstCode === constants.NGHTTP2_NO_ERROR && stream.readableEnded && stream.writableFinished;
     connection.ended(whole ? undefined : new FedStreamError('closed', `${peer} closed the connection without an end`));
   });
-  // What has come before this side looked.
+  // Bytes that came before this side was ready.
   for (let bytes: Buffer | null = stream.read(); bytes; bytes = stream.read()) sink.push(bytes);
   direct = readStreamInto(stream, socket, {
     buffer: () => sink.room(),

@@ -1,16 +1,16 @@
-// The grpc and grpcs drivers: a connection is one bidirectional call (proto/fedstream/v1/frames.proto). Over Node's HTTP/2, which is all that gRPC needs.
+// The grpc and grpcs drivers: a connection is one bidirectional call, over Node's HTTP/2.
 import { parseAddress } from '../../driver/address.js';
 import type { Driver } from '../../driver/driver.js';
 import { connectGrpc } from './grpc-client.js';
 import { listenGrpc } from './grpc-server.js';
 import type { TlsMaterial } from './tls.js';
 
-/** `grpc://host:port`. */
+/** Connects and listens at `grpc://host:port` (proto/fedstream/v1/frames.proto). */
 export function grpc(): Driver {
   return grpcDriver('grpc', undefined);
 }
 
-/** `grpcs://host:port`: inside TLS. */
+/** Connects and listens at `grpcs://host:port`, inside TLS. */
 export function grpcs(material?: TlsMaterial): Driver {
   return grpcDriver('grpcs', { scheme: 'grpcs', material });
 }

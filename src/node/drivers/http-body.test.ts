@@ -1,4 +1,4 @@
-// Bodies come as they were, however they are cut: the same bytes go to a server that cuts chunks out, and to one that leaves all to Node.
+// Bodies arrive unchanged however they are split, with chunks cut out and with all left to Node.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import fc from 'fast-check';
@@ -48,7 +48,7 @@ function serverOf(bodyOf: (request: IncomingMessage) => HttpBody | undefined): S
       body.flow(false);
       setImmediate(() => body.flow(true));
     };
-    // Some are read later, as those that come before their turn.
+    // Some are read later, like those that come before their turn.
     const begin = (): void => body.read({ room: () => room, filled }, true);
     if (request.url?.startsWith('/late/')) setTimeout(begin, 5);
     else begin();
@@ -59,7 +59,9 @@ function serverOf(bodyOf: (request: IncomingMessage) => HttpBody | undefined): S
   return server;
 }
 
-/** What is answered to the bytes, sent in such pieces, and which bodies were heard. */
+/**
+ * Sends the bytes in such pieces; resolves with the answers and the bodies that the server read.
+ */
 function tell(server: Server, bytes: Buffer, cuts: readonly number[], answers: number): Promise<{ statuses: string[]; bodies: string[] }> {
   heard.bodies.length = 0;
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
@@ -81,7 +83,7 @@ function tell(server: Server, bytes: Buffer, cuts: readonly number[], answers: n
       const piece = bytes.subarray(at, at + (cuts[i % cuts.length] as number));
       at += piece.length;
       socket.write(piece);
-      // Now and then in a packet of its own.
+      // Some pieces go out in a packet of their own.
       if (i % 5 === 0 && i < 40) setTimeout(next, 1, i + 1);
       else next(i + 1);
     };
@@ -99,7 +101,7 @@ const SIZES = {
 };
 type Size = keyof typeof SIZES;
 
-/** Looks like ends of heads and chunks, too. */
+/** Content that looks like ends of heads and of chunks. */
 function content(bytes: number): string {
   return '\r\n\r\n5\r\n0\r\n\r\nPOST /x HTTP/1.1\r\n'.repeat(Math.ceil(bytes / 30)).slice(0, bytes);
 }

@@ -1,47 +1,55 @@
-// The body of a request or an answer, read to where its bytes stay: straight from the socket where that can be, else as the parser brings it.
+// Reads the body of a request or an answer into memory that its reader chooses.
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { discard } from '../../driver/discard.js';
 import { type ChunkedBody, ChunkedReads } from './chunked-reads.js';
 import type { PayloadSink } from './cut-reads.js';
 
+/** Receives the bytes of a body. */
 export type BodySink = Pick<PayloadSink, 'room' | 'filled'>;
 
 const NOWHERE_BYTES = 64 * 1024;
 
 const readsOf = new WeakMap<Socket, ChunkedReads>();
 
-/** Once for each socket whose bodies are to be read so; it is connected, and TLS on it is ready. */
+/**
+ * Reads the bodies on this socket straight from it; called once for each. The socket is connected,
+ * and TLS on it is ready.
+ */
 export function readBodies(socket: Socket): void {
   if (readsOf.has(socket)) return;
   const reads = new ChunkedReads(socket);
   if (reads.install()) readsOf.set(socket, reads);
 }
 
+/**
+ * The body of one message: it comes straight from the socket if that is possible, and from the
+ * parser otherwise.
+ */
 export class HttpBody implements ChunkedBody {
   readonly message: IncomingMessage;
   readonly #reads: ChunkedReads | undefined;
   #sink: BodySink | undefined;
   #welcome = false;
 
-  /** To be made as soon as the head of the message is there: while its event lasts. */
+  /** Must be made as soon as the head of the message has come, during its event. */
   constructor(message: IncomingMessage) {
     this.message = message;
     this.#reads = readsOf.get(message.socket);
     this.#reads?.begin(this);
   }
 
-  /** Whether its bytes can be taken now. */
+  /** True while its bytes can be taken. */
   get welcome(): boolean {
     return this.#welcome;
   }
 
-  /** Whether the parser has nothing of it. */
+  /** True while the parser has read none of it. */
   get isUntouched(): boolean {
     return !this.message.complete && this.message.readableLength === 0;
   }
 
-  /** Its bytes are for the sink; `welcome` as in `flow`. */
+  /** Passes its bytes to the sink; `welcome` as in `flow`. */
   read(sink: BodySink, welcome: boolean): void {
     this.#sink = sink;
     this.message.on('data', (bytes: Buffer) => {
@@ -51,6 +59,7 @@ export class HttpBody implements ChunkedBody {
     this.flow(welcome);
   }
 
+  /** Reads on, or stops until the next call. */
   flow(welcome: boolean): void {
     this.#welcome = welcome;
     if (!welcome) this.message.pause();
@@ -60,7 +69,7 @@ export class HttpBody implements ChunkedBody {
     }
   }
 
-  /** Reads what comes, for nobody. */
+  /** Reads the rest and discards it. */
   drop(): void {
     const nowhere = new Uint8Array(NOWHERE_BYTES);
     this.read({ room: () => nowhere, filled: () => {} }, true);

@@ -1,4 +1,4 @@
-// The client of the http and https drivers on Node: frames go out in the bodies of requests, and come in the answer to one.
+// The Node client of the http and https drivers: frames go out in requests, and come in one answer.
 import { Agent, type ClientRequest, type IncomingMessage, request as plainRequest, type RequestOptions } from 'node:http';
 import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import type { Socket } from 'node:net';
@@ -16,11 +16,13 @@ import { brokenError, connectError } from './socket-error.js';
 import { clientTls, type TlsMaterial } from './tls.js';
 import { writeEach } from './write-parts.js';
 
-/** An answer to a request for a connection is an id; more is read of nobody. */
+/** The answer to a request for a connection is an id; a longer answer is not read. */
 const MAX_ANSWER_BYTES = 256;
 
+/** Makes a request for a target of the connection; the caller ends it. */
 export type StartRequest = (target: HttpTarget, method: string, headers?: Record<string, string>) => ClientRequest;
 
+/** Connects over HTTP; rejects as `Driver.connect` does. */
 export async function connectHttp(
   address: HostAddress,
   scheme: 'http' | 'https',
@@ -33,7 +35,7 @@ export async function connectHttp(
     const { host, port, path } = address;
     const to: RequestOptions = { agent, host, port, method, path: `${path}${pathOf(target)}`, headers };
     const request = scheme === 'https' ? secureRequest(to) : plainRequest(to);
-    request.setNoDelay(true); // TLS sockets do not take it as an option
+    request.setNoDelay(true); // TLS sockets do not have it as an option
     if (scheme === 'https') request.once('socket', writeEach);
     return request;
   };
@@ -68,7 +70,7 @@ function whenConnected(socket: Socket, scheme: 'http' | 'https', then: () => voi
   else then();
 }
 
-/** The answer's head; `closed` where it is not what a server of ours gives. */
+/** The head of the answer; rejects with `closed` if it is not that of a FedStream server. */
 function answer(request: ClientRequest, url: string, status: number, signal: AbortSignal): Promise<HttpBody> {
   return new Promise((resolve, reject) => {
     const abort = (): void => void request.destroy(signal.reason as Error);

@@ -1,4 +1,4 @@
-// An HTTP server that listens, plain or inside TLS: what the drivers over HTTP share.
+// The HTTP server that the http and ws drivers share, plain or inside TLS.
 import { createServer, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
@@ -9,15 +9,19 @@ import { serverTls, type TlsMaterial } from './tls.js';
 import { socketPeer, tellRefused } from './tls-server.js';
 import { writeEach } from './write-parts.js';
 
-/** How often connections without a request are looked for. */
+/** How often the server looks for connections without a request. */
 const CHECK_MS = 1_000;
 
+/** The limits of a server, and its certificates. */
 export interface HttpListenerOptions extends DriverOptions {
   /** Undefined for plain HTTP. */
   readonly tls: { readonly scheme: string; readonly material: TlsMaterial | undefined } | undefined;
 }
 
-/** A server whose peers have finished TLS and send their request headers within the connect limit; a request itself may last for days. */
+/**
+ * Makes a server that is not listening yet. Its peers must finish TLS and send their request
+ * headers within the connect limit; a request itself may last for days.
+ */
 export function httpServer({ tls, onRefused = () => {}, connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS }: HttpListenerOptions): Server {
   const limits = {
     headersTimeout: connectTimeoutMs,
@@ -33,10 +37,11 @@ export function httpServer({ tls, onRefused = () => {}, connectTimeoutMs = DEFAU
     tellRefused(server as unknown as TlsServer, onRefused);
     server.on('secureConnection', writeEach);
   }
-  // Whoever has made a request was let in, or told why not; that it is cut off later is another matter.
+  // A peer that has made a request was accepted, or was told why not. If it is cut off later, that
+  // is reported elsewhere.
   const asked = new WeakSet<object>();
   server.on('request', ({ socket }) => void asked.add(socket));
-  // Bytes that are no HTTP, or none at all for too long.
+  // The peer sent bytes that are not HTTP, or none at all for too long.
   server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
     const peer = socketPeer(socket as Socket);
     socket.destroy();

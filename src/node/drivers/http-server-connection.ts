@@ -1,4 +1,4 @@
-// One connection on an HTTP server: frames come in the bodies of requests, turn by turn, and go out in the answer to one.
+// A connection on an HTTP server: frames come in request bodies, in turn, and leave in one answer.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { FedStreamError } from '../../core/errors.js';
 import type { FrameMemory } from '../../driver/frame-memory.js';
@@ -11,7 +11,7 @@ import { frameSink } from './frame-sink.js';
 import { HttpBody } from './http-body.js';
 import { writeParts } from './write-parts.js';
 
-/** Requests that came before their turn; their bodies are not read. */
+/** The most requests that may come before their turn; their bodies are not read until then. */
 const MAX_EARLY = 16;
 
 interface Early {
@@ -20,12 +20,14 @@ interface Early {
   readonly ends: boolean;
 }
 
+/** The peer of a connection, and its limits. */
 export interface HttpServerConnectionOptions {
   readonly peer: string;
   readonly maxFrameBytes: number | undefined;
   readonly certificateNames: readonly string[] | undefined;
 }
 
+/** Joins the requests of one client to a connection. */
 export class HttpServerConnection {
   readonly connection: MessageConnection;
   readonly #peer: string;
@@ -37,7 +39,7 @@ export class HttpServerConnection {
   #reading: HttpBody | undefined;
   #pendingBytes = 0;
 
-  /** `down` is the answer that brings frames to the client. */
+  /** Takes `down`, the answer that brings frames to the client. */
   constructor(down: ServerResponse, options: HttpServerConnectionOptions) {
     this.#peer = options.peer;
     this.#down = down;
@@ -52,7 +54,7 @@ export class HttpServerConnection {
       progress: () => this.#pendingBytes,
     };
     this.connection = new MessageConnection(transport, { ...options, release: (frame) => this.#memory.giveBack(frame) });
-    // A proxy that gathers answers would hold frames back.
+    // A proxy that buffers answers would hold frames back; these headers ask it not to.
     down.writeHead(200, { 'content-type': FRAMES_TYPE, 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'no' });
     down.flushHeaders();
     down.on('error', () => {});
@@ -63,7 +65,7 @@ export class HttpServerConnection {
     });
   }
 
-  /** A request of the client: its body brings frames, or it ends the connection. */
+  /** Takes a request of the client: its body brings frames, or it ends the connection. */
   take(turn: number, request: IncomingMessage, response: ServerResponse, ends: boolean): void {
     if (turn < this.#turn || this.#early.has(turn) || this.#early.size >= MAX_EARLY) {
       this.connection.fail(new FedStreamError('bad-frame', `${this.#peer} sent request ${turn} where ${this.#turn} was expected`));

@@ -1,4 +1,4 @@
-// What a client says of a proxy that lets connections through, and no bodies.
+// The error of a client whose proxy lets connections through, but no bodies.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,15 +1,19 @@
-// The client's frames on their way up: a request carries them for as long as they keep coming, then the next one does.
+// Sends the client's frames up in requests: each lasts for as long as frames keep coming.
 import type { ClientRequest } from 'node:http';
 import { FedStreamError } from '../../core/errors.js';
 import { refusedFrames } from '../../driver/http-protocol.js';
 import { lengthPrefixed } from '../../driver/length-prefix.js';
 import { writeParts } from './write-parts.js';
 
-/** A request ends when nothing was sent for so long: a proxy that gathers requests passes it on then. */
+/**
+ * A request ends when nothing was sent for so long: a proxy that buffers requests passes it on
+ * then.
+ */
 const PAUSE_MS = 5;
-/** Requests whose answer is still missing. */
+/** The most requests whose answer is still missing. */
 const MAX_UNANSWERED = 4;
 
+/** The requests of one connection that carry the client's frames. */
 export class HttpUplink {
   readonly #start: (turn: number, ends: boolean) => ClientRequest;
   readonly #failed: (cause: Error) => void;
@@ -19,15 +23,18 @@ export class HttpUplink {
   #turn = 0;
   #finishing = false;
   #over = false;
-  /** Given to requests and not flushed. */
+  /** Bytes that were given to requests and are not flushed yet. */
   pendingBytes = 0;
 
-  /** `start` makes the request of a turn; `failed` hears of one that failed. */
+  /**
+   * Takes `start`, which makes the request of a turn, and `failed`, which is called when one fails.
+   */
   constructor(start: (turn: number, ends: boolean) => ClientRequest, failed: (cause: Error) => void) {
     this.#start = start;
     this.#failed = failed;
   }
 
+  /** Resolves once the frame is flushed. */
   async send(parts: readonly Uint8Array[], bytes: number): Promise<void> {
     this.#current ??= this.#begin(false);
     this.#pause?.refresh();
@@ -47,6 +54,7 @@ export class HttpUplink {
     this.#begin(true).end();
   }
 
+  /** Destroys all requests. */
   abort(): void {
     this.#over = true;
     clearTimeout(this.#pause);
@@ -75,7 +83,7 @@ export class HttpUplink {
     return request;
   }
 
-  /** What the server does with the last request of all is for nobody. */
+  /** Ignores a failure of the very last request: by then nothing is left to lose. */
   #fail(cause: Error): void {
     if (!this.#over && !this.#finishing) this.#failed(cause);
   }

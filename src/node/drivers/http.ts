@@ -1,4 +1,4 @@
-// The http and https drivers: plain requests, for networks that let nothing else through. Only the client dials.
+// The http and https drivers: plain requests, for networks that let nothing else through.
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -15,15 +15,15 @@ import { requestNames, type TlsMaterial } from './tls.js';
 
 type Scheme = 'http' | 'https';
 const PORTS = { http: 80, https: 443 } as const;
-/** Connections that were asked for and not begun: each costs some hundred bytes. */
+/** The most connections that were asked for and have not begun; each costs a few hundred bytes. */
 const MAX_BEGINNING = 1024;
 
-/** `http://host:port/path`. */
+/** Connects and listens at `http://host:port/path`. */
 export function http(): Driver {
   return httpDriver('http', undefined);
 }
 
-/** `https://host:port/path`: inside TLS. */
+/** Connects and listens at `https://host:port/path`, inside TLS. */
 export function https(material?: TlsMaterial): Driver {
   return httpDriver('https', material);
 }
@@ -42,12 +42,17 @@ function httpDriver(scheme: Scheme, material: TlsMaterial | undefined): Driver {
   };
 }
 
-/** The connections of one listener, by their ids. */
+/**
+ * The connections of one listener, by their ids. Only clients connect: a server cannot call back.
+ */
 class HttpListening {
   readonly #server: Server;
   readonly #accept: (connection: Connection) => void;
   readonly #options: DriverOptions;
-  /** Asked for, and who asked: only the same certificate can go on with it. */
+  /**
+   * Connections that were asked for, with the certificate names of the client: nobody else may use
+   * them.
+   */
   readonly #beginning = new Map<string, { readonly names: string; readonly timer: NodeJS.Timeout }>();
   readonly #live = new Map<string, { readonly names: string; readonly connection: HttpServerConnection }>();
   #closed = false;
@@ -57,14 +62,17 @@ class HttpListening {
     this.#accept = accept;
     this.#options = options;
     server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => {
-      // The parser reads the socket by itself until somebody else listens to it.
+      // Node's parser reads the socket on its own until somebody else listens to it.
       socket.once('data', () => {});
       readBodies(socket);
     });
     server.on('request', (request, response) => this.#requested(request, response));
   }
 
-  /** Connections that were accepted need their requests: the server stops listening with the last of them. */
+  /**
+   * Accepted connections still need their requests, so the server stops listening with the last of
+   * them.
+   */
   listener(url: string): Listener {
     const close = async (): Promise<void> => {
       this.#closed = true;
@@ -78,7 +86,7 @@ class HttpListening {
     response.on('error', () => {});
     const target = targetOf(request.method ?? '', request.url ?? '');
     if (!target) {
-      this.#refused(request, response, 404, 'it sent an HTTP request that is none of ours');
+      this.#refused(request, response, 404, 'it sent an HTTP request that is not for FedStream');
       return;
     }
     if (target.kind === 'open') this.#open(request, response);
@@ -97,7 +105,7 @@ class HttpListening {
       this.#closeIfDone();
     };
     const timer = setTimeout(forget, this.#options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS);
-    // Who asks and never begins pushes out the oldest of its kind.
+    // A client that asks and never begins only pushes out the oldest of its kind.
     if (this.#beginning.size >= MAX_BEGINNING) this.#forgetOldest();
     this.#beginning.set(id, { names: namesOf(request), timer });
     response.writeHead(201, { 'content-type': 'text/plain' }).end(id);
@@ -106,7 +114,7 @@ class HttpListening {
   #begin(id: string, request: IncomingMessage, response: ServerResponse): void {
     const asked = this.#beginning.get(id);
     if (!asked || asked.names !== namesOf(request)) {
-      this.#refused(request, response, 404, 'it asked for a connection that there is not');
+      this.#refused(request, response, 404, 'it asked for a connection that does not exist');
       return;
     }
     clearTimeout(asked.timer);

@@ -1,4 +1,4 @@
-// The public entry `fedstream/drivers`: every transport that Node has, to be passed in.
+// The public entry `fedstream/drivers`: the transports of Node, to be passed in.
 export { chooseDriver } from '../../driver/choose-driver.js';
 export type { Connection, Driver, DriverOptions, Listener } from '../../driver/driver.js';
 export { memory } from '../../driver/memory.js';

@@ -1,4 +1,4 @@
-// Messages come as they were, however the bytes of a client are cut, from those behind its handshake on.
+// Messages arrive unchanged however a client's bytes are split, from the handshake on.
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -64,7 +64,7 @@ test('messages of every kind and size, cut anywhere', async () => {
         let at = 0;
         const next = (i: number): void => {
           if (at >= bytes.length) return;
-          // Behind a handshake that may come together with the first messages.
+          // The handshake may come together with the first messages.
           const piece = bytes.subarray(at, at + (i === 0 ? HANDSHAKE.length : 0) + ([...cuts, 50_000][i % (cuts.length + 1)] as number));
           at += piece.length;
           socket.write(piece);

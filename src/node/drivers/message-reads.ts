@@ -1,55 +1,60 @@
-// Reads of a socket under `ws`, which cut the messages out that are frames (RFC 6455, 5.2): as they come from FedStream, binary and in one piece.
+// Cuts the messages that carry frames out of a socket, ahead of `ws` (RFC 6455, 5.2).
 import type { Socket } from 'node:net';
 import { CutReads, type PayloadSink } from './cut-reads.js';
 import { turned, type Unmask } from './unmask.js';
 
+/** Receives messages, each announced by its length. */
 export interface MessageSink extends PayloadSink {
-  /** A message of so many bytes comes. */
+  /** A message of so many bytes follows. */
   begin(bytes: number): void;
 }
 
+/** The limit of messages, and their mask. */
 export interface MessageReadsOptions {
   readonly maxBytes: number;
-  /** Where the other side must mask. */
+  /** Takes the mask off; present if the other side must mask. */
   readonly unmask: Unmask | undefined;
 }
 
-/** The last part of a message, binary, without extensions. */
+/** The first byte of a binary message in one piece, without extensions. */
 const WHOLE_BINARY = 0x82;
 const FIN = 0x80;
 const OPCODE = 0x0f;
-/** From here on, opcodes are of control frames, which may come inside a message. */
+/** Opcodes from here on are those of control frames, which may come inside a message. */
 const FIRST_CONTROL = 8;
 const MASK = 0x80;
 const MASK_BYTES = 4;
-/** Of a length that says that another of 2 or 8 bytes follows. */
+/** Lengths that announce another length of 2 or 8 bytes. */
 const LENGTH_16 = 126;
 const LENGTH_64 = 127;
 
-/** `ws` gets everything else, and whatever breaks a rule. */
+/**
+ * Cuts out binary messages in one piece, as FedStream sends them. `ws` gets all other bytes, and
+ * whatever breaks a rule.
+ */
 export class MessageReads extends CutReads {
   readonly #frames: MessageSink;
   readonly #options: MessageReadsOptions;
-  /** What has come of the head of a WebSocket frame. */
+  /** The bytes of a WebSocket frame's head that have come so far. */
   #head: number[] = [];
-  /** So much of that `ws` has already. */
+  /** How many of those bytes `ws` already has. */
   #watched = 0;
-  /** Of a WebSocket frame that is for `ws`. */
+  /** How many bytes of the current WebSocket frame still go to `ws`. */
   #passing = 0;
-  /** Inside a message that comes in several WebSocket frames. */
+  /** True inside a message that comes in several WebSocket frames. */
   #fragmented = false;
   #mask: Uint8Array | undefined;
 
   constructor(socket: Socket, frames: MessageSink, options: MessageReadsOptions) {
     super(socket);
-    this.sink = frames; // also while something else comes: what it does not welcome waits, in order
+    this.sink = frames; // it stays set: even bytes for `ws` wait while it takes none, to keep the order
     this.#frames = frames;
     this.#options = options;
   }
 
   override install(): boolean {
     if (!super.install()) return false;
-    // What came together with the handshake waits in the stream, for `ws`.
+    // Bytes that came together with the handshake wait in the stream, for `ws`.
     if (this.socket.readableLength > 0) {
       this.socket.prependOnceListener('data', (bytes: Buffer) => this.#watch(bytes));
       this.socket.read();
@@ -80,7 +85,7 @@ export class MessageReads extends CutReads {
     super.arrived(room);
   }
 
-  /** `ws` has these bytes already. */
+  /** Follows the bytes that `ws` has already. */
   #watch(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
       const passed = Math.min(this.#passing, bytes.length - at);

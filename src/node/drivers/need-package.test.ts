@@ -1,4 +1,4 @@
-// A package that is missing is one clear line, and no driver loads one before its scheme is used.
+// A missing package is one clear error, and no driver loads one before its scheme is used.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';

@@ -1,7 +1,10 @@
-// Packages that are not always there: loaded when they are first needed, and missed in one clear line.
+// Loads optional packages when they are first needed.
 import { FedStreamError } from '../../core/errors.js';
 
-/** `unsupported` where it is not installed, naming what needs it and the command that installs it. */
+/**
+ * Loads a package. Rejects with `unsupported` if it is not installed; the message says what needs
+ * it and which command installs it.
+ */
 export async function needPackage<T>(name: string, what: string, load: () => Promise<T>): Promise<T> {
   try {
     return await load();

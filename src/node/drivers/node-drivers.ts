@@ -1,4 +1,4 @@
-// The table of drivers on Node: the scheme of a URL decides. Packages are loaded when their scheme is used.
+// The table of drivers on Node, chosen from by the scheme of a URL.
 import { chooseDriver } from '../../driver/choose-driver.js';
 import type { Driver } from '../../driver/driver.js';
 import { grpc, grpcs } from './grpc.js';
@@ -9,7 +9,10 @@ import type { TlsMaterial } from './tls.js';
 import { uds } from './uds.js';
 import { ws, wss } from './ws.js';
 
-/** Every transport between processes; `material` is for those inside TLS. */
+/**
+ * All drivers between processes; `material` is for those inside TLS. A package is loaded only when
+ * its scheme is used.
+ */
 export function nodeDrivers(material?: TlsMaterial): Driver {
   return chooseDriver([tcp(), uds(), ws(), http(), grpc(), tcps(material), wss(material), https(material), grpcs(material)]);
 }

@@ -1,4 +1,4 @@
-// A connection over a socket: length-prefixed frames, back-pressure both ways, an end that loses nothing.
+// A connection over a socket: frames with length prefixes, and back-pressure both ways.
 import type { Socket } from 'node:net';
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import { Queue } from '../../core/queue.js';
@@ -7,22 +7,29 @@ import { lengthPrefixed } from '../../driver/length-prefix.js';
 import type { DirectReads } from './direct-reads.js';
 import { writeParts } from './write-parts.js';
 
-/** Frames that were read and not taken before the socket is paused. */
+/** How many frames may be read and not taken before the socket is paused. */
 const QUEUED_FRAMES = 4;
-/** After `close`, a peer that takes nothing for so long, or does not end its own side, is cut off. */
+/**
+ * After `close`, a peer is cut off if it takes nothing for this long, or does not end its own side.
+ */
 const LINGER_MS = 2_000;
 
+/** The peer of a connection, its limits, and how its socket is read. */
 export interface SocketConnectionOptions {
   readonly peer: string;
   readonly certificateNames: readonly string[] | undefined;
   readonly maxFrameBytes: number | undefined;
   readonly reads: DirectReads;
-  /** Whether the socket reads by them already; where it does not, it brings its bytes in events, and they are copied. */
+  /**
+   * True if the socket reads through `reads` already; otherwise its `data` events bring the bytes,
+   * which are copied.
+   */
   readonly direct: boolean;
-  /** What an error of the socket means. */
+  /** The error that an error of the socket means. */
   broken(cause: Error): FedStreamError;
 }
 
+/** A connection over a connected socket. */
 export class SocketConnection implements Connection {
   readonly peer: string;
   readonly certificateNames: readonly string[] | undefined;
@@ -44,7 +51,7 @@ export class SocketConnection implements Connection {
     this.#reads = reads;
     if (options.direct) {
       reads.onRead = this.#reader((bytes) => splitter.filled(bytes));
-      socket.resume(); // for its end
+      socket.resume(); // to see its end
     } else
       socket.on(
         'data',
@@ -92,7 +99,10 @@ export class SocketConnection implements Connection {
     return this.#incoming[Symbol.asyncIterator]();
   }
 
-  /** Reads on until the other side ends too: closing a socket with unread bytes resets it, and the other side may lose what it had not read. */
+  /**
+   * Sends what waits, then reads on until the other side ends too. To close a socket with unread
+   * bytes would reset it, and the other side might lose bytes that it has not read.
+   */
   async #flushAndEnd(): Promise<void> {
     const socket = this.#socket;
     this.#closing = true;
@@ -110,7 +120,10 @@ export class SocketConnection implements Connection {
     clearInterval(timer);
   }
 
-  /** Takes what was read, cut into frames by `cut`; says whether more is welcome. Made once, not for each read. */
+  /**
+   * Makes the function that queues the frames which `cut` finds in a read; it returns whether the
+   * socket may read on. It is made once, not for each read.
+   */
   #reader<T>(cut: (read: T) => readonly Uint8Array[]): (read: T) => boolean {
     return (read) => {
       if (this.#closing) return true;
@@ -126,7 +139,10 @@ export class SocketConnection implements Connection {
     };
   }
 
-  /** At once: what waits to be sent is dropped; what has come whole can still be read. */
+  /**
+   * Ends the connection at once. Bytes that wait to be sent are dropped; frames that came whole can
+   * still be read.
+   */
   #fail(error: Error): void {
     this.#error ??= error;
     this.#socket.destroy();

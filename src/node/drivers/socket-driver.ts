@@ -1,4 +1,4 @@
-// What the drivers over a byte stream share (tcp, tcps, uds): connecting, listening, frames behind their lengths.
+// The common part of the drivers over sockets (tcp, tcps, uds): connecting and listening.
 import type { ListenOptions, Server, Socket } from 'node:net';
 import { FedStreamError } from '../../core/errors.js';
 import { connecting } from '../../driver/connecting.js';
@@ -7,6 +7,7 @@ import { DirectReads } from './direct-reads.js';
 import { SocketConnection } from './socket-connection.js';
 import { brokenError, connectError, listenError } from './socket-error.js';
 
+/** The memory that a new socket reads into. */
 export interface DialOptions {
   readonly onread: DirectReads['onread'];
 }
@@ -14,25 +15,26 @@ export interface DialOptions {
 /** One kind of socket. */
 export interface SocketKind {
   readonly scheme: string;
-  /** Throws `bad-argument` where the URL cannot be. */
+  /** Throws `bad-argument` for a URL that is not one of this kind. */
   check(url: string): void;
-  /** The event that says that the socket can be used. */
+  /** The event after which the socket can be used. */
   readonly ready: 'connect' | 'secureConnect';
-  /** What is read of a large frame at a time, where it is not as over TCP. */
+  /** How many bytes of a large frame are read at a time, if other than over TCP. */
   readonly readBytes?: number;
   dial(url: string, options: DialOptions): Socket;
-  /** A server that is not listening yet; `accept` gets each socket once it can be used. */
+  /** Makes a server that is not listening yet; `accept` gets each socket once it can be used. */
   serve(accept: (socket: Socket) => void, options: DriverOptions): Server;
   where(url: string): ListenOptions;
-  /** The URL that others can connect to. */
+  /** The URL that clients can connect to. */
   url(url: string, server: Server): string;
-  /** Before listening: what another process left behind. */
+  /** Called before listening, to remove what another process left behind. */
   prepare?(url: string): Promise<void>;
-  /** For messages to a person. */
+  /** The name of the peer in messages. */
   peer(socket: Socket, url: string): string;
   certificateNames?(socket: Socket): readonly string[] | undefined;
 }
 
+/** Makes the driver of one kind of socket. */
 export function socketDriver(kind: SocketKind): Driver {
   return {
     schemes: [kind.scheme],
@@ -53,7 +55,7 @@ function dialled(kind: SocketKind, url: string, options: DriverOptions, stop: Ab
       reject(error);
     };
     stop.addEventListener('abort', () => fail(stop.reason), { once: true });
-    // A handshake that is cut off ends without an error of its own.
+    // An aborted handshake ends without an error of its own.
     socket.once('close', () => fail(new FedStreamError('closed', `${url} closed the connection before it was open`)));
     socket.once('error', (cause) => fail(connectError(url, cause)));
     socket.once(kind.ready, () => {
@@ -74,11 +76,11 @@ async function listen(kind: SocketKind, url: string, accept: (connection: Connec
     const server = kind.serve(accepted, options);
     server.once('error', (cause) => reject(listenError(url, cause)));
     server.listen(kind.where(url), () => {
-      // Out of file descriptors: one connection is not taken, the others go on.
+      // Without file descriptors, one connection is not accepted; the others go on.
       server.on('error', () => {});
       resolve({
         url: kind.url(url, server),
-        // Not awaited: the server is closed when its last connection is, and those live on.
+        // Not awaited: the server closes with its last connection, and connections live on.
         close: async () => void server.close(),
       });
     });

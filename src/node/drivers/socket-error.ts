@@ -1,4 +1,4 @@
-// What went wrong with a socket, said to a person: what it means and what to do.
+// Errors of sockets and TLS in words: what they mean, and what to do.
 import { FedStreamError } from '../../core/errors.js';
 
 const NOT_TRUSTED = 'its certificate is signed by nobody that this side trusts; give the authority that signed it (--tls-ca)';
@@ -6,7 +6,7 @@ const OWN_REFUSED =
   'it refused the certificate of this side; give one that its authority has signed and that has not expired (--tls-cert, --tls-key)';
 const NO_TLS = 'it does not speak TLS; check the scheme of the address and the port';
 
-/** Faults of TLS: trying again does not help. */
+/** Faults of TLS, which another try does not mend. */
 const TLS_FAULTS: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: NOT_TRUSTED,
   SELF_SIGNED_CERT_IN_CHAIN: NOT_TRUSTED,
@@ -53,7 +53,7 @@ function codeOf(cause: Error): string {
   return (cause as NodeJS.ErrnoException).code ?? '';
 }
 
-/** What TLS found wrong, or undefined. */
+/** The fault that TLS found, or undefined. */
 function tlsFault(cause: Error): string | undefined {
   const code = codeOf(cause);
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `its certificate is for another name: ${cause.message.replace(/^.*?: /, '')}`;
@@ -63,7 +63,7 @@ function tlsFault(cause: Error): string | undefined {
     : undefined;
 }
 
-/** `refused` where TLS says no, `closed` otherwise. */
+/** The error of a failed try to connect: `refused` if TLS refused it, `closed` otherwise. */
 export function connectError(url: string, cause: Error): FedStreamError {
   const fault = tlsFault(cause);
   if (fault) return new FedStreamError('refused', `cannot connect to ${url}: ${fault}`, { cause });
@@ -71,18 +71,22 @@ export function connectError(url: string, cause: Error): FedStreamError {
   return new FedStreamError('closed', `cannot connect to ${url}: ${known ?? (cause.message || codeOf(cause))}`, { cause });
 }
 
+/** The error of a server that cannot listen (`io`). */
 export function listenError(url: string, cause: Error): FedStreamError {
   return new FedStreamError('io', `cannot listen on ${url}: ${LISTEN_FAULTS[codeOf(cause)] ?? cause.message}`, { cause });
 }
 
-/** Of a connection that was there; a TLS 1.3 peer that does not like our certificate says so only then. */
+/**
+ * The error of an established connection that broke. A peer with TLS 1.3 that refuses our
+ * certificate says so only at this point.
+ */
 export function brokenError(peer: string, cause: Error): FedStreamError {
   const fault = tlsFault(cause);
   if (fault) return new FedStreamError('refused', `${peer} ended the connection: ${fault}`, { cause });
   return new FedStreamError('closed', `the connection to ${peer} broke: ${cause.message}`, { cause });
 }
 
-/** Of a peer that wanted in. */
+/** The error of a peer that failed before it was a connection. */
 export function handshakeError(peer: string, cause: Error): FedStreamError {
   if (cause instanceof FedStreamError) return cause;
   const fault =

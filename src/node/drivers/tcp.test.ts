@@ -1,4 +1,4 @@
-// What only TCP can get wrong: bytes that are no frames, and ends inside one.
+// Faults that only TCP can have: bytes that are not frames, and ends inside a frame.
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import type { Connection, Listener } from '../../driver/driver.js';
@@ -110,7 +110,7 @@ test('a port in use is one clear line', async () => {
 
 test('a connect is stopped by its signal', async () => {
   const stop = new AbortController();
-  // An address that swallows what is sent to it; where it does not, it is refused.
+  // An address that swallows packets, or else refuses them.
   const connecting = tcp().connect('tcp://192.0.2.1:9', { signal: stop.signal });
   stop.abort();
   await expect(connecting).rejects.toMatchObject({ code: expect.stringMatching(/aborted|closed/) });

@@ -5,7 +5,7 @@ import type { Driver } from '../../driver/driver.js';
 import { socketDriver } from './socket-driver.js';
 import { socketPeer } from './tls-server.js';
 
-/** `tcp://host:port`; port 0 listens on a port that the system chooses. */
+/** Connects and listens at `tcp://host:port`; port 0 lets the system choose one. */
 export function tcp(): Driver {
   return socketDriver({
     scheme: 'tcp',

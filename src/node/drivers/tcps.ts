@@ -8,7 +8,7 @@ import { certificateNames, clientTls, type TlsMaterial } from './tls.js';
 import { socketPeer, tlsServer } from './tls-server.js';
 import { writeEach } from './write-parts.js';
 
-/** `tcps://host:port`. */
+/** Connects and listens at `tcps://host:port`. */
 export function tcps(material?: TlsMaterial): Driver {
   return socketDriver({
     scheme: 'tcps',
@@ -16,7 +16,7 @@ export function tcps(material?: TlsMaterial): Driver {
     check: (url) => void parseAddress(url, 'tcps'),
     dial(url, { onread }) {
       const { host, port } = parseAddress(url, 'tcps');
-      // The types of Node 20 do not have `onread` here; its documentation and its code do.
+      // The types of Node 20 lack `onread` here; its documentation and its code have it.
       const socket = connect({ host, port, ...clientTls(material, host), onread } as ConnectionOptions);
       writeEach(socket);
       return socket.setNoDelay(true);

@@ -1,4 +1,4 @@
-// A server whose sockets have finished TLS, with one line for each peer that has not.
+// A TLS server that reports each peer whose handshake fails.
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
@@ -6,13 +6,17 @@ import { handshakeError } from './socket-error.js';
 import { serverTls, type TlsMaterial } from './tls.js';
 import { writeEach } from './write-parts.js';
 
+/** The certificates of a server, and its limits. */
 export interface TlsServerOptions extends DriverOptions {
   readonly scheme: string;
   readonly material: TlsMaterial | undefined;
   readonly more?: TlsOptions;
 }
 
-/** Not listening yet. Who does not get through is told to `onRefused`. */
+/**
+ * Makes a server that is not listening yet. `accept` gets sockets that have finished TLS;
+ * `onRefused` is told of the others.
+ */
 export function tlsServer(accept: (socket: TLSSocket) => void, options: TlsServerOptions): Server {
   const { onRefused = () => {}, connectTimeoutMs: handshakeTimeout = DEFAULT_CONNECT_TIMEOUT_MS } = options;
   const tls = { ...serverTls(options.material, options.scheme), handshakeTimeout, noDelay: true, ...options.more };
@@ -24,21 +28,23 @@ export function tlsServer(accept: (socket: TLSSocket) => void, options: TlsServe
   return server;
 }
 
-/** One line for each peer whose handshake fails. */
+/** Calls `onRefused` for each peer whose handshake fails. */
 export function tellRefused(server: Server, onRefused: NonNullable<DriverOptions['onRefused']>): void {
-  // Asked for while it is known: of a socket that is gone, it is not.
+  // The address of a socket is kept while it is known; it is gone once the socket is.
   server.on('connection', (socket) => void socketPeer(socket));
   server.on('tlsClientError', (cause, socket) => {
     const under = (socket as { _parent?: Socket })._parent ?? socket;
     const peer = socketPeer(under);
-    // Node takes a certificate first and hangs up then: what it found is on the socket.
+    // Node first accepts a certificate and then hangs up; the fault that it found is on the socket.
     const found = socket.authorizationError as unknown;
     socket.destroy();
     onRefused(peer, handshakeError(peer, typeof found === 'string' ? Object.assign(new Error(found), { code: found }) : cause));
   });
 }
 
-/** For messages to a person; of a socket that is gone already, no address is known. */
+/**
+ * The address of a peer, for messages: `127.0.0.1:50123`. A socket that is gone already has none.
+ */
 export function socketPeer(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
   return socket.remoteAddress === undefined ? 'a peer' : `${socket.remoteAddress}:${socket.remotePort}`;
 }

@@ -1,4 +1,4 @@
-// What a client says of a server that is not the one it should be, over every driver inside TLS; and whose names a server learns.
+// Wrong certificates over every driver inside TLS, and the names that a server learns.
 import { beforeAll, expect, test } from 'vitest';
 import type { Connection } from '../../driver/driver.js';
 import { type ThrowawayAuthority, throwawayAuthority } from '../tls/throwaway-certificates.js';
@@ -15,7 +15,10 @@ beforeAll(async () => {
   right = { ca: authority.ca, ...(await authority.issue('localhost')) };
 });
 
-/** What becomes of a connection of this client to that server; the connection as the server has it, where there is one. */
+/**
+ * Connects this client to that server and closes both ends; returns the client's names as the
+ * server sees them.
+ */
 async function meet(scheme: string, server: TlsMaterial, client: TlsMaterial, host = 'localhost') {
   let accepted: (connection: Connection) => void = () => {};
   const accepting = new Promise<Connection>((resolve) => {

@@ -1,4 +1,4 @@
-// TLS as the drivers use it: what both sides give, what a certificate says about its owner, who is let in.
+// The TLS settings of the drivers, and the names in a peer's certificate.
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { ConnectionOptions, PeerCertificate, TLSSocket, TlsOptions } from 'node:tls';
@@ -12,13 +12,19 @@ export interface TlsMaterial {
   /** This side's certificate, and those between it and its authority. */
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
-  /** Whom this side trusts to sign the other's certificate. A client that has none trusts whom Node trusts; a server asks for certificates only with it. */
+  /**
+   * The authorities that this side trusts to sign the other's certificate. A client without it
+   * trusts those that Node trusts; a server asks for certificates only with it.
+   */
   readonly ca?: string | undefined;
-  /** A server's: clients without a certificate are let in, and must show a token. One that shows a certificate shows a good one. */
+  /**
+   * For a server: clients without a certificate are accepted, and must send a token. A certificate
+   * that a client does send must still be valid.
+   */
   readonly certificateOptional?: boolean;
 }
 
-/** What a server needs; `bad-argument` where it has no certificate. */
+/** Node's options for a server; throws `bad-argument` without a certificate and its key. */
 export function serverTls(material: TlsMaterial | undefined, scheme: string): TlsOptions {
   const { cert, key, ca, certificateOptional = false } = material ?? {};
   if (cert === undefined || key === undefined)
@@ -27,7 +33,10 @@ export function serverTls(material: TlsMaterial | undefined, scheme: string): Tl
   return ca === undefined ? own : { ...own, ca, requestCert: true, rejectUnauthorized: !certificateOptional };
 }
 
-/** What a client needs. The certificate of the server must be for the host of the URL: Node checks that unless it is told not to, and it is not. */
+/**
+ * Node's options for a client. The server's certificate must be for the host of the URL; Node
+ * checks that by default.
+ */
 export function clientTls(material: TlsMaterial | undefined, host: string): ConnectionOptions {
   const { cert, key, ca } = material ?? {};
   return {
@@ -39,7 +48,10 @@ export function clientTls(material: TlsMaterial | undefined, host: string): Conn
   };
 }
 
-/** The names that the peer has proved to own: undefined where it showed no certificate, none where it showed one that nobody trusted has signed. */
+/**
+ * The names that the peer has proved to own: undefined if it sent no certificate, empty if no
+ * trusted authority signed the one that it sent.
+ */
 export function certificateNames(socket: TLSSocket): readonly string[] | undefined {
   const certificate = socket.getPeerCertificate();
   if (!certificate?.subject) return undefined;
@@ -53,7 +65,7 @@ export function requestNames(request: IncomingMessage): readonly string[] | unde
 
 /** The common name of the subject, and its DNS names. */
 function namesIn({ subject, subjectaltname }: PeerCertificate): string[] {
-  const common: unknown = subject.CN; // several where it has several
+  const common: unknown = subject.CN; // an array if there are several
   const dns = (subjectaltname ?? '').split(', ').flatMap((name) => (name.startsWith('DNS:') ? [name.slice(4)] : []));
   return [...new Set([...(Array.isArray(common) ? common : [common]).filter((name) => typeof name === 'string'), ...dns])];
 }

@@ -5,12 +5,15 @@ import { FedStreamError } from '../../core/errors.js';
 import type { Driver } from '../../driver/driver.js';
 import { socketDriver } from './socket-driver.js';
 
-/** The kernel's `sun_path` has 108 bytes with its end (unix(7)); macOS has 104. */
+/** The kernel's `sun_path` has 108 bytes with its terminator (unix(7)); that of macOS has 104. */
 const LONGEST_PATH_BYTES = 103;
-/** With 64 KiB a sixth slower: here it is the calls that cost (measured). */
+/** Reads of 64 KiB are a sixth slower, since the calls cost the most here (measured). */
 const READ_BYTES = 128 * 1024;
 
-/** `uds:///absolute/path`. Who may connect is who may write to the path: choose its folder accordingly. */
+/**
+ * Connects and listens at `uds:///absolute/path`. Whoever may write to the path may connect, so
+ * choose its folder accordingly.
+ */
 export function uds(): Driver {
   return socketDriver({
     scheme: 'uds',
@@ -28,13 +31,13 @@ export function uds(): Driver {
 
 function pathOf(url: string): string {
   const path = /^uds:\/\/(\/[^\s\0]*[^\s\0/])$/.exec(url)?.[1];
-  if (path === undefined) throw new FedStreamError('bad-argument', `${JSON.stringify(url)} is no address; write uds:///absolute/path`);
+  if (path === undefined) throw new FedStreamError('bad-argument', `${JSON.stringify(url)} is not an address; write uds:///absolute/path`);
   if (Buffer.byteLength(path) > LONGEST_PATH_BYTES)
     throw new FedStreamError('bad-argument', `${path} is too long for a socket; at most ${LONGEST_PATH_BYTES} bytes are possible`);
   return path;
 }
 
-/** A process that was killed leaves its socket behind: a path on which nobody answers is free. */
+/** Removes the socket that a killed process left behind: a path on which nobody answers is free. */
 async function removeStale(path: string): Promise<void> {
   const code = await new Promise<string | undefined>((resolve) => {
     const socket = connect({ path });

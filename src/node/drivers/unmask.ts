@@ -1,13 +1,17 @@
-// The mask of what clients send over WebSockets (RFC 6455, 5.3), taken off where the bytes lie.
+// Takes the mask off the bytes that WebSocket clients send (RFC 6455, 5.3), in place.
 
 const PACKAGE: string = 'bufferutil';
 
+/** Takes a mask of 4 bytes off, in place. */
 export type Unmask = (bytes: Uint8Array, mask: Uint8Array) => void;
 
-/** The package's is four times as fast; like `ws`, this side goes without it where it is missing. */
+/**
+ * Loads the function of the package `bufferutil`, which is four times as fast. Without the package,
+ * `unmask` is used instead; `ws` does the same.
+ */
 export async function loadUnmask(): Promise<Unmask> {
   try {
-    // It has no types.
+    // The package has no types.
     const { default: library } = (await import(PACKAGE)) as { default: { unmask: Unmask } };
     return library.unmask;
   } catch {
@@ -17,6 +21,7 @@ export async function loadUnmask(): Promise<Unmask> {
 
 const WORD_BYTES = 4;
 
+/** Takes a mask of 4 bytes off, in place: four bytes at a time where they are aligned. */
 export function unmask(bytes: Uint8Array, mask: Uint8Array): void {
   const { buffer, byteOffset, length } = bytes;
   const front = Math.min(length, -byteOffset & (WORD_BYTES - 1));
@@ -28,7 +33,7 @@ export function unmask(bytes: Uint8Array, mask: Uint8Array): void {
   for (let i = front + words.length * WORD_BYTES; i < length; i++) bytes[i] = (bytes[i] as number) ^ (mask[i % WORD_BYTES] as number);
 }
 
-/** The mask as it is behind so many bytes. */
+/** The mask for the bytes that follow the first `bytes` ones. */
 export function turned(mask: Uint8Array, bytes: number): Uint8Array {
   return mask.map((_, i) => mask[(i + bytes) % WORD_BYTES] as number);
 }

@@ -1,23 +1,28 @@
-// Sends frames as WebSocket messages, written to the socket as they lie: `ws` itself would copy each that it masks to fresh memory.
+// Sends frames as WebSocket messages without the copy that `ws` makes of each message it masks.
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { FrameMemory } from '../../driver/frame-memory.js';
 import { copyParts } from '../../driver/join-parts.js';
 import { writeParts } from './write-parts.js';
 
-/** What `ws` makes messages with (its `Sender`, which its types leave out). Of what it does not mask, it asks for the length alone. */
+/**
+ * The part of `ws` that makes messages: its `Sender`, which its types leave out. It needs only the
+ * length of a message that it does not mask.
+ */
 export interface MessageMaker {
   frame(data: Pick<Buffer, 'length'>, options: Record<string, unknown>): Uint8Array[];
 }
 
 /**
- * A server does not mask. A client must; `random` is there for proxies that read along (RFC 6455, 10.3). Inside TLS, none does: the mask is
- * zero, and changes nothing.
+ * The mask of messages. A server does not mask. A client must: `random` protects proxies that
+ * interpret the traffic (RFC 6455, 10.3). Inside TLS no proxy can, so the mask is `zero`, which
+ * changes nothing.
  */
 export type Masks = 'none' | 'zero' | 'random';
 
 const BINARY = 2;
 
+/** Writes frames as messages to the socket under a WebSocket. */
 export class MessageWriter {
   readonly #socket: WebSocket;
   readonly #under: Duplex;
@@ -39,7 +44,7 @@ export class MessageWriter {
     return writeParts(this.#under, [front, ...parts]);
   }
 
-  /** The mask is put over a copy, in memory that is used again. */
+  /** Masks a copy of the frame, in memory that is used again. */
   async #sendMasked(parts: readonly Uint8Array[], bytes: number): Promise<void> {
     const message = this.#memory.take(bytes);
     copyParts(message, parts);
@@ -53,7 +58,7 @@ export class MessageWriter {
   }
 }
 
-/** Also for what `ws` sends itself. */
+/** Makes a mask of zeros; `ws` uses it for its own messages too. */
 export function noMask(mask: Buffer): void {
   mask.fill(0);
 }

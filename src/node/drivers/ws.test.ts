@@ -1,4 +1,4 @@
-// What other WebSocket programs may send, and ours does not: fragments, pings in between, messages of every size in one read.
+// Messages that other WebSocket programs may send: fragments, pings between them, all sizes.
 import { createConnection } from 'node:net';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -39,7 +39,7 @@ test('fragments, pings between them, and messages of every size come as they wer
     }
     const held: Uint8Array[] = [];
     for (const _ of sizes) held.push((await frames.next()).value as Uint8Array);
-    // All of them at the end: none lies in memory that was given back.
+    // All are compared at the end: none may lie in memory that was given back.
     for (const [i, size] of sizes.entries()) expect(Buffer.compare(held[i] as Uint8Array, bytesOf(size, i + turn)), `${turn} ${i}`).toBe(0);
     for (const frame of held) server.release?.(frame);
   }

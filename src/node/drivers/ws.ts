@@ -1,4 +1,5 @@
-// The ws and wss drivers: a frame is a binary WebSocket message, so that any ordinary reverse proxy lets it through.
+// The ws and wss drivers: a frame is a binary WebSocket message, which ordinary proxies let
+// through.
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -24,12 +25,12 @@ type Scheme = 'ws' | 'wss';
 const PORTS = { ws: 80, wss: 443 } as const;
 const END_CODE = 1000;
 
-/** `ws://host:port/path`. */
+/** Connects and listens at `ws://host:port/path`. */
 export function ws(): Driver {
   return webSocketDriver('ws', undefined);
 }
 
-/** `wss://host:port/path`: inside TLS. */
+/** Connects and listens at `wss://host:port/path`, inside TLS. */
 export function wss(material?: TlsMaterial): Driver {
   return webSocketDriver('wss', material);
 }
@@ -61,7 +62,7 @@ function webSocketDriver(scheme: Scheme, material: TlsMaterial | undefined): Dri
   };
 }
 
-/** `writerOf` gets the socket under it. */
+/** Resolves once the WebSocket is open; `writerOf` gets the socket under it. */
 function opened(
   socket: WebSocket,
   options: ConnectionOptions,
@@ -84,7 +85,7 @@ function opened(
     socket.once('upgrade', (response) => {
       under = response.socket;
     });
-    // Behind it messages come at once: whoever takes them must be there.
+    // Messages may follow at once, so their reader must be there by then.
     socket.once('open', () => {
       socket.removeAllListeners('error').removeAllListeners('unexpected-response');
       resolve(connectionOver(socket, under as Duplex, writerOf(under as Duplex), options));
@@ -117,7 +118,7 @@ async function listen(
   const refuse = (peer: string): void =>
     options.onRefused?.(
       peer,
-      new FedStreamError('refused', `${peer} was not let in: it sent an HTTP request that is no WebSocket of ours`),
+      new FedStreamError('refused', `${peer} was not let in: it sent an HTTP request that asks for no FedStream WebSocket`),
     );
   server.on('request', (request, response) => {
     refuse(peerOf(request));
@@ -140,7 +141,7 @@ async function listen(
   return { url: listening, close: async () => void server.close() };
 }
 
-/** The library's own maker of messages: it is exported, and missing in its types. */
+/** The part of the library that makes messages: exported, but missing in its types. */
 function makerOf(library: object): MessageMaker {
   return Reflect.get(library, 'Sender') as MessageMaker;
 }
@@ -148,7 +149,7 @@ function makerOf(library: object): MessageMaker {
 interface ConnectionOptions extends DriverOptions {
   readonly peer: string;
   readonly certificateNames?: readonly string[] | undefined;
-  /** Where the peer must mask. */
+  /** Takes the mask off; present if the peer must mask. */
   readonly unmask?: Unmask | undefined;
 }
 
@@ -176,11 +177,11 @@ function connectionOver(socket: WebSocket, under: Duplex, writer: MessageWriter,
     },
     begin: (bytes: number) => splitter.begin(bytes),
   };
-  // What does not come as FedStream sends it: a proxy may cut messages.
+  // Messages that `MessageReads` leaves to `ws`: a proxy may split them, for example.
   socket.on('message', (data: RawData, isBinary) => {
     const bytes = data as Buffer;
     if (isBinary && bytes.length > 0) connection.received(new Uint8Array(bytes));
-    else connection.fail(new FedStreamError('bad-frame', `${peer} sent a WebSocket message that is no frame`));
+    else connection.fail(new FedStreamError('bad-frame', `${peer} sent a WebSocket message that is not a frame`));
   });
   answerPings(socket);
   let fault: Error | undefined;
@@ -203,7 +204,10 @@ function connectionOver(socket: WebSocket, under: Duplex, writer: MessageWriter,
   return connection;
 }
 
-/** One pong at a time: a peer that only pings and does not read costs no memory. The bytes are copied, for they lie in what was read. */
+/**
+ * Answers pings with one pong at a time, so that a peer that pings and never reads costs no memory.
+ * The bytes are copied, since they lie in a read buffer.
+ */
 function answerPings(socket: WebSocket): void {
   let answering = false;
   socket.on('ping', (bytes) => {

@@ -1,22 +1,25 @@
-// Starts the processes of a simulated federation: each line that one prints is an event, each ends when its parent does.
+// Starts the processes of a simulated federation and reads the events that they print.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** A child that was started; it ends by itself when this process is gone, since its standard input closes. */
+/**
+ * A child process. It ends by itself when this process is gone, since its standard input closes.
+ */
 export interface Supervised {
   readonly name: string;
   readonly pid: number | undefined;
   /** Resolves with the exit code, or the signal's name. */
   readonly exited: Promise<number | string>;
-  /** The end of what it wrote to standard error: its own error line. */
+  /** The last lines that it wrote to standard error, which include its own error. */
   lastLines(): string;
   /** Asks it to stop and keep its state. */
   stop(): void;
   kill(): void;
 }
 
+/** The command of a child, its log, and a callback for each line of its standard output. */
 export interface SuperviseOptions {
   readonly name: string;
   readonly command: readonly string[];
@@ -26,13 +29,14 @@ export interface SuperviseOptions {
 
 const KEPT_LINES = 20;
 
+/** Starts a child; its standard error goes to the log file. */
 export function supervise({ name, command, logFile, onLine }: SuperviseOptions): Supervised {
   const [program, ...args] = command as [string, ...string[]];
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   const kept: string[] = [];
   mkdirSync(dirname(logFile), { recursive: true });
   const log = createWriteStream(logFile, { flags: 'a' });
-  log.on('error', () => {}); // a full disk takes the log, not the run
+  log.on('error', () => {}); // on a full disk the log is lost, not the run
   if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => onLine?.(line));
   if (child.stderr) {
     createInterface({ input: child.stderr }).on('line', (line) => {
@@ -41,7 +45,8 @@ export function supervise({ name, command, logFile, onLine }: SuperviseOptions):
       if (kept.length > KEPT_LINES) kept.shift();
     });
   }
-  // The pipe only lives to be closed: errors on it mean that the child is gone, which `exited` tells.
+  // The pipe exists only to be closed: an error on it means that the child is gone, which `exited`
+  // reports.
   child.stdin?.on('error', () => {});
   return {
     name,

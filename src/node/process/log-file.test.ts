@@ -1,3 +1,4 @@
+// Lines of a log file, and files that cannot be written.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

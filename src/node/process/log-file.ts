@@ -1,23 +1,27 @@
-// A log in a file: one JSON object a line, written at once, so that the last line before a crash is there.
+// A log file: one JSON object per line, written at once, so that no line is lost in a crash.
 import { appendFileSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type DestinationStream, pino, stdTimeFunctions } from 'pino';
 import type { Logger } from '../../core/log.js';
 import { ioError } from '../storage/io-error.js';
 
+/** The name and the level of a log. */
 export interface FileLoggerOptions {
   /** Lines below it are dropped; `info` by default. */
   readonly level?: 'debug' | 'info' | 'warn' | 'error';
-  /** What is logging: `server`, or the site's name. A field of every line. */
+  /** The process that logs: `server`, or the site's name. A field of every line. */
   readonly name: string;
 }
 
+/** A logger with a file behind it. */
 export interface FileLogger extends Logger {
-  /** After it, lines are dropped. */
+  /** Closes the file; later lines are dropped. */
   close(): void;
 }
 
-/** Appends to the file at `path`, making the folders above it; `io` where it cannot be opened. */
+/**
+ * Appends to the file at `path` and makes the folders above it; throws `io` if it cannot be opened.
+ */
 export function fileLogger(path: string, { level = 'info', name }: FileLoggerOptions): FileLogger {
   const file = new LogFile(path);
   const logger = pino(
@@ -33,7 +37,10 @@ export function fileLogger(path: string, { level = 'info', name }: FileLoggerOpt
   };
 }
 
-/** pino's own destination keeps what a full disk does not take in memory, without a limit, and ends in a loop. */
+/**
+ * A destination for pino. Its own would keep lines that a full disk does not take in memory,
+ * without a limit, and end in a loop.
+ */
 class LogFile implements DestinationStream {
   #descriptor: number;
 
@@ -46,7 +53,10 @@ class LogFile implements DestinationStream {
     }
   }
 
-  /** A line that cannot be written is lost, and does not end the run: whoever writes the model will say better what is wrong. */
+  /**
+   * Writes a line. A line that cannot be written is lost and does not end the run: the process that
+   * writes the model has a better error for it.
+   */
   write(line: string): void {
     if (this.#descriptor < 0) return;
     try {

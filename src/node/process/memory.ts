@@ -1,14 +1,15 @@
-// Resident memory of this process, as the operating system accounts it.
+// The resident memory of this process, as the operating system counts it.
 import { readFileSync } from 'node:fs';
 import type { Memory } from '../../exchange/protocol.js';
 
+/** The resident memory now, and its peak. */
 export function processMemory(): Memory {
   return { rssBytes: process.memoryUsage.rss(), peakRssBytes: peakRssBytes() };
 }
 
 /**
- * The most that was ever resident. Linux's `VmHWM` is that of this program alone; `maxRSS` of getrusage, which other systems have, begins with
- * what the process was before it became this program.
+ * The peak of resident memory, in bytes. Linux's `VmHWM` counts this program alone; `maxRSS` of
+ * getrusage, for other systems, also counts the process before it became this program.
  */
 export function peakRssBytes(): number {
   try {

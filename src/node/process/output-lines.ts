@@ -1,28 +1,36 @@
-// What a program prints: its lines to the log, the last of them kept, progress bars only as signs of life.
+// Reads a program's output: logs its lines, keeps the last ones, and reports every sign of
+// activity.
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
-/** Enough for the exception at the end of a traceback, and for one that Node prints above its stack. */
+/**
+ * Enough for the exception at the end of a traceback, and for the one that Node prints above its
+ * stack.
+ */
 const KEPT_LINES = 10;
-/** A kept line is cut: an error message has to stay one that a person can read. */
+/** Kept lines are cut to this length, so that an error message stays readable. */
 const KEPT_CHARACTERS = 200;
 /** A line without an end is logged in pieces of this size. */
 const LINE_CHARACTERS = 8_192;
 
-/** Python marks the place in the line above: nothing to read in a message. */
+/** A line with which Python marks a place in the line above: it means nothing in a message. */
 const MARKS = /^[\s^~]*$/;
 
+/** The end of a program's output. */
 export interface OutputLines {
   /** The last lines of all outputs, as one line of text. */
   last(): string;
 }
 
-/** Reads the outputs to their ends. */
+/**
+ * Reads the outputs to their ends. `onLine` gets each line except those of progress bars; `onSign`
+ * is called whenever anything comes.
+ */
 export function readOutput(outputs: readonly Readable[], onLine: (line: string) => void, onSign: () => void): OutputLines {
   const kept: string[] = [];
   const take = (line: string, ending: string): void => {
     const text = line.trimEnd();
-    // A line that a carriage return ends is overwritten on a screen: a progress bar.
+    // A line that ends with a carriage return is overwritten on a screen: it is a progress bar.
     if (text === '' || ending === '\r') return;
     onLine(text);
     if (MARKS.test(text)) return;
@@ -40,7 +48,7 @@ function readLines(output: Readable, take: (line: string, ending: string) => voi
     onSign();
     const text = rest + decoder.write(bytes);
     let from = 0;
-    // A carriage return at the very end may be half of a line's end.
+    // A carriage return at the very end may be half of a line end.
     for (const { 0: ending, index } of text.matchAll(/\r\n|\n|\r(?=[\s\S])/g)) {
       take(text.slice(from, index), ending);
       from = index + ending.length;

@@ -1,7 +1,7 @@
-// Ends a program with all that it started: its process group, and whoever still carries its mark in a session of its own.
+// Ends a program and all processes that it started.
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Signals a whole group; one that is gone is no error. */
+/** Sends a signal to a process group; does nothing if it is gone. */
 export function signalGroup(leader: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-leader, signal);
@@ -9,8 +9,9 @@ export function signalGroup(leader: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * Kills the processes whose environment has `variable=value`, a value that no other program was given: launchers such as torchrun put their
- * workers into sessions of their own, which a signal to the group does not reach. Linux shows environments; elsewhere the group is all there is.
+ * Kills the processes whose environment has `variable=value`, a value that no other program was
+ * given. Launchers such as torchrun put their workers into sessions of their own, which a signal to
+ * the group does not reach. Only Linux shows environments; on other systems the group must do.
  */
 export function killMarked(variable: string, value: string): void {
   const mark = `${variable}=${value}`;
@@ -22,7 +23,7 @@ export function killMarked(variable: string, value: string): void {
   }
 }
 
-/** A process may be gone, or another user's, between two looks. */
+/** Ignores errors: a process may end between two calls, or belong to another user. */
 function ignoreErrors<T>(action: () => T): T | undefined {
   try {
     return action();

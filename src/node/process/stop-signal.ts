@@ -1,14 +1,18 @@
-// One abort signal for everything that means stop: Ctrl-C, SIGTERM, and a parent that is gone.
+// One abort signal for Ctrl-C, SIGTERM and the end of the parent process.
 import { FedStreamError } from '../../core/errors.js';
 
+/** The process that asks for the signal. */
 export interface StopOptions {
-  /** Started by a simulator: Ctrl-C is its business, and its end is ours. */
+  /** True for a child of a simulator: the simulator handles Ctrl-C, and the child ends with it. */
   readonly supervised: boolean;
-  /** Called at the first signal, to tell a person what happens now. */
+  /** Called at the first signal, to tell the user what happens now. */
   onStop?(): void;
 }
 
-/** The first signal asks for an orderly stop; the second one ends the process at once. */
+/**
+ * Makes the signal. The first stop asks for an orderly end; the second one ends the process at
+ * once.
+ */
 export function stopSignal({ supervised, onStop }: StopOptions): AbortSignal {
   const controller = new AbortController();
   const stop = (what: string): void => {

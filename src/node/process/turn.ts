@@ -1,11 +1,15 @@
-// Lets the event loop turn in the middle of long synchronous work, so that heartbeats and signals are not kept waiting by bulk.
+// Lets the event loop turn during long synchronous work, so that heartbeats and signals get
+// through.
 
-/** Short beside every idle limit, long beside a turn. */
+/** Short compared with any idle limit, long compared with a turn. */
 const TURN_MS = 20;
 
 let lastTurnMs = performance.now();
 
-/** Undefined as long as the last turn is recent; otherwise a promise that is kept after one. What is awaited between chunks of work. */
+/**
+ * Returns undefined while the last turn is recent, and otherwise a promise that resolves after one.
+ * Long work awaits it between chunks.
+ */
 export function turn(): Promise<void> | undefined {
   if (performance.now() - lastTurnMs < TURN_MS) return undefined;
   return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-// The models that a site's owner names: folders, and names in the Hugging Face cache.
+// Models that a site's owner names: folders, and names in the Hugging Face cache.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

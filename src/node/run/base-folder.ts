@@ -1,4 +1,4 @@
-// The models that a site's owner says it has: a folder, or a name in the cache of the Hugging Face hub.
+// Finds the models that a site already has: folders, or names in the Hugging Face cache.
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -9,7 +9,10 @@ import { nodeFolder } from '../storage/node-folder.js';
 
 const HUB_NAME = /^[A-Za-z0-9][\w.-]*\/[\w.-]+$/;
 
-/** A base over a folder; `bad-argument` where there is neither a folder of that path nor a model of that name in the cache. Nothing is read yet. */
+/**
+ * Makes a base of a folder, or of a model's name in the cache; throws `bad-argument` if there is
+ * neither. Nothing is read yet.
+ */
 export function folderBase(pathOrName: string, environment: NodeJS.ProcessEnv = process.env): Base {
   const path = existsSync(pathOrName) ? resolve(pathOrName) : cachedModel(pathOrName, environment);
   if (path === undefined) {
@@ -19,7 +22,7 @@ export function folderBase(pathOrName: string, environment: NodeJS.ProcessEnv = 
   return { label: path, stays: true, open: () => openModel(nodeFolder(path, { followLinks: true })) };
 }
 
-/** As huggingface_hub looks for it: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME. */
+/** The cache as huggingface_hub finds it: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME. */
 function hubCache({ HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME }: NodeJS.ProcessEnv): string {
   return HF_HUB_CACHE ?? join(HF_HOME ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface'), 'hub');
 }

@@ -1,4 +1,4 @@
-// Data files on disk: what is read, what is written, and what is refused.
+// Data files: reading, writing, and the errors of bad files.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

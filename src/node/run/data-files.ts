@@ -1,4 +1,4 @@
-// Instruction data on disk: read line by line, written as JSON lines.
+// Instruction data on disk: read line by line, written as JSON Lines.
 import { createReadStream, mkdirSync, type Stats, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
@@ -6,16 +6,19 @@ import { parseData } from '../../trainer/data/parse-data.js';
 import type { Sample } from '../../trainer/data/sample.js';
 import { ioError } from '../storage/io-error.js';
 
-/** A line of a JSONL file, or a whole array on one line: within what a string can hold. */
+/** The longest line of a JSONL file, or a whole array on one line: a string can hold it. */
 const MAX_LINE_BYTES = 256 * 1024 * 1024;
 
-/** Reads a file of samples; `not-found`, or `bad-data` that names file and line. */
+/**
+ * Reads a file of samples. Rejects with `not-found`, or with `bad-data` that names the file and the
+ * line.
+ */
 export async function readDataFile(path: string): Promise<Sample[]> {
   checkFile(path);
   return parseData(readLines(path), path);
 }
 
-/** Writes samples as prompt/completion lines. */
+/** Writes samples as lines of `prompt` and `completion`; throws `io`. */
 export function writeDataFile(path: string, samples: readonly Sample[]): void {
   try {
     mkdirSync(dirname(path), { recursive: true });
@@ -41,7 +44,10 @@ function checkFile(path: string): void {
 
 const LINE_FEED = 0x0a;
 
-/** Lines without their ends. Cut as bytes, so that a line that is not UTF-8 can be named, and a long one is put together once. */
+/**
+ * Yields lines without their ends. They are cut as bytes, so that an error can name a line that is
+ * not UTF-8, and so that a long line is joined only once.
+ */
 async function* readLines(path: string): AsyncGenerator<string> {
   let pieces: Uint8Array[] = [];
   let lengthBytes = 0;

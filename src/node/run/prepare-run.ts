@@ -1,4 +1,4 @@
-// Makes a run ready to start: job, tokenizer, initial model, data of the sites and of the evaluation, all in the run folder.
+// Prepares a run folder: the job, tokenizer, initial model, and data of sites and evaluation.
 import { join } from 'node:path';
 import { masterOf } from '../../codec/float32.js';
 import { decodeModel } from '../../codec/quantize.js';
@@ -23,7 +23,7 @@ import { nodeFolder } from '../storage/node-folder.js';
 import { startLlamaEngine } from '../trainer/llama-host.js';
 import { readDataFile, writeDataFile } from './data-files.js';
 
-/** Texts of the model folder beside its weights. */
+/** The text files of a model folder, beside its weights. */
 export const MODEL_TEXTS = [
   'config.json',
   'tokenizer.json',
@@ -32,16 +32,19 @@ export const MODEL_TEXTS = [
   'chat_template.jinja',
   ...OFFERED_FILES.filter((name) => name !== 'config.json'),
 ] as const;
-/** Those that the built-in trainer cannot do without. */
+/** The files that the built-in trainer cannot do without. */
 const NEEDED_TEXTS: readonly string[] = ['config.json', 'tokenizer.json'];
 
-/** The data that a run begins with. */
+/** The data that a run begins with, by site, and the samples held out for evaluation. */
 export interface RunData {
   readonly bySite: ReadonlyMap<string, readonly Sample[]>;
   readonly validation: readonly Sample[];
 }
 
-/** Reads or makes the job's data and shares it out among the sites, some held out for evaluation. */
+/**
+ * Reads or generates the job's data, holds some out for evaluation, and shares the rest out among
+ * the sites.
+ */
 export async function loadRunData(job: Job): Promise<RunData> {
   const sites = siteNames(job);
   const hold = (samples: readonly Sample[]) => holdOut(samples, job.validationFraction, job.validationSamples, job.seed);
@@ -62,15 +65,20 @@ export async function loadRunData(job: Job): Promise<RunData> {
   return { bySite, validation };
 }
 
+/** The path of a site's data in a run folder. */
 export function siteDataPath(runPath: string, site: string): string {
   return join(runPath, 'data', `${site}.jsonl`);
 }
 
+/** The path of the data for evaluation in a run folder. */
 export function validationPath(runPath: string): string {
   return join(runPath, 'data', 'validation.jsonl');
 }
 
-/** Writes everything that server and sites start from; returns the job with what was left open filled in. */
+/**
+ * Writes everything that the server and the sites start from; resolves with the job, its open
+ * settings filled in.
+ */
 export async function prepareRun(job: Job, runPath: string, data: RunData): Promise<Job> {
   const run = nodeFolder(runPath);
   const training = [...data.bySite.values()].flat();
@@ -83,7 +91,10 @@ export async function prepareRun(job: Job, runPath: string, data: RunData): Prom
   return resolved;
 }
 
-/** For a trainer of the sites' own: nothing is read into the model but names and shapes; without a folder, a site will offer it. */
+/**
+ * Prepares a run whose sites have their own trainer: only names and shapes of the model are read.
+ * Without a model folder, a site will offer the model.
+ */
 async function prepareTrainerRun(job: Job, runPath: string, data: RunData): Promise<Job> {
   const run = nodeFolder(runPath);
   writeRunData(runPath, data);
@@ -107,7 +118,7 @@ interface Base {
   readonly tokenizer: Tokenizer;
 }
 
-/** Takes over a Hugging Face folder. */
+/** Copies the texts of a Hugging Face folder into the run. */
 async function copyBase(path: string, runPath: string): Promise<Base> {
   const texts = await copyTexts(path, runPath);
   const missing = NEEDED_TEXTS.find((name) => texts[name] === undefined);
@@ -132,7 +143,7 @@ async function copyTexts(path: string, runPath: string): Promise<Partial<Record<
   return texts;
 }
 
-/** A model from a configuration, with a tokenizer that is trained on the job's own training data. */
+/** Makes a model from a configuration, and trains a tokenizer on the job's training data. */
 async function newBase(
   job: Job,
   model: Extract<Job['model'], { hiddenSize: number }>,
@@ -149,7 +160,8 @@ async function newBase(
     headDim: model.hiddenSize / model.heads,
     vocabularySize: tokenizer.vocabularySize,
     maxPositions: Math.max(MAX_POSITIONS, job.train.maxTokens ?? 0),
-    // 0.02, as large models have it, is so little at these sizes that training stands still for hundreds of steps.
+    // Large models use 0.02, which is so little at these sizes that training stands still for
+    // hundreds of steps.
     initializerRange: 1 / Math.sqrt(model.hiddenSize),
   };
   checkLlamaConfig(config, 'model');
@@ -159,14 +171,17 @@ async function newBase(
   return { config, tokenizer };
 }
 
-/** Positions of a model from a configuration; the rotary table costs nothing. */
+/** The positions of a new model; the rotary table costs nothing. */
 const MAX_POSITIONS = 2048;
 const LONGEST_DEFAULT = 256;
 const TOKENS_A_BATCH = 2048;
-/** Long enough to learn something in a round, short enough that sites do not drift apart. */
+/** Long enough to learn something in a round, and short enough that sites do not drift apart. */
 const DEFAULT_LOCAL_STEPS = 60;
 
-/** Fills in the longest sample and the batch, where the job leaves them to the data; `bad-data` where no sample fits. */
+/**
+ * Fills in the longest sample and the batch size if the job leaves them to the data; throws
+ * `bad-data` if no sample fits.
+ */
 function resolveTraining(job: Job, tokenizer: Tokenizer, training: readonly Sample[]): Job {
   const { examples } = encodeSamples(tokenizer, training, job.train.maxTokens ?? 131_072);
   const lengths = examples.map(({ tokens }) => tokens.length).sort((a, b) => a - b);
@@ -179,7 +194,10 @@ function resolveTraining(job: Job, tokenizer: Tokenizer, training: readonly Samp
   return { ...job, train: { ...job.train, maxTokens, batchSize, localSteps } };
 }
 
-/** Round 0: seeded weights, or those of the folder, checked and widened to float32 by the engine itself; the dtypes of the folder are noted. */
+/**
+ * Writes the model of round 0: seeded weights, or those of the folder, checked and widened to
+ * float32 by the engine itself. The dtypes of the folder are noted in it.
+ */
 async function writeInitialModel(job: Job, config: LlamaConfig, runPath: string): Promise<void> {
   const run = nodeFolder(runPath);
   const engine = await startLlamaEngine({

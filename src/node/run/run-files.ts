@@ -1,4 +1,4 @@
-// What is read from and written to a run folder around the rounds: the job, the model's texts, the final Hugging Face folder.
+// Reads the job and the model texts of a run folder, and writes its model folders.
 import { inOwnDtypes } from '../../codec/float32.js';
 import { FedStreamError } from '../../core/errors.js';
 import { readText, writeText } from '../../core/storage-text.js';
@@ -12,14 +12,14 @@ import { nodeCodecs } from '../codec/codecs.js';
 import { nodeFolder } from '../storage/node-folder.js';
 import { MODEL_TEXTS } from './prepare-run.js';
 
-/** The job that a run was started with. */
+/** The job that a run was started with; rejects with `not-found` for a folder that is not a run. */
 export async function readRunJob(runPath: string, kit?: Kit): Promise<Job> {
   const text = await readText(nodeFolder(runPath), 'job.json');
   if (text === undefined) throw new FedStreamError('not-found', `${runPath} has no job.json: it is not a run`);
   return parseJob(JSON.parse(text), `${runPath}/job.json`, kit);
 }
 
-/** Texts of the model folder that the run started from. */
+/** The texts of the model folder that the run started from, by file name. */
 export async function readModelTexts(runPath: string): Promise<Record<string, string>> {
   const run = nodeFolder(runPath);
   const files: Record<string, string> = {};
@@ -31,8 +31,9 @@ export async function readModelTexts(runPath: string): Promise<Record<string, st
 }
 
 /**
- * Writes a round's global model as a Hugging Face folder below the run; one with an `adapter_config.json` as a PEFT adapter. In the dtypes of the
- * checkpoint that the run began with, or in the one given.
+ * Writes a round's global model as a Hugging Face folder below the run, or as a PEFT adapter if
+ * there is an `adapter_config.json`. It has the dtypes of the checkpoint that the run began with,
+ * or the one given.
  */
 export async function writeModelFolder(runPath: string, name: string, round: number, dtype?: Dtype): Promise<void> {
   const run = nodeFolder(runPath);

@@ -1,10 +1,13 @@
-// Makes and finds run folders: `runs/<name>/`, and `runs/latest` that points to the newest.
+// Makes and finds run folders: `runs/<name>/`, and `runs/latest`, a link to the newest.
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
 import { NAME_PATTERN } from '../../job/job.js';
 
-/** Makes the folder of a new run; a name that was not given is the time and what runs. Refuses a folder that holds a run. */
+/**
+ * Makes the folder of a new run. Without a name, it is called after the time and `kind`. Throws
+ * `bad-argument` for a folder that holds a run, `io` if it cannot be made.
+ */
 export function createRunFolder(parent: string, name: string | undefined, kind: string): string {
   if (name !== undefined && (!NAME_PATTERN.test(name) || name === 'latest')) {
     throw new FedStreamError(
@@ -26,7 +29,7 @@ export function createRunFolder(parent: string, name: string | undefined, kind: 
   return path;
 }
 
-/** The folder of a run that goes on. */
+/** The folder of a run to be resumed; throws `not-found` if it is not one. */
 export function findRunFolder(path: string): string {
   const folder = resolve(path);
   if (existsSync(join(folder, 'job.json'))) return folder;

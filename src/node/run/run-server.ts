@@ -1,4 +1,4 @@
-// A server process: the rounds of a run, recorded in the run folder.
+// Runs the server process of a run, and records its rounds in the run folder.
 import { join } from 'node:path';
 import type { CodecTable } from '../../codec/codec.js';
 import type { FedStreamError } from '../../core/errors.js';
@@ -25,28 +25,32 @@ import { readDataFile } from './data-files.js';
 import { validationPath } from './prepare-run.js';
 import { readModelTexts, writeModelFolder } from './run-files.js';
 
+/** The run, the addresses of its server, and the receivers of its events. */
 export interface RunServerOptions {
   readonly runPath: string;
   readonly job: Job;
-  /** What the job may name. */
+  /** The kit that the job may choose from. */
   readonly kit?: Kit;
-  /** Where sites connect: any of them. */
+  /** Listeners for the sites, which may connect to any of them. */
   readonly listeners: readonly Listening[];
-  /** The secret of sites without a certificate. */
+  /** The secret of sites that have no certificate. */
   readonly token?: string | undefined;
   readonly threads?: number;
-  /** Of the model folders that the run leaves; by default that of its checkpoint. */
+  /** The dtype of the model folders that the run leaves; that of its checkpoint by default. */
   readonly dtype?: Dtype | undefined;
   readonly signal: AbortSignal;
   onListening(url: string): void;
   onEvent(event: RunEvent): void;
-  /** Where events go besides the files of the run folder; closed when the run ends. */
+  /** Sinks for events, besides the files of the run folder; closed when the run ends. */
   readonly sinks?: Sinks;
 }
 
 const MEMORY_MS = 1_000;
 
-/** Prepares nothing: `runPath` holds a prepared run, or one that was stopped. */
+/**
+ * Runs the rounds and writes the model folders. `runPath` must hold a prepared run, or one that was
+ * stopped. An error is recorded as an event before it is thrown.
+ */
 export async function runServerProcess(options: RunServerOptions): Promise<RunResult> {
   const { runPath, job, kit = builtInKit, listeners, token, signal } = options;
   const run = nodeFolder(runPath);
@@ -60,7 +64,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
     await announce(options, record, emit);
     const files = await readModelTexts(runPath);
     warnOfWholeWeights(job, kit.codecs, files, emit);
-    // A trainer of the sites' own is on their machines only: they evaluate.
+    // Trainers of the sites' own exist only on their machines, so the sites evaluate.
     const own = job.trainer !== undefined;
     const validation =
       own || (await run.sizeBytes('data/validation.jsonl')) === undefined ? [] : await readDataFile(validationPath(runPath));
@@ -103,7 +107,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
   }
 }
 
-/** Only a run's first session says that it started; a later one goes on. */
+/** Records the start of a run, in its first session only; a later session resumes the run. */
 async function announce(options: RunServerOptions, record: RunRecord, emit: EmitEvent): Promise<void> {
   const { runPath, job } = options;
   if (record.summary().startedAt !== null) return;
@@ -127,19 +131,25 @@ function runLabel({ runPath, job }: RunServerOptions): string {
   return job.name ?? runPath.split('/').at(-1) ?? 'run';
 }
 
-/** The label, where sites can name it (`--run`): a folder may have any name. */
+/** The label, if it is a name that sites can give (`--run`); a folder may be called anything. */
 function nameForSites(options: RunServerOptions): string | undefined {
   const label = runLabel(options);
   return NAME_PATTERN.test(label) ? label : undefined;
 }
 
-/** Bits of a code, and what whole weights in it did to a pretrained model in full fine-tuning (docs/evidence.md). */
+/**
+ * Bits per weight, and the harm of sending whole weights in so few in full fine-tuning of a
+ * pretrained model (docs/evidence.md).
+ */
 const HARM = [
   { bits: 4, harm: 'at 4 bits the model came out worse than it went in' },
   { bits: 8, harm: 'at 8 bits the loss ended 35 % above that of float32: steps smaller than the grid are swallowed' },
 ];
 
-/** Adapters move far for their size, and stand every coding. A run that goes on was told already. */
+/**
+ * Warns of whole weights in few bits. Adapters are spared: they move far for their size, and stand
+ * every coding.
+ */
 function warnOfWholeWeights(job: Job, codecs: CodecTable, files: Readonly<Record<string, string>>, emit: EmitEvent): void {
   const bits = wholeBits(job, codecs);
   const found = bits === undefined ? undefined : HARM.find((row) => bits <= row.bits);

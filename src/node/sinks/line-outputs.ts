@@ -1,4 +1,4 @@
-// Outputs for lines of events on Node: a file that is appended to, and standard output.
+// Outputs for lines of events: files, and standard output.
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { FedStreamError } from '../../core/errors.js';
@@ -6,14 +6,14 @@ import type { LineOutput } from '../../record/sinks/line-sink.js';
 import { ioError } from '../storage/io-error.js';
 
 /**
- * Appends to a regular file, which is made where there is none; `io` where it cannot be written,
- * `bad-argument` for a pipe or a device.
+ * Appends to a regular file, which is made if it is missing. Rejects with `io` if it cannot be
+ * written, and with `bad-argument` for a pipe or a device.
  */
 export async function fileOutput(path: string): Promise<LineOutput> {
   try {
     const found = await stat(path).catch(() => undefined);
-    // A write to a pipe that nobody reads holds a thread of Node's, and with it the end of the
-    // process.
+    // A write to a pipe that nobody reads would block one of Node's threads, and with it the end of
+    // the process.
     if (found && !found.isFile())
       throw new FedStreamError('bad-argument', `${path} is no regular file; name one, or - for standard output`);
     const file = await open(path, 'a+');
@@ -24,7 +24,10 @@ export async function fileOutput(path: string): Promise<LineOutput> {
   }
 }
 
-/** A crash can leave half a line, to which the next one must not be added. */
+/**
+ * True if the file ends in half a line: a crash can leave one, and the next line must not continue
+ * it.
+ */
 async function lacksNewline(file: FileHandle): Promise<boolean> {
   const { size } = await file.stat();
   if (size === 0) return false;
@@ -57,7 +60,7 @@ class FileOutput implements LineOutput {
   }
 }
 
-/** Writes to a stream that others go on using, such as standard output; it is not ended. */
+/** Writes to a stream that others use too, such as standard output; it is never ended. */
 export function streamOutput(stream: Writable, label: string): LineOutput {
   const write = (text: string): Promise<void> =>
     new Promise((resolve, reject) => {

@@ -1,3 +1,4 @@
+// The built-in sinks: their files, their errors, and rows of one’s own.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

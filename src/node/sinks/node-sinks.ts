@@ -1,4 +1,4 @@
-// The sinks of the kit on Node: rows that a command or a program chooses from by name.
+// The sinks of the kit on Node, chosen by name.
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { FedStreamError } from '../../core/errors.js';
@@ -12,8 +12,8 @@ import { fileOutput, streamOutput } from './line-outputs.js';
 const path = z.string().min(1).max(4096);
 
 /**
- * The event files of a run folder once more in another folder: on a second disk, or where others
- * can read them.
+ * The sink `files`: writes the event files of a run folder to another folder as well, such as one
+ * on a second disk or one that others can read.
  */
 const files = row(
   'files',
@@ -23,7 +23,7 @@ const files = row(
       openRunFiles(nodeFolder(resolve(path))),
 );
 
-/** Every event as a line of JSON, appended to a file; `-` is standard output. */
+/** The sink `jsonl`: appends every event to a file, as a line of JSON; `-` is standard output. */
 const jsonl = row(
   'jsonl',
   z.strictObject({ path }),
@@ -34,15 +34,15 @@ const jsonl = row(
 );
 
 /**
- * Built-in sinks: `files` and `jsonl`. A table of one's own adds rows to these: `[...nodeSinks,
+ * The built-in sinks: `files` and `jsonl`. Your own table can add rows to them: `[...nodeSinks,
  * mine]`.
  */
 export const nodeSinks: SinkTable = [files, jsonl];
 
 /**
- * Opens what a choice names, such as `{"type": "jsonl", "path": "events.jsonl"}`, from the rows of
- * `table`. Rejects with `bad-argument` where there is no such sink or option, and with the sink's
- * own error where it cannot be opened.
+ * Opens the sink that a choice names, such as `{"type": "jsonl", "path": "events.jsonl"}`, from the
+ * rows of `table`. Rejects with `bad-argument` if there is no such sink or option, and with the
+ * sink's own error if it cannot be opened.
  */
 export async function openSink(choice: unknown, table: SinkTable = nodeSinks): Promise<Sink> {
   const { data, error } = choiceSchema(table, 'sink').safeParse(choice as never);

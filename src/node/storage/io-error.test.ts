@@ -1,3 +1,4 @@
+// Errors of the operating system become advice for a person.
 import { closeSync, openSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { FedStreamError } from '../../core/errors.js';

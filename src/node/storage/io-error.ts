@@ -1,4 +1,4 @@
-// What the operating system refused, said to a person: what happened, to which file, what to do.
+// Errors of the operating system in words: what happened, to which file, and what to do.
 import { type ErrorCode, FedStreamError } from '../../core/errors.js';
 
 interface Advice {
@@ -6,7 +6,7 @@ interface Advice {
   readonly what: string;
 }
 
-/** By `errno` name; anything else keeps the system's own words. */
+/** Advice by `errno` name; any other error keeps the system's own words. */
 const ADVICE: Readonly<Record<string, Advice>> = {
   ENOENT: { code: 'not-found', what: 'there is no such file; check the path' },
   ENOTDIR: { code: 'not-found', what: 'a part of the path is a file, not a folder; check the path' },
@@ -24,7 +24,10 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   EIO: { code: 'io', what: 'the disk reported an input/output error; check the disk' },
 };
 
-/** `doing` is what was tried ("write", "open"); `path` is what it was tried on. The cause is kept. */
+/**
+ * Makes the error of a failed operation: `doing` is the verb ("write", "open"), `path` its object.
+ * The code is `not-found` or `io`; the cause is kept.
+ */
 export function ioError(cause: unknown, doing: string, path: string): FedStreamError {
   if (cause instanceof FedStreamError) return cause;
   const errno = (cause as NodeJS.ErrnoException).code ?? '';

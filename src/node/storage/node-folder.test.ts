@@ -1,3 +1,4 @@
+// A folder on disk refuses links, devices and closed files.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

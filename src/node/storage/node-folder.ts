@@ -1,4 +1,4 @@
-// A folder of the disk, over node:fs.
+// A folder on disk, over node:fs.
 import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
@@ -8,20 +8,25 @@ import { ioError } from './io-error.js';
 import { NodeFile } from './node-file.js';
 import { syncDirectory } from './sync-directory.js';
 
-/** Windows knows neither flag; it does not make symbolic links for ordinary users either. */
+/** Windows has neither flag; it does not let ordinary users make symbolic links either. */
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
-/** Opening a named pipe would otherwise wait for its other end for ever. */
+/** Without it, opening a named pipe would wait for its other end forever. */
 const NO_WAIT = constants.O_NONBLOCK ?? 0;
 
+/** Options of `nodeFolder`. */
 export interface NodeFolderOptions {
   /**
-   * Whether symbolic links below the folder are followed. Never where names come from a peer; wanted for a folder that the user
-   * names to be read, since the cache of Hugging Face is made of links. False by default.
+   * True to follow symbolic links below the folder; false by default. Never set it for names that
+   * come from a peer. Folders that the user names for reading need it, since the Hugging Face cache
+   * consists of links.
    */
   readonly followLinks?: boolean;
 }
 
-/** The folder at `path`, which need not exist yet. The path itself is the user's own and may be a link (`runs/latest`). */
+/**
+ * Opens the folder at `path`, which need not exist yet. The path itself comes from the user and may
+ * be a link (`runs/latest`).
+ */
 export function nodeFolder(path: string, options: NodeFolderOptions = {}): Folder {
   return new NodeFolder(resolve(path), '', path, options.followLinks ?? false);
 }
@@ -114,7 +119,7 @@ class NodeFolder implements Folder {
   }
 }
 
-/** Makes the folders above `path`; returns those that a new entry makes different, which a sync has to reach. */
+/** Makes the folders above `path`; returns those with a new entry, which must be synced. */
 function makeParents(path: string): string[] {
   const parent = dirname(path);
   const first = mkdirSync(parent, { recursive: true });
@@ -124,7 +129,7 @@ function makeParents(path: string): string[] {
   return changed;
 }
 
-/** A descriptor of a regular file: devices, pipes and folders are refused. */
+/** Opens a regular file; devices, pipes and folders are refused. */
 function openPlainFile(path: string, flags: number): number {
   const descriptor = openSync(path, flags);
   const status = fstatSync(descriptor);

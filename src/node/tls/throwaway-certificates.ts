@@ -1,38 +1,40 @@
-// Certificates for an hour: an authority of its own, a server on this machine, and one for each site. For simulations and tests.
+// Short-lived certificates of an own authority, for simulations and tests.
 import { randomBytes, webcrypto } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { needPackage } from '../drivers/need-package.js';
 
-/** A simulation of days must not end because its certificates do. */
+/** Long enough for a simulation that runs for days. */
 const VALID_DAYS = 30;
 const DAY_MS = 86_400_000;
-/** Clocks of one machine do not differ, but certificates have whole seconds. */
+/** Certificates have whole seconds, so they begin a little in the past. */
 const EARLIER_MS = 60_000;
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-/** PEM text. */
+/** A certificate and its key, as PEM text. */
 export interface CertificateAndKey {
   readonly cert: string;
   readonly key: string;
 }
 
+/** The dates and further names of a certificate. */
 export interface IssueOptions {
   /** Defaults to now. */
   readonly notBefore?: Date;
   readonly notAfter?: Date;
-  /** DNS names and addresses beside the common name. */
+  /** DNS names and IP addresses besides the common name. */
   readonly alsoFor?: readonly string[];
 }
 
-/** Signs certificates; its own key is gone when it is. */
+/** Signs certificates. Its key lives in memory only. */
 export interface ThrowawayAuthority {
-  /** PEM text of its own certificate. */
+  /** Its own certificate, as PEM text. */
   readonly ca: string;
   issue(name: string, options?: IssueOptions): Promise<CertificateAndKey>;
 }
 
+/** Makes an authority; rejects with `unsupported` if a package is missing. */
 export async function throwawayAuthority(name = 'FedStream throw-away authority'): Promise<ThrowawayAuthority> {
   await needPackage('reflect-metadata', 'throw-away certificates', () => import('reflect-metadata'));
   const x509 = await needPackage('@peculiar/x509', 'throw-away certificates', () => import('@peculiar/x509'));
@@ -83,14 +85,17 @@ export async function throwawayAuthority(name = 'FedStream throw-away authority'
   return { ca: authority.toString('pem'), issue };
 }
 
-/** Where the files of one endpoint are. */
+/** The paths of one endpoint's files. */
 export interface CertificateFiles {
   readonly cert: string;
   readonly key: string;
   readonly ca: string;
 }
 
-/** Writes `<name>.crt` and `<name>.key` for each endpoint, and `ca.crt`; keys can be read by their owner alone. */
+/**
+ * Writes `ca.crt`, and `<name>.crt` and `<name>.key` for the server (`localhost`) and each site;
+ * only their owner can read the keys. Resolves with the paths by name.
+ */
 export async function writeThrowawayCertificates(folder: string, sites: readonly string[]): Promise<(name: string) => CertificateFiles> {
   const authority = await throwawayAuthority();
   mkdirSync(folder, { recursive: true, mode: 0o700 });

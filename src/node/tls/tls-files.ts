@@ -1,22 +1,25 @@
-// Reads certificates, keys and tokens; what is wrong with a file is said before anybody connects.
+// Reads certificates, keys and tokens, and checks them before anybody connects.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { FedStreamError } from '../../core/errors.js';
 import type { TlsMaterial } from '../drivers/tls.js';
 import { ioError } from '../storage/io-error.js';
 
-/** Where they are; each is the path of a PEM file. */
+/** The paths of PEM files. */
 export interface TlsFiles {
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
   readonly ca?: string | undefined;
 }
 
-/** A shorter one can be guessed; a longer one is no token but another file. */
+/** A shorter token can be guessed; a longer one is not a token but another file. */
 const TOKEN_LENGTH = { least: 16, most: 1024 } as const;
 const BLOCK = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
-/** `bad-argument`, `not-found` or `io`, with the file's name, where one cannot be used. */
+/**
+ * Reads the files. Throws `bad-argument`, `not-found` or `io`, with the file's name, if one cannot
+ * be used.
+ */
 export function readTlsFiles(files: TlsFiles): TlsMaterial {
   const { cert: certPath, key: keyPath, ca: caPath } = files;
   if ((certPath === undefined) !== (keyPath === undefined))
@@ -35,7 +38,7 @@ export function readTlsFiles(files: TlsFiles): TlsMaterial {
   return { cert, key, ca };
 }
 
-/** The text of a token, without the space around it. */
+/** Reads a token, without the space around it; throws as `readTlsFiles` does. */
 export function readTokenFile(path: string): string {
   const token = readText(path).trim();
   const { least, most } = TOKEN_LENGTH;
@@ -54,7 +57,7 @@ function readText(path: string): string {
   }
 }
 
-/** One at least, each valid today. */
+/** The certificates in a text: at least one, each valid today. */
 function readCertificates(text: string, path: string): X509Certificate[] {
   const blocks = text.match(BLOCK);
   if (!blocks) throw new FedStreamError('bad-argument', `${path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);

@@ -1,4 +1,4 @@
-// The public entry `fedstream/trainer`: the program's side of the trainer bridge, for trainers written in TypeScript or JavaScript.
+// The public entry `fedstream/trainer`: the bridge to a site, for training programs in TypeScript.
 import { connect, type Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
@@ -23,7 +23,10 @@ import {
 } from '../../trainer/bridge/messages.js';
 import { nodeFolder } from '../storage/node-folder.js';
 
-/** One tensor in memory. `values` are F32, F16 and BF16 widened to float32, to be changed in place; other dtypes have only their bytes. */
+/**
+ * A tensor in memory. `values` are F32, F16 and BF16 widened to float32, to be changed in place;
+ * tensors of other dtypes have only their `bytes`.
+ */
 export interface Tensor {
   readonly name: string;
   readonly dtype: Dtype;
@@ -32,39 +35,42 @@ export interface Tensor {
   readonly bytes?: Uint8Array;
 }
 
-/** A model that the site handed over. */
+/** A model that the site handed over, to be trained or evaluated. */
 export interface ReceivedTask {
   readonly kind: 'train' | 'evaluate';
   readonly currentRound: number;
   readonly rounds: number;
   readonly tensors: readonly Tensor[];
   /**
-   * State dicts that came with the task, by name; each is read when it is asked for. Empty where
-   * there are none.
+   * State dicts that came with the task, by name; each is read when it is called. Empty if there
+   * are none.
    */
   readonly extras: Readonly<Record<string, () => Promise<readonly Tensor[]>>>;
-  /** Numbers that came with the task, by name; empty where there are none. */
+  /** Numbers that came with the task, by name; empty if there are none. */
   readonly figures: Readonly<Record<string, number>>;
 }
 
-/** What a round gave. For a task of kind `evaluate`, `evaluation` alone counts. */
+/** The figures of a result. For a task of kind `evaluate`, only `evaluation` counts. */
 export interface SentFigures {
   /** The weight of this result in the average. */
   readonly samples?: number;
   readonly steps?: number;
   readonly trainLoss?: number;
-  /** Of the model as it was received. */
+  /** The evaluation of the model as it was received. */
   readonly evaluation?: { readonly loss: number; readonly exactMatch?: number; readonly samples: number };
   readonly metrics?: Readonly<Record<string, number>>;
 }
 
-/** What a training program can do besides training. */
+/** Options of `init`. */
 export interface TrainerInit {
-  /** What the job begins with where the server has no model; asked for only then. */
+  /** Makes the model that the job begins with if the server has none; called only then. */
   initial?(): readonly Tensor[] | Promise<readonly Tensor[]>;
 }
 
-/** Connects to the site that started this program; `refused` where none did. */
+/**
+ * Connects to the site that started this program; rejects with `refused` if no site did, and with
+ * `closed` if the site is gone.
+ */
 export async function init({ initial }: TrainerInit = {}): Promise<TrainerBridge> {
   const address = process.env[BRIDGE_VARIABLE];
   if (!address?.startsWith('unix:'))
@@ -79,23 +85,26 @@ export async function init({ initial }: TrainerInit = {}): Promise<TrainerBridge
   return bridge;
 }
 
-/** The site, as its training program sees it. */
+/** The site, as its training program uses it. */
 export interface TrainerBridge {
   readonly site: string;
-  /** This program's own folder, kept from run to run. */
+  /** This program's own folder, kept between runs. */
   readonly folder: string;
   readonly job: BridgeJob;
-  /** Waits for the next task; false once there are no more. */
+  /** Waits for the next task; resolves with false once there are no more. */
   isRunning(): Promise<boolean>;
-  /** The task that `isRunning` found. */
+  /** Reads the task that `isRunning` found. */
   receive(): Promise<ReceivedTask>;
   /**
-   * Answers the task; for `evaluate` without tensors. `extras` are state dicts that go with a
-   * trained model, by name; `bad-argument` says what a name may be.
+   * Answers the task; pass no tensors for `evaluate`. `extras` are state dicts that go with a
+   * trained model, by name; `bad-argument` says which names are allowed.
    */
   send(tensors: readonly Tensor[], figures: SentFigures, extras?: Readonly<Record<string, readonly Tensor[]>>): Promise<void>;
+  /** Reports a training step. */
   step(report: { step: number; loss: number; learningRate?: number; tokens?: number }): void;
+  /** Tells the site that this program is alive, where it reports no steps for a while. */
   alive(): void;
+  /** Writes a line to the site's log. */
   log(message: string, level?: 'debug' | 'info' | 'warn' | 'error'): void;
 }
 
@@ -184,7 +193,7 @@ class Bridge implements TrainerBridge {
   }
 
   #open(): BridgeTask {
-    if (!this.#task) throw new FedStreamError('bad-argument', 'there is no task: ask isRunning first');
+    if (!this.#task) throw new FedStreamError('bad-argument', 'there is no task: call isRunning first');
     return this.#task;
   }
 

@@ -1,4 +1,4 @@
-// The place where a site waits for its training program: a unix socket in a folder of its own, for one connection.
+// The unix socket on which a site waits for its training program, for one connection.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -6,14 +6,19 @@ import { join } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
 import type { BridgeConnection } from '../../trainer/bridge/program.js';
 
+/** A socket that waits for a program. */
 export interface BridgeSocket {
-  /** What the program is told: `unix:/…`. Unique to this program on this machine. */
+  /** The address that the program is given: `unix:/…`. Unique to this program on this machine. */
   readonly address: string;
   readonly connected: Promise<BridgeConnection>;
   close(): void;
 }
 
-/** Listens. The path of a unix socket has room for some 100 bytes: it lies in the system's folder for temporary files, which only this user may enter. */
+/**
+ * Listens on a new socket; rejects with `io`, or with `unsupported` on Windows. The path of a unix
+ * socket may have some 100 bytes, so it lies in the system's folder for temporary files, in a
+ * folder that only this user may enter.
+ */
 export async function openBridgeSocket(): Promise<BridgeSocket> {
   if (process.platform === 'win32')
     throw new FedStreamError('unsupported', 'trainers of a site’s own need unix sockets; run the site on Linux, macOS or in WSL');
@@ -44,9 +49,9 @@ function listening(server: Server, path: string): Promise<void> {
   });
 }
 
-/** Bytes of a socket; what breaks it ends the reading. */
+/** The bytes of a socket; an error of it ends the reading with `closed`. */
 export function socketConnection(socket: Socket): BridgeConnection {
-  socket.on('error', () => {}); // told by the end of the reading
+  socket.on('error', () => {}); // reported by the end of the reading
   return {
     send: (bytes) => {
       if (socket.writable) socket.write(bytes);

@@ -8,19 +8,21 @@ import { type LlamaEngine, startEngine, type ThreadPool } from '../../trainer/ll
 import type { Command, ThreadInit } from '../../trainer/llama/thread.js';
 import type { OptimizerSettings } from '../../trainer/llama/update.js';
 
+/** The model of an engine, its size in memory, and its optimizer. */
 export interface LlamaEngineOptions {
   readonly config: LlamaConfig;
   readonly size: ArenaSize;
   readonly optimizer: OptimizerSettings;
 }
 
-// The built files, from src/ (under tests) and from dist/ alike.
+// The built files; the paths hold from src/ (in tests) and from dist/.
 const WASM = new URL('../../../dist/wasm/llama.wasm', import.meta.url);
 const WORKER = new URL('../../../dist/node/trainer/llama-worker.js', import.meta.url);
 
-/** A thread holds no tensors of its own: they are all in the shared memory. */
+/** Threads hold no tensors of their own: all are in the shared memory. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8, stackSizeMb: 1 };
 
+/** Starts an engine with threads of its own; close it to end them. */
 export async function startLlamaEngine(options: LlamaEngineOptions): Promise<LlamaEngine> {
   const module = await WebAssembly.compile(readFileSync(WASM));
   return startEngine({ ...options, module, startThreads });
@@ -51,7 +53,7 @@ class WorkerPool implements ThreadPool {
   run(command: Command): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
-      // A process whose only work is a training step must not end before it is done.
+      // The process must not end during a training step, even if it has nothing else to do.
       for (const worker of this.#workers) worker.ref();
       this.#waiting = { resolve, reject, left: this.#workers.length };
       for (const worker of this.#workers) worker.postMessage(command);

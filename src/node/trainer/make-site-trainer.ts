@@ -1,4 +1,4 @@
-// The trainer that a site uses for a job: the built-in one, or the program that it has registered under the job's name.
+// Makes a site's own trainer: the program that it has registered under the name in the job.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../core/log.js';
@@ -10,11 +10,12 @@ import { nodeFolder } from '../storage/node-folder.js';
 import { fillPlaceholders, type Placeholders, registeredTrainer, type SiteConfig } from './site-config.js';
 import { startTrainerProcess } from './trainer-process.js';
 
+/** The site, its job and its files. */
 export interface SiteTrainerOptions {
   readonly site: string;
   readonly job: Joined['job'];
   readonly config: SiteConfig | undefined;
-  /** Absolute paths of data files; undefined where the site was given none. */
+  /** Absolute paths of data files; undefined if the site was given none. */
   readonly data: string | undefined;
   readonly validation: string | undefined;
   /** The site's own folder, absolute. */
@@ -22,7 +23,10 @@ export interface SiteTrainerOptions {
   readonly log: Logger;
 }
 
-/** A trainer over the program of that name; `refused` where the site has not registered it. Nothing is started yet. */
+/**
+ * Makes a trainer over the program of that name; rejects with `refused` if the site has not
+ * registered it. Nothing is started yet.
+ */
 export async function makeProcessTrainer(name: string, options: SiteTrainerOptions): Promise<Trainer> {
   const { site, job, config, data, validation, work, log } = options;
   const { command, folder, environment, silenceMs, stopMs } = registeredTrainer(config, name);
@@ -51,7 +55,7 @@ export async function makeProcessTrainer(name: string, options: SiteTrainerOptio
   });
 }
 
-/** What a program may know of the job: its wishes for training. */
+/** The part of the job that a program may know: its settings for training. */
 function bridgeJob({ name, seed, rounds, train }: Joined['job']): BridgeJob {
   const wishes = Object.entries(train).flatMap(([wish, value]) => (value === undefined ? [] : [[wish, value] as const]));
   return { name, seed, rounds, train: Object.fromEntries(wishes) };

@@ -1,4 +1,4 @@
-// The built-in trainer of a site, a server's evaluation or central training, from a job and the texts of a model folder.
+// Makes the built-in trainer from a job and the texts of a model folder, for sites and servers.
 import { availableParallelism } from 'node:os';
 import { FedStreamError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
@@ -12,20 +12,24 @@ import { loadTokenizer } from '../../trainer/tokenizer/tokenizer.js';
 import type { Trainer } from '../../trainer/trainer.js';
 import { startLlamaEngine } from './llama-host.js';
 
+/** The job, the model's texts and the data of a trainer. */
 export interface MakeTrainerOptions {
   readonly job: Job;
-  /** `config.json`, `tokenizer.json`, `tokenizer_config.json`. */
+  /** The texts of `config.json`, `tokenizer.json` and `tokenizer_config.json`, by name. */
   readonly files: Readonly<Record<string, string>>;
   readonly training: readonly Sample[];
   readonly validation: readonly Sample[];
   readonly threads?: number;
   readonly stateFolder?: Folder;
-  /** Of which run the trainer's control variate is. */
+  /** The run that the trainer's control variate belongs to. */
   readonly run?: string;
   readonly log: Logger;
 }
 
-/** A trainer with threads of its own; close it to end them. */
+/**
+ * Makes a trainer with threads of its own; close it to end them. Rejects with `bad-model`,
+ * `bad-job`, or `bad-data` if no sample fits.
+ */
 export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer> {
   const { job, files, log, threads = Math.min(availableParallelism(), 4), stateFolder, run } = options;
   const file = (name: string): string => {
@@ -44,7 +48,7 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
     if (skipped + truncated > 0)
       log.warn(
         { skipped, truncated, samples: samples.length },
-        `of the ${what} data, ${skipped} prompts were too long and ${truncated} answers were cut at train.maxTokens = ${maxTokens}`,
+        `${skipped} prompts of the ${what} data were too long, and ${truncated} answers were cut at train.maxTokens = ${maxTokens}`,
       );
     if (samples.length > 0 && encoded.examples.length === 0)
       throw new FedStreamError('bad-data', `none of ${samples.length} samples fits into train.maxTokens = ${maxTokens}; raise it`);

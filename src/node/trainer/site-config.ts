@@ -1,4 +1,4 @@
-// A site's own configuration: its trainers, and the filters that it enforces (docs/site.md).
+// A site's configuration: its trainers, and the filters that it enforces (docs/site.md).
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
@@ -10,9 +10,9 @@ import { siteFiltersSchema } from '../../filter/site-filters.js';
 import { NAME_PATTERN } from '../../job/job.js';
 import { ioError } from '../storage/io-error.js';
 
-/** Longer than the longest time that loading a large model takes without a word. */
+/** Longer than a program is silent while it loads a large model. */
 const DEFAULT_SILENCE_MS = 600_000;
-/** A program that saves its model at the end prints something now and then. */
+/** Long enough, since a program that saves its model at the end prints something now and then. */
 const DEFAULT_STOP_MS = 60_000;
 
 const text = z.string().refine((value) => !value.includes('\0'), 'has a NUL in it');
@@ -34,15 +34,18 @@ const siteConfigSchema = (table: Table<Filter>) =>
 /** A trainer as the site registered it; `folder` is absolute. */
 export type RegisteredTrainer = z.output<typeof trainerSchema>;
 
+/** A site's configuration, checked. */
 export interface SiteConfig {
-  /** For messages. */
+  /** The path of the file, for messages. */
   readonly source: string;
   readonly trainers: Readonly<Record<string, RegisteredTrainer>>;
-  /** On every result that leaves the site, whatever the job says; in this order. */
+  /** Filters for every result that leaves the site, whatever the job says; in this order. */
   readonly filters: readonly Choice[];
 }
 
-/** Reads and checks the file; `bad-argument` names what is wrong in it. Its filters are chosen from the table. */
+/**
+ * Reads and checks the file; `bad-argument` names its fault. Its filters are chosen from the table.
+ */
 export function readSiteConfig(path: string, table: Table<Filter> = builtInFilters): SiteConfig {
   let value: unknown;
   try {
@@ -63,7 +66,7 @@ export function readSiteConfig(path: string, table: Table<Filter> = builtInFilte
   return { source: path, trainers, filters: parsed.data.filters };
 }
 
-/** The trainer that a job names; `refused` where this site has none of that name. */
+/** The trainer that a job names; throws `refused` if this site has none of that name. */
 export function registeredTrainer(config: SiteConfig | undefined, name: string): RegisteredTrainer {
   const trainer = config && Object.hasOwn(config.trainers, name) ? config.trainers[name] : undefined;
   if (trainer) return trainer;
@@ -71,10 +74,12 @@ export function registeredTrainer(config: SiteConfig | undefined, name: string):
   throw new FedStreamError('refused', `the job asks for the trainer "${name}", which this site has not registered: ${known}`);
 }
 
-/** What placeholders in a command and in an environment stand for; undefined where the site has no such thing. */
+/**
+ * The values of placeholders in commands and environments; undefined if the site has no such value.
+ */
 export type Placeholders = Readonly<Record<'data' | 'validation' | 'site' | 'work', string | undefined>>;
 
-/** Puts in what the site knows; `bad-argument` where a placeholder has nothing to stand for. */
+/** Fills the placeholders in; throws `bad-argument` for one without a value. */
 export function fillPlaceholders(value: string, placeholders: Placeholders): string {
   return value.replace(/\{(data|validation|site|work)\}/g, (_, name: keyof Placeholders) => {
     const found = placeholders[name];

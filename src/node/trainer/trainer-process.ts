@@ -1,4 +1,4 @@
-// Starts a site's training program: its command, its environment, its output into the log, its end with all that it started.
+// Starts a site's training program, logs its output, and ends it with all that it started.
 import { spawn } from 'node:child_process';
 import type { Logger } from '../../core/log.js';
 import { within } from '../../core/within.js';
@@ -8,6 +8,7 @@ import { readOutput } from '../process/output-lines.js';
 import { killMarked, signalGroup } from '../process/process-group.js';
 import { openBridgeSocket } from './bridge-socket.js';
 
+/** The command of a program, its working folder (absolute), and its environment. */
 export interface TrainerProcessOptions {
   readonly command: readonly [string, ...string[]];
   readonly folder: string;
@@ -15,13 +16,18 @@ export interface TrainerProcessOptions {
   readonly log: Logger;
 }
 
-/** Between SIGTERM and SIGKILL. */
+/** The time between SIGTERM and SIGKILL. */
 const KILL_AFTER_MS = 5_000;
 
+/**
+ * Starts the program. It connects back to the socket in its environment; `ended` resolves with how
+ * it ended.
+ */
 export async function startTrainerProcess({ command, folder, environment, log }: TrainerProcessOptions): Promise<TrainerProgram> {
   const socket = await openBridgeSocket();
   const [program, ...args] = command;
-  // A group of its own: a signal to it reaches what the program started, and Ctrl-C on our terminal does not end it before it was told.
+  // The program gets a process group of its own: a signal to the group reaches all that the program
+  // started, and Ctrl-C on our terminal does not end it before it was told.
   const child = spawn(program, args, {
     cwd: folder,
     env: { ...process.env, ...environment, [BRIDGE_VARIABLE]: socket.address, PYTHONUNBUFFERED: '1' },
@@ -41,14 +47,14 @@ export async function startTrainerProcess({ command, folder, environment, log }:
     signalGroup(child.pid, 'SIGKILL');
     killMarked(BRIDGE_VARIABLE, socket.address);
   };
-  // A site that ends in whatever way takes its program along.
+  // However this process ends, the program ends with it.
   process.once('exit', kill);
   let over = false;
   const exited = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`could not be started (${program} in ${folder}): ${error.message}`));
     child.once('exit', (code, signal) => resolve(signal ? `was ended by ${signal}` : `ended with exit code ${code}`));
   });
-  // The end of its output comes after its exit, unless somebody else holds the pipe.
+  // Its output ends after it exits, unless another process still holds the pipe.
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const ended = exited.then(async (how) => {
     await within(closed, KILL_AFTER_MS / 10);
