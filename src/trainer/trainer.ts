@@ -16,7 +16,7 @@ export interface TaskProgress {
   readonly round: number;
   readonly rounds: number;
   /** Called at every sign of life that is no step, as often as there are any. */
-  onSign?(): void;
+  onProgress?(): void;
 }
 
 /**

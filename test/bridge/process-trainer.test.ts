@@ -55,17 +55,17 @@ async function bytesOf(state: StateDict): Promise<Record<string, Buffer>> {
 
 async function train(trainer: Trainer, round: number, signal = new AbortController().signal) {
   const steps: StepReport[] = [];
-  let signs = 0;
-  const onSign = (): void => {
-    signs++;
+  let heartbeats = 0;
+  const onProgress = (): void => {
+    heartbeats++;
   };
-  const result = await trainer.train({ round, rounds: 3, signal, onStep: (step) => void steps.push(step), onSign }, model());
-  return { result, steps, signs };
+  const result = await trainer.train({ round, rounds: 3, signal, onStep: (step) => void steps.push(step), onProgress }, model());
+  return { result, steps, heartbeats };
 }
 
-test('a model goes there and back in the order of the job, BF16 as BF16, with steps, figures and signs', async () => {
+test('a model goes there and back in the order of the job, BF16 as BF16, with steps, figures and heartbeats', async () => {
   const trainer = await trainerOf([]);
-  const { result, steps, signs } = await train(trainer, 1);
+  const { result, steps, heartbeats } = await train(trainer, 1);
   expect(result.model.manifest.tensors.map(({ name, dtype }) => [name, dtype])).toEqual([
     ['w', 'F32'],
     ['h', 'BF16'],
@@ -78,7 +78,7 @@ test('a model goes there and back in the order of the job, BF16 as BF16, with st
   await result.model.close?.();
   expect(result).toMatchObject({ samples: 2, steps: 1, trainLoss: 1, evaluation: { loss: 1, samples: 4 }, metrics: { rounds: 3 } });
   expect(steps).toEqual([{ step: 1, loss: 1, learningRate: 0.1, tokens: 0 }]);
-  expect(signs).toBeGreaterThan(0);
+  expect(heartbeats).toBeGreaterThan(0);
   expect(lines).toContain('working');
   expect(await trainer.evaluate(model(), new AbortController().signal, { round: 3, rounds: 3 })).toEqual({ loss: 0.25, samples: 4 });
   // One program for all tasks.

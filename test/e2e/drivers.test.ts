@@ -51,18 +51,18 @@ test('certificates and a token, by hand: the right ones get in, and no others', 
   const tls = (name: string) => ['--tls-cert', files(name).cert, '--tls-key', files(name).key, '--tls-ca', files(name).ca];
   writeFileSync(join(folder, 'token'), '0123456789abcdef0123456789abcdef\n');
   writeFileSync(join(folder, 'wrong-token'), 'fedcba9876543210fedcba9876543210\n');
-  const stranger = await throwawayAuthority('somebody else');
-  const strange = await stranger.issue('site-1');
-  mkdirSync(join(folder, 'strange'));
-  for (const [name, text] of Object.entries(strange)) writeFileSync(join(folder, 'strange', name), text);
-  writeFileSync(join(folder, 'strange/ca'), stranger.ca);
+  const otherAuthority = await throwawayAuthority('somebody else');
+  const untrusted = await otherAuthority.issue('site-1');
+  mkdirSync(join(folder, 'untrusted'));
+  for (const [name, text] of Object.entries(untrusted)) writeFileSync(join(folder, 'untrusted', name), text);
+  writeFileSync(join(folder, 'untrusted/ca'), otherAuthority.ca);
   const { server, log, url } = await serving('proven', '--listen', 'tcps://localhost:0', ...tls('localhost'), '--token-file', 'token');
   const { ca } = files('localhost');
   const refusals: [string[], RegExp][] = [
     [site('site-1', url, ...tls('site-2')), /calls itself site-1 and shows a certificate for site-2/],
     [site('site-1', url, '--tls-ca', ca), /site-1 shows neither a certificate nor a token/],
     [site('site-1', url, '--tls-ca', ca, '--token-file', 'wrong-token'), /token of site-1 is not the one/],
-    [site('site-1', url, '--tls-ca', 'strange/ca'), /signed by nobody that this side trusts.*--tls-ca/],
+    [site('site-1', url, '--tls-ca', 'untrusted/ca'), /signed by nobody that this side trusts.*--tls-ca/],
     [site('site-3', url, '--tls-ca', ca, '--token-file', 'token'), /site-3/],
   ];
   for (const [args, message] of refusals) {
@@ -73,7 +73,7 @@ test('certificates and a token, by hand: the right ones get in, and no others', 
     expect(stderr).toMatch(message);
     expect(code).toBe(1);
   }
-  const bad = await run(site('site-1', url, '--tls-ca', ca, '--tls-cert', 'strange/cert', '--tls-key', 'strange/key'), folder);
+  const bad = await run(site('site-1', url, '--tls-ca', ca, '--tls-cert', 'untrusted/cert', '--tls-key', 'untrusted/key'), folder);
   expect(bad.code).toBe(1);
   expect(bad.stderr).toMatch(/site-1 and shows a certificate that does not verify here/);
   expect(log()).toMatch(/a connection was refused: it calls itself site-1 and shows a certificate that does not verify/);

@@ -232,7 +232,7 @@ test('a result of the wrong shape, or of too many tensors, is refused by name', 
 test('a site that is not in the job is refused and told why', async () => {
   const job = parseJob({ sites: ['a'], quantize: 'fp32' }, 'test');
   expect(siteNames(job)).toEqual(['a']);
-  const { reasons } = await federate({ sites: ['a'] }, { a: { learn: after(200, add(1)) }, stranger: { learn: add(1) } });
+  const { reasons } = await federate({ sites: ['a'] }, { a: { learn: after(200, add(1)) }, uninvited: { learn: add(1) } });
   expect(reasons[0]).toMatchObject({ status: 'fulfilled' });
   expect(reasons[1]).toMatchObject({ status: 'rejected', reason: expect.objectContaining({ code: 'refused' }) });
 });

@@ -26,7 +26,7 @@ import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
 import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
-import { type Meeting, openMeeting } from '../meeting.js';
+import { type LocalNetwork, openLocalNetwork } from '../local-network.js';
 import { dtypeOption } from '../options.js';
 import { type EventReporter, eventReporter } from '../progress.js';
 
@@ -85,12 +85,12 @@ async function simulate(options: SimulateOptions): Promise<void> {
     supervised: false,
     onStop: () => reporter.line('stopping; what is finished is kept (Ctrl-C again: at once)'),
   });
-  const meeting = await openMeeting(options.listen, job, runPath);
+  const network = await openLocalNetwork(options.listen, job, runPath);
   try {
     await new Federation({
       runPath,
       job,
-      meeting,
+      network,
       siteConfig: options.siteConfig,
       kit: options.kit,
       dtype: options.dtype,
@@ -104,7 +104,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
     process.stderr.write(`go on with: npx fedstream simulate --resume ${runPath}\n`);
     throw signal.aborted ? new FedStreamError('aborted', `the run is kept in ${runPath}`) : error;
   } finally {
-    meeting.close();
+    network.close();
   }
   reporter.end();
   const summary = await conclude(runPath, job, events);
@@ -144,7 +144,7 @@ async function conclude(runPath: string, job: Job, events: SinkGroup) {
 interface FederationOptions {
   readonly runPath: string;
   readonly job: Job;
-  readonly meeting: Meeting;
+  readonly network: LocalNetwork;
   readonly siteConfig: string | undefined;
   readonly kit: string | undefined;
   readonly dtype: string | undefined;
@@ -188,8 +188,8 @@ class Federation {
   }
 
   #server(): Supervised {
-    const { runPath, meeting, dtype, kit } = this.#options;
-    const command = [process.execPath, BIN, 'server', '--run', runPath, '--listen', meeting.url, ...meeting.serverArgs, '--supervised'];
+    const { runPath, network, dtype, kit } = this.#options;
+    const command = [process.execPath, BIN, 'server', '--run', runPath, '--listen', network.url, ...network.serverArgs, '--supervised'];
     if (dtype !== undefined) command.push('--dtype', dtype);
     if (kit !== undefined) command.push('--kit', kit);
     return this.#start('server', command, (line) => {
@@ -204,7 +204,7 @@ class Federation {
   }
 
   #sites(url: string): void {
-    const { runPath, job, meeting, siteConfig, kit } = this.#options;
+    const { runPath, job, network, siteConfig, kit } = this.#options;
     for (const site of siteNames(job)) {
       const work = join(runPath, 'sites', site);
       const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteDataPath(runPath, site)];
@@ -216,7 +216,7 @@ class Federation {
         '--threads',
         '1',
         '--supervised',
-        ...meeting.siteArgs(site),
+        ...network.siteArgs(site),
       );
       if (siteConfig !== undefined) command.push('--site-config', siteConfig);
       if (kit !== undefined) command.push('--kit', kit);

@@ -25,7 +25,7 @@ export interface BridgeSessionOptions {
   /** The program's own folder, an absolute path. */
   readonly folder: string;
   readonly log: Logger;
-  onSign(): void;
+  onProgress(): void;
   onStep(report: StepReport): void;
 }
 
@@ -90,7 +90,7 @@ export class BridgeSession {
       for await (const bytes of this.#connection) {
         for (const line of lines.push(bytes)) {
           const message = parseMessage(line, programMessageSchema, program);
-          this.#options.onSign();
+          this.#options.onProgress();
           if ((message.type === 'hello') === greeted)
             throw new FedStreamError('trainer', `${program} sent "${message.type}" where ${greeted ? 'no' : 'a'} hello belongs`);
           greeted = true;

@@ -37,7 +37,7 @@ class ProcessTrainer implements Trainer {
     const { label, job, exchange } = this.#options;
     const file = 'offer.safetensors';
     const task = { type: 'task', id: 'offer', kind: 'offer', round: 0, rounds: job.rounds, result: this.#options.pathOf(file) } as const;
-    const result = await this.#ask(task, signal, { onStep: () => {}, onSign: () => {} });
+    const result = await this.#ask(task, signal, { onStep: () => {}, onProgress: () => {} });
     this.#withoutExtras(result);
     const model = await this.#open(file);
     if (model.manifest.tensors.length === 0) throw new FedStreamError('trainer', `${label} offers a model without tensors`);
@@ -67,7 +67,7 @@ class ProcessTrainer implements Trainer {
         extras: extras && Object.fromEntries(extras.map(([name, extra]) => [name, pathOf(extra)])),
         figures: checkedFigures(task.figures),
       };
-      const result = await this.#ask(asked, signal, { onStep: task.onStep, onSign: () => task.onSign?.() });
+      const result = await this.#ask(asked, signal, { onStep: task.onStep, onProgress: () => task.onProgress?.() });
       return await this.#trained(file, result, model);
     } catch (error) {
       await removeAll(exchange, file);
@@ -84,7 +84,7 @@ class ProcessTrainer implements Trainer {
     await writeSafetensors(exchange, given, model, { durable: false });
     try {
       const task: BridgeTask = { type: 'task', id: `evaluate-${round}`, kind: 'evaluate', round, rounds, model: pathOf(given) };
-      const result = await this.#ask(task, signal, { onStep: () => {}, onSign: () => progress?.onSign?.() });
+      const result = await this.#ask(task, signal, { onStep: () => {}, onProgress: () => progress?.onProgress?.() });
       this.#withoutExtras(result);
       return result.evaluation;
     } finally {

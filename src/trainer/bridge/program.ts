@@ -13,7 +13,7 @@ export interface TrainerProgram {
   /** How it ended, as words that follow its name: `ended with exit code 1`. Never rejects. */
   readonly ended: Promise<string>;
   /** Called at each piece of its output. */
-  onOutput(sign: () => void): void;
+  onOutput(listener: () => void): void;
   /** The last lines of its output, as one line of text; empty where there are none. */
   lastLines(): string;
   /** Ends it and all that it started; resolves once that is so. */

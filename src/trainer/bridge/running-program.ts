@@ -22,7 +22,7 @@ export interface RunningOptions {
 /** What a task hears while it is open. */
 export interface TaskListener {
   onStep(report: StepReport): void;
-  onSign(): void;
+  onProgress(): void;
 }
 
 /** A connection that ends first is most often the first that is heard of an exit; the exit code follows at once. */
@@ -40,7 +40,7 @@ export class RunningProgram {
   constructor(program: TrainerProgram, options: RunningOptions) {
     this.#program = program;
     this.#options = options;
-    program.onOutput(() => this.#sign());
+    program.onOutput(() => this.#progress());
     this.#lost = Promise.race([this.#ended(), this.#connect()]);
     this.#lost.catch(() => {});
   }
@@ -68,7 +68,7 @@ export class RunningProgram {
     }
   }
 
-  /** Tells it that there are no more tasks and waits for its end, as long as it gives signs; then ends what is left. */
+  /** Tells it that there are no more tasks and waits for its end, as long as it makes progress; then ends what is left. */
   async stop(reason: string): Promise<void> {
     const watch = new SilenceWatch(this.#options.stopMs);
     this.#watch = watch;
@@ -102,7 +102,7 @@ export class RunningProgram {
       job,
       folder,
       log,
-      onSign: () => this.#sign(),
+      onProgress: () => this.#progress(),
       onStep: (report) => this.#listener?.onStep(report),
     });
     try {
@@ -118,9 +118,9 @@ export class RunningProgram {
     throw new FedStreamError('closed', how);
   }
 
-  #sign(): void {
-    this.#watch?.sign();
-    this.#listener?.onSign();
+  #progress(): void {
+    this.#watch?.heartbeat();
+    this.#listener?.onProgress();
   }
 
   #failure(what: string): never {

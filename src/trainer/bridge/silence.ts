@@ -1,9 +1,9 @@
-// Waits for silence: a limit that every sign of life renews.
+// Waits for silence: a limit that every heartbeat renews.
 
 /** Ticks in which the limit is counted: a process that itself stood still hears what arrived meanwhile before the next one. */
 const TICKS = 10;
 
-/** Starts at once; `stop` ends it. Its promise resolves after `limitMs` without a sign, and never otherwise. */
+/** Starts at once; `stop` ends it. Its promise resolves after `limitMs` without a heartbeat, and never otherwise. */
 export class SilenceWatch {
   readonly over: Promise<void>;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -20,7 +20,7 @@ export class SilenceWatch {
     }, limitMs / TICKS);
   }
 
-  sign(): void {
+  heartbeat(): void {
     this.#silentTicks = 0;
   }
 
