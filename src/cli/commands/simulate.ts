@@ -1,4 +1,4 @@
-// `fedstream simulate`: a whole federation on this machine, one process a site, over any driver.
+// `fedstream simulate`: a whole federation on this machine, with a process for each site.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -50,9 +50,10 @@ Examples:
 `;
 
 const BIN = fileURLToPath(new URL('../../../bin/fedstream.mjs', import.meta.url));
-/** A child that was asked to stop and has not is ended. */
+/** Children that were asked to stop are killed after this time. */
 const STOP_MS = 15_000;
 
+/** The subcommand `simulate`. */
 export function simulateCommand(): Command {
   return addJobOptions(
     new Command('simulate').description('Run a federation on this machine: a server process and a process for each site.'),
@@ -126,14 +127,17 @@ async function findOrPrepare(options: SimulateOptions, kit: Kit): Promise<{ runP
   return { runPath, job: await prepareRun(job, runPath, data) };
 }
 
-/** Told before anything is started: every site of a simulation has the same configuration. */
+/**
+ * Checks that the sites have the job's trainer before anything starts: every site of a simulation
+ * has the same configuration.
+ */
 function checkSiteConfig({ trainer }: Job, kit: Kit, { siteConfig }: SimulateOptions): void {
   const config = siteConfig === undefined ? undefined : readSiteConfig(siteConfig, kit.filters);
   const inKit = kit.trainers.some(({ name }) => name === trainer?.name);
   if (trainer && !inKit) registeredTrainer(config, trainer.name);
 }
 
-/** Adds this process's own memory, then summary and report. */
+/** Records this process's own memory, then writes summary and report. */
 async function conclude(runPath: string, job: Job, events: SinkGroup) {
   const record = await openRunRecord(nodeFolder(runPath), { elapsedMs: () => 0, sinks: { events } });
   record.emit({ type: 'memory', process: 'simulator', ...processMemory() });
@@ -149,12 +153,12 @@ interface FederationOptions {
   readonly kit: string | undefined;
   readonly dtype: string | undefined;
   readonly reporter: EventReporter;
-  /** Where the events of the server go. */
+  /** Sinks of the server's events. */
   readonly events: SinkGroup;
   readonly signal: AbortSignal;
 }
 
-/** The children of one simulation. */
+/** The processes of one simulation: a server and its sites. */
 class Federation {
   readonly #options: FederationOptions;
   readonly #children: Supervised[] = [];
@@ -227,7 +231,10 @@ class Federation {
     }
   }
 
-  /** Within a round the server decides on what a lost site means; before the first one nothing can begin without it. */
+  /**
+   * Ends the simulation if a site is lost before the first round, since no round can begin without
+   * it. From then on the server decides what a lost site means.
+   */
   #siteEnded(child: Supervised, code: number | string): void {
     if (this.#over || this.#options.signal.aborted || code === EXIT.ok) return;
     const what = `${child.name} ended (${code}): ${lastLine(child) || `see ${this.#options.runPath}/logs/${child.name}.log`}`;
@@ -244,7 +251,7 @@ class Federation {
   }
 }
 
-/** The error line of a child, without the program's name. */
+/** The last error line of a child, without the program's name. */
 function lastLine(child: Supervised): string {
   return (
     child
