@@ -1,4 +1,5 @@
-// The process trainer with real programs: models there and back, and every way in which a program can go wrong.
+// The process trainer with real programs: models there and back, and every way that a program can
+// fail.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -122,13 +123,13 @@ test('an abort ends the program at once', async () => {
   const trainer = await trainerOf(['hang']);
   const stop = new AbortController();
   const training = train(trainer, 1, stop.signal);
-  // A machine that is busy starts a program in seconds.
+  // A busy machine takes seconds to start a program.
   await expect.poll(() => lines.join('\n'), { timeout: 20_000 }).toMatch(/child \d+/);
   stop.abort(new Error('stopped'));
   await expect(training).rejects.toThrow('stopped');
 });
 
-test('a command that cannot be started, and one without a bridge, are told as they are', async () => {
+test('a command that cannot be started, and one without a bridge, are reported', async () => {
   const missing = await trainerOf([], { command: ['no-such-program-anywhere'] });
   await expect(train(missing, 1)).rejects.toThrow(/could not be started \(no-such-program-anywhere in .*ENOENT/);
   const deaf = await trainerOf([], { command: ['sh', '-c', 'echo "I know no bridge"; exit 3'] });
@@ -137,7 +138,7 @@ test('a command that cannot be started, and one without a bridge, are told as th
   await expect(empty.offer?.(new AbortController().signal)).rejects.toThrow(/ended with exit code 1; .*give init an initial one/);
 });
 
-test('what a site has not registered is refused with what there is; a wrong file is told by its field', async () => {
+test('an unregistered trainer is refused with the names that there are; a wrong file by its field', async () => {
   const file = join(base, 'other.json');
   writeFileSync(file, JSON.stringify({ trainers: { sft: { command: ['x', '{data}'] } } }));
   const job = parseJob({ trainer: { name: 'own' } }, 'test');
@@ -153,7 +154,7 @@ test('what a site has not registered is refused with what there is; a wrong file
   );
 });
 
-test('a site may have filters alone; what is no filter is told by its place', () => {
+test('a site may have only filters; a wrong one is named by its place', () => {
   const file = join(base, 'filters.json');
   const read = (filters: unknown) => {
     writeFileSync(file, JSON.stringify({ filters }));
@@ -173,7 +174,7 @@ test('a site may have filters alone; what is no filter is told by its place', ()
   );
 });
 
-/** A process that is dead and that nobody has asked about yet (Z) is dead. */
+/** False for zombies, too: processes that have ended but were not yet waited for (Z). */
 function isAlive(pid: number): boolean {
   try {
     return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

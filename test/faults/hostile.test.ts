@@ -131,7 +131,9 @@ async function crowd(count: number, port: number, peers: readonly BadPeer[]): Pr
   await Promise.all(Array.from({ length: 24 }, some));
 }
 
-/** A warm heap still grows by some MB; a kilobyte kept for each of the ten thousand would be more. */
+/**
+ * A warm heap still grows by some MB; a kilobyte kept for each of the ten thousand would be more.
+ */
 const MOST_GROWTH_BYTES = 24 * 2 ** 20;
 
 test.each([
