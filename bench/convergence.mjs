@@ -1,4 +1,5 @@
-// Whether a coding costs quality: federations of the built-in trainer, each coding against fp32 with the same seeds. A JSON line a run.
+// Tests if a coding costs quality: federations of the built-in trainer, each coding against fp32
+// with the same seeds. Writes a JSON line for each run.
 import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +15,7 @@ const studies = Object.entries(STUDIES).map(([name, { title, seeds, arms }]) => 
 
 const values = benchCommand(
   'convergence.mjs',
-  `Whether a coding costs quality: federations of the built-in trainer, each coding against fp32 with the same seeds.\n${studies.join('\n')}`,
+  `Tests if a coding costs quality: federations of the built-in trainer, each coding against fp32 with the same seeds.\n${studies.join('\n')}`,
   [
     ['', 'all studies, two runs at a time: about half an hour on two cores'],
     ['--resume', 'goes on where a study was stopped'],
@@ -34,7 +35,7 @@ const values = benchCommand(
 const results = resultsFile(values.results, keyOf);
 const queue = planOf(values).filter((run) => !(values.resume && results.has(run)));
 const base = join(values.cache, BASE_NAME);
-// A coding that this version does not know is told before an hour is spent.
+// A coding that this version does not know is reported before any time is spent.
 for (const run of queue) parseJob(jobOf(run, base), textOf(run));
 
 const workers = [];
@@ -44,7 +45,7 @@ process.on('SIGINT', () => {
   for (const worker of workers) worker.kill('SIGKILL');
 });
 
-/** One answer of a worker; a worker that ends without one has failed. */
+/** Asks a worker and waits for its answer; a worker that ends without one has failed. */
 function ask(worker, message) {
   return new Promise((resolve) => {
     const ended = (code) => resolve({ failed: `the process ended (${code})` });

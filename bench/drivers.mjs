@@ -1,7 +1,10 @@
-// Drivers on loopback: verified bytes from memory to memory, as a ratio to the bare library under them, and control latency meanwhile.
-// The receiver verifies each leaf. The sender knows the checksums, as it does of a spool, or with --unknown-sums makes them while it sends.
-// Two processes; bare and FedStream alternate, and the best of each counts, since the machine may be shared. Over each connection some bytes go before the clock
-// runs: V8 compiles while they do (what counts bytes once more at 2^31 of them), and a process of a federation lives for many rounds.
+// Measures drivers on loopback: verified bytes from memory to memory, as a ratio to the bare
+// library, and control latency meanwhile. The receiver verifies each leaf. The sender knows the
+// checksums, as with a spool; with --unknown-sums it computes them while it sends. Bare and
+// FedStream run in two processes each and alternate, and the best of each counts, since the machine
+// may be shared. Each connection carries some bytes before the clock runs, because V8 compiles
+// meanwhile (counters of bytes a second time, at 2^31 bytes), and a process of a federation lives
+// for many rounds.
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +14,7 @@ import { wholeNumber } from '../dist/cli/options.js';
 import { throwawayAuthority } from '../dist/node/tls/throwaway-certificates.js';
 import { benchCommand, listOf, oneOf } from './command.mjs';
 
-/** What each driver is held to: the ratio to its bare library. */
+/** The least ratio of each driver to its bare library. */
 const FLOORS = { tcp: 0.6, uds: 0.6, tcps: 0.8, ws: 0.8, wss: 0.8, http: 0.8, https: 0.8, grpc: 0.8, grpcs: 0.8 };
 const values = benchCommand(
   'drivers.mjs',
@@ -29,7 +32,7 @@ const values = benchCommand(
   .option('--json', 'print the rows as JSON')
   .parse()
   .opts();
-/** Of the bytes, for those that are slow: all take seconds. */
+/** The share of the bytes for slow drivers, so that all take seconds. */
 const SHARE = { tcps: 0.5, wss: 0.5, https: 0.5, grpc: 0.5, grpcs: 0.5 };
 
 const folder = mkdtempSync(join(tmpdir(), 'fedstream-bench-'));
@@ -39,7 +42,7 @@ const drivers = values.only ?? Object.keys(FLOORS);
 const directions = ['down', 'up'];
 const rows = [];
 
-/** One transfer between two processes: `down` is from the server to the client. */
+/** A transfer between two processes; `down` is from the server to the client. */
 async function transfer(kind, scheme, direction) {
   const [mib, warmMib] = [values.mib, values.warmMib].map((amount) => Math.ceil(amount * (SHARE[scheme] ?? 1)));
   const side = (role) => {

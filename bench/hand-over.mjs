@@ -1,5 +1,6 @@
-// Hands a state dict to a Python program and takes it back: times to and from the wire, and the program's memory.
-// Needs .venv (node scripts/python-env.mjs). The baseline of the same run is a copy of the file.
+// Hands a state dict to a Python program and takes it back: times to and from the wire, and the
+// program's memory. Needs .venv (node scripts/python-env.mjs). The baseline of the same run is a
+// copy of the file.
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -79,7 +80,7 @@ async function handOver(round, model) {
   await result.model.close();
   await new Promise((resolve) => setTimeout(resolve, 200));
   const mark = (what) => marks.find((found) => found.what === what);
-  // The first round has the program's start in it, and its own copy is made in it.
+  // The first round is left out: it includes the program's start and the making of its own copy.
   if (round === 1) return;
   const extra = Math.max(mark('received').RssAnon, mark('sending').RssAnon, mark('sent').RssAnon) - mark('before').RssAnon;
   console.log(

@@ -1,6 +1,7 @@
-// Transfers over shaped links between two network namespaces: rate × round trip × loss × driver × chunk size × stripes × codec. Prints a table, writes a page and plots.
-// Each connection carries the model twice: `first` begins with TCP's slow start, `next` is what every later round of a federation finds. Coding takes no part:
-// nf4 is a transfer of its size.
+// Measures transfers over shaped links between two network namespaces: rate × round trip × loss ×
+// driver × chunk size × stripes × codec. Prints a table, writes a page and plots. Each connection
+// carries the model twice: `first` begins with TCP's slow start, `next` is like every later round
+// of a federation. Nothing is coded: nf4 is a transfer of as many bytes.
 import { fork } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -45,12 +46,16 @@ const values = benchCommand(
   .option('--page <file>', 'write the page, and its plots beside it in images/')
   .parse()
   .opts();
-/** A quick run sends for seconds, not for half a minute, over slow links. */
+/**
+ * The least size of a model: a quick run sends for seconds over slow links, not for half a minute.
+ */
 const leastMegabytes = (mbit) => values.mb ?? (values.quick ? Math.min(200, mbit / 2) : 200);
 const megabytes = ({ mbit, roundTripMs }) => Math.max(leastMegabytes(mbit), (((mbit / 8) * roundTripMs) / 1000) * (values.roundTrips ?? 0));
-/** 4 bits a value and 32 for each 64 of them, of 32. */
+/**
+ * The share of nf4 in fp32: 4 bits for each value and 32 for each 64 values, of 32 bits a value.
+ */
 const NF4_SHARE = (4 + 32 / 64) / 32;
-/** A transfer without an end is one that hangs: so many times what the link would need, and as many seconds. */
+/** A transfer that takes so many times its time on the link, and so many seconds more, hangs. */
 const HANG = 60;
 
 const authority = await throwawayAuthority();
@@ -62,7 +67,7 @@ const side = (space) =>
     stdio: 'inherit',
   });
 
-/** What both sides tell of each transfer over one connection. */
+/** Figures of both sides, for each transfer over one connection. */
 async function transfer(link, { scheme, chunkBytes, stripes = 1 }, transfers, hangMs) {
   const server = side(link.server);
   const client = side(link.client);
@@ -88,7 +93,7 @@ async function transfer(link, { scheme, chunkBytes, stripes = 1 }, transfers, ha
   return sent.map((one, i) => ({ ...one, flow: received[i] }));
 }
 
-/** A row a line, so that a difference shows what was measured again. */
+/** A line for each row, so that a diff shows the rows that were measured again. */
 const linesOf = (all) => `[\n${all.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`;
 function readRows(file) {
   try {

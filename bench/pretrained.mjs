@@ -1,4 +1,5 @@
-// Whether a coding costs quality on a pretrained LLM: SmolLM2-135M-Instruct fine-tuned by `fedstream simulate`, arm by arm. A JSON line a run.
+// Tests if a coding costs quality on a pretrained LLM: `fedstream simulate` fine-tunes
+// SmolLM2-135M-Instruct, arm by arm. Writes a JSON line for each run.
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { wholeNumber } from '../dist/cli/options.js';
@@ -49,10 +50,10 @@ const data = await prepareData(values, SIZES[size], folder);
 const queue = seeds
   .flatMap((seed) => arms.map((arm) => ({ arm, seed })))
   .filter((run) => !(values.resume && results.has({ ...run, size, dtype, data: data.kinds })));
-// A coding that this version does not know is told before anything is fetched.
+// A coding that this version does not know is reported before anything is fetched.
 for (const run of queue) parseJob(jobOf(run, size, { model: cache, files: data.files }), run.arm);
 
-// The simulation hears it as well, and ends by itself.
+// The simulation gets the signal as well, and ends by itself.
 process.on('SIGINT', () => {});
 if (queue.length > 0) {
   const model = await modelFolder({ python, cache, dtype });

@@ -1,4 +1,5 @@
-// One federated round without training: a server and sites whose trainer gives back what it got. Codings in turn, in one run; JSON lines.
+// Measures federated rounds without training: the sites' trainer returns the model that it got.
+// Codings take turns in one run. Writes JSON lines.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -44,7 +45,7 @@ const job = {
 writeFileSync(join(work, 'job.json'), JSON.stringify(job));
 for (let repeat = 1; repeat <= options.repeats; repeat++) for (const codec of options.codecs) run(codec, repeat);
 
-/** Seeded normal weights, in matrices of 32 MiB. */
+/** Makes a model of seeded normal weights, in matrices of 32 MiB. */
 async function makeModel(path, megabytes) {
   mkdirSync(path);
   const tensors = [];

@@ -1,4 +1,4 @@
-// A long run: a server and its clients over TCP, many rounds of a large model; what the server's memory does from round to round.
+// Measures the server's memory over a long run: many rounds of a large model over TCP.
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ function say(_fields, message) {
   process.stderr.write(`${message}\n`);
 }
 
-/** Ten tensors of seeded noise, made while they are read. */
+/** A model of ten tensors of seeded noise, made while they are read. */
 function noiseModel(megabytes) {
   const elements = Math.round((megabytes * 2 ** 20) / 40);
   const tensors = Array.from({ length: 10 }, (_, i) => ({ name: `w${i}`, dtype: 'F32', shape: [elements], encoding: { codec: 'raw' } }));
@@ -42,7 +42,7 @@ function zeros({ tensors }) {
   };
 }
 
-/** What training is here: every value moves a little, as the seed has it, so that no time goes into it. */
+/** Takes the place of training, without its time: every value moves a little, by the seed. */
 function withNoise(model, seed, scale) {
   const noise = Float32Array.from({ length: 4096 }, (_, i) => Math.sin((i + 1) * seed) * scale);
   const values = new Float32Array(CHUNK);
@@ -88,7 +88,7 @@ async function client({ site, seed, url, folder }) {
   await link.close();
 }
 
-/** Starts a role in a process of its own; `onMessage` hears what it says. */
+/** Starts a role in a process of its own; `onMessage` gets its messages. */
 function start(role, settings, onMessage = () => {}) {
   const child = fork(new URL(import.meta.url), ['--role', role, JSON.stringify(settings)]);
   child.on('message', onMessage);

@@ -1,4 +1,5 @@
-// The reference training step of the built-in trainer: milliseconds, GFLOP/s and memory, on one thread and on two.
+// Measures the built-in trainer's reference training step: milliseconds, GFLOP/s and memory, on one
+// thread and on two.
 import { wholeNumber } from '../dist/cli/options.js';
 import { startLlamaEngine } from '../dist/node/trainer/llama-host.js';
 import { llamaParameters } from '../dist/trainer/llama/parameters.js';
@@ -32,7 +33,8 @@ const [batch, sequence] = [8, 128];
 
 const rows = batch * sequence;
 const parameters = llamaParameters(config).list.reduce((sum, { elements }) => sum + elements, 0);
-// 6 a parameter and token for the matrices (the embedding is the head's), 12 a layer, position and head value for attention, as nanoGPT and PaLM (appendix B) count.
+// Counted as in nanoGPT and PaLM (appendix B): 6 for each parameter and token in the matrices (the
+// embedding is the head's), 12 for each layer, position and head value in attention.
 const flop = 6 * parameters * rows + 12 * config.layers * config.heads * config.headDim * sequence * rows;
 
 const best = {};

@@ -1,5 +1,5 @@
-// The layer rule, proven on every file: a layer imports only from those under it, and below `node` nothing is Node's own.
-// No imports go in a circle, of types neither, and files stay small.
+// The layer rule, checked on every file: a layer imports only from those under it, and layers below
+// `node` use nothing of Node. There are no import cycles, not even of types, and files stay small.
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, posix, relative } from 'node:path';
@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
 
-/** From the bottom up; layers of one row do not know each other. */
+/** The layers from the bottom up; those of one row do not import each other. */
 const ROWS: readonly (readonly string[])[] = [
   ['core'],
   ['tensor', 'driver'],
@@ -34,7 +34,7 @@ const ON_NODE = new Set(['node', 'cli']);
 /** Packages that work only on Node. */
 const NODE_PACKAGES = new Set(['@peculiar/x509', 'cli-progress', 'commander', 'jiti', 'picocolors', 'pino', 'ws']);
 
-/** Only types of these may be imported by others: they are scripts of a page. */
+/** Scripts of a page: others may import only their types. */
 const PAGES = ['cli/report/page/'];
 
 const rankOf = new Map(ROWS.flatMap((row, rank) => row.map((layer) => [layer, rank] as const)));
@@ -44,7 +44,10 @@ interface Import {
   readonly typeOnly: boolean;
 }
 
-/** Every `import … from`, `export … from`, `import '…'` and `import('…')`. Statements begin a line, as the formatter has them. */
+/**
+ * Every `import … from`, `export … from`, `import '…'` and `import('…')`. Statements begin a line,
+ * since the formatter puts them there.
+ */
 function importsOf(source: string): Import[] {
   const statements =
     /^(?:import|export)\b(?<clause>[^;'"`]*?)\bfrom\s*['"](?<from>[^'"]+)['"]|^import\s*['"](?<bare>[^'"]+)['"]|\bimport\(\s*['"](?<dynamic>[^'"]+)['"]\s*\)/gm;
@@ -54,7 +57,7 @@ function importsOf(source: string): Import[] {
   }));
 }
 
-/** What is wrong with the imports of a file; `file` is its path below `src`. */
+/** Faults in the imports of a file; `file` is its path below `src`. */
 function violationsOf(file: string, source: string): string[] {
   const layer = file.split('/')[0] as string;
   const rank = rankOf.get(layer);
@@ -95,7 +98,10 @@ function packageOf(name: string): string {
     .join('/');
 }
 
-/** Circles of imports, types and all: each as the files on the way back to the first. `imports` has a row for each file. */
+/**
+ * Import cycles, including those of types, each as the files on the way back to the first.
+ * `imports` has a row for each file.
+ */
 function circlesOf(imports: ReadonlyMap<string, readonly string[]>): string[][] {
   const done = new Set<string>();
   const way: string[] = [];
@@ -186,7 +192,7 @@ describe('the check itself', () => {
   });
 });
 
-test('no file imports upward, sideways, or what only Node has', () => {
+test('no file imports upward, sideways, or a module of Node where it may not', () => {
   expect(files.length).toBeGreaterThan(50);
   expect(files.flatMap((file) => violationsOf(file, read(file)))).toEqual([]);
 });

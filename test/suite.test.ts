@@ -1,4 +1,5 @@
-// Every test file is in one of the two projects, and in one alone: none is forgotten, none runs twice.
+// Every test file is in exactly one of the two projects, so that none is forgotten and none runs
+// twice.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';

@@ -1,4 +1,5 @@
-// A federation in this process: a real server, real sites, filters, streams and the built-in trainer, over the memory driver.
+// Runs a federation in this process: a real server, real sites, filters, streams and the built-in
+// trainer, over the memory driver.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +20,10 @@ import { siteLink } from '../../dist/site/site-link.js';
 
 const URL = 'memory://server';
 
-/** Runs `job` on `data` ({bySite, validation}); evaluations, transfers and seconds. `keep(runPath)` may take the folder before it is gone. */
+/**
+ * Runs `job` on `data` ({bySite, validation}); returns evaluations, transfers and seconds.
+ * `keep(runPath)` may copy the run folder before it is removed.
+ */
 export async function federate(job, data, keep = async () => {}) {
   const runPath = mkdtempSync(join(tmpdir(), 'fedstream-study-'));
   const startedMs = performance.now();
@@ -38,7 +42,7 @@ async function run(job, runPath, { bySite, validation }) {
   const stop = new AbortController();
   const common = { codecs: nodeCodecs(), log: silentLogger, driver: memory(), url: URL, signal: stop.signal };
   const files = await readModelTexts(runPath);
-  // One thread each: the bench fills the cores with runs, not with threads of one.
+  // One thread each: the benchmark fills the cores with runs, not with the threads of one run.
   const trainer = { files, threads: 1, log: silentLogger };
   const evaluator = await makeTrainer({ ...trainer, job, training: [], validation });
   const events = [];
@@ -54,7 +58,7 @@ async function run(job, runPath, { bySite, validation }) {
       await link.close();
     }
   };
-  /** A study has no quorum to fall back on: a site that fails ends the run. */
+  /** A study has no use for a quorum: a site that fails ends the run. */
   const onListening = () => {
     for (const name of siteNames(job)) clients.push(site(name).catch((error) => stop.abort(error)));
   };
@@ -65,13 +69,16 @@ async function run(job, runPath, { bySite, validation }) {
   } finally {
     await evaluator.close();
   }
-  // A round without a site is another study; that coding made the start worse is what some arms are for.
+  // A round without a site would be another study. Other warnings are expected in some arms.
   const without = events.find(({ type, message }) => type === 'warning' && message.includes('goes on without'));
   if (without) throw new Error(without.message);
   return events;
 }
 
-/** Losses in full precision, and bytes on the wire; those of the rounds after the first by themselves. */
+/**
+ * Losses in full precision, and bytes on the wire; the rounds after the first are counted
+ * separately.
+ */
 function figures(events) {
   const evaluations = events.filter(({ type }) => type === 'evaluation');
   const losses = evaluations.filter(({ held }) => !held).map(({ loss }) => loss);

@@ -1,4 +1,4 @@
-// The studies of bench/convergence.mjs as data: seeds, arms, and the job and samples of a run.
+// The studies of bench/convergence.mjs as data: seeds, arms, and the job and samples of each run.
 import { createHash } from 'node:crypto';
 import { siteNames } from '../../dist/job/job.js';
 import { parseJob } from '../../dist/kit/kit.js';
@@ -6,17 +6,23 @@ import { generateTasks, splitByFamily } from '../../dist/trainer/data/generate/g
 import { holdOut, splitSamples } from '../../dist/trainer/data/split.js';
 
 const BATCH = 16;
-/** Some 130,000 parameters: what a core trains for a few rounds in ten seconds, in matrices of many blocks of each codec. */
+/**
+ * Some 130,000 parameters: small enough for a core to train a few rounds in ten seconds, large
+ * enough for matrices of many blocks in each codec.
+ */
 const MODEL = { hiddenSize: 64, layers: 2, heads: 4, kvHeads: 2, ffnSize: 176, vocabularySize: 512 };
 const TRAIN = { localSteps: 40, batchSize: BATCH, maxTokens: 40, learningRate: 2e-3 };
 const HELD_OUT = 300;
 const SAMPLES = 3000;
 
-/** The same batches in two halves: the same mathematics, in sums of another order. How far runs are apart that no coding parts. */
+/**
+ * The same batches in two halves: the same mathematics, summed in another order. It shows how much
+ * runs differ without any coding.
+ */
 const floor = { quantize: 'fp32', train: { batchSize: BATCH / 2, accumulate: 2 } };
 const coded = (quantize) => ({ quantize });
 
-/** What an arm changes in the job. */
+/** The changes of each arm to the job. */
 const ARMS = {
   fp32: coded('fp32'),
   floor,
@@ -35,9 +41,10 @@ const ARMS = {
   'paper:blockwise8': coded('paper:blockwise8'),
 };
 
-/** What the trained model of study P knows; the other families are new to it. */
+/** Families that the trained model of study P knows; the others are new to it. */
 const KNOWN = new Set(['capitals', 'opposites', 'larger number', 'young animals', 'days', 'word in a list', 'colours']);
 
+/** Studies by name. */
 export const STUDIES = {
   S: {
     title: 'a small model from random weights, three sites that differ in kind',
@@ -85,6 +92,7 @@ export const STUDIES = {
   },
 };
 
+/** Names of the arms, in order. */
 export const ARM_NAMES = Object.keys(ARMS);
 
 function shared(samples, seed, split) {
@@ -92,7 +100,7 @@ function shared(samples, seed, split) {
   return { bySite: split(training), validation };
 }
 
-/** Of {study, arm, seed, alpha}: the job, with `base` as its model where the study starts from a trained one. */
+/** The job of a run, with `base` as its model if the study starts from a trained one. */
 export function jobOf({ study, arm, seed }, base) {
   const { job, startsTrained } = STUDIES[study];
   const { train, ...coding } = ARMS[arm];
@@ -100,11 +108,12 @@ export function jobOf({ study, arm, seed }, base) {
   return { ...job, ...model, ...coding, seed, train: { ...job.train, ...train } };
 }
 
+/** The data of a run, by site, with validation samples. */
 export function dataOf(run, job) {
   return STUDIES[run.study].dataOf(run, siteNames(parseJob(job, 'the study')));
 }
 
-/** The training that study P's model comes from: fp32, families that it then knows, the same on every machine. */
+/** The training of study P's model, in fp32, on the known families; the same on every machine. */
 const BASE_JOB = {
   seed: 2026,
   rounds: 6,
@@ -113,12 +122,13 @@ const BASE_JOB = {
   quantize: 'fp32',
   train: { ...TRAIN, localSteps: 60, learningRate: 4e-3 },
 };
-/** A model in the cache is that of this very training. */
+/** The name of the model in the cache, which depends on all settings of its training. */
 export const BASE_NAME = `base-${createHash('sha256')
   .update(JSON.stringify([BASE_JOB, SAMPLES, [...KNOWN]]))
   .digest('hex')
   .slice(0, 12)}`;
 
+/** Job and data of the training of study P's model. */
 export function baseTraining() {
   const job = BASE_JOB;
   const samples = generateTasks(job.seed, 2 * SAMPLES).filter(({ category }) => KNOWN.has(category));
@@ -126,7 +136,7 @@ export function baseTraining() {
   return { job, data: shared(samples, job.seed, (training) => splitSamples(training, sites, 'iid', job.seed)) };
 }
 
-/** Seed by seed, so that a study that is stopped has whole sets of arms. */
+/** The runs in order, seed by seed, so that a study that is stopped has complete sets of arms. */
 export function planOf({ study, arms, seeds }) {
   return study.flatMap((name) => {
     const { settings, seeds: count, arms: own } = STUDIES[name];
@@ -137,6 +147,7 @@ export function planOf({ study, arms, seeds }) {
   });
 }
 
-/** What makes two rows the same run. */
+/** The key of a run: rows with the same key are of the same run. */
 export const keyOf = ({ study, alpha, arm, seed }) => JSON.stringify([study, alpha ?? null, arm, seed]);
+/** A run in words, for messages. */
 export const textOf = ({ study, alpha, arm, seed }) => `${study}${alpha === undefined ? '' : ` alpha ${alpha}`} ${arm} seed ${seed}`;

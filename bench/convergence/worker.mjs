@@ -1,10 +1,10 @@
-// A process that runs federations for bench/convergence.mjs, one at a time: it is told which, and answers with the row.
+// A process that runs federations for bench/convergence.mjs, one at a time, and answers with rows.
 import { cpSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { federate } from './federate.mjs';
 import { baseTraining, dataOf, jobOf } from './studies.mjs';
 
-// Ctrl-C reaches the whole group: the parent decides.
+// Ctrl-C reaches the whole process group; the parent decides when to stop.
 process.on('SIGINT', () => {});
 process.on('disconnect', () => process.exit());
 process.on('message', async ({ run, base }) => {
@@ -20,7 +20,10 @@ async function study(run, base) {
   return { ...run, ...(await federate(job, dataOf(run, job))) };
 }
 
-/** Copied beside its place and renamed: a model that is there is whole. */
+/**
+ * Makes the model: copied beside its place and then renamed, so that the cache has only whole
+ * models.
+ */
 async function makeBase(base) {
   const { job, data } = baseTraining();
   return federate(job, data, async (model) => {

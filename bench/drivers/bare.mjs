@@ -1,4 +1,5 @@
-// One side of a transfer with the bare library, for bench/drivers.mjs: what a driver is measured against. Nothing is verified.
+// One side of a transfer with the bare library, as the baseline of bench/drivers.mjs. It verifies
+// nothing.
 import { createServer as createHttpServer, request as httpRequest } from 'node:http';
 import { createServer as createHttpsServer, request as httpsRequest } from 'node:https';
 import { connect as connectTcp, createServer as createTcpServer } from 'node:net';
@@ -12,7 +13,7 @@ const WINDOW_BYTES = 48 * MIB;
 
 let mib = 0;
 let warmMib = 0;
-/** Sends so many chunks with two in flight; `write` calls back when it is flushed. */
+/** Sends all chunks with two in flight; `write` calls back once a chunk is flushed. */
 async function sendAll(write) {
   const leaves = Array.from({ length: LEAVES }, (_, i) => Buffer.alloc(MIB, i + 1));
   let before = Promise.resolve();
@@ -25,7 +26,7 @@ async function sendAll(write) {
   process.send({ type: 'done' });
 }
 
-/** Counts bytes from the first behind the warm-up to the last. */
+/** Counts bytes from the first after the warm-up to the last. */
 function counter() {
   let bytes = -warmMib * MIB;
   let startedMs = 0;
@@ -42,7 +43,10 @@ function eachData() {
   return (bytes) => count(bytes.length);
 }
 
-/** Reads chunks to one place again and again, as only a connecting socket can. A chunk is whole before the next overwrites it: bytes that nobody could use are no transfer. */
+/**
+ * Reads all chunks into one buffer, as only a connecting socket can. A chunk is whole before the
+ * next one overwrites it, since bytes that nobody could use would be no transfer.
+ */
 function directRead() {
   const count = counter();
   const chunk = Buffer.alloc(MIB);
@@ -145,7 +149,7 @@ function grpcSide(sends, call) {
   if (sends) void sendAll((chunk, flushed) => call.write(chunk, flushed));
   else call.on('data', eachData());
 }
-/** With wide windows on either side, as the driver has them. */
+/** A server with wide windows, like the driver's. */
 function grpcServer(sends, credentials, scheme) {
   const widen = (_, call) => {
     call.stream.session.setLocalWindowSize(WINDOW_BYTES);

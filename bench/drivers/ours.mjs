@@ -1,4 +1,5 @@
-// One side of a FedStream transfer for bench/drivers.mjs: a session, one byte stream after another that warms up, and requests meanwhile.
+// One side of a FedStream transfer for bench/drivers.mjs: a session, a byte stream after another
+// that warms up, and requests meanwhile.
 
 import { Queue } from '../../dist/core/queue.js';
 import { Session } from '../../dist/frame/session.js';
@@ -8,7 +9,7 @@ import { LeafSums } from '../../dist/stream/leaf-sums.js';
 import { Streams } from '../../dist/stream/streams.js';
 
 const MIB = 2 ** 20;
-/** Distinct leaves that are sent in turn: more than the caches hold. */
+/** Distinct leaves that are sent in turn, more than the caches hold. */
 const LEAVES = 64;
 const PROBE_MS = 10;
 
@@ -34,7 +35,7 @@ process.once('message', async ({ role, direction, mib, warmMib, material, url, k
       }
       return;
     }
-    // Where the pieces of a spool lie, too.
+    // The same memory that the pieces of a spool lie in.
     const allocate = hashedMemory(LEAVES);
     const leaves = Array.from({ length: LEAVES }, (_, i) =>
       allocate(MIB)

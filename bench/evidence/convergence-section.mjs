@@ -1,4 +1,4 @@
-// The sections of bench/convergence.mjs: {text, plots} of a study; undefined where it has no rows.
+// The sections of the evidence page that show bench/convergence.mjs.
 import { STUDIES } from '../convergence/studies.mjs';
 import { armsOf, groupBy, image, inOrder } from './groups.mjs';
 import { whiskers } from './plots.mjs';
@@ -6,6 +6,7 @@ import { wrap } from './prose.mjs';
 import { compareArms } from './statistics.mjs';
 import { markdown, mean, powerText, TEST_HEADS, testCells, WIRE_HEADS, wireCells } from './tables.mjs';
 
+/** {text, plots} of a study; undefined if it has no rows. */
 export function convergenceSection(name, all) {
   const rows = all.filter(({ study }) => study === name);
   if (rows.length === 0) return undefined;

@@ -1,4 +1,4 @@
-// The page docs/evidence.md and its plots, from the rows of both benches.
+// Makes the page docs/evidence.md and its plots from the rows of both benchmarks.
 import { STUDIES } from '../convergence/studies.mjs';
 import { convergenceSection } from './convergence-section.mjs';
 import { pretrainedSection } from './pretrained-section.mjs';
@@ -19,7 +19,7 @@ ${[
   .map((text) => `- ${wrap(text, 98).replaceAll('\n', '\n  ')}`)
   .join('\n')}`;
 
-/** {page, plots by name}; sections without rows are left out. */
+/** {page, plots by name}; leaves out sections without rows. */
 export function evidencePage({ convergence, pretrained, simulated }) {
   const sections = [
     pretrainedSection(pretrained),

@@ -1,25 +1,29 @@
-// The plots of the evidence page, as SVG: differences with their intervals beside the margin, and losses by round.
+// The plots of the evidence page, as SVG: differences with their intervals beside the margin, and
+// losses by round.
 
 const WIDTH = 760;
 const COLOURS = ['#222222', '#1b6ca8', '#c8553d', '#588157', '#8f5bb0', '#d19c1d', '#3d7f7a', '#9c3d6b', '#777777'];
-/** What differs by more is drawn at the edge, with its figure: it would make the rest one dot. */
+/**
+ * Larger differences are drawn at the edge, with their figure, so that the rest can be told apart.
+ */
 const WIDEST_PERCENT = 6;
 
 const text = (x, y, words, more = '') => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" font-size="12" ${more}>${words}</text>`;
 const svg = (height, title, body) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif"><title>${title}</title><rect width="100%" height="100%" fill="white"/>\n${[text(12, 20, title, 'font-weight="bold"'), ...body].join('\n')}\n</svg>\n`;
 
+/** A logarithm of a ratio as a difference in percent. */
 export const percentOf = (logRatio) => 100 * Math.expm1(logRatio);
-/** A tenth of a pixel is enough, and the same on every machine. */
+/** Rounds to a tenth of a pixel, so that plots are the same on every machine. */
 const rounded = (value) => Number(value.toFixed(1));
 
-/** With its sign, unless it rounds to nothing. */
+/** A number with its sign, unless it rounds to 0. */
 export function signed(value, digits = 2) {
   const figure = Math.abs(value).toFixed(digits);
   return Number(figure) === 0 ? figure : `${value < 0 ? '−' : '+'}${figure}`;
 }
 
-/** `groups` is [{name, arms}] with what `compareArms` says of each arm; a row an arm. */
+/** `groups` is [{name, arms}] with the result of `compareArms` for each arm; every arm is a row. */
 export function whiskers(title, groups) {
   const [left, right, top, row] = [190, 90, 40, 20];
   const known = groups.flatMap(({ arms }) => arms).flatMap(({ mean, interval }) => [mean, ...(interval ?? [])].map(percentOf));
@@ -64,7 +68,7 @@ function whisker({ arm, mean, interval }, y, x, most) {
   return [name, line, `<circle cx="${x(percent)}" cy="${y}" r="4" fill="#1b6ca8"/>`, text(WIDTH - 84, y + 4, `${signed(percent)} %`)];
 }
 
-/** `lines` is [{name, losses}], the first loss before round 1; one chart. */
+/** A chart of `lines`, [{name, losses}]; the first loss is the one before round 1. */
 export function curves(title, lines) {
   const [left, right, top, bottom, height] = [60, 160, 40, 50, 400];
   const all = lines.flatMap(({ losses }) => losses);

@@ -1,4 +1,4 @@
-// The section of bench/pretrained.mjs: {text, plots}, a table for each size, data and device; undefined where there are no rows.
+// The section of the evidence page that shows bench/pretrained.mjs.
 import { ARM_NAMES, SIZES } from '../pretrained/arms.mjs';
 import { armsOf, groupBy, image, inOrder } from './groups.mjs';
 import { curves, whiskers } from './plots.mjs';
@@ -6,6 +6,7 @@ import { wrap } from './prose.mjs';
 import { compareArms } from './statistics.mjs';
 import { markdown, mean, percent, powerText, TEST_HEADS, testCells, WIRE_HEADS, wireCells } from './tables.mjs';
 
+/** {text, plots} with a table for each size, data and device; undefined if there are no rows. */
 export function pretrainedSection(rows) {
   if (rows.length === 0) return undefined;
   const groups = [...groupBy(rows, ({ size, dtype, device, data }) => JSON.stringify([size, dtype, device, data])).values()];

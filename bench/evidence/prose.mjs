@@ -1,5 +1,6 @@
-// Prose of the pages that benches write, in lines of at most a hundred columns.
+// Wraps the prose of the pages that benchmarks write.
 
+/** The text in lines of at most `columns`. */
 export function wrap(text, columns = 100) {
   const lines = [''];
   for (const word of text.split(/\s+/).filter(Boolean)) {

@@ -1,9 +1,10 @@
-// Results of studies as JSON lines: read, and kept one by one, so that whatever stops a study costs the run under way and no more.
+// Reads and keeps the results of studies as JSON lines, one by one, so that a study that is stopped
+// loses only the current run.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FedStreamError } from '../../dist/core/errors.js';
 
-/** All rows of a file; none where there is no file. */
+/** All rows of a file; none if there is no file. */
 export function readRows(file) {
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, 'utf8').split('\n');
@@ -17,7 +18,7 @@ export function readRows(file) {
   });
 }
 
-/** The rows of a study: `has` and `keep` by what `keyOf` makes of a row; of rows with one key the last one stands. */
+/** The rows of a study, by `keyOf`; a later row replaces an earlier one with the same key. */
 export function resultsFile(file, keyOf) {
   const rows = new Map(readRows(file).map((row) => [keyOf(row), row]));
   mkdirSync(dirname(file), { recursive: true });
@@ -25,7 +26,7 @@ export function resultsFile(file, keyOf) {
     has: (row) => rows.has(keyOf(row)),
     keep(row) {
       rows.set(keyOf(row), row);
-      // Whole and then renamed: a stop in the middle leaves the old file.
+      // Written whole and then renamed, so that an interruption leaves the old file.
       writeFileSync(`${file}.part`, [...rows.values()].map((one) => `${JSON.stringify(one)}\n`).join(''));
       renameSync(`${file}.part`, file);
     },

@@ -1,9 +1,13 @@
-// The section of the exchange that was simulated: rows {study, arm, label, seed, before, curve} with [gsm8k, role play] as losses; undefined where there are none.
+// The section of the evidence page that shows the simulated exchange.
 import { groupBy } from './groups.mjs';
 import { percentOf, signed } from './plots.mjs';
 import { wrap } from './prose.mjs';
 import { markdown } from './tables.mjs';
 
+/**
+ * {text, plots} of rows {study, arm, label, seed, before, curve} with [gsm8k, role play] as losses;
+ * undefined if there are none.
+ */
 export function simulatedSection(rows) {
   if (rows.length === 0) return undefined;
   const title = {

@@ -1,11 +1,15 @@
-// What the studies say of an arm: paired differences of ln(final loss) against fp32, an interval, and three tests, held together by Holm.
+// The statistics of an arm: paired differences of ln(final loss) against fp32, an interval, and
+// three tests with Holm's correction.
 import { equivalencePower, tQuantile, tTail } from './student.mjs';
 
-/** An arm counts as fp32's equal when its loss is within one per cent of it. */
+/** An arm counts as equal to fp32 if its loss is within one per cent. */
 export const MARGIN = Math.log(1.01);
 const LEVEL = 0.05;
 
-/** Of paired differences: count, mean, deviation, the 95 % interval, and the p of each test; with one pair there is no more than the pair. */
+/**
+ * Count, mean, deviation, 95 % interval and the p value of each test, from paired differences; a
+ * single pair gives only count and mean.
+ */
 export function pairedTests(differences, margin = MARGIN) {
   const count = differences.length;
   const mean = differences.reduce((sum, one) => sum + one, 0) / count;
@@ -14,7 +18,7 @@ export function pairedTests(differences, margin = MARGIN) {
   const standardError = deviation / Math.sqrt(count);
   const freedom = count - 1;
   const half = tQuantile(1 - LEVEL / 2, freedom) * standardError;
-  // Differences that are all the same leave no doubt.
+  // Differences that are all equal have no standard error.
   const above = (bound) => (standardError > 0 ? tTail((mean - bound) / standardError, freedom) : mean > bound ? 0 : 1);
   const below = (bound) => (standardError > 0 ? tTail((bound - mean) / standardError, freedom) : mean < bound ? 0 : 1);
   return {
@@ -22,16 +26,16 @@ export function pairedTests(differences, margin = MARGIN) {
     mean,
     deviation,
     interval: [mean - half, mean + half],
-    /** That there is no difference. */
+    /** Null hypothesis: there is no difference. */
     difference: Math.min(1, 2 * Math.min(above(0), below(0))),
-    /** That it is beyond the margin, either way (two one-sided tests). */
+    /** Null hypothesis: the difference is beyond the margin, either way (two one-sided tests). */
     equivalence: Math.max(above(-margin), below(margin)),
-    /** That it is worse by the margin or more. */
+    /** Null hypothesis: the arm is worse by the margin or more. */
     nonInferiority: below(margin),
   };
 }
 
-/** Holm 1979: p values that may each be held against the level of all of them together; in the order given. */
+/** Holm 1979: p values, corrected for being tested together; in the order given. */
 export function holm(values) {
   const order = values.map((value, index) => ({ value, index })).sort((a, b) => a.value - b.value);
   const adjusted = [];
@@ -44,8 +48,8 @@ export function holm(values) {
 }
 
 /**
- * Every arm against `baseline`, over the seeds that both have: `rows` are {arm, seed, value} with the logarithm of the final loss as value.
- * The p values are Holm's over the arms.
+ * Compares every arm with `baseline`, over the seeds that both have: `rows` are {arm, seed, value},
+ * with the logarithm of the final loss as value. The p values are corrected by Holm over the arms.
  */
 export function compareArms(rows, baseline = 'fp32') {
   const bySeed = new Map(rows.filter(({ arm }) => arm === baseline).map(({ seed, value }) => [seed, value]));
@@ -62,7 +66,7 @@ export function compareArms(rows, baseline = 'fp32') {
   return compared.map((one) => ({ ...one, verdict: verdict(one) }));
 }
 
-/** What may be said of an arm, in plain words; p values are Holm's. */
+/** The conclusion about an arm in words, from corrected p values. */
 export function verdict({ count, mean, difference, equivalence, nonInferiority }) {
   if (count < 2) return 'one pair: no test';
   const differs = difference < LEVEL;
@@ -75,7 +79,7 @@ export function verdict({ count, mean, difference, equivalence, nonInferiority }
   return 'undecided: neither a difference nor equivalence is significant';
 }
 
-/** How often the equivalence test would find an arm equal that is, where only what the floor arm shows scatters. */
+/** The power of the equivalence test for an arm that is equal and scatters like the floor arm. */
 export function powerAt(deviation, count, margin = MARGIN) {
   return equivalencePower({ count, deviation, margin, level: LEVEL });
 }

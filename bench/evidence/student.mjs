@@ -1,8 +1,12 @@
-// Student's t, the normal and the power of an equivalence test, by quadrature: no table, no gamma function.
+// Student's t, the normal and the power of an equivalence test, by quadrature: no table, no gamma
+// function.
 
 const PANELS = 4000;
 
-/** Simpson's rule; the integrands here are smooth and their ends are flat or zero, so that it is good to some twelve digits. */
+/**
+ * Simpson's rule. The integrands here are smooth and flat or zero at their ends, so that it is
+ * exact to some twelve digits.
+ */
 function integrate(f, from, to) {
   const width = (to - from) / PANELS;
   let sum = f(from) + f(to);
@@ -10,7 +14,10 @@ function integrate(f, from, to) {
   return (sum * width) / 3;
 }
 
-/** P(T > t) with `freedom` degrees: with t = √ν tan θ the density becomes cos^(ν − 1) θ, over a finite range. Far tails keep their digits. */
+/**
+ * P(T > t) with `freedom` degrees. With t = √ν tan θ the density becomes cos^(ν − 1) θ over a
+ * finite range, so that far tails keep their digits.
+ */
 export function tTail(t, freedom) {
   if (t < 0) return 1 - tTail(-t, freedom);
   const density = (theta) => Math.cos(theta) ** (freedom - 1);
@@ -18,7 +25,7 @@ export function tTail(t, freedom) {
   return integrate(density, Math.atan(t / Math.sqrt(freedom)), Math.PI / 2) / half / 2;
 }
 
-/** The t that a share `p` of the distribution lies below. */
+/** The quantile: a share `p` of the distribution lies below it. */
 export function tQuantile(p, freedom) {
   if (p < 0.5) return -tQuantile(1 - p, freedom);
   let low = 0;
@@ -37,13 +44,14 @@ function normalWithin(z) {
   return z <= 0 ? 0 : 2 * integrate((x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI), 0, Math.min(z, 12));
 }
 
-/** The range of s / σ that matters, at two degrees of freedom as well. */
+/** The largest s / σ that matters, even at two degrees of freedom. */
 const WIDEST = 6;
 const STEPS = 300;
 
 /**
- * The power of two one-sided tests: how often they find a difference of nothing within ±margin, at `level`, when `count` paired differences
- * scatter by `deviation`. The mean is normal and s is independent of it, so it is one integral over the distribution of s.
+ * The power of two one-sided tests: the probability that they find a true difference of 0 within
+ * ±margin, at `level`, if `count` paired differences scatter by `deviation`. The mean is normal and
+ * s independent of it, which leaves one integral over the distribution of s.
  */
 export function equivalencePower({ count, deviation, margin, level = 0.05 }) {
   if (count < 2) return 0;

@@ -1,13 +1,15 @@
-// Two network namespaces with a shaped link between them: tc netem over veth, or link.c over tun where the kernel has no netem. Made and removed here.
+// Makes and removes two network namespaces with a shaped link between them: tc netem over veth, or
+// link.c over tun if the kernel has no netem.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** The server's address in every lab. */
 export const SERVER_ADDRESS = '10.77.0.1';
 const CLIENT_ADDRESS = '10.77.0.2';
-/** Several labs can stand beside each other: each has namespaces of its own. */
+/** Several labs can exist at once, since each has namespaces of its own. */
 let labs = 0;
 const standing = new Set();
 for (const signal of ['SIGINT', 'SIGTERM'])
@@ -16,13 +18,16 @@ for (const signal of ['SIGINT', 'SIGTERM'])
     process.exit(130);
   });
 const MTU_BYTES = 1500;
-/** Of IPv4 and TCP with time stamps, of what an MTU carries. */
+/** The payload's share of a packet of one MTU, with IPv4 and TCP with time stamps. */
 export const PAYLOAD_SHARE = (MTU_BYTES - 20 - 32) / MTU_BYTES;
-/** A router's queue: as many bytes as the link carries in so long, and the path holds. */
+/** A router's queue holds the bytes that the link carries in this time, and those of the path. */
 const QUEUE_MS = 50;
-/** The kernel's own limits on socket buffers keep a fat path empty; a machine that serves one raises them likewise. */
+/**
+ * The kernel's limits on socket buffers cannot fill a fast path with a long round trip; a machine
+ * that serves one raises them in the same way.
+ */
 const SYSCTLS = {
-  // A session is idle between rounds, and the path is the same after it.
+  // A session is idle between rounds, but its path stays the same.
   'net.ipv4.tcp_slow_start_after_idle': '0',
   'net.ipv4.tcp_rmem': '4096 131072 134217728',
   'net.ipv4.tcp_wmem': '4096 65536 134217728',
@@ -32,7 +37,7 @@ const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pi
 const inside = (space, ...command) =>
   execFileSync('ip', ['netns', 'exec', space, ...command], { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
 
-/** What new namespaces may choose is the machine's to say; what it said before is put back in the end. */
+/** The machine's list of controls that new namespaces may choose; restored at the end. */
 const ALLOWED = 'net.ipv4.tcp_allowed_congestion_control';
 function allow(congestion) {
   const before = execFileSync('sysctl', ['-n', ALLOWED], { encoding: 'utf8' }).trim();
@@ -41,13 +46,13 @@ function allow(congestion) {
   process.once('exit', () => spawnSync('sysctl', ['-qw', `${ALLOWED}=${before}`]));
 }
 
-/** What this kernel has of these; the first is what it takes by itself. */
+/** Congestion controls that this kernel has; the first is its default. */
 export const congestionControls = () =>
   execFileSync('sysctl', ['-n', 'net.ipv4.tcp_congestion_control', 'net.ipv4.tcp_available_congestion_control'], {
     encoding: 'utf8',
   }).split(/\s+/);
 
-/** What is missing for a lab here, in one line; undefined where nothing is. */
+/** One line that says what this machine lacks for a lab; undefined if nothing. */
 export function missing() {
   if (process.platform !== 'linux') return 'network namespaces need Linux';
   if (process.getuid() !== 0) return 'network namespaces need root; run it as root';
@@ -63,7 +68,7 @@ export function missing() {
   return undefined;
 }
 
-/** One shaped link between two namespaces; `close` removes it. */
+/** Makes a shaped link between two namespaces; `close` removes it. */
 export async function lab({ mbit, roundTripMs, lossPercent, congestion }) {
   if (congestion) allow(congestion);
   const name = `fedbench-${process.pid}-${labs++}`;
@@ -114,7 +119,7 @@ async function netemLink({ mbit, roundTripMs, lossPercent, queueBytes, spaces })
   ip('link', 'add', 'fed0', 'netns', spaces[0], 'type', 'veth', 'peer', 'name', 'fed0', 'netns', spaces[1]);
   const packets = Math.ceil(queueBytes / MTU_BYTES) + 10;
   for (const space of spaces) {
-    // Offloads would make packets of 64 KB, and one per cent of those lost.
+    // Offloads would make packets of 64 KB, and the loss would apply to those.
     spawnSync('ip', ['netns', 'exec', space, 'ethtool', '-K', 'fed0', 'tso', 'off', 'gso', 'off', 'gro', 'off']);
     const shape = ['delay', `${roundTripMs / 2}ms`, 'rate', `${mbit}mbit`, 'limit', String(packets)];
     inside(space, 'tc', 'qdisc', 'add', 'dev', 'fed0', 'root', 'netem', ...shape, ...(lossPercent > 0 ? ['loss', `${lossPercent}%`] : []));

@@ -10,10 +10,10 @@ const KIB = 1024;
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const chunkText = (bytes) => (bytes === undefined ? 'auto' : bytes < KIB * KIB ? `${bytes / KIB} KiB` : `${bytes / KIB / KIB} MiB`);
-/** Three round trips and 50 ms. */
+/** Limit of control latency: three round trips and 50 ms. */
 const controlLimitMs = ({ roundTripMs }) => 3 * roundTripMs + 50;
 
-/** One line for a person who watches. */
+/** A row as a line of text. */
 export function rowText(row) {
   const { mbit, roundTripMs, lossPercent, scheme, stripes, chunkBytes } = row;
   const what = `${String(mbit).padStart(4)} Mbit ${String(roundTripMs).padStart(3)} ms ${lossPercent} % loss  ${scheme.padEnd(5)} chunks ${chunkText(chunkBytes).padEnd(7)} stripes ${stripes}`;
@@ -23,19 +23,22 @@ export function rowText(row) {
 
 const isAuto = (row) => row.chunkBytes === undefined && !row.large;
 const isAlone = (row) => isAuto(row) && row.stripes === 1;
-/** With loss, cubic is there to be compared with its stripes. */
+/** False for cubic with loss, which is measured only to compare it with its stripes. */
 const isPlain = (row) => isAlone(row) && !(row.lossPercent > 0 && row.congestion === 'cubic');
 const order = (a, b) => a.mbit - b.mbit || a.roundTripMs - b.roundTripMs || a.lossPercent - b.lossPercent;
 const linkOf = ({ mbit, roundTripMs, lossPercent }) => `${mbit} Mbit/s, ${roundTripMs} ms, ${lossPercent} %`;
 
-/** Of rows that were measured under the same conditions, the last. */
+/** The last of all rows that were measured under the same conditions. */
 export function latest(rows) {
   const conditions = ({ mbit, roundTripMs, lossPercent, scheme, stripes, chunkBytes, congestion, large = false }) =>
     JSON.stringify([mbit, roundTripMs, lossPercent, scheme, stripes, chunkBytes, congestion, large]);
   return [...new Map(rows.map((row) => [conditions(row), row])).values()];
 }
 
-/** By rate, without loss: a line a driver, and a line a size of chunk where those were measured. */
+/**
+ * Plots by rate, without loss: a line for each driver, and one for each chunk size that was
+ * measured.
+ */
 export function plotsOf(rows) {
   const plots = {};
   const good = rows.filter((row) => !row.failed && row.lossPercent === 0 && row.stripes === 1);
@@ -97,7 +100,7 @@ function table(rows, names, cellsOf) {
   return [heads, heads.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-/** How many rows reach what is asked of them, and which do not; the page says it before the tables do. */
+/** A line, before the tables, that counts the rows that reach the target and names the others. */
 function reached(rows, title, holds) {
   const short = rows.filter((row) => row.failed || !holds(row));
   const where = short.length > 6 ? '' : short.map((row) => `${row.scheme} at ${linkOf(row)}`).join('; ');
@@ -109,7 +112,7 @@ function gain(row, alone) {
   return `${(row.next / alone.next).toFixed(1)} ×, ${(row.first / alone.first).toFixed(1)} ×`;
 }
 
-/** A row a link and driver, a column a size of chunk. */
+/** A table with a row for each link and driver, and a column for each chunk size. */
 function chunkTable(rows) {
   const sizes = [...new Set(rows.map((row) => row.chunkBytes))].sort((a, b) => a - b);
   const lines = new Map();
@@ -123,6 +126,7 @@ function chunkTable(rows) {
   return [`| link | driver | ${sizes.map(chunkText).join(' | ')} |`, `|---|---|${sizes.map(() => '---').join('|')}|`, ...body].join('\n');
 }
 
+/** The page, from all rows. */
 export function networkPage(rows, plots) {
   const plain = rows.filter(isPlain);
   const lossless = plain.filter((row) => row.lossPercent === 0);

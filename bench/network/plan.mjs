@@ -1,12 +1,14 @@
-// Which cells bench/network.mjs measures: every driver over every link in every size of chunk, and stripes over the first driver.
+// Lists the cells that bench/network.mjs measures: every driver over every link with every chunk
+// size, and stripes over the first driver.
 
 const KIB = 1024;
+/** Drivers that can be measured. */
 export const DRIVERS = ['tcp', 'tcps', 'ws', 'wss', 'http', 'https', 'grpc', 'grpcs'];
 const QUICK_DRIVERS = ['tcp', 'tcps', 'ws', 'http', 'grpc'];
-/** What a stream may be asked for, in KiB. */
+/** Chunk sizes that can be measured, in KiB; with `auto` a stream chooses its own. */
 export const CHUNK_CHOICES = ['auto', '16', '32', '64', '128', '256', '512', '1024', '2048', '4096'];
 
-/** Links, and the cells of each; `auto` is what a stream chooses by itself. */
+/** Links, and the cells of each. */
 export function planOf({ quick = false, ...given }) {
   const drivers = given.drivers ?? (quick ? QUICK_DRIVERS : DRIVERS);
   const sizes = given.chunks ?? (quick ? ['auto'] : ['auto', '64', '256', '1024', '4096']);

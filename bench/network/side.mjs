@@ -1,4 +1,5 @@
-// One side of the transfers over a shaped link, for bench/network.mjs: a session, streams one after another, and requests meanwhile.
+// One side of the transfers over a shaped link, for bench/network.mjs: a session, streams one after
+// another, and requests meanwhile.
 import { striped } from '../../dist/driver/striped.js';
 import { Session } from '../../dist/frame/session.js';
 import { nodeDrivers } from '../../dist/node/drivers/node-drivers.js';
@@ -6,10 +7,12 @@ import { Streams } from '../../dist/stream/streams.js';
 
 const LEAF_BYTES = 2 ** 20;
 const PROBE_MS = 20;
-/** A session is there for a while before it carries a model; meanwhile it measures its round trip. */
+/**
+ * A session exists for a while before it carries a model, and measures its round trip meanwhile.
+ */
 const BEFORE_MS = 1_500;
 
-/** Bytes that are sent from one leaf of memory, again and again: the link is measured, not the memory. */
+/** A source that sends the same leaf repeatedly, since the link is measured, not the memory. */
 function repeated(totalBytes) {
   const leaf = new Uint8Array(LEAF_BYTES).map((_, i) => i * 31);
   return {
@@ -41,7 +44,7 @@ async function serve(session, streams, transfers) {
   }
 }
 
-/** Tells how long the bytes behind the first leaf took to come, verified. */
+/** Measures the time that the bytes after the first leaf take to arrive, verified. */
 async function receive(stream, chunkBytes) {
   let firstMs = 0;
   let bytes = 0;

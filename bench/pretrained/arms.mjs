@@ -1,8 +1,11 @@
-// Sizes and arms of bench/pretrained.mjs, as data.
+// The sizes and arms of bench/pretrained.mjs as data.
 
 const coded = (quantize) => ({ quantize });
 
-/** What an arm changes in the job; `accumulate` takes the same batches in parts: the same mathematics, rounded in another order. */
+/**
+ * The changes of each arm to the job. `accumulate` takes the same batches in parts: the same
+ * mathematics, rounded in another order.
+ */
 export const ARMS = {
   fp32: coded('fp32'),
   floor: { quantize: 'fp32', accumulate: 2 },
@@ -23,10 +26,12 @@ export const ARMS = {
   'paper:nf4': coded('paper:nf4'),
 };
 
+/** Names of the arms, in order. */
 export const ARM_NAMES = Object.keys(ARMS);
 
+/** Studies by size. */
 export const SIZES = {
-  /** Whether all of it works: losses that say nothing. */
+  /** A trial of the whole benchmark, with meaningless losses. */
   tiny: {
     sitesOfKind: 1,
     rounds: 2,
@@ -38,7 +43,10 @@ export const SIZES = {
     arms: ['fp32', 'nf4'],
     seeds: [11],
   },
-  /** Three arms in a quarter of an hour on two cores of 33 GFLOP/s, on which 2 × 128 tokens take a site 8 s. */
+  /**
+   * Three arms in a quarter of an hour on two cores of 33 GFLOP/s, on which 2 × 128 tokens take a
+   * site 8 s.
+   */
   cpu: {
     sitesOfKind: 1,
     rounds: 3,
@@ -65,7 +73,7 @@ export const SIZES = {
 
 const LEARNING_RATE = 5e-5;
 
-/** The job, in which the sites' program finds what is the same for all. */
+/** The job of a run. The sites' program reads from it the settings that all sites share. */
 export function jobOf({ arm, seed }, size, { model, files }) {
   const { quantize } = ARMS[arm];
   const { rounds, localSteps } = SIZES[size];
@@ -77,14 +85,15 @@ export function jobOf({ arm, seed }, size, { model, files }) {
     data: { files },
     validationFraction: 0,
     quantize,
-    // All sites or none: a round without one would be another study. Loading a model and evaluating it make no sign.
+    // All sites or none: a round without one would be another study. The time limit is long because
+    // loading and evaluating a model report no progress.
     quorum: Object.keys(files).length,
     stragglerMs: 1_200_000,
     train: { localSteps, optimizerState: 'reset' },
   };
 }
 
-/** The arguments of sft.py; braces are the site's (docs/site.md). */
+/** The arguments of sft.py; the site fills in the braces (docs/site.md). */
 export function programArguments({ arm, seed }, size, { model, folder }) {
   const { batchSize, maxTokens } = SIZES[size];
   const { accumulate = 1 } = ARMS[arm];
@@ -103,5 +112,6 @@ export function programArguments({ arm, seed }, size, { model, folder }) {
   return Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
 }
 
+/** The key of a run: rows with the same key are of the same run. */
 export const keyOf = ({ size, dtype, data, arm, seed }) =>
   JSON.stringify([size, dtype, Object.values(data).map(({ name, sha256 }) => sha256 ?? name), arm, seed]);

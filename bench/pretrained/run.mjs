@@ -1,4 +1,4 @@
-// One arm of bench/pretrained.mjs: `fedstream simulate` in processes of its own, and what its run folder says.
+// Runs an arm of bench/pretrained.mjs with `fedstream simulate`, and reads its run folder.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -10,14 +10,17 @@ import { pythonEnvironment, runPython } from './model.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** {losses by kind, device, versions} of a model's folder. */
+/** Evaluates a model's folder: {losses by kind, device, versions}. */
 export function evaluate(folder, { python, cache, size, data }) {
   const files = Object.entries(data.heldOut).map(([kind, file]) => `${kind}=${file}`);
   const { maxTokens } = SIZES[size];
   return JSON.parse(runPython(python, [here('evaluate.py'), folder, String(maxTokens), ...files], cache));
 }
 
-/** The row of an arm. The losses of a round are those of the model that the sites received for it; the last are of the run's own `model/`. */
+/**
+ * Runs an arm and returns its row. The losses of a round are those of the model that the sites
+ * received for it; the last losses are those of the run's `model/`.
+ */
 export async function runArm(run, setting) {
   const { cache, size, dtype, data, initial } = setting;
   const work = join(cache, 'run');
@@ -47,7 +50,7 @@ export async function runArm(run, setting) {
   };
 }
 
-/** The mean over the sites of a kind; a site's name begins with it. */
+/** The mean over the sites of each kind; a site's name begins with its kind. */
 function byKind(sites, figure) {
   const kinds = new Map();
   for (const [name, site] of Object.entries(sites)) {

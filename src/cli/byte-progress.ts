@@ -3,12 +3,13 @@ import { Presets, SingleBar } from 'cli-progress';
 import { dtypeBytes } from '../tensor/dtype.js';
 import type { StateDict } from '../tensor/state-dict.js';
 
+/** A progress bar that counts bytes. */
 export interface ByteProgress {
   add(bytes: number): void;
   stop(): void;
 }
 
-/** Drawn only where standard error is a terminal. */
+/** Starts a bar, which is drawn only if standard error is a terminal. */
 export function byteProgress(what: string, totalBytes: number): ByteProgress {
   const bar = new SingleBar(
     {
@@ -33,7 +34,10 @@ export function byteProgress(what: string, totalBytes: number): ByteProgress {
   };
 }
 
-/** The same model; `onBytes` learns of every chunk that is read, in bytes of the tensor's own dtype. */
+/**
+ * The same model; `onBytes` is called with the size of every chunk that is read, in bytes of the
+ * tensor's own dtype.
+ */
 export function watched(model: StateDict, onBytes: (bytes: number) => void): StateDict {
   async function* chunks(range?: Parameters<StateDict['chunks']>[0]) {
     for await (const chunk of model.chunks(range)) {

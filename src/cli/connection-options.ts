@@ -1,4 +1,4 @@
-// Options that say how server and sites are connected, and how they prove who they are.
+// Options that say how server and sites connect, and how they prove who they are.
 import { type Command, Option } from 'commander';
 import { FedStreamError } from '../core/errors.js';
 import type { Driver } from '../driver/driver.js';
@@ -7,22 +7,24 @@ import { striped } from '../driver/striped.js';
 import { nodeDrivers } from '../node/drivers/node-drivers.js';
 import { readTlsFiles, readTokenFile } from '../node/tls/tls-files.js';
 
+/** Values of the options that secure a connection. */
 export interface ConnectionOptions {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsCa?: string;
   readonly tokenFile?: string;
   readonly allowPlainText?: boolean;
-  /** A site's: so many connections carry its session. */
+  /** For sites: the number of connections that carry the session. */
   readonly stripes?: number;
 }
 
-/** A driver with the TLS of the options, for every URL, and the token. */
+/** A driver for every URL, with the TLS files of the options, and the token. */
 export interface Connecting {
   readonly driver: Driver;
   readonly token: string | undefined;
 }
 
+/** Adds the options of TLS, token and plain text, which server and site share. */
 export function addConnectionOptions(command: Command): Command {
   return command
     .option('--tls-cert <file>', "this side's certificate, PEM")
@@ -32,11 +34,16 @@ export function addConnectionOptions(command: Command): Command {
     .option('--allow-plain-text', 'let everything travel unencrypted over a network that you trust');
 }
 
+/** `--driver`. */
 export function driverOption(): Option {
   return new Option('--driver <name>', 'how server and sites are connected').choices([...SCHEMES]);
 }
 
-/** For a server on these URLs: plain text is asked for, and where TLS is, sites prove who they are, whichever way they come. */
+/**
+ * Driver and token of a server that listens on these URLs. Throws `bad-argument` where plain text
+ * would cross a network without `--allow-plain-text`, and where a server with TLS would let in a
+ * site that proves its name neither by certificate nor by token, on any of its URLs.
+ */
 export function serverConnecting(urls: readonly string[], options: ConnectionOptions): Connecting {
   for (const url of urls) checkPlainText(url, 'listen on', options);
   const { ca, ...own } = readTlsFiles(filesOf(options));
@@ -51,14 +58,17 @@ export function serverConnecting(urls: readonly string[], options: ConnectionOpt
     if (open !== undefined)
       throw new FedStreamError(
         'bad-argument',
-        `anybody could call himself a site of this run over ${open}, where no certificates are: give a token (--token-file), or listen inside TLS alone`,
+        `anybody could call himself a site of this run over ${open}, which has no certificates: give a token (--token-file), or listen inside TLS only`,
       );
   }
-  // Sites decide on stripes; a server takes them all.
+  // The sites decide how many stripes they use; a server takes any number.
   return { driver: striped(nodeDrivers({ ...own, ca, certificateOptional: token !== undefined }), 1), token };
 }
 
-/** For a site that connects to this URL. */
+/**
+ * Driver and token of a site that connects to this URL. Throws `bad-argument` where plain text
+ * would cross a network without `--allow-plain-text`.
+ */
 export function clientConnecting(url: string, options: ConnectionOptions): Connecting {
   checkPlainText(url, 'connect to', options);
   const token = options.tokenFile === undefined ? undefined : readTokenFile(options.tokenFile);
@@ -73,6 +83,6 @@ function checkPlainText(url: string, doing: string, { allowPlainText = false }: 
   if (allowPlainText || !isExposed(url)) return;
   throw new FedStreamError(
     'bad-argument',
-    `whoever is on the network could read and change what goes over ${url}: ${doing} tcps:// (or wss, https, grpcs), or say --allow-plain-text where all of it can be trusted`,
+    `anybody on the network could read and change the traffic of ${url}: ${doing} tcps:// (or wss, https, grpcs), or give --allow-plain-text if you trust the whole network`,
   );
 }

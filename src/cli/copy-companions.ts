@@ -1,13 +1,17 @@
-// The small files beside a model's weights: configuration, tokenizer, licence. They go along where a folder becomes a folder.
+// Copies the small files beside a model's weights (configuration, tokenizer, licence) to another
+// folder.
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json } from '../core/json.js';
 
-/** Weights, in whatever format, and their indices; a companion is small. */
+/** Names of weights, in any format, and of their indices: these are not copied. */
 const WEIGHTS = /\.(safetensors|bin|pt|pth|gguf|h5|msgpack|onnx|index\.json|part)$/;
 const MAX_COMPANION_BYTES = 64 * 2 ** 20;
 
-/** Copies every small plain file of one model folder into another; `quantization` becomes `quantization_config` of its `config.json`, or leaves it. */
+/**
+ * Copies every small plain file of one model folder into another. In `config.json`, `quantization`
+ * becomes `quantization_config`; undefined removes that field.
+ */
 export function copyCompanions(from: string, to: string, quantization: { readonly [key: string]: Json } | undefined): void {
   mkdirSync(to, { recursive: true });
   for (const name of readdirSync(from)) {

@@ -1,10 +1,10 @@
-// The options `--events` and `--sink`: further places that the events of a run go to.
+// The options `--events` and `--sink`: where a run's events go besides its folder.
 import { Option } from 'commander';
 import { FedStreamError } from '../core/errors.js';
 import { nodeSinks, openSink } from '../node/sinks/node-sinks.js';
 import type { Sink, Sinks, SinkTable } from '../record/sinks/sink.js';
 
-/** Options that decide where events go. */
+/** Values of the options that decide where events go. */
 export interface EventOptions {
   readonly events?: string;
   readonly sink?: readonly string[];
@@ -19,7 +19,7 @@ export function eventsOption(): Option {
   );
 }
 
-/** `--sink`, given once for each. */
+/** `--sink`, given once for each sink. */
 export function sinkOption(): Option {
   const option = new Option(
     '--sink <choice>',
@@ -28,7 +28,10 @@ export function sinkOption(): Option {
   return option.argParser((value: string, before: readonly string[] = []) => [...before, value]);
 }
 
-/** The sinks that were asked for, by the names that messages call them; `more` are those of a kit. */
+/**
+ * Opens the sinks of the options, keyed by the names that messages call them; `more` is the sink
+ * table of a kit. Throws `bad-argument` for a choice that cannot be read.
+ */
 export async function openEvents(options: EventOptions, more: SinkTable = []): Promise<Sinks> {
   const sinks: Record<string, Sink> = { ...(await openEventsFile(options)) };
   for (const [index, text] of (options.sink ?? []).entries())

@@ -1,12 +1,13 @@
-// What the exit code of the command means, and the one line that goes with a failure.
+// The exit codes of the command, and the line that reports a failure.
 import { CommanderError } from 'commander';
 import { asFedStreamError, type ErrorCode } from '../core/errors.js';
 
+/** Exit codes of the command. */
 export const EXIT = {
   ok: 0,
-  /** The work failed: a site lost, a disk full, a bug. */
+  /** The work failed: a lost site, a full disk, a bug. */
   failed: 1,
-  /** What was given cannot be used: an argument, a job, a data file, a model. */
+  /** The input cannot be used: an argument, a job, a data file, a model. */
   badInput: 2,
   /** Stopped by Ctrl-C or a signal; what was finished is kept. */
   stopped: 130,
@@ -22,7 +23,7 @@ const BAD_INPUT: ReadonlySet<ErrorCode> = new Set([
   'not-found',
 ]);
 
-/** The exit code of an error, after its line was written to standard error. */
+/** Writes the line of an error with `write`; returns the exit code. */
 export function reportFailure(error: unknown, write: (line: string) => void): number {
   // commander has already written its own line.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.badInput;

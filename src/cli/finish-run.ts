@@ -1,4 +1,4 @@
-// The end of a run on disk: summary.json and report.html from what was recorded, and the lines that a person sees.
+// Ends a run on disk: writes summary.json and report.html from its record, and lists the summary.
 import { writeText } from '../core/storage-text.js';
 import type { Job } from '../job/job.js';
 import { nodeFolder } from '../node/storage/node-folder.js';
@@ -8,7 +8,7 @@ import type { Summary } from '../record/summary-schema.js';
 import { formatBytes, formatLoss, formatSeconds, formatShare } from './report/format.js';
 import { renderReport } from './report/render.js';
 
-/** Writes both; returns the summary. */
+/** Writes `summary.json` and `report.html` into the run folder; returns the summary. */
 export async function finishRun(runPath: string, job: Job, command: string): Promise<Summary> {
   const run = nodeFolder(runPath);
   const { summary, series } = await readRunRecord(run);
@@ -17,7 +17,7 @@ export async function finishRun(runPath: string, job: Job, command: string): Pro
   return summary;
 }
 
-/** What a person wants to know first. */
+/** The summary as lines of text: what a user wants to know first. */
 export function summaryLines(summary: Summary, runPath: string): string[] {
   const { initial, initialHeld, final } = summary;
   const lines: string[] = [];

@@ -1,4 +1,5 @@
-// Reads a job: `job.json`, or a TypeScript or JavaScript file that exports `job`, with what the command line says on top.
+// Reads a job: `job.json`, or a TypeScript or JavaScript file that exports `job`, with the command
+// line's options on top.
 import { existsSync, readFileSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import { FedStreamError } from '../core/errors.js';
@@ -7,7 +8,7 @@ import type { Job } from '../job/job.js';
 import { type Kit, parseJob } from '../kit/kit.js';
 import { importModule } from './import-module.js';
 
-/** Fields that the command line may set; those that were not given are undefined. */
+/** Fields of a job that the command line may set; undefined where an option was not given. */
 export interface JobOverrides {
   readonly codec?: string;
   readonly first?: string;
@@ -27,7 +28,10 @@ export interface JobOverrides {
   readonly driver?: string;
 }
 
-/** The validated job; without a file, the default job. */
+/**
+ * The validated job; without a file, the default job. Throws `not-found` for a missing file and
+ * `bad-job` for one that cannot be read or is not valid.
+ */
 export async function loadJob(path: string | undefined, overrides: JobOverrides, kit?: Kit): Promise<Job> {
   const base = path === undefined ? {} : await readJobFile(path);
   if (base === null || typeof base !== 'object' || Array.isArray(base))
@@ -70,7 +74,7 @@ function merge(base: Record<string, unknown>, over: JobOverrides): Record<string
   return merged;
 }
 
-/** What `--first` says goes into whatever else is said of the coding. */
+/** `--first` replaces one field of the coding and leaves the others. */
 function coding(quantize: unknown, first: string | undefined): unknown {
   return first === undefined ? quantize : { ...spelledOut(quantize ?? DEFAULT_CODING), first };
 }

@@ -6,13 +6,14 @@ import { STREAMING_MODES } from '../transfer/streaming-mode.js';
 import type { JobOverrides } from './job-file.js';
 import { positiveNumber, wholeNumber } from './options.js';
 
+/** Values of the options that describe a job. */
 export interface JobOptions extends JobOverrides {
   readonly job?: string;
   readonly out: string;
   readonly name?: string;
 }
 
-/** What is given here wins over the job file. */
+/** Adds the options of a job; each that is given wins over the job file. */
 export function addJobOptions(command: Command): Command {
   return command
     .option('--job <file>', 'job.json, or a TypeScript file that exports `job` (docs/job.md); without it, the default job')
@@ -25,7 +26,7 @@ export function addJobOptions(command: Command): Command {
       '--codec <name>',
       `how messages are coded: lean (u4 down, u1 up), paper:<codec> (whole weights), or a codec both ways: ${codecNames(referenceCodecs).join(', ')}`,
     )
-    .option('--first <how>', 'what sites begin with: base (the model as it is, not sent where it is already), raw, or a codec')
+    .option('--first <how>', 'how sites get the first model: base (exact, and not sent to sites that have it), raw, or a codec')
     .addOption(new Option('--streaming <mode>', 'what is in memory while a model moves').choices([...STREAMING_MODES]))
     .option('--rounds <count>', 'rounds', wholeNumber(1))
     .option('--sites <count>', 'number of sites', wholeNumber(1))

@@ -1,4 +1,4 @@
-// Reads a kit: a file of one's own that exports `kit`, whose rows are added to those that come with FedStream.
+// Reads a kit: a user's file that exports `kit`, whose rows are added to the built-in ones.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Option } from 'commander';
@@ -6,11 +6,12 @@ import { FedStreamError } from '../core/errors.js';
 import { builtInKit, type Kit, kitWith } from '../kit/kit.js';
 import { importModule } from './import-module.js';
 
+/** The value of `--kit`. */
 export interface KitOptions {
   readonly kit?: string;
 }
 
-/** A kit is code: it is read from this machine alone, never from the other side. */
+/** `--kit`. A kit is code, so it is read only from this machine, never from a peer. */
 export function kitOption(): Option {
   return new Option(
     '--kit <file>',
@@ -18,10 +19,14 @@ export function kitOption(): Option {
   );
 }
 
-/** Tables of rows; `codecs` is an object of rows by name. */
+/** Tables that are lists of rows; `codecs` alone is an object of rows by name. */
 const TABLES: readonly (keyof Kit)[] = ['filters', 'aggregators', 'workflows', 'trainers', 'sinks'];
 
-/** The kit of a file, with the built-in tables; without a file, those alone. `bad-argument` says what is wrong with it. */
+/**
+ * The built-in tables with the rows of a kit file; without a file, the built-in tables alone.
+ * Throws `not-found` for a missing file and `bad-argument`, which names the fault, for a malformed
+ * kit.
+ */
 export async function loadKit(path: string | undefined): Promise<Kit> {
   if (path === undefined) return builtInKit;
   const file = resolve(path);

@@ -1,4 +1,4 @@
-// The command line: one program, a file a subcommand.
+// The command line: one program, with a file for each subcommand.
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { benchCommand } from './commands/bench.js';
@@ -20,10 +20,13 @@ Examples:
   $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --tls-cert a.crt --tls-key a.key --site a --data a.jsonl
   $ fedstream inspect runs/latest
 
-Exit codes: 0 done, 1 the work failed, 2 what was given cannot be used, 130 stopped (what was finished is kept).
+Exit codes: 0 done, 1 the work failed, 2 the input cannot be used, 130 stopped (what was finished is kept).
 `;
 
-/** Runs the command line; returns the exit code. Everything for machines goes to standard output, everything else to standard error. */
+/**
+ * Runs the command line; returns the exit code. Output for programs goes to standard output,
+ * everything else to standard error.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const program = new Command('fedstream')
     .description('Federated learning for large language models: messages quantized and streamed, in bounded memory.')
@@ -44,7 +47,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const command of commands) program.addCommand(command());
   for (const command of [program, ...program.commands])
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
-  // Whoever reads our output may stop reading (`| head`): that is no failure of ours.
+  // A reader of our output may stop reading (`| head`), which is no failure of ours.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });

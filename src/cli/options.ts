@@ -1,9 +1,9 @@
-// Parsers of command-line values; each error names what was given and what would do.
+// Parsers of command-line values; each error says which values are allowed.
 import { InvalidArgumentError, Option } from 'commander';
 import { NAME_PATTERN } from '../job/job.js';
 import type { Dtype } from '../tensor/dtype.js';
 
-/** A whole number from `least` on, and not above `most`. */
+/** A parser of whole numbers from `least` to `most`. */
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (value: string) => number {
   return (value) => {
     const number = Number(value);
@@ -15,19 +15,19 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (val
   };
 }
 
-/** A number above 0. */
+/** Parses a number above 0. */
 export function positiveNumber(value: string): number {
   const number = Number(value);
   if (value.trim() === '' || !Number.isFinite(number) || number <= 0) throw new InvalidArgumentError('It must be a number above 0.');
   return number;
 }
 
-/** An option that may be given several times: its values in order. */
+/** Collects the values of an option that may be given several times, in order. */
 export function repeated(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 
-/** A name of a site or a run. */
+/** Parses the name of a site or a run. */
 export function named(value: string): string {
   if (NAME_PATTERN.test(value)) return value;
   throw new InvalidArgumentError('A name is 1 to 64 letters, digits, dots, dashes or underscores.');
@@ -36,13 +36,12 @@ export function named(value: string): string {
 /** Dtypes of a model folder, by the names that PyTorch gives them. */
 const FLOAT_DTYPES: Readonly<Record<string, Dtype>> = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' };
 
+/** `--dtype`; `dtypeOf` translates its value. */
 export function dtypeOption(): Option {
-  return new Option('--dtype <name>', 'dtype of the model that the run leaves; by default that of the checkpoint').choices(
-    Object.keys(FLOAT_DTYPES),
-  );
+  return new Option('--dtype <name>', 'dtype of the final model; by default that of the checkpoint').choices(Object.keys(FLOAT_DTYPES));
 }
 
-/** Of a name that the option has let pass. */
+/** The dtype of a value of `--dtype`. */
 export function dtypeOf(name: string | undefined): Dtype | undefined {
   return name === undefined ? undefined : FLOAT_DTYPES[name];
 }

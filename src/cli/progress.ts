@@ -1,9 +1,10 @@
-// Live progress of a run on standard error: bars on a terminal, a line a round elsewhere.
+// Shows a run's progress on standard error: bars on a terminal, lines elsewhere.
 import cliProgress from 'cli-progress';
 import { type Job, siteNames } from '../job/job.js';
 import type { RunEvent } from '../record/events.js';
 import { formatBytes, formatLoss, formatSeconds, formatShare } from './report/format.js';
 
+/** Shows events and lines to a person. */
 export interface EventReporter {
   event(event: RunEvent): void;
   /** Puts a line above the bars. */
@@ -11,7 +12,7 @@ export interface EventReporter {
   end(): void;
 }
 
-/** Reports the events of a run as they come. */
+/** A reporter for the events of a run, as they arrive. */
 export function eventReporter(job: Job, stream: NodeJS.WriteStream = process.stderr): EventReporter {
   return new Reporter(job, stream);
 }

@@ -34,7 +34,7 @@ export class StepReports {
   }
 
   /** Called when the trainer is at work though no step has ended. */
-  readonly onSign = (): void => {
+  readonly onProgress = (): void => {
     this.#alive = true;
   };
 

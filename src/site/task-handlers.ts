@@ -27,7 +27,7 @@ const train: TaskHandler = async (task, place, reports) => {
   const extras = await place.extras(task);
   try {
     const { round, rounds, figures: numbers } = task;
-    const progress = { round, rounds, onSign: reports.onSign };
+    const progress = { round, rounds, onProgress: reports.onProgress };
     const evaluation = task.evaluate && !trainer.evaluatesInTraining ? await trainer.evaluate(given, signal, progress) : undefined;
     const more = { ...(task.extras && { extras: extras.extras }), ...(numbers && { figures: numbers }) };
     const result = await trainer.train({ ...progress, ...more, signal, onStep: reports.onStep }, given);
@@ -60,7 +60,7 @@ const evaluate: TaskHandler = async (task, place, reports) => {
   const { given, release } = await place.model(task);
   try {
     const { round, rounds } = task;
-    const evaluation = await place.trainer.evaluate(given, place.signal, { round, rounds, onSign: reports.onSign });
+    const evaluation = await place.trainer.evaluate(given, place.signal, { round, rounds, onProgress: reports.onProgress });
     await reports.flush();
     await place.answer(task, figuresOf(task, evaluation));
   } finally {

@@ -167,7 +167,7 @@ const TESTS: Readonly<Record<string, TrainerTest>> = {
       const reason = new Error('stopped in the middle');
       const stop = new AbortController();
       const abort = (): void => stop.abort(reason);
-      const training = trainer.train(task({ signal: stop.signal, onStep: abort, onSign: abort }), await subject.model());
+      const training = trainer.train(task({ signal: stop.signal, onStep: abort, onProgress: abort }), await subject.model());
       const end = await ending(training, subject);
       // A task may be done before it hears of its end.
       if (end === undefined) await closeAll(await training);

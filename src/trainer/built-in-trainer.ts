@@ -1,4 +1,5 @@
-// The built-in trainer: supervised fine-tuning of a Llama model, as a site runs it and as `fedstream train` does.
+// The built-in trainer: supervised fine-tuning of a Llama model, for sites and for `fedstream
+// train`.
 import { FedStreamError } from '../core/errors.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
@@ -11,8 +12,9 @@ import type { LlamaEngine } from './llama/engine.js';
 import { learningRateAt, type ScheduleSettings } from './llama/schedule.js';
 import type { Metrics, Offer, Trainer, TrainResult, TrainTask } from './trainer.js';
 
+/** Settings of training, from the job. */
 export interface TrainSettings extends ScheduleSettings {
-  /** Optimizer steps a round; without it, passes over the data. */
+  /** Optimizer steps in each round; without it, passes over the data count. */
   readonly localSteps?: number;
   readonly localEpochs?: number;
   readonly batchSize: number;
@@ -20,6 +22,7 @@ export interface TrainSettings extends ScheduleSettings {
   readonly optimizerState: 'keep' | 'reset';
 }
 
+/** Options of the built-in trainer. */
 export interface BuiltInTrainerOptions {
   readonly engine: LlamaEngine;
   readonly settings: TrainSettings;
@@ -28,21 +31,21 @@ export interface BuiltInTrainerOptions {
   readonly training: readonly Example[];
   readonly validation: readonly Example[];
   /**
-   * Where the optimizer's state and the control variate wait between rounds; without it, they live
-   * only as long as the process.
+   * Keeps the optimizer's state and the control variate between rounds; without it, they live only
+   * as long as the process.
    */
   readonly stateFolder?: Folder;
-  /** Of which run the trainer's control variate is: that of another is not used. */
+  /** The run's id: a control variate of another run is not used. */
   readonly run?: string;
 }
 
 /**
- * The control variate of SCAFFOLD, the server's with a task and the change of the site's own with a
- * result: the one extra that the trainer knows.
+ * The one extra that the trainer knows, the control variate of SCAFFOLD: the server's comes with a
+ * task, the change of the site's own goes with the result.
  */
 const CONTROL = 'control';
 
-/** A trainer over an engine that it owns. */
+/** Makes a trainer over an engine, which it closes. */
 export function builtInTrainer(options: BuiltInTrainerOptions): Trainer {
   return new BuiltInTrainer(options);
 }
@@ -51,7 +54,7 @@ class BuiltInTrainer implements Trainer {
   readonly #options: BuiltInTrainerOptions;
   readonly #batches: Batches | undefined;
   readonly #controls: ControlVariates;
-  /** The round whose end the optimizer in memory stands at. */
+  /** The round at whose end the optimizer in memory stands; 0 if at none. */
   #optimizerRound = 0;
 
   constructor(options: BuiltInTrainerOptions) {
@@ -73,7 +76,7 @@ class BuiltInTrainer implements Trainer {
     const own = control && (await this.#controls.before(task.round));
     try {
       await engine.guide({ mu, control, own });
-      // A round that is cut short leaves an optimizer that stands at no round's end.
+      // A round that is cut short leaves the optimizer at the end of no round.
       this.#optimizerRound = 0;
       const steps = settings.localSteps ?? batches.stepsPerEpoch * (settings.localEpochs ?? 1);
       const trainLoss = await this.#steps(task, batches, steps);
@@ -89,13 +92,13 @@ class BuiltInTrainer implements Trainer {
     }
   }
 
-  /** Takes a round's steps; returns their mean loss. */
+  /** Does the steps of a round; returns their mean loss. */
   async #steps(task: TrainTask, batches: Batches, steps: number): Promise<number> {
     const { engine, settings } = this.#options;
     let lossSum = 0;
     for (let i = 1; i <= steps; i++) {
       task.signal.throwIfAborted();
-      // Counted over the whole run: schedule and order of data go on where the last round ended.
+      // Steps count over the whole run, so that schedule and order of data go on after each round.
       const step = (task.round - 1) * steps + i;
       const learningRate = learningRateAt(step, task.rounds * steps, settings);
       const { loss, targetTokens } = await engine.trainStep(batches.at(step), learningRate);
@@ -122,7 +125,7 @@ class BuiltInTrainer implements Trainer {
     return { loss: lossSum / targets, exactMatch: exact / validation.length, samples: validation.length };
   }
 
-  /** The weights that the seed makes: what a job begins with that describes a model by its sizes. */
+  /** The weights that the seed makes, for a job that describes its model by sizes. */
   async offer(): Promise<Offer> {
     const { engine, seed } = this.#options;
     engine.initialize(seed);
@@ -134,7 +137,10 @@ class BuiltInTrainer implements Trainer {
     return this.#options.engine.close();
   }
 
-  /** A round that follows the last one goes on in memory; after a restart the state comes from the folder. */
+  /**
+   * Keeps the state in memory for the round after the last; loads it from the folder after a
+   * restart.
+   */
   async #prepareOptimizer(round: number): Promise<void> {
     const { engine, settings, stateFolder } = this.#options;
     if (settings.optimizerState === 'keep' && round > 1) {
@@ -150,7 +156,7 @@ class BuiltInTrainer implements Trainer {
     engine.resetOptimizer();
   }
 
-  /** The last two rounds are kept: a run that goes on may do the last one again. */
+  /** Keeps the states of the last two rounds, since a resumed run may repeat the last one. */
   async #saveOptimizer(round: number): Promise<void> {
     const { engine, settings, stateFolder } = this.#options;
     if (settings.optimizerState !== 'keep' || !stateFolder) return;
@@ -160,8 +166,8 @@ class BuiltInTrainer implements Trainer {
 }
 
 /**
- * What a task asks for beside training: `bad-argument` where `mu` cannot be, `unsupported` for an
- * extra that the trainer does not know.
+ * The weight of the proximal term and the control variate that a task brings. Throws `bad-argument`
+ * for a negative `mu`, `unsupported` for an extra that the trainer does not know.
  */
 function wishes({ extras = {}, figures = {} }: TrainTask): { mu: number; control: StateDict | undefined } {
   const unknown = Object.keys(extras).find((name) => name !== CONTROL);

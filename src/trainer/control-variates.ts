@@ -1,14 +1,15 @@
-// A site's own control variate of SCAFFOLD (Karimireddy et al. 2020): kept from round to round, a
-// file a round, bound to a run.
+// Keeps a site's own control variate of SCAFFOLD (Karimireddy et al. 2020): a file for each round,
+// bound to a run.
 import type { Folder } from '../core/storage.js';
 import { combine } from '../tensor/combine.js';
 import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
 import { type StateDict, withManifest } from '../tensor/state-dict.js';
 
 const FILE = /^control-(\d+)\.safetensors$/;
-/** The key of a file's metadata that says whose it is. */
+/** The key of a file's metadata that holds the run's id. */
 const RUN = 'fedstream.run';
 
+/** The control variates of one site and run, in a folder or in memory. */
 export class ControlVariates {
   readonly #folder: Folder;
   readonly #run: string;
@@ -19,8 +20,8 @@ export class ControlVariates {
   }
 
   /**
-   * The one of the last round before `round` that the site took part in; undefined, which is 0,
-   * where there is none. Close it.
+   * The control variate of the last round before `round` that the site took part in; undefined,
+   * which counts as 0, if there is none. The caller closes it.
    */
   async before(round: number): Promise<StateDict | undefined> {
     const rounds = (await this.#rounds()).filter((kept) => kept < round);
@@ -33,8 +34,9 @@ export class ControlVariates {
   }
 
   /**
-   * Keeps the control variate of a round; durable before the result can reach the server. The one
-   * of the round before stays, too: a round that is cut short is begun again from it. Others go.
+   * Keeps the control variate of a round, durably, before the result can reach the server. The one
+   * of the round before stays, since a round that is cut short starts again from it; older ones are
+   * removed.
    */
   async keep(round: number, control: StateDict): Promise<void> {
     const manifest = { ...control.manifest, metadata: { [RUN]: this.#run } };
@@ -45,8 +47,8 @@ export class ControlVariates {
   }
 
   /**
-   * What a round has changed: its control variate less `before`, the one that it began with, which
-   * is closed with the difference.
+   * The change of a round: its control variate less `before`, the one that it began with. Closing
+   * the difference closes `before`.
    */
   async change(round: number, before: StateDict | undefined): Promise<StateDict> {
     const file = await openSafetensors(this.#folder, fileOf(round));

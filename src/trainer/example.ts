@@ -1,10 +1,11 @@
-// One training example: tokens, and how many of them are the prompt.
+// A training example: tokens, and how many of them are the prompt.
 
+/** A training example. */
 export interface Example {
   /** Prompt, answer and end-of-text. */
   readonly tokens: Int32Array;
-  /** The first target that counts: cross-entropy is masked over the prompt's own tokens. */
+  /** Number of the prompt's tokens; the cross-entropy leaves them out. */
   readonly promptTokens: number;
-  /** The category it came from, where the data names one. */
+  /** The sample's category, if the data names one. */
   readonly category?: string;
 }

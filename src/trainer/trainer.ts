@@ -1,7 +1,7 @@
 // The trainer contract: a model and a task in, a trained model and its figures out.
 import type { StateDict } from '../tensor/state-dict.js';
 
-/** One optimizer step, as it goes to `metrics.jsonl`. */
+/** Figures of one optimizer step, as `metrics.jsonl` has them. */
 export interface StepReport {
   /** Optimizer steps of this site since the run began, from 1. */
   readonly step: number;
@@ -10,13 +10,16 @@ export interface StepReport {
   readonly tokens: number;
 }
 
-/** Where the job stands, and who hears that the trainer is at work. */
+/** The round of a task, and a callback for the trainer's progress. */
 export interface TaskProgress {
   /** From 1. */
   readonly round: number;
   readonly rounds: number;
-  /** Called at every sign of life that is no step, as often as there are any. */
-  onSign?(): void;
+  /**
+   * Called by the trainer whenever it makes progress other than a step, as often as it likes: a
+   * site without steps or progress for `stragglerMs` of the job is given up for the round.
+   */
+  onProgress?(): void;
 }
 
 /**
@@ -39,7 +42,10 @@ export interface TrainTask extends TaskProgress {
   onStep(report: StepReport): void;
 }
 
-/** Figures of an evaluation; `loss` is in nats a target token, `exactMatch` in 0..1 where the trainer knows it. */
+/**
+ * Figures of an evaluation; `loss` is in nats a target token, `exactMatch` in 0..1 where the
+ * trainer knows it.
+ */
 export interface Metrics {
   readonly loss: number;
   readonly exactMatch?: number;
@@ -58,7 +64,7 @@ export interface TrainResult {
   readonly steps: number;
   /** Mean loss over the round's steps. */
   readonly trainLoss: number;
-  /** Of the model as it was received, from a trainer that `evaluatesInTraining`. */
+  /** Figures of the model as it was received, from a trainer that `evaluatesInTraining`. */
   readonly evaluation?: Metrics;
   /** Further numbers by name, for the log and the summary. */
   readonly metrics?: Readonly<Record<string, number>>;
@@ -69,7 +75,7 @@ export interface TrainResult {
   readonly extras?: Readonly<Record<string, StateDict>>;
 }
 
-/** What a trainer would begin with. */
+/** The initial model that a trainer offers. */
 export interface Offer {
   /** Closed by the caller. */
   readonly model: StateDict;
@@ -77,14 +83,18 @@ export interface Offer {
   readonly files: Readonly<Record<string, string>>;
 }
 
-/** What a site runs. It knows nothing of filters, codecs or streams. */
+/** The program that a site trains with. It knows nothing of filters, codecs or streams. */
 export interface Trainer {
   train(task: TrainTask, model: StateDict): Promise<TrainResult>;
-  /** Figures of `model` on the trainer's own validation data; undefined where it has none. */
+  /** Figures of `model` on the trainer's own validation data; undefined if it has no such data. */
   evaluate(model: StateDict, signal: AbortSignal, progress?: TaskProgress): Promise<Metrics | undefined>;
-  /** Set where `train` evaluates the model that it is given, so that it need not be handed over twice. */
+  /**
+   * True if `train` evaluates the model that it is given, so that it need not be handed over twice.
+   */
   readonly evaluatesInTraining?: boolean;
-  /** Its own initial model, for a server that has none; missing where it has none either. */
+  /**
+   * Offers an initial model, for a server that has none; missing if the trainer has none either.
+   */
   offer?(signal: AbortSignal): Promise<Offer>;
   close(): Promise<void>;
 }

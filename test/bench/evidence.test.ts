@@ -1,4 +1,5 @@
-// The page of the studies is what the command makes of the rows in the tree; and the studies themselves, in miniature.
+// The page of the studies is made from the rows in the tree; and the studies themselves, in
+// miniature.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -101,7 +102,7 @@ test('the floor arm is the same mathematics: batches in halves, and a federation
   expect(whole.final).toBeLessThan(whole.initial);
   expect(halves.final).not.toBe(whole.final);
   expect(Math.abs(Math.log(halves.final / whole.final))).toBeLessThan(1e-5);
-  // The seed makes the start at each site: of two broadcasts one travels.
+  // The seed makes the initial model at each site, so that only one of two broadcasts is sent.
   expect(whole.bytes.down).toBeGreaterThan(whole.bytes.fp32LaterDown as number);
   expect(whole.bytes.down).toBeLessThan((whole.bytes.fp32Down as number) * 0.6);
   expect(whole.bytes.fp32LaterUp).toBe((whole.bytes.fp32Up as number) / 2);
@@ -122,7 +123,7 @@ test('a study is planned whole, seed by seed, and an arm of today is a job', asy
 test.each([
   ['convergence.mjs', ['--study', 'S,X'], "option '--study <list>' argument 'S,X' is invalid. X is none of S, P, N."],
   ['pretrained.mjs', ['--size', 'tpu'], "option '--size <name>' argument 'tpu' is invalid. tpu is none of tiny, cpu, gpu."],
-])('%s says how it is used, and what is wrong with a value', (name, wrong, message) => {
+])('%s has --help, and names a wrong value', (name, wrong, message) => {
   const run = (args: string[]) => spawnSync(process.execPath, [at(`bench/${name}`), ...args], { encoding: 'utf8' });
   const help = run(['--help']);
   expect(help.status, help.stderr).toBe(0);
@@ -132,7 +133,7 @@ test.each([
   expect(failed.stderr).toContain(message);
 });
 
-test('what is missing is said in one line', () => {
+test('a missing file is reported in one line', () => {
   const cache = at('.tmp/none');
   const { status, stderr } = spawnSync(
     process.execPath,

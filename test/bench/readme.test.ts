@@ -1,4 +1,4 @@
-// bench/README.md lists every benchmark that there is, and each answers --help.
+// bench/README.md lists every benchmark, and each has --help.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ test('every script has a row, and every row a script', () => {
   expect(rows.sort()).toEqual(scripts);
 });
 
-test.each(scripts)('%s says how it is used', (name) => {
+test.each(scripts)('%s has --help', (name) => {
   const { status, stdout, stderr } = run(at(`bench/${name}`), '--help');
   expect(status, stderr).toBe(0);
   expect(stdout).toContain(`Usage: node bench/${name} [options]`);

@@ -1,4 +1,5 @@
-// The statistics of the studies, against values computed with mpmath to twenty digits, by hand, and in published tables.
+// The statistics of the studies, against values computed with mpmath to twenty digits, by hand, and
+// in published tables.
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
@@ -33,7 +34,7 @@ test.each([
   [0.3, 9, 0.38549535187076],
   [12, 5, 3.5447462585808e-5],
   [40, 3, 1.7190340394579e-5],
-])("Student's t lies above %d with %d degrees of freedom so often", (t, freedom, tail) => {
+])("the probability that Student's t is above %d with %d degrees of freedom", (t, freedom, tail) => {
   expect(tTail(t, freedom) / tail).toBeCloseTo(1, 10);
   expect(tTail(-t, freedom)).toBeCloseTo(1 - tail, 10);
 });
@@ -87,7 +88,7 @@ test("Holm's adjustment, as in his paper's way: by rank, never falling, at most 
   expect(holm([])).toEqual([]);
 });
 
-test('arms are compared over the seeds that both have, and said plainly', () => {
+test('arms are compared over the seeds that both have, with a verdict in words', () => {
   const wobble = [0.001, -0.001, 0.0005, -0.0005, 0];
   const arm = (name: string, shift: number, spread = 1): Row[] =>
     wobble.map((one, seed) => ({ arm: name, seed, value: seed + shift + spread * one }));

@@ -52,7 +52,7 @@ const task = (more: Partial<TrainTask> = {}): TrainTask => ({
   ...more,
 });
 
-test('extras and figures reach the program, its own extras come back, and the files go when they are closed', async () => {
+test('extras and figures reach the program, its own extras come back, and closing them removes the files', async () => {
   const { trainer, exchange } = await trainerOf();
   const extras = { control: stateDict(1, 2, 3), other: stateDict(0) };
   const { model, extras: back = {} } = await trainer.train(task({ extras, figures: { mu: 0.5, unknown: -1e300 } }), stateDict(10, 20, 30));
@@ -69,7 +69,7 @@ test('extras and figures reach the program, its own extras come back, and the fi
   expect(readdirSync(exchange)).toEqual([]);
 });
 
-test('a task without extras has none for the program, and its result none', async () => {
+test('without extras in the task, the program gets none, and its result has none', async () => {
   const { trainer } = await trainerOf();
   const { model, extras } = await trainer.train(task(), stateDict(1));
   expect(await valuesOf(model)).toEqual([1]);
@@ -87,7 +87,7 @@ test('a program that fails after it has written its extras leaves nothing behind
   expect(readdirSync(exchange)).toEqual([]);
 });
 
-test('a name that is none is told to the program where it sends it', async () => {
+test('a program that sends an invalid name gets an error', async () => {
   const { trainer, exchange } = await trainerOf('name');
   const failed = trainer.train(task({ extras: { control: stateDict(1) } }), stateDict(1));
   await expect(failed).rejects.toThrow(/end of its output: .*what is sent has an extra named "\.\.\/x"; a name has 1 to 64 letters/);

@@ -1,4 +1,5 @@
-// The process trainer with real programs: models there and back, and every way in which a program can go wrong.
+// The process trainer with real programs: models there and back, and every way that a program can
+// fail.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -55,17 +56,17 @@ async function bytesOf(state: StateDict): Promise<Record<string, Buffer>> {
 
 async function train(trainer: Trainer, round: number, signal = new AbortController().signal) {
   const steps: StepReport[] = [];
-  let signs = 0;
-  const onSign = (): void => {
-    signs++;
+  let heartbeats = 0;
+  const onProgress = (): void => {
+    heartbeats++;
   };
-  const result = await trainer.train({ round, rounds: 3, signal, onStep: (step) => void steps.push(step), onSign }, model());
-  return { result, steps, signs };
+  const result = await trainer.train({ round, rounds: 3, signal, onStep: (step) => void steps.push(step), onProgress }, model());
+  return { result, steps, heartbeats };
 }
 
-test('a model goes there and back in the order of the job, BF16 as BF16, with steps, figures and signs', async () => {
+test('a model goes there and back in the order of the job, BF16 as BF16, with steps, figures and heartbeats', async () => {
   const trainer = await trainerOf([]);
-  const { result, steps, signs } = await train(trainer, 1);
+  const { result, steps, heartbeats } = await train(trainer, 1);
   expect(result.model.manifest.tensors.map(({ name, dtype }) => [name, dtype])).toEqual([
     ['w', 'F32'],
     ['h', 'BF16'],
@@ -78,7 +79,7 @@ test('a model goes there and back in the order of the job, BF16 as BF16, with st
   await result.model.close?.();
   expect(result).toMatchObject({ samples: 2, steps: 1, trainLoss: 1, evaluation: { loss: 1, samples: 4 }, metrics: { rounds: 3 } });
   expect(steps).toEqual([{ step: 1, loss: 1, learningRate: 0.1, tokens: 0 }]);
-  expect(signs).toBeGreaterThan(0);
+  expect(heartbeats).toBeGreaterThan(0);
   expect(lines).toContain('working');
   expect(await trainer.evaluate(model(), new AbortController().signal, { round: 3, rounds: 3 })).toEqual({ loss: 0.25, samples: 4 });
   // One program for all tasks.
@@ -122,13 +123,13 @@ test('an abort ends the program at once', async () => {
   const trainer = await trainerOf(['hang']);
   const stop = new AbortController();
   const training = train(trainer, 1, stop.signal);
-  // A machine that is busy starts a program in seconds.
+  // A busy machine takes seconds to start a program.
   await expect.poll(() => lines.join('\n'), { timeout: 20_000 }).toMatch(/child \d+/);
   stop.abort(new Error('stopped'));
   await expect(training).rejects.toThrow('stopped');
 });
 
-test('a command that cannot be started, and one without a bridge, are told as they are', async () => {
+test('a command that cannot be started, and one without a bridge, are reported', async () => {
   const missing = await trainerOf([], { command: ['no-such-program-anywhere'] });
   await expect(train(missing, 1)).rejects.toThrow(/could not be started \(no-such-program-anywhere in .*ENOENT/);
   const deaf = await trainerOf([], { command: ['sh', '-c', 'echo "I know no bridge"; exit 3'] });
@@ -137,7 +138,7 @@ test('a command that cannot be started, and one without a bridge, are told as th
   await expect(empty.offer?.(new AbortController().signal)).rejects.toThrow(/ended with exit code 1; .*give init an initial one/);
 });
 
-test('what a site has not registered is refused with what there is; a wrong file is told by its field', async () => {
+test('an unregistered trainer is refused with the names that there are; a wrong file by its field', async () => {
   const file = join(base, 'other.json');
   writeFileSync(file, JSON.stringify({ trainers: { sft: { command: ['x', '{data}'] } } }));
   const job = parseJob({ trainer: { name: 'own' } }, 'test');
@@ -153,7 +154,7 @@ test('what a site has not registered is refused with what there is; a wrong file
   );
 });
 
-test('a site may have filters alone; what is no filter is told by its place', () => {
+test('a site may have only filters; a wrong one is named by its place', () => {
   const file = join(base, 'filters.json');
   const read = (filters: unknown) => {
     writeFileSync(file, JSON.stringify({ filters }));
@@ -173,7 +174,7 @@ test('a site may have filters alone; what is no filter is told by its place', ()
   );
 });
 
-/** A process that is dead and that nobody has asked about yet (Z) is dead. */
+/** False for zombies, too: processes that have ended but were not yet waited for (Z). */
 function isAlive(pid: number): boolean {
   try {
     return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

@@ -41,7 +41,10 @@ async function bundled(): Promise<string> {
   return chunk.code;
 }
 
-/** The site that the pages come from; what belongs to a server of the http driver it passes on, as a reverse proxy does. */
+/**
+ * The web server of the pages. Like a reverse proxy, it passes on requests to servers of the http
+ * driver.
+ */
 class Site {
   readonly #server: Server;
   readonly #files = new Map<string, () => string>();
@@ -65,7 +68,7 @@ class Site {
     this.#files.set(path, body);
   }
 
-  /** What is asked for under the path of the URL goes there; returns the URL for pages. */
+  /** Passes on requests under the path of the URL; returns the URL for pages. */
   passOn(url: string): string {
     const { pathname } = new URL(url);
     this.#behind.set(pathname, url);
@@ -110,7 +113,7 @@ function forward(incoming: IncomingMessage, outgoing: ServerResponse, to: URL): 
 
 async function serveChecks(scheme: Scheme, site: Site): Promise<Urls> {
   const listen = async (what: string, serve: (connection: Connection) => Promise<void>): Promise<string> => {
-    // A page that goes ends them with an error.
+    // A page that closes ends them with an error.
     const accept = (connection: Connection): void => void serve(connection).catch(() => {});
     const listener = (await DRIVERS[scheme].listen?.(`${scheme}://127.0.0.1:0/${scheme}-${what}`, accept)) as Listener;
     closing.push(() => listener.close());

@@ -1,4 +1,5 @@
-// The Chromium of this machine, where there is one: tests that need it are skipped without, and fail without where FEDSTREAM_REQUIRE_CHROMIUM is set.
+// The Chromium of this machine. Without it, tests that need it are skipped, or fail if
+// FEDSTREAM_REQUIRE_CHROMIUM is set.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +13,7 @@ if (!found && process.env.FEDSTREAM_REQUIRE_CHROMIUM) throw new Error(`there is 
 /** For `test.skipIf`. */
 export const withoutChromium = !found;
 
-// Nothing of its own leaves the machine, and it runs as root in a container too.
+// Chromium sends nothing to the network by itself, and runs as root in a container, too.
 const FLAGS = [
   '--headless',
   '--no-sandbox',
@@ -29,7 +30,7 @@ const FLAGS = [
 export function openPage(url: string): { readonly said: () => string; close(): Promise<void> } {
   const profile = mkdtempSync(join(tmpdir(), 'fedstream-chromium-'));
   const flags = [...FLAGS, '--enable-logging=stderr', `--user-data-dir=${profile}`, url];
-  // A group of its own: it has many processes, and all must go.
+  // A process group of its own, since it has many processes and all must end.
   const browser = spawn(found as string, flags, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   let said = '';
   browser.stderr.on('data', (text) => {

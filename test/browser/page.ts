@@ -1,4 +1,5 @@
-// What a page, or a worker, does with FedStream over each of its clients. browser.test.ts bundles it for Chromium; it posts what it found.
+// The checks of a page or a worker with FedStream, over each of its clients. browser.test.ts
+// bundles it for Chromium; it posts its findings.
 
 import { memoryFolder, Offers, Retriever, referenceCodecs, Session } from '../../src/api/index.js';
 import { type Connection, chooseDriver, fetchClient, webSocketClient } from '../../src/driver/web.js';
@@ -75,13 +76,13 @@ async function readSome(connection: Connection): Promise<void> {
   }
 }
 
-/** Throws unless they are the same, as JSON. */
+/** Throws unless both are equal as JSON. */
 function same(found: unknown, expected: unknown, what: string): void {
   if (JSON.stringify(found) !== JSON.stringify(expected))
     throw new Error(`${what} is ${JSON.stringify(found)}, not ${JSON.stringify(expected)}`);
 }
 
-/** The code of the error that it fails with. */
+/** The code of the error that the promise rejects with. */
 async function failureOf(act: () => Promise<unknown>): Promise<string> {
   try {
     await act();

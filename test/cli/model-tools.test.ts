@@ -1,4 +1,4 @@
-// The tools on model files, as a person calls them.
+// The tools for model files, called as a user does.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,5 @@
-// The benchmarks of drivers and networks at a small size: what they move arrives, and what they write is whole. No time is looked at.
+// The benchmarks of drivers and networks at a small size: the data arrives, and the page is
+// complete. Times are not checked.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -22,7 +23,7 @@ test('every driver is measured against its bare library, both ways', { timeout: 
   for (const row of rows) expect(row.ratio).toBeGreaterThan(0);
 });
 
-test('the page of networks has a row a measurement and a plot a rate', async () => {
+test('the page of networks has a row for each measurement and a plot for each rate', async () => {
   const { networkPage, plotsOf } = (await import(script('network/page.mjs'))) as {
     plotsOf(rows: unknown[]): Record<string, string>;
     networkPage(rows: unknown[], plots: string[]): string;
@@ -52,7 +53,8 @@ test('the page of networks has a row a measurement and a plot a rate', async () 
   const page = networkPage(rows, Object.keys(plots));
   const sections = page.split(/^## /m).slice(1);
   const lines = sections.map((section) => [section.split('\n')[0], section.match(/^\| \d+ Mbit/gm)?.length]);
-  // Both drivers, and models of both losses, over 8 links; 1 and 4 stripes over 8 links; a line a link for both sizes of chunk.
+  // Both drivers, and models of both losses, over 8 links; 1 and 4 stripes over 8 links; a line for
+  // each link for both chunk sizes.
   expect(lines).toEqual([
     ['Drivers', 16],
     ['Models that fill the link for 200 round trips', 8],
@@ -69,7 +71,7 @@ test.each([
   ['network.mjs', ['--chunks', 'auto,3'], "option '--chunks <list>' argument 'auto,3' is invalid. 3 is none of auto,"],
   ['soak.mjs', ['--rounds', '0'], "option '--rounds <number>' argument '0' is invalid. It must be a whole number from 1 on."],
   ['hand-over.mjs', ['--mb', 'much'], "option '--mb <number>' argument 'much' is invalid. It must be a number above 0."],
-])('%s says how it is used, and what is wrong with a value', (name, wrong, message) => {
+])('%s has --help, and names a wrong value', (name, wrong, message) => {
   const run = (args: string[]): { status: number | null; stdout: string; stderr: string } =>
     spawnSync(process.execPath, [script(name), ...args], { encoding: 'utf8' });
   const help = run(['--help']);

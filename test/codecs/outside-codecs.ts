@@ -1,4 +1,5 @@
-// Codecs as another package would write them: one of a fixed size that loses something, and one whose codes vary in size and lose nothing.
+// Codecs as another package would write them: a lossy one of fixed size, and a lossless one whose
+// codes vary in size.
 import type { Codec, CodecRow, EncodeReport } from '../../src/codec/codec.js';
 import { NonFiniteValue } from '../../src/codec/scaling.js';
 import { FedStreamError } from '../../src/core/errors.js';
@@ -24,7 +25,7 @@ function added(codec: Pick<Codec, 'decode'>): Codec['accumulate'] {
   };
 }
 
-/** A float32 step for the chunk, then a signed byte a value. */
+/** A float32 step for the chunk, then a signed byte for each value. */
 function steps(levels: number): Codec {
   const name = 'steps';
   const encodedBytes = (elements: number): number => 4 + elements;
@@ -86,7 +87,10 @@ export const rawStepsRow: CodecRow = { ...stepsRow, name: 'rawsteps', codec: (en
 const RUN_BYTES = 6;
 const MOST_RUN = 0xffff;
 
-/** Runs of equal values: a u16 count, a float32 value. Twelve bits in a byte at worst, so its bound is larger than what it codes. */
+/**
+ * Runs of equal values: a u16 count and a float32 value. At worst a value of four bytes takes six,
+ * so that the bound is larger than the values.
+ */
 function runs(): Codec {
   const badCode = (why: string): FedStreamError => new FedStreamError('bad-manifest', `a chunk in runs ${why}`);
   const decode = (from: Uint8Array, to: Float32Array): void => {
@@ -134,7 +138,7 @@ export const runsRow: CodecRow = {
   codec: runs,
 };
 
-/** The same, said to lose something: updates are sent in it. */
+/** The same, declared as lossy, so that updates are sent in it. */
 export const lossyRunsRow: CodecRow = {
   ...runsRow,
   name: 'sparse',

@@ -1,4 +1,5 @@
-// A codec of another package beside those of this one: its names and numbers, a job's policy, sizes, coded files, and a whole federation.
+// A codec of another package: its names and parameters, a job's policy, sizes, coded files, and a
+// whole federation.
 import { expect, test } from 'vitest';
 import type { CodecTable } from '../../src/codec/codec.js';
 import { codecLabel, codecNames, parseCodecName } from '../../src/codec/codec-name.js';
@@ -18,7 +19,7 @@ const codecs: CodecTable = { ...referenceCodecs, stepsRow, runsRow, lossyRunsRow
 const matrix = { name: 'w', dtype: 'F32', shape: [64, 64], encoding: { codec: 'raw' } } as const;
 const vector = { ...matrix, name: 'norm', shape: [4096] } as const;
 
-test('its numbers stand behind its name', () => {
+test('its parameters follow its name', () => {
   expect(codecNames(codecs)).toEqual([...codecNames(referenceCodecs), 'steps', 'runs', 'sparse']);
   expect(parseCodecName('steps', codecs)).toEqual({ codec: 'steps', parameters: { levels: 100 } });
   for (const name of ['steps', 'steps:31', 'runs', 'nf4-nested:128', 'fp32'])
@@ -36,7 +37,7 @@ test.each([
   ['runs:1', /runs takes no number/],
   ['steps-nested', /there is no codec "steps-nested"; the codecs are fp32, fp16, .* steps, runs, sparse/],
   ['nf4:48', /behind nf4 may stand block size, a power of two from 16 to 16384: as in nf4:64/],
-])('%s is refused with what may stand there', (name, message) => {
+])('%s is refused with the names that are allowed', (name, message) => {
   expect(() => parseCodecName(name, codecs)).toThrow(
     expect.objectContaining({ code: 'bad-argument', message: expect.stringMatching(message) }),
   );
@@ -50,7 +51,7 @@ test.each([
   [{ codec: 'steps', blockSize: 64 }, /steps has no block size 64/],
   [{ codec: 'nf4', parameters: { blockSize: 64 } }, /nf4 has no parameter "blockSize"/],
   [{ codec: 'steps', nested: true }, /steps has no nested scales/],
-])('an encoding that cannot be is refused: %j', (encoding, message) => {
+])('an invalid encoding is refused: %j', (encoding, message) => {
   expect(() => codecOf(codecs, encoding as unknown as Encoding)).toThrow(
     expect.objectContaining({ code: 'bad-manifest', message: expect.stringMatching(message) }),
   );
@@ -73,7 +74,7 @@ test('parameters travel in a manifest', () => {
   expect(parseManifest(encodeManifest(manifest), 'a peer')).toEqual(manifest);
 });
 
-test('a job is validated against the codecs that are there', () => {
+test('a job is validated against the available codecs', () => {
   expect(parseJob({ quantize: { up: 'steps:31' } }, 'job.json', kitWith({ codecs })).quantize).toMatchObject({
     down: 'u4',
     up: 'steps:31',
@@ -85,7 +86,7 @@ test('a job is validated against the codecs that are there', () => {
   expect(() => parseJob({ filters }, 'job.json')).toThrow(/there is no codec "runs"/);
 });
 
-test('a policy and error feedback go by its row', () => {
+test('a policy and error feedback use its row', () => {
   expect(encodingByPolicy('steps', codecs)(matrix)).toEqual({ codec: 'steps', parameters: { levels: 100 } });
   expect(encodingByPolicy('steps', codecs)(vector)).toEqual({ codec: 'bf16' });
   expect(encodingByPolicy('runs', codecs)(vector)).toEqual({ codec: 'runs' });
@@ -96,7 +97,7 @@ test('a policy and error feedback go by its row', () => {
   expect(codecTraits(codecs, { codec: 'steps' }).bits).toBe(8);
 });
 
-test('its sizes: exactly, or at most where its codes vary', () => {
+test('its sizes: exact, or an upper bound if its codes vary', () => {
   const { manifest } = memoryStateDict([{ name: 'w', dtype: 'F32', shape: [1000], data: new Float32Array(1000) }]);
   expect(codedSize(manifest, { codec: 'steps' }, codecs)).toEqual({ codeBytes: 1000, scaleBytes: 4, mapBytes: 0 });
   expect(codedSize(manifest, { codec: 'runs' }, codecs)).toEqual({ codeBytes: 4000, scaleBytes: 2004, mapBytes: 0 });
@@ -124,7 +125,7 @@ async function trained(quantize: unknown, streaming: string): Promise<Record<str
   return bitsOf(await master(3));
 }
 
-test('a federation in codecs that lose nothing is one in float32, in every streaming mode', async () => {
+test('a federation in lossless codecs equals one in float32, in every streaming mode', async () => {
   const expected = await trained('fp32', 'file');
   for (const streaming of ['regular', 'container', 'file']) expect(await trained('runs', streaming)).toEqual(expected);
 });

@@ -1,4 +1,5 @@
-// Codecs of other packages at sizes where models go through codec threads, which do not have them: as on small pieces, with and without ways of their own for raw bytes.
+// Codecs of other packages, which codec threads lack, at sizes where models go through threads: the
+// results are those of small pieces, with and without functions of their own for raw bytes.
 import { afterAll, expect, test } from 'vitest';
 import { CODEC_POOL, type CodecTable } from '../../src/codec/codec.js';
 import { parseCodecName } from '../../src/codec/codec-name.js';
@@ -22,15 +23,15 @@ import { rawStepsRow, runsRow, stepsRow } from './outside-codecs.js';
 
 const pool = nodeCodecPool({ threads: 2 });
 afterAll(() => pool.close());
-/** Under which key a row stands in a table is of no concern. */
+/** The key of a row in a table does not matter. */
 const threaded: CodecTable = { ...nodeCodecs(), stepsRow, rawStepsRow, runsRow, [CODEC_POOL]: () => pool };
 const { [CODEC_POOL]: _, ...plain } = threaded;
 const NAMES = ['steps:31', 'rawsteps', 'runs'];
 
-/** Just beyond where models go through threads. */
+/** Just above the size from which models go through threads. */
 const ELEMENTS = 2 ** 23 + 12_345;
 
-/** Values in runs, of several dtypes: no two chunks are alike. */
+/** Values in runs, of several dtypes; no two chunks are equal. */
 function model(seed: number, elements = ELEMENTS): StateDict {
   const values = (count: number, shift: number): Float32Array => {
     const made = new Float32Array(count);
@@ -60,7 +61,7 @@ async function digests(of: StateDict | AsyncIterable<{ bytes: Uint8Array }>): Pr
 const encodingFor = (name: string) => (tensor: { dtype: string }) =>
   tensor.dtype === 'I64' ? { codec: 'raw' } : parseCodecName(name, plain);
 
-/** Each chunk for itself, by the codec alone. */
+/** Each chunk coded on its own, by the codec alone. */
 async function codedAlone(name: string, from: StateDict): Promise<{ coded: string[]; decoded: string[] }> {
   const codec = codecOf(plain, parseCodecName(name, plain));
   const coded: string[] = [];
@@ -92,12 +93,12 @@ test.each(NAMES)('%s: coded and decoded at the size of threads', async (name) =>
   expect(await digests(decodeModel(alone, plain))).toEqual(expected.decoded);
 });
 
-/** Addends that threads know, and one that they do not. */
+/** Addends in codecs that threads have, and one in a codec that they lack. */
 function addends(names: readonly string[], codecs: CodecTable) {
   return names.map((name, i) => ({ model: encodeModel(model(i), encodingFor(name), codecs), weight: Math.fround(1 / (i + 2)) }));
 }
 
-test('reduce: addends in codecs that the threads have, beside some that they do not', async () => {
+test('reduce: addends in codecs that the threads have, and in some that they lack', async () => {
   const names = ['nf4', 'steps:31', 'fp32', 'runs', 'u4'];
   const sum = (codecs: CodecTable) =>
     digests(reduceChunks({ addends: addends(names, codecs), base: model(9), codecs, pool: poolFor(model(0), codecs), what: 'the sum' }));
@@ -144,7 +145,7 @@ function counted(seed: number): StateDict {
   ]);
 }
 
-test.each(NAMES)('%s: a value that is no number is found', async (name) => {
+test.each(NAMES)('%s: a NaN is detected', async (name) => {
   const { manifest, chunks } = encodeModel(counted(1), encodingFor(name), threaded);
   async function* poisoned(): AsyncGenerator<{ bytes: Uint8Array }> {
     for await (const chunk of chunks()) {
@@ -165,7 +166,7 @@ test.each(NAMES)('%s: a value that is no number is found', async (name) => {
   await expect(digests(encodeModel(infinite, encodingFor(name), threaded))).rejects.toThrow('tensor w has Infinity at element 5000000');
 });
 
-test('a codec of the same name as one that the threads have is the one that the table has', async () => {
+test('a codec with the name of one of the threads’ is taken from the table', async () => {
   const own = { ...stepsRow, name: 'nf4' };
   const codecs: CodecTable = { ...threaded, nf4: own };
   const coded = encodeModel(

@@ -1,4 +1,4 @@
-// `topk`: what it keeps, what its bytes are, and a federation whose updates are sparse.
+// `topk`: the values that it keeps, its bytes, and a federation with sparse updates.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseCodecName } from '../../src/codec/codec-name.js';
@@ -19,7 +19,7 @@ function roundTrip(name: string, from: Float32Array): Float32Array {
   return decoded;
 }
 
-test('the bytes: an index and a value for each that is kept; of equal ones the first', () => {
+test('the bytes: an index and a value for each kept value; of equal ones the first', () => {
   const from = Float32Array.of(0.5, -2, 1, 0, 2, -1);
   expect(Buffer.from(coded('topk:0.5', from)).toString('hex')).toBe('0100000000c0' + '02000000803f' + '040000000040');
   expect([...roundTrip('topk:0.5', from)]).toEqual([0, -2, 1, 0, 2, 0]);
@@ -51,7 +51,7 @@ test('it keeps the largest of every block, and nothing else', () => {
   expect([...decoded.keys()].filter((i) => decoded[i] !== 0)).toEqual([16_382, 16_383, 32_766, 32_767]);
 });
 
-test('indices that lie change no value outside their block, and add as they decode', () => {
+test('false indices change no value outside their block, and add as they decode', () => {
   const bytes = coded('topk:0.5', Float32Array.of(1, 2, 3, 4));
   bytes.set([0xff, 0xff], 0);
   const around = new Float32Array(8).fill(7);
@@ -67,7 +67,7 @@ test.each(['topk:0', 'topk:1.1', 'topk:x', 'topk:0.1:2'])('%s is refused', (name
   expect(() => parseCodecName(name, referenceCodecs)).toThrow('behind topk may stand fraction, a number from 0.0001 to 1: as in topk:0.01');
 });
 
-test('a federation whose updates are sparse: error feedback sends later what was left out', async () => {
+test('a federation with sparse updates: error feedback sends the residual later', async () => {
   const step = (i: number): number => 1e-3 * (1 + (i % 50));
   const learn = (given: Values): Values =>
     Object.fromEntries(Object.entries(given).map(([name, data]) => [name, data.map((v, i) => v + step(i))]));
@@ -79,7 +79,8 @@ test('a federation whose updates are sparse: error feedback sends later what was
   for (const streaming of ['regular', 'container'] as const) expect(bitsOf(await run(streaming))).toEqual(bitsOf(model));
   const start = someValues(1).w as Float32Array;
   const moved = (model.w as Float32Array).map((value, i) => value - (start[i] as number));
-  // A twentieth a round: after twenty rounds nearly all of what was learnt has arrived, and the rest is with the site.
+  // A twentieth in each round: after twenty rounds nearly all updates have arrived; the site has
+  // the rest.
   const share = moved.reduce((sum, value) => sum + value, 0) / (20 * moved.reduce((sum, _, i) => sum + step(i), 0));
   expect(share).toBeGreaterThan(0.3);
   expect(share).toBeLessThan(1);

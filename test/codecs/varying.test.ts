@@ -1,4 +1,5 @@
-// Codes whose sizes a manifest does not tell: objects, spools, transfers and coded files that carry the sizes, and what is refused of them.
+// Codes of varying size: objects, spools, transfers and coded files that carry the sizes, and
+// errors in them.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MAX_SIZES_BYTES } from '../../src/codec/chunk-sizes.js';
@@ -88,7 +89,7 @@ test('the bytes are those of docs/spec/spool.md', async () => {
   expect(bytes.subarray(head.length).toString('hex')).toBe('0c00000003000000803f01000000000007000000');
 });
 
-test('a spool gives its model back, whole and by range; what it reports is what it is', async () => {
+test('a spool returns its model, whole and by range, and reports its true sizes', async () => {
   const folder = memoryFolder();
   const info = await writeSpool(larger(), codecs, folder, 'x');
   expect(info).toMatchObject({ totalBytes: await folder.sizeBytes('x'), digest: (await spoolInfo(folder, 'x')).digest });
@@ -116,7 +117,7 @@ test.each(STREAMING_MODES)('%s: coded once before it is sent, and received as it
   await sending;
   expect(model.manifest).toEqual(larger().manifest);
   expect(await chunksOf(model)).toEqual(await chunksOf(larger()));
-  // A spool that is sent on is a model as any other.
+  // A spool that is sent on is a model like any other.
   const again = await prepareModel(model, codecs, mode, theirs, 'again');
   expect(again.source.digest).toBe(prepared.source.digest);
   await prepared.release();
@@ -124,13 +125,13 @@ test.each(STREAMING_MODES)('%s: coded once before it is sent, and received as it
   await linked.close();
 });
 
-test('a transfer that was cut goes on, in the mode that codes while it sends too', async () => {
+test('a transfer that was cut resumes, also in the mode that codes while it sends', async () => {
   const data = Float32Array.from({ length: 700_000 }, (_, i) => Math.sin(i));
   const model = encodeModel(memoryStateDict([{ name: 'w', dtype: 'F32', shape: [700_000], data }]), () => ({ codec: 'runs' }), codecs);
   const theirs = memoryFolder();
   for (const bytes of [1_500_000, 3_000_000, Number.POSITIVE_INFINITY]) {
     const linked = await link(memory(), 'memory://cut', { wire: cutAfter(bytes) });
-    // A sender that was started anew codes the same bytes again.
+    // A restarted sender codes the same bytes again.
     const prepared = await prepareModel(model, codecs, 'container', memoryFolder(), 'sent', 'round 3');
     const sending = sendPrepared(linked.near.streams, null, prepared).catch((error: FedStreamError) => error);
     const had = 2 ** 20 * Math.floor(((await theirs.sizeBytes('got.part')) ?? 0) / 2 ** 20);
@@ -180,7 +181,7 @@ function grouped(bytes: Uint8Array, pieces: readonly number[]): { parts: Buffer;
   return { parts: Buffer.concat(parts), tensors };
 }
 
-test('the grouper gives whole tensors, however the bytes come, and refuses an object that is cut or goes on', async () => {
+test('the grouper gives whole tensors from any pieces, and refuses an object that is too short or too long', async () => {
   const whole = await spooled(larger());
   fc.assert(
     fc.property(
@@ -239,7 +240,7 @@ test.each([
   await expect(openSpool(folder, 'x', codecs)).rejects.toMatchObject({ code: 'bad-manifest', message: expect.stringMatching(message) });
 });
 
-test('sizes that add up but lie about where a chunk ends: the codec refuses the chunk', async () => {
+test('sizes with the right sum but a wrong end of a chunk: the codec refuses the chunk', async () => {
   const folder = memoryFolder();
   const moved = (by: number) =>
     withSizes((sizes) => {
@@ -259,7 +260,7 @@ test('sizes that add up but lie about where a chunk ends: the codec refuses the 
   await expect(chunksOf(decodeModel(lying, codecs))).rejects.toMatchObject({ code: 'bad-manifest' });
 });
 
-test('a spool that was cut short, or goes on, is refused at every length', async () => {
+test('a spool that is too short or too long is refused at every length', async () => {
   const folder = memoryFolder();
   const whole = await spooled(small());
   for (let size = 0; size <= whole.length + 1; size++) {
@@ -270,7 +271,7 @@ test('a spool that was cut short, or goes on, is refused at every length', async
   }
 });
 
-test('no damage makes a spool or a transfer fail with anything but a clear error', async () => {
+test('any damage to a spool or a transfer gives a clear error', async () => {
   const folder = memoryFolder();
   const whole = await spooled(small());
   const clear = (error: unknown): void => {
@@ -297,7 +298,7 @@ test('no damage makes a spool or a transfer fail with anything but a clear error
   );
 });
 
-test('sizes are read only where the bytes for them are there, and no more than are held', async () => {
+test('sizes are read only if their bytes have arrived, and no more than are held', async () => {
   const claims = (elements: number): Buffer => {
     const tensor: TensorEntry = { name: 'w', dtype: 'F32', shape: [elements], encoding: { codec: 'runs' } };
     return Buffer.from(encodeObjectHead({ tensors: [tensor], chunkElements: CHUNK, tied: {}, metadata: {} }));
@@ -328,7 +329,7 @@ test('a coded file carries the sizes before the chunks of a tensor, and nothing 
   expect(await chunksOf(model, { first: 2, end: 9 })).toEqual(expected.slice(2, 9));
 });
 
-test('a coded file whose model breaks leaves nothing behind', async () => {
+test('a coded file whose model fails leaves nothing behind', async () => {
   const folder = memoryFolder();
   const bad = memoryStateDict([{ name: 'w', dtype: 'F32', shape: [3], data: Float32Array.of(1, Number.NaN, 2) }]);
   const coded = encodeModel(bad, () => ({ codec: 'runs' }), codecs);
@@ -366,7 +367,7 @@ test.each([
   ['says nothing of what it wrote', undefined],
   ['says that it wrote more than its bound', 1e9],
   ['says that it wrote half a byte', 0.5],
-])('a codec that %s is found out', async (_, bytes) => {
+])('a codec that %s is detected', async (_, bytes) => {
   const lying: CodecTable = {
     ...codecs,
     runsRow: {

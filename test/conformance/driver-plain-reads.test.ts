@@ -1,4 +1,5 @@
-// Drivers on a Node whose inside is another than they know: nothing is read straight to where it stays, and the suite holds all the same.
+// Drivers on a Node with unknown internals: they never read directly into their final buffers, and
+// pass the suite nevertheless.
 import { test, vi } from 'vitest';
 import { grpc } from '../../src/node/drivers/grpc.js';
 import { http } from '../../src/node/drivers/http.js';

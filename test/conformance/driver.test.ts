@@ -24,7 +24,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let sockets = 0;
 const newSocket = (): string => `uds://${join(folder, `${sockets++}.sock`)}`;
 
-/** Bytes of somebody who knows nothing of the driver; the server may hang up first. */
+/**
+ * Writes bytes of a peer that does not speak the driver's protocol; the server may hang up first.
+ */
 function raw(url: string, bytes: Uint8Array): Promise<void> {
   const path = url.startsWith('uds:') ? url.slice('uds://'.length) : undefined;
   const socket = path ? connect(path) : connect(Number(/:(\d+)/.exec(url.slice(6))?.[1]), '127.0.0.1');
@@ -64,7 +66,7 @@ testDriver(
 testDriver('grpc', { make: grpc, raw, listenUrl: 'grpc://127.0.0.1:0', deadUrl: 'grpc://127.0.0.1:1' }, test);
 testDriver('grpcs', { make: () => grpcs(material), raw, listenUrl: 'grpcs://localhost:0', deadUrl: 'grpcs://127.0.0.1:1' }, test);
 
-// What a page has, joined to a server that listens on Node.
+// The clients of a page, with a server that listens on Node.
 const page = (client: Driver, server: Driver): Driver => ({ ...server, connect: client.connect });
 testDriver(
   'ws of a page',
@@ -86,7 +88,7 @@ testDriver(
   test,
 );
 
-// Several connections as one.
+// Several connections that act as one.
 testDriver('memory in stripes', { make: () => striped(memory(), 2), listenUrl: 'memory://suite', deadUrl: 'memory://nobody' }, test);
 testDriver(
   'tcp in stripes',

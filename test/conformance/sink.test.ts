@@ -1,4 +1,4 @@
-// The built-in sinks keep what the contract promises.
+// The built-in sinks fulfil the contract.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 // The built-in trainer, programs over the bridge and a scripted trainer behave alike; and the suite
-// finds what is wrong with others.
+// finds the faults of others.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -96,7 +96,7 @@ describe('the suite finds', () => {
   };
   const training = (train: (...args: Parameters<Trainer['train']>) => ReturnType<Trainer['train']>) => ({ train });
 
-  test('nothing where nothing is wrong', async () => {
+  test('nothing in a trainer without faults', async () => {
     expect((await found({})).filter((message) => message !== undefined)).toEqual([]);
   });
 
@@ -139,7 +139,7 @@ describe('the suite finds', () => {
     ['an abort that is not heard', training(() => new Promise(() => {})), /the aborted task was not over after 200 ms/],
     ['a close that fails the second time', closing(), /closed already/],
   ])('%s', async (what, change, message) => {
-    // A trainer that never answers holds up every test that does not abort it.
+    // A trainer that never answers blocks every test that does not abort it.
     const only = what === 'an abort that is not heard' ? abortsOnly() : {};
     expect((await found(change, { exceptions: only })).filter((text) => text !== undefined)).toContainEqual(expect.stringMatching(message));
   });

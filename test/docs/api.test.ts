@@ -1,4 +1,4 @@
-// The pages of docs/api are what the package exports, and every exported name has a docstring.
+// The pages of docs/api list the package's exports, and every exported name has a docstring.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ test('docs/api is current', () => {
   expect(status).toBe(0);
 });
 
-test('what is listed is what the entries export', async () => {
+test('the pages list exactly the exports of the entries', async () => {
   for (const { name, exports } of entriesOf(root)) {
     const values = exports.filter(({ texts }) => !/^export (interface|type) /.test(texts[0] ?? '')).map(({ as }) => as);
     expect(values, name).toEqual(Object.keys((await import(name)) as object).sort());
@@ -91,7 +91,7 @@ export declare const unused: E;
     expect(entries[0]?.exports[0]?.texts[0]).toBe("export type A = {\n    kind: '};';\n} | F;");
   });
 
-  test('what is named without being exported is listed once', () => {
+  test('a name that is used but not exported is listed once', () => {
     expect(entries[0]?.unlisted.map(({ name }) => name)).toEqual(['Hidden', 'F']);
     expect(entries[1]?.unlisted).toEqual([]);
   });
@@ -102,13 +102,13 @@ export declare const unused: E;
     expect(pages['kit-more.md']).toContain('```ts\nclass D {\n  y: string;\n}\n```');
   });
 
-  test('a name without a docstring is a fault, and an entry that says nothing of itself', () => {
+  test('a name without a docstring is an error, and so is an entry without a description', () => {
     expect(faultsOf(entries)).toEqual(['kit/more: the first line of its source does not say what it is for']);
     write('dist/more.d.ts', 'export declare const D: 1;\n');
     expect(faultsOf(entriesOf(dir))).toEqual(expect.arrayContaining(['kit: D has no docstring', 'kit/more: D has no docstring']));
   });
 
-  test('a name that is nowhere declared is an error that tells it', () => {
+  test('a name without a declaration is an error that names it', () => {
     write('dist/more.d.ts', "export { D } from './e.js';\n");
     expect(() => entriesOf(dir)).toThrow('exports no D');
   });

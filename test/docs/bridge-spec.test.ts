@@ -1,4 +1,4 @@
-// What docs/spec/trainer-bridge.md says in numbers and names is what the code does.
+// Numbers and names in docs/spec/trainer-bridge.md are those of the code.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ test('limits are those of the code', () => {
   expect(EXTRA_NAME.test('x'.repeat(Number(longest) + 1))).toBe(false);
 });
 
-test('limits of texts and numbers are kept where the page says', () => {
+test('limits of texts and numbers hold as the page says', () => {
   const result = { type: 'result', task: 't' };
   const fits = (fields: object): boolean => bridgeResultSchema.safeParse({ ...result, ...fields }).success;
   expect(fits({ files: { 'config.json': 'x'.repeat(MAX_OFFERED_TEXT_BYTES) } })).toBe(true);

@@ -1,4 +1,4 @@
-// docs/errors.md explains every error code that there is, and no other.
+// docs/errors.md explains every error code, and no others.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { EXIT } from '../../src/cli/exit-code.js';

@@ -1,5 +1,5 @@
-// docs/events.md says of every event and field what the schema says: names, types, what may be
-// missing; and its code runs.
+// docs/events.md describes every event and field as the schema does: names, types, optional fields;
+// and its code runs.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ interface JsonSchema {
   readonly additionalProperties?: JsonSchema;
 }
 
-/** A type as the page calls it. */
+/** The page's name of a type. */
 function nameOf(schema: JsonSchema): string {
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(', ');
   if (schema.const !== undefined) return String(schema.const);
@@ -41,7 +41,7 @@ function nameOf(schema: JsonSchema): string {
   return schema.type as string;
 }
 
-/** Rows of a field's table, as the schema has them. */
+/** Rows of the table of fields, from the schema. */
 function fieldsOf(shape: z.ZodRawShape): string[][] {
   const { properties = {}, required = [] } = z.toJSONSchema(z.object(shape), { io: 'output' });
   return Object.entries(properties).map(([name, schema]) => [

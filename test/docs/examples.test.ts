@@ -1,4 +1,4 @@
-// The README of examples/hf-sft shows the difference between its two scripts as it is.
+// The README of examples/hf-sft shows the true difference between its two scripts.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 const read = (name: string): string[] => readFileSync(new URL(`../../examples/hf-sft/${name}`, import.meta.url), 'utf8').split('\n');
 
-test('the diff turns the one into the other', () => {
+test('the diff turns one script into the other', () => {
   const readme = read('README.md').join('\n');
   const [, diff = ''] = /```diff\n([\s\S]*?)\n```/.exec(readme) ?? [];
   const lines = diff.split('\n').slice(2);
@@ -29,7 +29,7 @@ test('the diff turns the one into the other', () => {
   expect(lines.filter((line) => line.startsWith('+')).length).toBeLessThanOrEqual(6);
 });
 
-test('examples/in-memory is a federation in at most 40 lines, and comes to what its parts say', () => {
+test('examples/in-memory is a federation in at most 40 lines, and prints the right result', () => {
   const path = fileURLToPath(new URL('../../examples/in-memory/federation.ts', import.meta.url));
   expect(readFileSync(path, 'utf8').trimEnd().split('\n').length).toBeLessThanOrEqual(40);
   const jiti = fileURLToPath(new URL('../../node_modules/jiti/lib/jiti-cli.mjs', import.meta.url));

@@ -1,4 +1,4 @@
-// Limits and defaults that pages restate are those of the code. What the wire looks like is in wire-spec.test.ts.
+// Limits and defaults in the pages are those of the code; wire-spec.test.ts checks the wire.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,11 +11,11 @@ import { parseJob } from '../../src/kit/kit.js';
 const src = fileURLToPath(new URL('../../src', import.meta.url));
 const docs = fileURLToPath(new URL('../../docs', import.meta.url));
 
-/** A page as one line: where its lines wrap says nothing. */
+/** A page as one line, since the wrapping of lines does not matter. */
 const page = (name: string): string => oneLine(readFileSync(join(docs, `${name}.md`), 'utf8'));
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ');
 
-/** A constant of a module, exported or not: its expression, with the constants that it names, computed. */
+/** The value of a module's constant, exported or not, computed from its expression. */
 function constant(file: string, name: string): number {
   const path = join(src, file);
   const text = readFileSync(path, 'utf8');
@@ -36,20 +36,20 @@ const WORDS = ['none', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'e
 /** 65536 as pages write it: 65,536. */
 const grouped = (value: number): string => value.toLocaleString('en-US');
 
-describe('the look at constants', () => {
+describe('the reader of constants', () => {
   test('computes, follows names and imports', () => {
     expect(constant('stream/leaf-sums.ts', 'LEAF_BYTES')).toBe(1_048_576);
     expect(constant('stream/path.ts', 'MAX_WINDOW_BYTES')).toBe(48 * 1_048_576);
     expect(constant('stream/receive-window.ts', 'LARGEST_CHUNK_BYTES')).toBe(1_048_576);
   });
 
-  test('tells which name is gone, and what is no number', () => {
+  test('names a missing constant, and one that is no number', () => {
     expect(() => constant('stream/path.ts', 'GONE')).toThrow('src/stream/path.ts has no constant GONE');
     expect(() => constant('codec/codec-table.ts', 'BLOCK_SIZES')).toThrow('is no number');
   });
 });
 
-/** By page: what it says, with each number from the code. */
+/** Sentences by page, with each number from the code. */
 const SAID: Readonly<Record<string, () => readonly string[]>> = {
   'spec/frame': () => [
     `nested at most ${constant('frame/msgpack-check.ts', 'MAX_DEPTH')} deep`,
@@ -63,7 +63,7 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `counted in ${WORDS[constant('frame/session.ts', 'SILENT_TICKS')]} ticks`,
     `control beyond ${constant('frame/frame-writer.ts', 'MAX_CONTROL_BYTES') / MIB} MiB`,
     `at most ${WORDS[constant('frame/frame-writer.ts', 'BULK_IN_FLIGHT')]} bulk frames`,
-    // The slowest path on which a chunk still comes within the limit.
+    // The slowest path on which a chunk still arrives within the limit.
     `${constant('frame/session.ts', 'DEFAULT_IDLE_MS') / 1000} s is enough for ${Math.round((MIB * 8) / constant('frame/session.ts', 'DEFAULT_IDLE_MS') / 10) * 10} kbit/s`,
   ],
   'spec/message': () => [`A peer may have ${constant('message/messages.ts', 'MAX_OPEN_REQUESTS')} requests under way`],
@@ -136,7 +136,7 @@ function limitOfMsgpack(name: string): number {
   return Number(base) ** Number(exponent);
 }
 
-test.each(Object.entries(SAID))('docs/%s.md says what the code does', (name, said) => {
+test.each(Object.entries(SAID))('docs/%s.md has the numbers of the code', (name, said) => {
   expect(existsSync(join(docs, `${name}.md`))).toBe(true);
   const text = page(name);
   for (const phrase of said()) expect(text).toContain(phrase);
@@ -167,7 +167,7 @@ describe('the defaults of a job', () => {
     expect(typeof value === 'number' ? Number(said) : said).toBe(typeof value === 'boolean' ? String(value) : value);
   });
 
-  test('the model that is trained where the job names none, and its data', () => {
+  test('the default model, and its data', () => {
     for (const [field, value] of Object.entries(job.model as object))
       expect(page('job')).toMatch(new RegExp(`\`${field}\` (${value}|${Number(value).toExponential()})[,.]`));
     expect(JSON.parse((rows.get('data') ?? '').replaceAll('`', ''))).toEqual(job.data);

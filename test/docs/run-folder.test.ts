@@ -1,4 +1,4 @@
-// docs/run-folder.md names every file and every figure that a run writes, and no figure that it does not.
+// docs/run-folder.md names every file and every figure that a run writes, and no others.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { EVENTS_FILE, METRICS_FILE, SUMMARY_FILE } from '../../src/record/record-files.js';

@@ -1,6 +1,6 @@
-// Tables of a page, for tests that hold the page to what the code does.
+// Reads the tables of a page, for tests that compare the page with the code.
 
-/** The cells of the first table behind `heading`, without its head. */
+/** The cells of the first table after `heading`, without its head. */
 export function rowsUnder(text: string, heading: string): string[][] {
   const at = text.indexOf(heading);
   if (at < 0) throw new Error(`the page has no ${JSON.stringify(heading)}`);

@@ -1,4 +1,4 @@
-// What docs/spec says of the wire in numbers is what the code does.
+// The numbers of the wire in docs/spec are those of the code.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { DEFAULT_MAX_FRAME_BYTES } from '../../src/driver/driver.js';
@@ -87,7 +87,7 @@ test('every streaming mode has its row', () => {
   expect(rows).toEqual([...STREAMING_MODES]);
 });
 
-test('every link between the pages of docs/spec leads somewhere', () => {
+test('every link between the pages of docs/spec has a target', () => {
   for (const page of ['frame', 'session', 'stream', 'message', 'spool', 'transfer']) {
     for (const [, target] of spec(page).matchAll(/\]\(([^)h][^)]*)\)/g)) {
       expect(() => readFileSync(new URL(`../../docs/spec/${target}`, import.meta.url)), `${page}.md: ${target}`).not.toThrow();

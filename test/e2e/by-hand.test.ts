@@ -1,4 +1,4 @@
-// What simulate does by itself, done by hand: a server, its sites, and a job written in TypeScript.
+// A federation started by hand: a server, its sites, and a job written in TypeScript.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -43,7 +43,7 @@ test('a server and its sites, started by hand with a TypeScript job, end with th
   expect(modelOf(folder, 'served').equals(modelOf(folder, 'simulated'))).toBe(true);
 });
 
-test('a client that finds no server says so and what to do', async () => {
+test('a client that finds no server says so, and what to do', async () => {
   const started = start(['client', '--connect', 'tcp://127.0.0.1:1', '--site', 'a', '--data', `runs/simulated/data/site-1.jsonl`], folder);
   await started.until('nobody listens there');
   started.child.kill('SIGINT');

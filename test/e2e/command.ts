@@ -17,11 +17,11 @@ export interface Ended {
 export interface Started {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
-  /** Resolves once standard error holds the text; rejects where the process ends without it. */
+  /** Resolves once standard error has the text; rejects if the process ends without it. */
   until(text: string): Promise<void>;
 }
 
-/** Not awaited: for what is done to a command while it runs. */
+/** Starts a command without waiting for its end, for tests that act while it runs. */
 export function start(args: readonly string[], cwd: string): Started {
   const child = spawn(process.execPath, [BIN, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
@@ -57,7 +57,7 @@ export function workFolder(): string {
   return mkdtempSync(join(tmpdir(), 'fedstream-e2e-'));
 }
 
-/** A job that ends in seconds: a model of a few thousand parameters, two sites, two rounds. */
+/** A job that takes seconds: a model of a few thousand parameters, two sites, two rounds. */
 export const SMALL_JOB = {
   rounds: 2,
   sites: 2,
@@ -68,7 +68,7 @@ export const SMALL_JOB = {
   train: { localSteps: 4, batchSize: 8, maxTokens: 48, learningRate: 0.01, warmupSteps: 2 },
 };
 
-/** Writes a job file; what is given replaces the small job's fields. */
+/** Writes a job file; `fields` replace those of the small job. */
 export function jobFile(folder: string, fields: Record<string, unknown> = {}, name = 'job.json'): string {
   const path = join(folder, name);
   writeFileSync(path, JSON.stringify({ ...SMALL_JOB, ...fields }));
@@ -83,7 +83,7 @@ export function modelOf(folder: string, name: string): Buffer {
   return readFileSync(join(folder, 'runs', name, 'model', 'model.safetensors'));
 }
 
-/** Losses by step, as they stand in metrics.jsonl, of one site or of all. */
+/** The losses of all steps in metrics.jsonl. */
 export function lossesOf(folder: string, name: string): number[] {
   const lines = readFileSync(join(folder, 'runs', name, 'metrics.jsonl'), 'utf8')
     .trim()

@@ -1,4 +1,5 @@
-// The main job, small, over every driver: the same model, bit for bit; and sites that prove who they are, or do not get in.
+// A small main job over every driver: the same model, bit for bit. Sites without valid credentials
+// are refused.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -16,7 +17,7 @@ beforeAll(async () => {
   expect(code, stderr).toBe(0);
 });
 
-test.each(SCHEMES)('the main job over %s ends with the very model of every other driver', async (driver) => {
+test.each(SCHEMES)('the main job over %s ends with the same model as over every other driver', async (driver) => {
   const ended = await run(['simulate', '--job', job, '--driver', driver, '--name', driver], folder);
   expect(ended.code, ended.stderr).toBe(0);
   const path = join(folder, 'runs', driver);
@@ -37,7 +38,7 @@ function site(name: string, url: string, ...args: string[]): string[] {
   return ['client', '--connect', url, '--site', name, '--data', `runs/first/data/${name}.jsonl`, '--work', `work/${name}`, ...args];
 }
 
-/** A server by hand; its URL once it listens. */
+/** Starts a server; returns it with its URL, once it listens. */
 async function serving(name: string, ...args: string[]) {
   const server = start(['server', '--job', job, '--name', name, ...args], folder);
   await server.until('listening on');
@@ -45,24 +46,24 @@ async function serving(name: string, ...args: string[]) {
   return { server, log, url: /"url":"([^"]+)"/.exec(log())?.[1] as string };
 }
 
-test('certificates and a token, by hand: the right ones get in, and no others', async () => {
+test('certificates and a token: valid ones get in, and no others', async () => {
   const certificates = join(folder, 'certificates');
   const files = await writeThrowawayCertificates(certificates, ['site-1', 'site-2']);
   const tls = (name: string) => ['--tls-cert', files(name).cert, '--tls-key', files(name).key, '--tls-ca', files(name).ca];
   writeFileSync(join(folder, 'token'), '0123456789abcdef0123456789abcdef\n');
   writeFileSync(join(folder, 'wrong-token'), 'fedcba9876543210fedcba9876543210\n');
-  const stranger = await throwawayAuthority('somebody else');
-  const strange = await stranger.issue('site-1');
-  mkdirSync(join(folder, 'strange'));
-  for (const [name, text] of Object.entries(strange)) writeFileSync(join(folder, 'strange', name), text);
-  writeFileSync(join(folder, 'strange/ca'), stranger.ca);
+  const otherAuthority = await throwawayAuthority('somebody else');
+  const untrusted = await otherAuthority.issue('site-1');
+  mkdirSync(join(folder, 'untrusted'));
+  for (const [name, text] of Object.entries(untrusted)) writeFileSync(join(folder, 'untrusted', name), text);
+  writeFileSync(join(folder, 'untrusted/ca'), otherAuthority.ca);
   const { server, log, url } = await serving('proven', '--listen', 'tcps://localhost:0', ...tls('localhost'), '--token-file', 'token');
   const { ca } = files('localhost');
   const refusals: [string[], RegExp][] = [
     [site('site-1', url, ...tls('site-2')), /calls itself site-1 and shows a certificate for site-2/],
     [site('site-1', url, '--tls-ca', ca), /site-1 shows neither a certificate nor a token/],
     [site('site-1', url, '--tls-ca', ca, '--token-file', 'wrong-token'), /token of site-1 is not the one/],
-    [site('site-1', url, '--tls-ca', 'strange/ca'), /signed by nobody that this side trusts.*--tls-ca/],
+    [site('site-1', url, '--tls-ca', 'untrusted/ca'), /signed by nobody that this side trusts.*--tls-ca/],
     [site('site-3', url, '--tls-ca', ca, '--token-file', 'token'), /site-3/],
   ];
   for (const [args, message] of refusals) {
@@ -73,7 +74,7 @@ test('certificates and a token, by hand: the right ones get in, and no others', 
     expect(stderr).toMatch(message);
     expect(code).toBe(1);
   }
-  const bad = await run(site('site-1', url, '--tls-ca', ca, '--tls-cert', 'strange/cert', '--tls-key', 'strange/key'), folder);
+  const bad = await run(site('site-1', url, '--tls-ca', ca, '--tls-cert', 'untrusted/cert', '--tls-key', 'untrusted/key'), folder);
   expect(bad.code).toBe(1);
   expect(bad.stderr).toMatch(/site-1 and shows a certificate that does not verify here/);
   expect(log()).toMatch(/a connection was refused: it calls itself site-1 and shows a certificate that does not verify/);
@@ -94,7 +95,7 @@ async function refusal(args: string[]): Promise<string> {
   return lines[0] as string;
 }
 
-test('files that cannot be used are named, with what is wrong with them', async () => {
+test('files that cannot be used are named, each with its fault', async () => {
   const authority = await throwawayAuthority();
   const one = await authority.issue('site-1');
   const two = await authority.issue('site-2');
@@ -119,7 +120,7 @@ test('files that cannot be used are named, with what is wrong with them', async 
   expect(await client('--token-file', 'short')).toMatch(/short holds no token: 16 to 1024/);
 });
 
-test('plain text stays on the machine unless it is asked for, and a server in TLS asks who comes', async () => {
+test('plain text stays on the machine unless it is allowed, and a server with TLS needs credentials', async () => {
   expect(await refusal(['server', '--job', job, '--name', 'open', '--listen', 'tcp://0.0.0.0:0'])).toMatch(/--allow-plain-text/);
   expect(await refusal(site('site-1', 'ws://192.0.2.1:80/fed'))).toMatch(/--allow-plain-text/);
   const { cert, key } = await throwawayAuthority().then((authority) => authority.issue('localhost'));
@@ -129,7 +130,7 @@ test('plain text stays on the machine unless it is asked for, and a server in TL
   expect(await refusal(['server', '--job', job, '--name', 'open', '--listen', 'wss://0.0.0.0:0', ...own])).toMatch(
     /anybody could call himself/,
   );
-  // One listener without certificates would let in whoever the other keeps out.
+  // A listener without certificates would let in sites that the other one refuses.
   const both = ['--listen', 'tcps://localhost:0', '--listen', 'ws://127.0.0.1:0'];
   expect(await refusal(['server', '--job', job, '--name', 'open', ...both, ...own, '--tls-ca', 'server.crt'])).toMatch(
     /anybody could call himself a site of this run over ws:\/\/127\.0\.0\.1:0.*--token-file/,
@@ -140,7 +141,7 @@ test('plain text stays on the machine unless it is asked for, and a server in TL
   expect(existsSync(join(folder, 'runs/open'))).toBe(false);
 });
 
-test('one run over tcps, wss and uds at once: each site comes its own way, and may name the run', async () => {
+test('one run over tcps, wss and uds at once: each site uses its own driver, and may name the run', async () => {
   const files = await writeThrowawayCertificates(join(folder, 'several'), ['site-1', 'site-2']);
   const tls = (name: string) => ['--tls-cert', files(name).cert, '--tls-key', files(name).key, '--tls-ca', files(name).ca];
   writeFileSync(join(folder, 'token'), '0123456789abcdef0123456789abcdef\n');

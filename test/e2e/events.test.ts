@@ -1,4 +1,4 @@
-// A real run says in its files and on standard output what docs/events.md promises.
+// The events of a real run, in its files and on standard output, are those of docs/events.md.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -25,14 +25,14 @@ beforeAll(async () => {
   printed = eventsIn(ended.stdout);
 });
 
-/** With fields that nobody documented refused. */
+/** Checks an event against its schema; refuses undocumented fields. */
 function checkStrictly(event: RunEvent): void {
   const kind = EVENT_KINDS.find(({ shape }) => shape.type.value === event.type);
   expect(kind, event.type).toBeDefined();
   z.strictObject({ ...kind?.shape, ...stampSchema.shape }).parse(event);
 }
 
-test('every event is as the schema says', () => {
+test('every event has its schema', () => {
   for (const event of [...kept, ...printed]) checkStrictly(event);
 });
 
@@ -47,7 +47,7 @@ test('every event is of this run, and time goes on', () => {
   expect(kept[0]).toMatchObject({ type: 'run-started', name: 'watched' });
 });
 
-test('each kind comes as often as the page says', () => {
+test('each kind of event occurs as often as the page says', () => {
   const R = SMALL_JOB.rounds;
   const S = SMALL_JOB.sites;
   const often: Readonly<Record<string, readonly [least: number, most: number]>> = {
@@ -69,7 +69,7 @@ test('each kind comes as often as the page says', () => {
   }
 });
 
-test('--events has what both files have', () => {
+test('--events has the events of both files', () => {
   const steps = printed.filter(({ type }) => type === 'step');
   const figures = steps.map(({ type, run: _run, time, atMs, ...step }) => step);
   expect(eventsIn(read('runs/watched/metrics.jsonl'))).toEqual(figures);

@@ -1,4 +1,4 @@
-// What goes wrong ends in one clear line and an exit code, and nothing that was finished is lost.
+// Failures end with one clear line and an exit code, and nothing that was finished is lost.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -8,7 +8,7 @@ import { jobFile, modelOf, run, start, summaryOf, workFolder } from './command.j
 
 const folder = workFolder();
 
-/** The one line that says what is wrong. */
+/** The one line that reports the failure. */
 function errorLine(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => /^(fedstream|error):/.test(line));
   expect(lines, stderr).toHaveLength(1);
@@ -58,7 +58,7 @@ test.each<[string, () => string[], RegExp]>([
   expect(code).toBe(2);
 });
 
-test('a name that is taken is not written over', async () => {
+test('a run folder that exists is not overwritten', async () => {
   const job = jobFile(folder, { rounds: 1 });
   expect((await run(['simulate', '--job', job, '--name', 'taken'], folder)).code).toBe(0);
   const before = modelOf(folder, 'taken');
@@ -67,7 +67,7 @@ test('a name that is taken is not written over', async () => {
   expect(modelOf(folder, 'taken').equals(before)).toBe(true);
 });
 
-test('a port in use is said in one line', async () => {
+test('a port in use is reported in one line', async () => {
   const holder = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => holder.once('listening', resolve));
   const { port } = holder.address() as { port: number };
@@ -109,7 +109,7 @@ test('without a quorum the run stops, says why, and how to go on', async () => {
   expect(stderr).toContain('simulate --resume');
 });
 
-test('Ctrl-C keeps what is finished; the printed line goes on to the very model of a run that never stopped', async () => {
+test('Ctrl-C keeps what is finished; the printed command ends with the model of a run that never stopped', async () => {
   const job = jobFile(folder, { ...LONG, rounds: 3 });
   const straight = await run(['simulate', '--job', job, '--name', 'straight'], folder);
   expect(straight.code, straight.stderr).toBe(0);

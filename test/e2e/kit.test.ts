@@ -1,4 +1,5 @@
-// A kit of one's own: a workflow from outside of the package over real processes, of which the sites know nothing.
+// A user's kit: a workflow from outside of the package, with real processes and sites without the
+// kit.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,7 +22,7 @@ function drawn(name: string): string[][] {
     .flatMap(({ msg, sites }) => (msg.startsWith('drew') ? [sites] : []));
 }
 
-test('server --kit; its sites have none; killed and started again it draws the same sites and ends with the same bits', async () => {
+test('server --kit, sites without it: killed and started again, it draws the same sites and ends with the same bits', async () => {
   const quiet = await run(['simulate', '--job', 'job.json', '--kit', KIT, '--name', 'quiet'], folder);
   expect(quiet.code, quiet.stderr).toBe(0);
   expect(drawn('quiet').map((sites) => sites.length)).toEqual([2, 2, 2]);

@@ -1,4 +1,4 @@
-// The main job, small: real processes, real sockets, every codec and every streaming mode.
+// A small main job: real processes, real sockets, every codec and every streaming mode.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -90,7 +90,7 @@ test('full weights both ways, filters of the job, and a model folder of one run 
   job = jobFile(folder);
   const { summary } = await simulate('next', '--model', join(folder, 'runs', 'weights', 'model'));
   expect(summary.initial?.loss).toBeCloseTo(summaryOf(folder, 'weights').final?.loss as number, 6);
-  // The sites have the folder: of the start nothing but its manifest travels.
+  // The sites have the folder, so that only the manifest of the initial model is sent.
   for (const site of Object.values(summary.rounds[0]?.sites ?? {})) {
     expect(site.bytesDown).toBeLessThan(4_000);
     expect(site.fp32BytesDown).toBeGreaterThan(20_000);

@@ -1,4 +1,4 @@
-// A federation whose sites train with a program of their own: the model is offered by a site, everything else is as with the built-in trainer.
+// A federation whose sites train with a program of their own, and offer the initial model.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

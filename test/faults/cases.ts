@@ -1,6 +1,7 @@
-// How many seeded cases of bad luck a run of the suite tries: a hundred and more by default, thousands where FEDSTREAM_FAULTS says so.
+// The seeded fault cases of a run of the suite: a hundred and more by default, FEDSTREAM_FAULTS
+// times as many if it is set.
 
-/** `FEDSTREAM_FAULTS=50 npx vitest run test/faults` tries fifty times as many. */
+/** `FEDSTREAM_FAULTS=50 npx vitest run test/faults` runs fifty times as many. */
 const times = Number(process.env.FEDSTREAM_FAULTS ?? 1);
 
 export function seeds(count: number): number[] {

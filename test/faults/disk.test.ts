@@ -1,4 +1,5 @@
-// Disks that are full or not writable: one clear error on both sides, what was verified is kept, and the transfer goes on once there is room.
+// Disks that are full or not writable: one clear error on both sides; the verified leaves are kept,
+// and the transfer goes on once there is room.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,14 +22,16 @@ function mount(...args: string[]): boolean {
   return spawnSync('mount', [...args, path]).status === 0;
 }
 
-/** A disk of its own, which only root can have. */
+/** A small disk of its own; only root can mount one. */
 const small = mount('-t', 'tmpfs', '-o', 'size=4m', 'none');
 afterAll(() => {
   if (small) spawnSync('umount', [path]);
   rmSync(path, { recursive: true, force: true });
 });
 
-/** One try to receive the model into the disk; the errors of both sides, or the figures. */
+/**
+ * Tries once to receive the model to the disk; returns the errors of both sides, or the figures.
+ */
 async function transfer(name: string) {
   const model = someModel(ENCODINGS.fp32 as never, 5, 1_400_000);
   const linked = await link(memory(), 'memory://disk');
@@ -43,7 +46,7 @@ async function transfer(name: string) {
 }
 
 test.skipIf(!small)(
-  'a disk that fills up is told of on both sides; with room again, the transfer goes on from the last verified leaf',
+  'a full disk is an error on both sides; with room again, the transfer goes on from the last verified leaf',
   async () => {
     const full = await transfer('a');
     for (const error of [full.received, full.sent])

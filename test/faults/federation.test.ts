@@ -1,5 +1,5 @@
-// A whole federation in bad luck: server and sites are killed (SIGKILL) at any instant and started again, or the network between them is bad.
-// It ends with the bits of a run in which nothing happened.
+// A whole federation with faults: server and sites are killed (SIGKILL) at any instant and started
+// again, or the network between them is bad. It ends with the bits of a run without faults.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -15,9 +15,12 @@ import { badWeather, type Weather } from './proxy.js';
 
 const folder = workFolder();
 const SITES = ['site-1', 'site-2'];
-/** Updates both ways, error feedback and optimizer state: all that has to be gone on with. */
+/** A job with all kinds of state that survive a kill: updates, error feedback, optimizer state. */
 const JOB = { ...SMALL_JOB, rounds: 4, train: { ...SMALL_JOB.train, optimizerState: 'keep', localSteps: 30 } };
-/** What is killed: each coding, each workflow, an aggregator with state of its own, a filter that promises a bound. */
+/**
+ * The cases: each coding, each workflow, an aggregator with state of its own, and a filter that
+ * promises a bound.
+ */
 const CASES: Readonly<Record<string, object>> = {
   nf4: { quantize: 'nf4' },
   scaffold: { workflow: 'scaffold', quantize: 'u4', extras: { control: { quantize: 'bf16' } } },
@@ -30,7 +33,10 @@ const CASES: Readonly<Record<string, object>> = {
   fp32: { quantize: 'fp32' },
 };
 const NAMES = Object.keys(CASES);
-/** Of sites that hold what the server holds after the last broadcast: whole weights are not kept, and in a cycle not all have been there. */
+/**
+ * Cases whose sites hold the server's model after the last broadcast: whole weights are not kept,
+ * and in a cycle not every site gets the last model.
+ */
 const HOLDING = NAMES.filter((name) => name !== 'fp32' && name !== 'cyclic');
 
 beforeAll(async () => {
@@ -41,7 +47,7 @@ beforeAll(async () => {
   }
 }, 240_000);
 
-/** A command that is started again whenever it is killed; `again` may be another command. */
+/** A command that is started again whenever it is killed, as `again`, which may differ. */
 class Role {
   readonly #first: readonly string[];
   readonly #again: readonly string[];
@@ -95,13 +101,13 @@ async function expectQuietEnd(name: string, what: string, ends: Promise<{ code: 
   for (const { code, stderr } of await Promise.all(ends)) expect(code, stderr).toBe(0);
   expect(modelOf(folder, name).equals(modelOf(folder, `quiet-${what}`))).toBe(true);
   if (!HOLDING.includes(what)) return;
-  // Server and sites hold the same bits, and what is owed is the difference to the server's model.
+  // Server and sites hold the same bits; the residual is the difference to the server's model.
   const held = await Promise.all([`runs/${name}`, ...SITES.map((site) => join(name, site))].map(heldDigest));
   expect(held[0]).toMatch(/^[0-9a-f]{32}$/);
   expect(new Set(held).size).toBe(1);
 }
 
-/** The digest of the values in the newest held model of a folder, by reading them. */
+/** The digest of the newest held model of a folder, computed from its values. */
 async function heldDigest(of: string): Promise<string | undefined> {
   const own = nodeFolder(join(folder, of, 'held'));
   const names = (await own.list()).filter((name) => name.endsWith('.safetensors'));
@@ -111,7 +117,7 @@ async function heldDigest(of: string): Promise<string | undefined> {
 
 const met = { server: 0, sites: 0 };
 
-test.each(seeds(14))('kills %i', { timeout: 180_000 }, async (seed) => {
+test.each(seeds(14))('a federation survives kills (seed %i)', { timeout: 180_000 }, async (seed) => {
   const random = randomStream(seed, 'federation');
   const name = `killed-${seed}`;
   const what = NAMES[seed % NAMES.length] as string;
@@ -142,7 +148,7 @@ const CLIMATES: Omit<Weather, 'seed'>[] = [
   { delayMs: 5, cuts: { connections: 4, withinBytes: 100_000 }, flips: { oneIn: 100_000, most: 4 } },
 ];
 
-test.each(seeds(3))('weather %i', { timeout: 180_000 }, async (seed) => {
+test.each(seeds(3))('a federation survives a bad network (seed %i)', { timeout: 180_000 }, async (seed) => {
   const name = `weather-${seed}`;
   const port = await freePort();
   const proxy = await badWeather(() => port, { seed, ...(CLIMATES[seed % CLIMATES.length] as (typeof CLIMATES)[number]) });

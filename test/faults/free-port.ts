@@ -1,13 +1,13 @@
-// Ports for servers that are killed and listen again: nobody else may take one meanwhile.
+// Ports for servers that are killed and listen again, which nobody else may take meanwhile.
 import { createServer } from 'node:net';
 
 /**
- * Below those that Linux, macOS and Windows give to whoever asks for any port, or connects: another test would get such a port while its server is
- * dead, which then cannot listen again.
+ * Below the ports that Linux, macOS and Windows assign to clients and to listeners on port 0:
+ * another test could get such a port while the server is dead, which could then not listen again.
  */
 const FIRST = 20_000;
 const COUNT = 10_000;
-/** Test files run beside each other, each in a process of its own with a number. */
+/** Ports for each test file: files run in parallel, each in a process of its own with a number. */
 const EACH = 1_000;
 const own = FIRST + ((Number(process.env.VITEST_POOL_ID ?? 0) * EACH) % COUNT);
 let next = process.pid % EACH;

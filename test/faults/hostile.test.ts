@@ -1,11 +1,12 @@
-// Peers that are no sites: each gets one clear line and is gone; ten thousand of them leave a server serving, in the memory that it had.
+// Peers that are no sites: the server logs one clear line for each and ends it, and after ten
+// thousand of them it still serves, in the same memory.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { encodeFrame } from '../../src/frame/frame.js';
 import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/tls/throwaway-certificates.js';
 import { jobFile, modelOf, run, start, workFolder } from '../e2e/command.js';
-import { drips, framed, HTTP_REQUEST, hello, noise, type Stranger, TLS_HELLO, writes, writesInTls } from './strangers.js';
+import { type BadPeer, drips, framed, HTTP_REQUEST, hello, noise, TLS_HELLO, writes, writesInTls } from './bad-peers.js';
 
 const folder = workFolder();
 const DAY_MS = 86_400_000;
@@ -20,8 +21,8 @@ beforeAll(async () => {
   expect(code, stderr).toBe(0);
   const files = await writeThrowawayCertificates(join(folder, 'certificates'), ['site-1', 'site-2']);
   tls = (name) => ['--tls-cert', files(name).cert, '--tls-key', files(name).key, '--tls-ca', files(name).ca];
-  const stranger = await throwawayAuthority('somebody else');
-  certificates.stranger = await stranger.issue('site-1');
+  const untrusted = await throwawayAuthority('somebody else');
+  certificates.untrusted = await untrusted.issue('site-1');
   const read = (name: string) => ({ cert: readFileSync(files(name).cert, 'utf8'), key: readFileSync(files(name).key, 'utf8') });
   certificates.right = read('site-2');
   writeFileSync(join(folder, 'token'), noise(5, 16).toString('hex'));
@@ -33,7 +34,7 @@ interface LogLine {
   readonly msg: string;
 }
 
-/** A server that waits for its sites. */
+/** A server that waits for its sites, with its warnings and its memory. */
 async function serving(name: string, scheme: string) {
   const secure = ['tcps', 'wss', 'https', 'grpcs'].includes(scheme) ? tls('localhost') : [];
   const started = start(['server', '--job', job, '--name', name, '--listen', `${scheme}://127.0.0.1:0`, ...secure], folder);
@@ -52,7 +53,7 @@ async function serving(name: string, scheme: string) {
   return { ...started, url: url.url, port: Number(url.url.split(':').at(-1)), warnings, rssBytes };
 }
 
-/** Its sites come, and the run ends with the model that it should. */
+/** Starts the sites; the run then ends with the same model as the first one. */
 async function finishes(server: Awaited<ReturnType<typeof serving>>, name: string, scheme: string): Promise<void> {
   const secure = ['tcps', 'wss', 'https', 'grpcs'].includes(scheme);
   const sites = ['site-1', 'site-2'].map((site) => {
@@ -69,9 +70,9 @@ async function expired(): Promise<{ cert: string; key: string }> {
   return authority.issue('site-1', { notBefore: new Date(Date.now() - 2 * DAY_MS), notAfter: new Date(Date.now() - DAY_MS) });
 }
 
-test('over tcp: one line for each, and the server serves on', async () => {
+test('over tcp: a server logs one line for each bad peer and serves on', async () => {
   const server = await serving('lines', 'tcp');
-  const cases: [Stranger, RegExp][] = [
+  const cases: [BadPeer, RegExp][] = [
     [writes(HTTP_REQUEST), /a frame of 542393671 bytes was announced.*is the other side FedStream/],
     [writes(TLS_HELLO), /nothing came from .* for 1\.5 s/],
     [writes(Buffer.alloc(64)), /a frame of 0 bytes was announced/],
@@ -86,9 +87,9 @@ test('over tcp: one line for each, and the server serves on', async () => {
     [writes(new Uint8Array(1), 'waits'), /nothing came from .* for 1\.5 s/],
     [drips(Buffer.from([200, 0, 0, 0, ...noise(2, 200)]), 300), /nothing came from .* for 1\.5 s/],
   ];
-  for (const [stranger, line] of cases) {
+  for (const [peer, line] of cases) {
     const before = server.warnings().length;
-    await stranger(server.port);
+    await peer(server.port);
     while (server.warnings().length === before) await new Promise((resolve) => setTimeout(resolve, 10));
     const lines = server.warnings().slice(before);
     expect(lines).toHaveLength(1);
@@ -99,20 +100,20 @@ test('over tcp: one line for each, and the server serves on', async () => {
 
 test('over tcps: certificates that do not fit, and peers without TLS', async () => {
   const server = await serving('tls-lines', 'tcps');
-  const cases: [Stranger, RegExp][] = [
+  const cases: [BadPeer, RegExp][] = [
     [writes(HTTP_REQUEST), /was not let in: it sent plain HTTP/],
     [writes(framed(hello('site-1'))), /was not let in: (it does not speak TLS|TLS failed)/],
     [writes(noise(3, 200)), /was not let in: (it does not speak TLS|TLS failed|it offers no version)/],
     [writesInTls(framed(hello('site-1')), {}), /was not let in: it showed no certificate/],
-    [writesInTls(framed(hello('site-1')), { ...certificates.stranger }), /was not let in: its certificate is signed by nobody/],
+    [writesInTls(framed(hello('site-1')), { ...certificates.untrusted }), /was not let in: its certificate is signed by nobody/],
     [writesInTls(framed(hello('site-1')), { ...(await expired()) }), /was not let in: its certificate/],
     [writesInTls(framed(hello('site-1')), { ...certificates.right }), /calls itself site-1 and shows a certificate for site-2/],
     [writesInTls(HTTP_REQUEST, { ...certificates.right }), /is the other side FedStream/],
     [writesInTls(framed(hello('site-2')), { ...certificates.right, maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }), /was not let in/],
   ];
-  for (const [stranger, line] of cases) {
+  for (const [peer, line] of cases) {
     const before = server.warnings().length;
-    await stranger(server.port);
+    await peer(server.port);
     while (server.warnings().length === before) await new Promise((resolve) => setTimeout(resolve, 10));
     const lines = server.warnings().slice(before);
     expect(lines).toHaveLength(1);
@@ -121,16 +122,18 @@ test('over tcps: certificates that do not fit, and peers without TLS', async () 
   await finishes(server, 'tls-lines', 'tcps');
 });
 
-/** So many, some at a time. */
-async function crowd(count: number, port: number, strangers: readonly Stranger[]): Promise<void> {
+/** `count` connections, 24 at a time. */
+async function crowd(count: number, port: number, peers: readonly BadPeer[]): Promise<void> {
   let next = 0;
   const some = async (): Promise<void> => {
-    for (let i = next++; i < count; i = next++) await (strangers[i % strangers.length] as Stranger)(port);
+    for (let i = next++; i < count; i = next++) await (peers[i % peers.length] as BadPeer)(port);
   };
   await Promise.all(Array.from({ length: 24 }, some));
 }
 
-/** Ten thousand in all. What a warm heap still grows by is some MB; a kilobyte kept for each of them would be more. */
+/**
+ * A warm heap still grows by some MB; a kilobyte kept for each of the ten thousand would be more.
+ */
 const MOST_GROWTH_BYTES = 24 * 2 ** 20;
 
 test.each([
@@ -139,7 +142,7 @@ test.each([
   ['ws', 2_000],
   ['http', 2_000],
   ['grpc', 1_000],
-])('over %s: %i of them leave it serving, with flat memory', { timeout: 240_000 }, async (scheme, count) => {
+])('over %s: after %i bad peers a server still serves, with flat memory', { timeout: 240_000 }, async (scheme, count) => {
   const name = `crowd-${scheme}`;
   const server = await serving(name, scheme);
   const plain = [
@@ -152,11 +155,11 @@ test.each([
     writes(Buffer.from('POST /fedstream/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n'), 'ends'),
     writes(Buffer.from(`GET /fedstream/1/${'0'.repeat(32)} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`), 'ends'),
   ];
-  const inTls = [writesInTls(framed(hello('site-1')), {}), writesInTls(new Uint8Array(0), { ...certificates.stranger })];
-  const strangers = scheme === 'tcps' ? [...plain, ...inTls] : plain;
-  await crowd(count / 2, server.port, strangers);
+  const inTls = [writesInTls(framed(hello('site-1')), {}), writesInTls(new Uint8Array(0), { ...certificates.untrusted })];
+  const peers = scheme === 'tcps' ? [...plain, ...inTls] : plain;
+  await crowd(count / 2, server.port, peers);
   const before = server.rssBytes();
-  await crowd(count / 2, server.port, strangers);
+  await crowd(count / 2, server.port, peers);
   expect(server.rssBytes() - before).toBeLessThan(MOST_GROWTH_BYTES);
   await finishes(server, name, scheme);
 });

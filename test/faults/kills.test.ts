@@ -1,4 +1,5 @@
-// Processes that are killed (SIGKILL) at any instant of a transfer and started again: it goes on where it was, and ends whole.
+// Processes are killed (SIGKILL) at any instant of a transfer and started again: the transfer
+// resumes and ends whole.
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,7 +40,7 @@ beforeAll(async () => {
   }
 });
 
-/** A side that is started again whenever it is killed; `run` rejects where it fails by itself. */
+/** A side that is started again whenever it is killed; `run` rejects if it fails by itself. */
 class Side {
   readonly #script: string;
   readonly #settings: object;
@@ -47,9 +48,9 @@ class Side {
   figures: TransferFigures | undefined;
   kills = 0;
   began = false;
-  /** Its standard error, over all lives. */
+  /** Standard error of all its processes. */
   said = '';
-  /** Called when it is dead, before it is started again. */
+  /** Called after it was killed, before it is started again. */
   onKilled: () => void = () => {};
 
   constructor(script: string, settings: object) {
@@ -72,7 +73,7 @@ class Side {
       const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => child.on('close', (...end) => resolve(end)));
       if (code === 0 || signal === 'SIGTERM') return;
       if (signal !== 'SIGKILL') throw new Error(`${this.#script} ended with ${code ?? signal}: ${this.said}`);
-      // What it may have said last is of a try that the next process has to repeat.
+      // Its last figures may be of a try that the next process has to repeat.
       this.figures = undefined;
       this.onKilled();
     }
@@ -83,7 +84,7 @@ class Side {
     this.#child?.kill('SIGKILL');
   }
 
-  /** For good. */
+  /** Ends it for good. */
   end(): void {
     this.#child?.kill('SIGTERM');
   }
@@ -98,8 +99,8 @@ const size = (path: string): number => {
 };
 
 /**
- * Leaves that the killed receiver has left, whole and noted; undefined where the sender knows already that it has the object, and only this test
- * does not: whoever receives it again begins anew.
+ * The number of verified leaves that the killed receiver has left; undefined if the sender knows
+ * already that the receiver has the whole object, so that a new receiver begins anew.
  */
 function verifiedLeaves(folder: string): number | undefined {
   const [whole, part] = [join(folder, 'a'), join(folder, 'a.part')];
@@ -110,7 +111,7 @@ function verifiedLeaves(folder: string): number | undefined {
 
 const met = { kills: 0, resumed: 0 };
 
-test.each(seeds(30))('kills %i', { timeout: 120_000 }, async (seed) => {
+test.each(seeds(30))('a transfer survives kills (seed %i)', { timeout: 120_000 }, async (seed) => {
   const random = randomStream(seed, 'kills');
   const codec = seed % 2 === 0 ? 'raw' : 'fp16';
   const mode = seed % 3 === 0 ? 'container' : 'file';
@@ -118,7 +119,7 @@ test.each(seeds(30))('kills %i', { timeout: 120_000 }, async (seed) => {
   for (const folder of [mine, theirs]) mkdirSync(folder);
   linkSync(join(parent, 'model.safetensors'), join(mine, 'model.safetensors'));
   const port = await freePort();
-  // Slow enough that most kills meet a transfer under way.
+  // Slow enough that most kills happen during a transfer.
   const proxy = await badWeather(() => port, { seed, bytesPerSecond: 1.5e7 });
   const sender = new Side('./send-side.mjs', { port, folder: mine, mode, codec });
   const receiver = new Side('./receive-side.mjs', { port: proxy.port, folder: theirs });
@@ -162,7 +163,7 @@ test.each(seeds(30))('kills %i', { timeout: 120_000 }, async (seed) => {
   met.resumed += figures.resumedBytes;
 });
 
-test('processes were killed, and transfers gone on with', () => {
+test('processes were killed, and transfers resumed', () => {
   expect(met.kills).toBeGreaterThan(20);
   expect(met.resumed).toBeGreaterThan(10 * LEAF_BYTES);
 });

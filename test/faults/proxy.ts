@@ -1,12 +1,15 @@
-// A TCP proxy with bad weather: it cuts, delays, throttles and flips bits as a seed has it, and reorders nothing.
+// A TCP proxy that cuts, delays, throttles and flips bits, by a seed; it reorders nothing.
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type Random, randomStream } from '../../src/core/random.js';
 
 export interface Weather {
   readonly seed: number;
-  /** Connections that are cut, each after at most so many bytes of either direction; later ones live. */
+  /**
+   * The first connections are cut, each after at most `withinBytes` of either direction; later ones
+   * are not.
+   */
   readonly cuts?: { readonly connections: number; readonly withinBytes: number };
-  /** One bit in so many bytes, on average, for so many bits in all. */
+  /** Flips a bit in `oneIn` bytes on average, and `most` bits in all. */
   readonly flips?: { readonly oneIn: number; readonly most: number };
   readonly delayMs?: number;
   readonly bytesPerSecond?: number;
@@ -64,7 +67,7 @@ export async function badWeather(targetPort: () => number, weather: Weather): Pr
   };
 }
 
-/** One direction, in order: what comes out is what came in, later, slower, with a bit turned here and there. */
+/** Passes on the bytes of one direction in order: later, slower, and with flipped bits. */
 async function pass(
   from: Socket,
   to: Socket,

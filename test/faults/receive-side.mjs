@@ -1,4 +1,5 @@
-// The receiving process of test/faults/kills.test.ts: tries until it has the object, and tells the figures of the last try.
+// The receiving process of test/faults/kills.test.ts: tries until it has the object, then reports
+// the figures of the last try.
 import { referenceCodecs } from '../../dist/codec/codec-table.js';
 import { Session } from '../../dist/frame/session.js';
 import { tcp } from '../../dist/node/drivers/tcp.js';

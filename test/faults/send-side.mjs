@@ -1,4 +1,5 @@
-// The sending process of test/faults/kills.test.ts: serves one object for ever, from a spool that an earlier process may have left.
+// The sending process of test/faults/kills.test.ts: serves one object until it is killed, from a
+// spool that an earlier process may have left.
 import { referenceCodecs } from '../../dist/codec/codec-table.js';
 import { encodeModel } from '../../dist/codec/quantize.js';
 import { Session } from '../../dist/frame/session.js';
@@ -13,7 +14,7 @@ const { port, folder, mode, codec } = JSON.parse(process.argv[2]);
 const disk = nodeFolder(folder);
 const model = await openSafetensors(disk, 'model.safetensors');
 const coded = codec === 'raw' ? model : encodeModel(model, () => ({ codec }), referenceCodecs);
-// A spool appears whole or not at all: one that is here is used.
+// A spool appears whole or not at all, so that one that exists can be used.
 const kept = (await disk.sizeBytes('sent.spool')) !== undefined;
 const prepared = kept
   ? { source: spoolSource(disk, 'sent.spool', await spoolInfo(disk, 'sent.spool')) }

@@ -1,4 +1,5 @@
-// Transfers through bad weather: whatever is cut, flipped, slowed or delayed, each ends with the right digest, and sends no verified leaf twice.
+// Transfers over a bad network: with cuts, flipped bits, throttling and delays, each ends with the
+// right digest and sends no verified leaf twice.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,10 +28,10 @@ const codecs = referenceCodecs;
 const parent = mkdtempSync(join(tmpdir(), 'fedstream-faults-'));
 afterAll(() => rmSync(parent, { recursive: true, force: true }));
 const IDLE_MS = 600;
-/** More tries than any weather here has cuts and stalls. */
+/** More tries than any case has cuts and stalls. */
 const MOST_TRIES = 60;
 
-/** The models that are sent: one a codec, coded once. */
+/** The models that are sent: one for each codec, coded once. */
 const models = ['fp32', 'nf4', 'blockwise8'].map((codec) =>
   someModel(ENCODINGS[codec] as never, 7, codec === 'nf4' ? 6_000_000 : 1_300_000),
 );
@@ -47,7 +48,7 @@ function weatherOf(seed: number): Weather {
   };
 }
 
-/** Serves the prepared object to every connection; what goes wrong there is the receiver's to repair. */
+/** Serves the prepared object to every connection; the receiver retries after errors. */
 async function serve(prepared: Prepared): Promise<{ port: number; close(): Promise<void> }> {
   const sessions = new Set<Session>();
   const accept = (connection: Connection): void => {
@@ -70,7 +71,7 @@ async function serve(prepared: Prepared): Promise<{ port: number; close(): Promi
   };
 }
 
-/** One try; the code of what broke it, or the figures. */
+/** Tries once; returns the error's code, or the figures. */
 async function tryOnce(port: number, folder: Folder) {
   const connection = await tcp().connect(`tcp://127.0.0.1:${port}`);
   const session = new Session(connection, { name: 'receiver', idleMs: IDLE_MS });
@@ -86,7 +87,7 @@ async function tryOnce(port: number, folder: Folder) {
   }
 }
 
-/** Leaves that an independent look at the folder finds verified. */
+/** Bytes of the verified leaves in the folder, counted independently. */
 async function verifiedBytes(folder: Folder): Promise<number> {
   const bytes = (await folder.sizeBytes('a')) ?? (await folder.sizeBytes('a.part')) ?? 0;
   const sums = ((await folder.sizeBytes('a.part.sums')) ?? 0) / 8;
@@ -96,7 +97,7 @@ async function verifiedBytes(folder: Folder): Promise<number> {
 
 const met = { cut: 0, flipped: 0, resumed: 0, retries: 0 };
 
-test.each(seeds(70))('weather %i', { timeout: 60_000 }, async (seed) => {
+test.each(seeds(70))('a transfer survives a bad network (seed %i)', { timeout: 60_000 }, async (seed) => {
   const mode = STREAMING_MODES[seed % STREAMING_MODES.length] as (typeof STREAMING_MODES)[number];
   const model = models[Math.floor(seed / 3) % models.length] as (typeof models)[number];
   const expected = await writeSpool(model, codecs, memoryFolder(), 'expected');
@@ -112,7 +113,8 @@ test.each(seeds(70))('weather %i', { timeout: 60_000 }, async (seed) => {
       expect(['closed', 'timeout', 'bad-frame', 'limit', 'checksum', 'unsupported']).toContain(asFedStreamError(error).code);
       return undefined;
     });
-    // The last leaf is short, and known to be the last only where its size was told: at most it is sent twice.
+    // The last leaf is short. It may be sent twice, since it is known to be the last only by its
+    // size.
     if (figures) expect(figures.resumedBytes).toBeGreaterThanOrEqual(Math.floor(had / LEAF_BYTES) * LEAF_BYTES);
     else expect(await verifiedBytes(folder)).toBeGreaterThanOrEqual(had);
   }
@@ -127,7 +129,7 @@ test.each(seeds(70))('weather %i', { timeout: 60_000 }, async (seed) => {
   await served.close();
 });
 
-test('there was weather', () => {
+test('faults have occurred', () => {
   expect(met.cut).toBeGreaterThan(20);
   expect(met.flipped).toBeGreaterThan(20);
   expect(met.retries).toBeGreaterThan(5);

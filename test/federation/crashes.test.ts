@@ -1,4 +1,5 @@
-// The crash rule, by workflow: cut off at any instant and gone on with, a run ends with the bits of one that was left alone, and nobody is asked twice.
+// The crash rule, for each workflow: a run that is cut off at any instant and resumed ends with the
+// bits of an undisturbed run, and asks no site twice.
 import { expect, test } from 'vitest';
 import { FedStreamError } from '../../src/core/errors.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
@@ -17,7 +18,7 @@ const JOBS: Record<string, JobInput> = {
   scaffold: { workflow: 'scaffold', extras: { control: { quantize: 'bf16' } } },
 };
 
-/** Learns the same of the same, and notes each task that it is given. */
+/** A site that learns deterministically, and notes each task that it gets. */
 function site(index: number, asked: string[]): ScriptedSite {
   return {
     samples: index + 1,
@@ -60,7 +61,8 @@ test.each(Object.keys(JOBS).flatMap((workflow) => ['fp32', 'u4'].map((quantize) 
     let cuts = 0;
     for (;;) {
       const stop = new AbortController();
-      // Later each time, so that it comes to an end; by the events of the server, so that every step of a round is met.
+      // Each cut is later, so that the run ends; cuts count the server's events, so that they hit
+      // every step of a round.
       let left = 1 + random.integer(12 + 2 * cuts);
       const onEvent = (): void => {
         if (--left === 0) stop.abort(new FedStreamError('aborted', 'cut off'));
@@ -75,7 +77,7 @@ test.each(Object.keys(JOBS).flatMap((workflow) => ['fp32', 'u4'].map((quantize) 
       }
     }
     expect(cuts).toBeGreaterThan(2);
-    // A site that was cut off before its answer was safe trains again; one whose answer was is not asked again.
+    // A site that was cut off before its answer was safe trains again; others are not asked again.
     expect(asked.length).toBeLessThanOrEqual(quietAsked.length + 3 * cuts);
     expect(new Set(asked)).toEqual(new Set(quietAsked));
     expect(await run.list('rounds')).toEqual([]);

@@ -1,10 +1,11 @@
-// The cyclic workflow: who trains what, in which order, and who is left out.
+// The cyclic workflow: the order of the sites, the model that each trains, and sites that are left
+// out.
 import { expect, test } from 'vitest';
 import { federate, someValues, type Values } from './scripted.js';
 
 const KINDS = ['fp32', 'u4'];
 
-/** A site that adds its amount, and notes that it was asked. */
+/** A site that adds its amount, and notes each request. */
 const adds = (name: string, amount: number, asked: string[]) => ({
   learn: (given: Values, round: number): Values => {
     asked.push(`${name}${round}`);
@@ -12,7 +13,7 @@ const adds = (name: string, amount: number, asked: string[]) => ({
   },
 });
 
-test.each(KINDS)('%s: each site trains what the one before left, in turn', async (quantize) => {
+test.each(KINDS)('%s: each site trains the model of the one before', async (quantize) => {
   const asked: string[] = [];
   const sites = { a: adds('a', 0.5, asked), b: adds('b', 0.25, asked), c: adds('c', 1, asked) };
   const { master, result } = await federate({ workflow: 'cyclic', quantize, rounds: 4 }, sites);
@@ -37,7 +38,7 @@ test('a site that fails is left out, and the next one takes its turn', async () 
   expect(events.filter(({ type }) => type === 'warning')).toMatchObject([{ message: 'round 2 goes on without b: out of memory' }]);
 });
 
-test('a random order is the seed’s, and every site has one turn a cycle', async () => {
+test('a random order depends on the seed, and every site has one turn in each cycle', async () => {
   const orders: string[][] = [];
   for (const seed of [1, 1, 2]) {
     const asked: string[] = [];

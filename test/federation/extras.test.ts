@@ -1,4 +1,5 @@
-// State dicts beside the model: coded and filtered by name, checked, resumed, and refused where they were not asked for.
+// State dicts beside the model: coded and filtered by name, checked, resumed, and refused unless
+// they were asked for.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { row } from '../../src/core/row.js';
@@ -12,7 +13,7 @@ import { federate, inBf16, modelOf, someValues, type Values, valuesOf } from './
 
 const SENT = someValues(5);
 
-/** Sends `hint` down, and takes back what the job's filters leave of it. */
+/** A workflow that sends `hint` down and takes it back through the job's filters. */
 const hinted: MakeWorkflow = (aggregating) => (federation) =>
   inRounds(federation, async ({ offer, previous, evaluate }) => {
     const hint = modelOf(SENT, 'F32');
@@ -43,7 +44,7 @@ async function run(job: object, answer: (given: Values) => Readonly<Record<strin
   return { ...done, given, figures };
 }
 
-test('down and up they keep their bits, and figures go with them', async () => {
+test('extras keep their bits down and up, and figures go with them', async () => {
   const { given, figures } = await run({}, (hint) => ({ hint: modelOf(hint, 'F32') }));
   expect(given).toEqual([SENT]);
   expect(figures).toEqual([{ mu: 0.5 }, { mu: 0.5 }]);
@@ -75,11 +76,11 @@ test.each([
     (hint: Values) => ({ hint: modelOf({ ...hint, norm: new Float32Array(1500).fill(Number.NaN) }, 'F32') }),
     /hint of [ab]: tensor norm has NaN at element 0/,
   ],
-])('what comes back is checked: %s', async (_, answer, message) => {
+])('a result’s extras are checked: %s', async (_, answer, message) => {
   await expect(run({}, answer as (hint: Values) => Record<string, StateDict>)).rejects.toThrow(message);
 });
 
-test('a filter of updates cannot stand on a state dict that is none', () => {
+test('a filter of updates cannot be used on a state dict that is no update', () => {
   const extras = { control: { filters: { 'result-out': [{ type: 'clip', norm: 1 }] } } };
   expect(() => parseJob({ extras }, 'job')).toThrow(
     'job: extras.control.filters.result-out.0: clip works on updates of the model; control is none',

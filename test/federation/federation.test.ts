@@ -1,4 +1,4 @@
-// A federation inside one process: the memory driver, folders in memory, and trainers that are told what to send.
+// A federation inside one process: the memory driver, folders in memory, and scripted trainers.
 import { expect, test } from 'vitest';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { FedStreamError } from '../../src/core/errors.js';
@@ -20,7 +20,7 @@ import type { Metrics, Trainer, TrainTask } from '../../src/trainer/trainer.js';
 
 const URL = 'memory://server';
 
-/** What a site makes of the weights that it received. */
+/** Makes new weights from those that a site received. */
 type Learn = (weights: Float32Array, round: number) => Float32Array | Promise<Float32Array>;
 
 function toModel(values: Float32Array): StateDict {
@@ -56,7 +56,7 @@ interface Site {
 
 interface Setting {
   readonly run?: Folder;
-  /** The sites' own folders, kept where a run goes on. */
+  /** The sites' own folders, for a run that is resumed. */
   readonly folders?: Record<string, Folder>;
   readonly stop?: AbortController;
 }
@@ -141,7 +141,7 @@ test.each(['fp32', 'nf4', 'blockwise8'])(
   },
 );
 
-test('an update with a NaN is refused, site and tensor named, and the round completes on quorum', async () => {
+test('an update with a NaN is refused with the names of site and tensor, and the round completes on quorum', async () => {
   const poisoned: Learn = (w) => w.map((value, i) => (i === 1234 ? Number.NaN : value));
   const { values, events, result } = await federate({ quorum: 1 }, { good: { learn: add(1) }, bad: { learn: poisoned } });
   expect(result.lastRound).toBe(1);
@@ -161,7 +161,7 @@ test('a NaN never leaves a site that quantizes', async () => {
   expect(events.filter((event) => event.type === 'transfer' && event.direction === 'up')).toHaveLength(1);
 });
 
-test('without a quorum the run stops with the reason, and goes on from its last round', async () => {
+test('without a quorum the run stops with the reason, and resumes from its last round', async () => {
   const run = memoryFolder('run');
   const fails: Learn = (w, round) => {
     if (round === 2) throw new Error('out of memory');
@@ -176,7 +176,7 @@ test('without a quorum the run stops with the reason, and goes on from its last 
 });
 
 test.each(['fp32', 'nf4'])(
-  '%s: a server that is stopped in the middle of a round goes on in it: who has answered is not asked again',
+  '%s: a server that is stopped in the middle of a round resumes it, and asks no site that has answered',
   async (quantize) => {
     const work: string[] = [];
     const learns = (name: string, learn: Learn): Learn => {
@@ -210,7 +210,7 @@ test.each(['fp32', 'nf4'])(
   },
 );
 
-test('the sites evaluate where the server has no data; the best round is kept and the run stops early', async () => {
+test('the sites evaluate if the server has no data; the best round is kept and the run stops early', async () => {
   const evaluate = (values: Float32Array): Metrics => ({ loss: Math.abs((values[0] as number) - 2), exactMatch: 0.5, samples: 4 });
   const { result, run, events } = await federate(
     { rounds: 9, earlyStop: { patience: 2, minDelta: 0 } },
@@ -229,15 +229,15 @@ test('a result of the wrong shape, or of too many tensors, is refused by name', 
   });
 });
 
-test('a site that is not in the job is refused and told why', async () => {
+test('a site that is not in the job is refused, with the reason', async () => {
   const job = parseJob({ sites: ['a'], quantize: 'fp32' }, 'test');
   expect(siteNames(job)).toEqual(['a']);
-  const { reasons } = await federate({ sites: ['a'] }, { a: { learn: after(200, add(1)) }, stranger: { learn: add(1) } });
+  const { reasons } = await federate({ sites: ['a'] }, { a: { learn: after(200, add(1)) }, uninvited: { learn: add(1) } });
   expect(reasons[0]).toMatchObject({ status: 'fulfilled' });
   expect(reasons[1]).toMatchObject({ status: 'rejected', reason: expect.objectContaining({ code: 'refused' }) });
 });
 
-test('what a filter leaves out keeps the server’s values', async () => {
+test('tensors that a filter leaves out keep the server’s values', async () => {
   const { values } = await federate(
     { filters: { 'result-out': [{ type: 'exclude', patterns: ['norm'] }] } },
     { a: { learn: add(1) }, b: { learn: add(1) } },

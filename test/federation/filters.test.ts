@@ -1,5 +1,4 @@
-// Filters on the way of a result, over a whole federation: what a site's owner enforces, and what
-// the server's filters see.
+// Filters of results in a whole federation: those that a site's owner enforces, and the server's.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { row } from '../../src/core/row.js';
@@ -8,7 +7,7 @@ import { checkedJob, type JobInput } from '../../src/job/job.js';
 import type { Chunk, StateDict } from '../../src/tensor/state-dict.js';
 import { bitsOf, federate, type ScriptedSite, someValues, type Values } from './scripted.js';
 
-/** Updates times a number. */
+/** A filter that multiplies updates by a number. */
 function times(factor: number): Filter {
   async function* chunks(update: StateDict, range?: Parameters<StateDict['chunks']>[0]): AsyncGenerator<Chunk> {
     for await (const chunk of update.chunks(range)) {
@@ -26,7 +25,7 @@ const learner: ScriptedSite = {
   learn: (given: Values) => Object.fromEntries(Object.entries(given).map(([name, data]) => [name, data.map((value) => value + step)])),
 };
 
-/** How far the mean of `w` has moved, in steps of the trainer. */
+/** The change of the mean of `w`, in steps of the trainer. */
 async function moved(job: JobInput, site: ScriptedSite): Promise<number> {
   const { master } = await federate({ rounds: 1, ...job }, { a: site });
   const [start, model] = [someValues(1).w as Float32Array, (await master(1)).w as Float32Array];
@@ -59,18 +58,18 @@ test.each<JobInput>([
   { quantize: 'fp32', filters: { 'result-out': [{ type: 'clip', norm: step }] } },
   { quantize: 'u4', filters: { 'result-in': [{ type: 'clip', norm: step }] } },
   { quantize: 'fp32', filters: { 'result-in': [{ type: 'clip', norm: step }] } },
-])('%j: the model moves no farther than the clip lets one site move it', async (job) => {
+])('%j: the model moves no farther than clip allows one site to move it', async (job) => {
   const { master } = await federate({ rounds: 1, ...job }, { a: learner });
   const [start, model] = [someValues(1), await master(1)];
   let squares = 0;
   for (const [name, data] of Object.entries(model))
     for (const [i, value] of data.entries()) squares += (value - (start[name]?.[i] as number)) ** 2;
-  // Coded in four bits, and added to weights of another size.
+  // The bound is loose by the error of four bits, and of adding to larger weights.
   expect(Math.sqrt(squares)).toBeLessThan(step * 1.1);
   expect(Math.sqrt(squares)).toBeGreaterThan(step * 0.9);
 });
 
-test('what clip counts is told with the result; the owner’s numbers are not', async () => {
+test('clip’s figures go with the result; those of the owner’s filters do not', async () => {
   const clip = { type: 'clip', norm: step };
   const counts = async (job: JobInput, site: ScriptedSite) => {
     const { events } = await federate({ rounds: 1, quantize: 'u4', ...job }, { a: site });
@@ -81,7 +80,7 @@ test('what clip counts is told with the result; the owner’s numbers are not', 
   expect(await counts({}, { ...learner, policy: { filters: [clip] } })).toEqual([{}]);
 });
 
-test('a site whose policy cannot be used does not join', async () => {
+test('a site with an unusable policy does not join', async () => {
   const wrong = { filters: [{ type: 'time', factor: 1 }], table };
   const run = federate({ rounds: 1, sites: ['a', 'b'], quorum: 1, stragglerMs: 500 }, { a: learner, b: { ...learner, policy: wrong } });
   const { events } = await run;

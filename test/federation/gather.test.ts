@@ -1,4 +1,4 @@
-// Who is waited for, and for how long: the job's time limits, a workflow's own, and what a restart makes of it.
+// Time limits of a round: the job's, a workflow's own, and the same limits after a restart.
 import { expect, test } from 'vitest';
 import { FedStreamError } from '../../src/core/errors.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
@@ -16,13 +16,13 @@ const slow = (ms: number): ScriptedSite => ({
 const warnings = (events: readonly { type: string }[]): string[] =>
   events.flatMap((event) => (event.type === 'warning' ? [(event as { message?: string }).message ?? ''] : []));
 
-test('once a round has its quorum, the others get so much longer', async () => {
+test('once a round has its quorum, the other sites get a limited time', async () => {
   const sites = { a: { learn: same }, b: { learn: same }, c: slow(3000) };
   const { events } = await federate({ quantize: 'fp32', quorum: 2, graceMs: 50 }, sites);
   expect(warnings(events)[0]).toBe('round 1 goes on without c: had not finished when the grace period was over');
 });
 
-test('a round that takes too long ends with the results that are there, if they are a quorum', async () => {
+test('a round that takes too long ends with the results so far, if they are a quorum', async () => {
   const sites = { a: { learn: same }, b: slow(5000) };
   const { events } = await federate({ quantize: 'fp32', quorum: 1, roundMs: 500 }, sites);
   expect(warnings(events)[0]).toBe("round 1 goes on without b: had not finished when the round's time was up");
@@ -31,7 +31,7 @@ test('a round that takes too long ends with the results that are there, if they 
   );
 });
 
-test('a restart finds the sites given up that were: the round has the same results', async () => {
+test('sites that were given up stay so after a restart: the round has the same results', async () => {
   const run = memoryFolder('run');
   const folders: Record<string, Folder> = {};
   const seen: string[][] = [];
@@ -53,7 +53,7 @@ test('a restart finds the sites given up that were: the round has the same resul
   const options = { run, folders, workflow, start: someValues(2) };
   await expect(federate({ quantize: 'fp32' }, sites, { ...options, stop })).rejects.toMatchObject({ code: 'aborted' });
   stop = new AbortController();
-  // By now b would be quick enough.
+  // This time b would be fast enough.
   await federate({ quantize: 'fp32' }, { a: { learn: same }, b: { learn: same } }, { ...options, stop });
   expect(seen).toEqual([
     ['a done', 'b late'],
@@ -61,7 +61,7 @@ test('a restart finds the sites given up that were: the round has the same resul
   ]);
 });
 
-test('one site is asked twice in a round: the answers are told apart', async () => {
+test('a site that is asked twice in a round: its answers are kept apart', async () => {
   let asked = 0;
   const counts = {
     learn: (given: Values): Values => Object.fromEntries(Object.entries(given).map(([name, data]) => [name, data.map(() => ++asked)])),
@@ -81,7 +81,7 @@ test('one site is asked twice in a round: the answers are told apart', async () 
   expect(firsts).toEqual([1, 64 * 48 + 1501]);
 });
 
-test('a site that knows no such task says so, and which it knows', async () => {
+test('a site that does not know a task names those that it knows', async () => {
   const workflow: Workflow = async (federation) => {
     await federation.commit();
     await federation.ask('a', { kind: 'statistics' });

@@ -1,4 +1,4 @@
-// SCAFFOLD on two sites whose data pull apart: against the algorithm by hand, and against plain averaging.
+// SCAFFOLD on two sites with conflicting data, against the algorithm by hand and against averaging.
 import { expect, test } from 'vitest';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
@@ -15,7 +15,10 @@ const mapped = (values: Values, change: (value: number, name: string, i: number)
   Object.fromEntries(Object.entries(values).map(([name, data]) => [name, data.map((value, i) => change(value, name, i))]));
 const at = (values: Values | undefined, name: string, i: number): number => values?.[name]?.[i] ?? 0;
 
-/** Gradient descent on `scale / 2 × (w − target)²` with the control variates, option II of the paper. */
+/**
+ * Gradient descent on `scale / 2 × (w − target)²` with the control variates, option II of the
+ * paper.
+ */
 function trained({ scale, target }: (typeof SITES)['a'], given: Values, control: Values | undefined, own: Values | undefined) {
   let model: Record<string, Float32Array> = { ...given };
   for (let step = 0; step < STEPS; step++) {
@@ -45,7 +48,7 @@ async function lossAfter(workflow: string, rounds: number, job = {}): Promise<nu
   return Object.values(SITES).reduce((sum, { scale, target }) => sum + (scale / 2) * (w - target) ** 2, 0);
 }
 
-test('the first rounds are those by hand', async () => {
+test('the first rounds equal those computed by hand', async () => {
   const sites = Object.fromEntries(Object.entries(SITES).map(([name, setting]) => [name, site(setting, true)]));
   const { master } = await federate({ workflow: 'scaffold', rounds: 3, quantize: 'fp32' }, sites, { start });
   let model: Values = start;
@@ -65,7 +68,7 @@ test('the first rounds are those by hand', async () => {
   }
 });
 
-test('it comes to the optimum of both, where averaging stops beside it; coded control variates too', async () => {
+test('it reaches the common optimum, which averaging misses; with coded control variates, too', async () => {
   // The optimum is w = −0.5, with a loss of 1.5.
   const averaging = await lossAfter('fedAvg', 12);
   const controlled = await lossAfter('scaffold', 12);
@@ -75,7 +78,7 @@ test('it comes to the optimum of both, where averaging stops beside it; coded co
   expect(coded).toBeLessThan(1.505);
 });
 
-test('a trainer that knows no control variates is told, by what its result lacks', async () => {
+test('a trainer without control variates is an error, which names what its result lacks', async () => {
   const sites = { a: site(SITES.a, true), b: site(SITES.b, false) };
   const { events } = await federate({ workflow: 'scaffold', rounds: 1, quorum: 1, quantize: 'fp32' }, sites, { start });
   expect(events.find(({ type }) => type === 'warning')).toMatchObject({

@@ -1,4 +1,4 @@
-// Federations inside one process, with models of several dtypes and trainers that are told what to return.
+// Federations inside one process, with models of several dtypes and scripted trainers.
 
 import { createHash } from 'node:crypto';
 import type { CodecTable } from '../../src/codec/codec.js';
@@ -31,7 +31,7 @@ export type Values = Readonly<Record<string, Float32Array>>;
 
 const SHAPES: Readonly<Record<string, readonly number[]>> = { w: [64, 48], norm: [1500] };
 
-/** A matrix and a vector in a dtype; F64 too. */
+/** A model of these values in a dtype, which may be F64. */
 export function modelOf(values: Values, dtype: Dtype): StateDict {
   return memoryStateDict(
     Object.entries(values).map(([name, data]) => ({ name, dtype, shape: SHAPES[name] ?? [data.length], data: bytesOf(data, dtype) })),
@@ -50,7 +50,7 @@ export async function valuesOf(model: StateDict): Promise<Record<string, Float32
   return found;
 }
 
-/** Seeded values of the size that weights have. */
+/** Seeded values as large as weights are. */
 export function someValues(seed: number, scale = 0.1): Record<string, Float32Array> {
   const values = (count: number, shift: number) =>
     Float32Array.from({ length: count }, (_, i) => Math.sin(i * 12.9898 + seed * 78.233 + shift) * scale);
@@ -61,7 +61,7 @@ export function someValues(seed: number, scale = 0.1): Record<string, Float32Arr
 export type Learnt = Values | { readonly values: Values; readonly extras: Readonly<Record<string, StateDict>> };
 
 export interface ScriptedSite {
-  /** What it returns for what it was given; in `dtype`, by default that of the model. */
+  /** Returns the result for a model, in `dtype`, by default that of the model. */
   learn(given: Values, round: number, task?: TrainTask): Learnt | Promise<Learnt>;
   readonly dtype?: Dtype;
   readonly samples?: number;
@@ -74,13 +74,13 @@ export interface Scripted {
   readonly dtype?: Dtype;
   readonly start?: Values;
   readonly run?: Folder;
-  /** The sites' own folders, kept where a run goes on. */
+  /** The sites' own folders, for a run that is resumed. */
   readonly folders?: Record<string, Folder>;
   readonly stop?: AbortController;
   readonly codecs?: CodecTable;
-  /** By default the one that the job names. */
+  /** By default the workflow that the job names. */
   readonly workflow?: Workflow;
-  /** How the server evaluates; by default the sites do. */
+  /** Evaluates on the server; by default the sites evaluate. */
   evaluate?(given: Values): Metrics;
   /** Called on the server's events. */
   onEvent?(event: EventBody): void;
@@ -135,7 +135,7 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
     evaluator,
     onListening,
   });
-  // Sites that were cut off are gone before others use their folders.
+  // Sites that were cut off have ended before others use their folders.
   await Promise.allSettled([running]);
   await Promise.allSettled(clients);
   const result = await running;
@@ -146,7 +146,7 @@ function isBoth(learnt: Learnt): learnt is Exclude<Learnt, Values> {
   return 'extras' in learnt && !(learnt.extras instanceof Float32Array);
 }
 
-/** A trainer that does as its site is told. */
+/** The trainer of a scripted site. */
 export function trainerOf({ learn, dtype, samples = 1, evaluate }: ScriptedSite): Trainer {
   return {
     async train(task: TrainTask, model: StateDict) {
@@ -161,7 +161,7 @@ export function trainerOf({ learn, dtype, samples = 1, evaluate }: ScriptedSite)
   };
 }
 
-/** What a site, or the server, holds now; undefined where it holds nothing. */
+/** The values that a site, or the server, holds now; undefined if none. */
 export async function heldIn(folder: Folder): Promise<Record<string, Float32Array> | undefined> {
   const names = (await folder.list('held')).filter((name) => name.endsWith('.safetensors'));
   const name = names.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1);

@@ -1,4 +1,5 @@
-// What travels, and what it may do to a model: exact starts, a server that keeps its own float32 model, updates, and sites that missed some.
+// Updates and their effect on the model: exact starts, a server that keeps its own float32 model,
+// updates, and sites that missed some.
 import { expect, test } from 'vitest';
 import { FedStreamError } from '../../src/core/errors.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
@@ -30,7 +31,7 @@ function bytesDown(events: Awaited<ReturnType<typeof federate>>['events'], round
 }
 
 test.each(['u4', 'lean', 'nf4', 'blockwise8', 'u2'])(
-  '%s: server and sites hold the same bits after every round, and the server owes the rest',
+  '%s: server and sites hold the same bits after every round, and the server keeps the residual',
   async (quantize) => {
     const run = memoryFolder('run');
     const folders: Record<string, Folder> = {};
@@ -41,7 +42,7 @@ test.each(['u4', 'lean', 'nf4', 'blockwise8', 'u2'])(
         ...(SITES.a as ScriptedSite),
         learn: async (given: Values, round: number) => {
           const held = await heldIn(run);
-          // Until the first update there is no file of the server's own: it is the initial model.
+          // Until the first update the server has no file of its own: its model is the initial one.
           if (held) expect(bitsOf(given)).toEqual(bitsOf(held));
           seen.push(round);
           return (SITES.a as ScriptedSite).learn(given, round);
@@ -52,7 +53,7 @@ test.each(['u4', 'lean', 'nf4', 'blockwise8', 'u2'])(
     expect(seen).toEqual([1, 2, 3, 4]);
     const held = await heldIn(run);
     for (const site of ['a', 'b']) expect(bitsOf(await heldIn(folders[site] as Folder))).toEqual(bitsOf(held));
-    // One update is owed: that of the last round.
+    // The update of the last round has not been sent.
     const model = await master(4);
     for (const name of ['w', 'norm']) {
       const owed = (model[name] as Float32Array).map((value, i) => value - (held?.[name]?.[i] as number));
@@ -63,7 +64,7 @@ test.each(['u4', 'lean', 'nf4', 'blockwise8', 'u2'])(
 );
 
 test.each(['fp32', 'u4'])(
-  '%s: a bfloat16 model, trainers in float32, float64 and bfloat16: the average is that by hand',
+  '%s: a bfloat16 model, trainers in float32, float64 and bfloat16: the average equals that by hand',
   async (quantize) => {
     const start = Object.fromEntries(Object.entries(someValues(1)).map(([name, data]) => [name, inBf16(data)]));
     const steps: Record<string, (i: number) => number> = {
@@ -93,7 +94,8 @@ test.each(['fp32', 'u4'])(
         error += off * off;
         size += (mean - value) ** 2;
       }
-      // Float32 accuracy of values around 0.1; coded, the error is that of the code (docs/spec/codecs.md: 0.7 % of the square for u4).
+      // Float32 accuracy of values around 0.1; with a codec, the codec's error
+      // (docs/spec/codecs.md: 0.7 % of the square for u4).
       if (quantize === 'fp32') expect(most).toBeLessThan(2e-8);
       else expect(error / size).toBeLessThan(0.02);
     }
@@ -105,7 +107,7 @@ test('steps below half a unit of bfloat16 add up: the server’s model is never 
     Object.entries(someValues(1)).map(([name, data]) => [name, inBf16(data.map((value) => Math.sign(value) + value))]),
   );
   for (const quantize of ['fp32', 'u4']) {
-    // An eighth of the smallest step of a bfloat16 near 1, in float32, ten times.
+    // Ten steps in float32, each an eighth of the smallest step of a bfloat16 near 1.
     const { master } = await federate(
       { quantize, rounds: 10 },
       { a: { ...learns((value) => value + 2 ** -11), dtype: 'F32' } },
@@ -119,7 +121,7 @@ test('steps below half a unit of bfloat16 add up: the server’s model is never 
   }
 });
 
-test('one site in bfloat16 without coding is training in one place, bit for bit', async () => {
+test('one site in bfloat16 without coding equals central training, bit for bit', async () => {
   const start = Object.fromEntries(Object.entries(someValues(3)).map(([name, data]) => [name, inBf16(data)]));
   const step: Change = (value, i, round) => value * (1 + 0.01 * Math.sin(i * round)) + 1e-4;
   let alone: Values = start;
@@ -129,7 +131,7 @@ test('one site in bfloat16 without coding is training in one place, bit for bit'
   expect(bitsOf(await master(4))).toEqual(bitsOf(alone));
 });
 
-test.each(['fp32', 'u4', 'lean'])('%s: a site that has the model is not sent it, and one that has another is', async (quantize) => {
+test.each(['fp32', 'u4', 'lean'])('%s: the model is not sent to a site that has it, but to one that has another', async (quantize) => {
   const sites = {
     a: { ...(SITES.a as ScriptedSite), bases: [base('F32')] },
     b: { ...(SITES.b as ScriptedSite), bases: [base('F32', someValues(2))] },
@@ -138,13 +140,13 @@ test.each(['fp32', 'u4', 'lean'])('%s: a site that has the model is not sent it,
   const [least, most] = bytesDown(events, 1).sort((x, y) => x - y) as [number, number];
   expect(least).toBeLessThan(1500);
   expect(most).toBeGreaterThan(4 * (64 * 48 + 1500));
-  // Counted as if it had been sent: the comparison is with a run that sends it.
+  // The float32 bytes count as if it had been sent, for the comparison with a run that sends it.
   for (const event of events) if (event.type === 'transfer' && event.round === 1) expect(event.fp32Bytes).toBe(4 * (64 * 48 + 1500));
   const without = await federate({ quantize, rounds: 2 }, SITES);
   expect(bitsOf(await master(2))).toEqual(bitsOf(await without.master(2)));
 });
 
-test('a bfloat16 base: the start is half as large where it travels, and nothing where it is known', async () => {
+test('a bfloat16 base: the first model takes half the bytes if it is sent, and none if the site has it', async () => {
   const start = Object.fromEntries(Object.entries(someValues(1)).map(([name, data]) => [name, inBf16(data)]));
   const known = { ...(SITES.a as ScriptedSite), bases: [base('BF16', start)] };
   const { events } = await federate({ quantize: 'u4', rounds: 2 }, { a: known, b: SITES.b as ScriptedSite }, { dtype: 'BF16', start });
@@ -154,7 +156,7 @@ test('a bfloat16 base: the start is half as large where it travels, and nothing 
   expect(most).toBeLessThan(2.5 * (64 * 48 + 1500));
 });
 
-test('a float32 model that most sites lack begins in bfloat16, one that half of them have as it is; the choice outlives the server', async () => {
+test('a float32 model that most sites lack is sent in bfloat16, one that half of them have as it is; a restart keeps the choice', async () => {
   const job: JobInput = { quantize: 'u4', rounds: 2, model: { path: 'somewhere' } };
   const evaluate = () => ({ loss: 1, samples: 1 });
   const elements = 64 * 48 + 1500;
@@ -171,7 +173,7 @@ test('a float32 model that most sites lack begins in bfloat16, one that half of 
   expect(bitsOf(await none.master(2))).toEqual(bitsOf(await coded.master(2)));
 });
 
-test('a site that comes to a running job replays the updates, or takes the whole model, and holds the same bits', async () => {
+test('a site that joins a running job replays the updates, or takes the whole model, and holds the same bits', async () => {
   for (const [bases, quantize] of [
     [[base('F32')], 'lean'],
     [[], 'u4'],
@@ -208,7 +210,7 @@ test('a site that comes to a running job replays the updates, or takes the whole
   }
 });
 
-test('what another run has left in a site’s folder is not used', async () => {
+test('files of another run in a site’s folder are not used', async () => {
   const folders: Record<string, Folder> = {};
   await federate({ quantize: 'u4', rounds: 3 }, SITES, { folders, start: someValues(9) });
   const fresh = await federate({ quantize: 'u4', rounds: 3 }, SITES);
@@ -216,7 +218,7 @@ test('what another run has left in a site’s folder is not used', async () => {
   expect(bitsOf(await again.master(3))).toEqual(bitsOf(await fresh.master(3)));
 });
 
-test('a held model that a crash of the machine has damaged is found by its digest, and fetched anew', async () => {
+test('a held model that a crash of the machine has damaged is detected by its digest, and fetched again', async () => {
   const run = memoryFolder('run');
   const folders: Record<string, Folder> = {};
   const stop = new AbortController();
@@ -240,9 +242,9 @@ test('a held model that a crash of the machine has damaged is found by its diges
   expect(bitsOf(await master(4))).toEqual(bitsOf(await undisturbed.master(4)));
 });
 
-test('the loss of the model as given is told, and a start that coding has made worse', async () => {
+test('the loss of the initial model is recorded, and a warning if coding has made the start worse', async () => {
   const start = someValues(1);
-  // The distance from the model as given, above 1.
+  // The loss is 1 plus the distance from the initial model.
   const evaluate = (given: Values) => ({
     loss: 1 + (given.w as Float32Array).reduce((sum, value, i) => sum + Math.abs(value - (start.w?.[i] as number)), 0) / 64,
     samples: 10,
@@ -257,14 +259,14 @@ test('the loss of the model as given is told, and a start that coding has made w
       /the sites begin with a model that coding has made worse: loss 1\.\d+ instead of 1\.0000 \(\+\d+\.\d %\); begin with the model as it is: "quantize": \{"first": "base"\}/,
     ),
   });
-  // What the start lost follows with the next broadcast: the model that comes out is the one that went in.
+  // The next broadcast restores what the first one lost: the sites then have the initial model.
   expect(evaluations.find(({ round }) => round === 2)?.loss).toBeLessThan(1.02);
   const exact = await federate({ quantize: 'u4', rounds: 2 }, { a: still, b: still });
   expect(exact.events.filter(({ type }) => type === 'warning')).toEqual([]);
   expect(exact.events.flatMap((event) => (event.type === 'evaluation' ? [event.loss] : []))).toEqual([1, 1, 1]);
 });
 
-test('whole weights, as the paper has it: what coding loses is lost', async () => {
+test('whole weights, as in the paper: what coding loses is lost', async () => {
   const still: ScriptedSite = { learn: (given) => given };
   const { master } = await federate({ quantize: 'paper:nf4', rounds: 1 }, { a: still, b: still });
   const start = someValues(1);
@@ -290,7 +292,7 @@ test('float64 in a global model is refused by name before any training', async (
   });
 });
 
-test('error feedback: what a code of four bits keeps back is added to the next update', async () => {
+test('error feedback: the residual of a code of four bits is added to the next update', async () => {
   const step: Change = (value, i, round) => value + (round === 1 ? 1e-3 * Math.sin(i * i) : 0);
   const distance = async (feedback: boolean): Promise<number> => {
     const { master } = await federate({ quantize: { down: 'fp32', up: 'u4', feedback }, rounds: 4 }, { a: learns(step) });

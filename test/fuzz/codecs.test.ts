@@ -1,4 +1,5 @@
-// Decoders against bytes, files and manifests that lie: a model or a clear error, never anything else. FEDSTREAM_FUZZ=100000 runs more cases.
+// Decoders against hostile bytes, files and manifests: a model or a clear error, never anything
+// else. FEDSTREAM_FUZZ=100000 runs more cases.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { writeBitsandbytesModel } from '../../src/codec/bitsandbytes-file.js';

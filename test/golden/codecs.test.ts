@@ -1,4 +1,5 @@
-// Both sets of codecs, reference and SIMD, against values that were made elsewhere, bit for bit: codes, scales and decoded values of every case.
+// Both sets of codecs, reference and SIMD, against values that another program made, bit for bit:
+// codes, scales and decoded values of every case.
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { parseCodecName } from '../../src/codec/codec-name.js';
@@ -28,7 +29,7 @@ function floats(name: string): Float32Array {
   return new Float32Array((golden.get(name) as Uint8Array).buffer);
 }
 
-/** What is expected of a coded chunk: the parts of its layout, one after the other. */
+/** The expected bytes of a coded chunk: the parts of its layout, one after the other. */
 function expectedBytes(name: string, codec: string): number[] {
   const nested = `${name}.${codec.replace('-', '_')}`;
   const parts = codec.endsWith('-nested')
@@ -66,7 +67,7 @@ function decode(table: Table, codec: string, bytes: Uint8Array, elements: number
 
 const bits = (values: Float32Array): number[] => [...new Uint32Array(values.buffer, values.byteOffset, values.length)];
 
-test('the golden file has the cases that it is there for', () => {
+test('the golden file has all cases', () => {
   expect(cases.sort()).toEqual(
     'bf16_valued fp16_overflow fp16_valued odd_tail one outliers sixty_three sparse ties4 ties8 tiny weights zeros'.split(' '),
   );

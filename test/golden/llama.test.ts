@@ -1,4 +1,5 @@
-// The built-in trainer against transformers' LlamaForCausalLM: logits, loss and gradients of the same weights (scripts/golden/make-llama-golden.py).
+// The built-in trainer against transformers' LlamaForCausalLM: logits, loss and gradients of the
+// same weights (scripts/golden/make-llama-golden.py).
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { nodeFolder } from '../../src/node/storage/node-folder.js';
@@ -48,7 +49,7 @@ test.each(['tied', 'untied'])('%s: logits are those of transformers within 1e-4'
 
 test.each(['tied', 'untied'])('%s: loss and every gradient are those of transformers', async (name) => {
   const engine = await engineOf(name);
-  // transformers shifts the labels itself: position i is to say label i + 1.
+  // transformers shifts the labels itself: position i predicts label i + 1.
   const labels = integers(`${name}.labels`);
   const targets = labels.map((_, i) => (i % 21 === 20 ? IGNORED : (labels[i + 1] as number)));
   const { loss, gradients } = await engine.lossAndGradients({ tokens: integers(`${name}.tokens`), targets, batch: 2, sequence: 21 });

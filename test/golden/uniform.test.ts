@@ -1,4 +1,4 @@
-// `u1` to `u4`, reference and SIMD, against vectors that were made elsewhere, bit for bit.
+// `u1` to `u4`, reference and SIMD, against vectors that another program made, bit for bit.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
@@ -24,7 +24,7 @@ const grid = (Object.keys(TABLES) as (keyof typeof TABLES)[]).flatMap((table) =>
   vectors.map((vector) => [table, vector.codec, vector.name, vector] as const),
 );
 
-test('the golden file has the cases that it is there for', () => {
+test('the golden file has all cases', () => {
   expect(new Set(vectors.map(({ name }) => name))).toEqual(
     new Set('gauss flat heavy one_outlier zeros_and_a_block one_value short signs negative_zero tiny underflow large edges'.split(' ')),
   );

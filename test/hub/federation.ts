@@ -1,4 +1,5 @@
-// One run in a hub, with scripted sites of its own and a guest, a member that asks for what the test wants and trains nothing.
+// A run in a hub, with scripted sites and a guest: a member that sends the test's requests and
+// trains nothing.
 import { z } from 'zod';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { masterOf } from '../../src/codec/float32.js';
@@ -29,7 +30,7 @@ export interface Plan {
   /** Makes the first model. */
   readonly seed: number;
   readonly admission?: AdmissionRules;
-  /** How each of its sites connects, the guest too. */
+  /** Driver, URL and token of each of its sites, and of the guest. */
   reach(site: string): { readonly driver: Driver; readonly url: string; readonly token?: string | undefined };
   /** Called for each task of the guest, which it then fails. */
   guest?(task: Task, guest: Retriever): Promise<void>;
@@ -37,7 +38,10 @@ export interface Plan {
 
 export const GUEST = 'guest';
 
-/** Runs it to its end beside whatever else the hub has; the guest fails every task, and the round goes on without it. */
+/**
+ * Runs to its end, beside other runs of the hub; the guest fails every task, and the round goes on
+ * without it.
+ */
 export async function federateIn(hub: Hub, plan: Plan) {
   const { name, sites, files, seed, admission = {} } = plan;
   const names = [...Object.keys(sites), GUEST];

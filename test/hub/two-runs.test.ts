@@ -1,4 +1,5 @@
-// Two runs of one hub at the same time: each ends with the bits that it has alone, and neither sees anything of the other.
+// Two runs of one hub at the same time: each ends with the same bits as alone, and neither gets
+// anything of the other.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
@@ -69,14 +70,14 @@ interface Ways {
   /** The driver and URL of each listener. */
   listeners(): readonly { readonly driver: Driver; readonly url: string }[];
   readonly admission: Record<string, AdmissionRules>;
-  /** How a site of a run reaches the hub, given what it listens on. */
+  /** Driver, URL and token of a site of a run, given the hub's listeners. */
   reach(run: string, site: string, urls: readonly string[]): ReturnType<Plan['reach']>;
 }
 
 const ways: Record<string, Ways> = {
   'alpha over tcps by certificates, beta over wss by a token': {
     listeners: () => ['tcps://127.0.0.1:0', 'wss://127.0.0.1:0/fed'].map((url) => ({ driver: nodeDrivers(server), url })),
-    // A certificate of site-1 is not that of the site-1 of the other run.
+    // The certificate of site-1 is not valid for the site-1 of the other run.
     admission: {
       alpha: { token: TOKENS.alpha },
       beta: { token: TOKENS.beta, certificateNames: { 'site-1': [], 'site-2': [], [GUEST]: [] } },
@@ -93,13 +94,16 @@ const ways: Record<string, Ways> = {
   },
 };
 
-/** A run in the middle of its second round: a task of its guest, and the objects that the task names. */
+/**
+ * A run in the middle of its second round: a task of its guest, and the objects that the task
+ * names.
+ */
 interface Glimpse {
   readonly task: Task;
   readonly objects: readonly string[];
 }
 
-/** As a member of alpha, asks for everything of beta, and reports on tasks of beta. */
+/** A member of alpha asks for all objects of beta, and reports on tasks of beta. */
 async function pry(guest: Retriever, { task, objects }: Glimpse): Promise<void> {
   const { messages, streams } = guest;
   const folder = memoryFolder('pried');
@@ -107,7 +111,7 @@ async function pry(guest: Retriever, { task, objects }: Glimpse): Promise<void> 
     await expect(guest.model(name, { folder, name: `${i}.spool` }), name).rejects.toMatchObject({ code: 'not-found' });
   await expect(guest.file('beta.json', { folder })).rejects.toMatchObject({ code: 'not-found' });
   expect(await folder.list()).toEqual([]);
-  // Reports of a task that is not this run's are of no task at all.
+  // Reports of another run's task are reports of an unknown task.
   const step = { step: 777, loss: 0.5, learningRate: 1, tokens: 1 };
   await messages.request('progress', { task: task.id, steps: [step], memory: { rssBytes: 1, peakRssBytes: 1 }, alive: true }, anything);
   await messages.request('evaluated', { task: task.id, samples: 1, steps: 0, trainLoss: 0 }, anything);
@@ -118,7 +122,7 @@ async function pry(guest: Retriever, { task, objects }: Glimpse): Promise<void> 
 }
 
 describe.each(Object.entries(ways))('%s', (_, { listeners, admission, reach }) => {
-  test('both train to the end with the bits that they have alone, and a site of one gets nothing of the other', {
+  test('both train to the end with the same bits as alone, and a site of one gets nothing of the other', {
     timeout: 60_000,
   }, async () => {
     const warnings: string[] = [];
@@ -155,7 +159,7 @@ describe.each(Object.entries(ways))('%s', (_, { listeners, admission, reach }) =
           const objects = [whole.object, ...(start?.object ? [start.object] : []), ...updates.map(({ object }) => object)];
           show({ task, objects });
           await pried;
-          // They are there, for a member of this run.
+          // They exist, for a member of this run.
           const folder = memoryFolder('own');
           for (const [i, name] of objects.entries()) own.push((await guest.model(name, { folder, name: `${i}.spool` })).figures.digest);
           await guest.file('beta.json', { folder });
@@ -172,7 +176,7 @@ describe.each(Object.entries(ways))('%s', (_, { listeners, admission, reach }) =
       { 'site-1': ['beta.json'], 'site-2': ['beta.json'] },
     ]);
     expect(new Set(own).size).toBeGreaterThan(1);
-    // Nothing of what was told to alpha came to beta.
+    // None of the reports to alpha reached beta.
     expect(b?.events.filter((event) => event.type === 'step').map(({ step }) => step)).not.toContain(777);
     expect(
       b?.events
@@ -184,7 +188,7 @@ describe.each(Object.entries(ways))('%s', (_, { listeners, admission, reach }) =
     await hub.close();
   });
 
-  test('credentials of one run do not open the other, and no run is told to who names none', async () => {
+  test('credentials of one run do not open the other, and a site that names no run is told of none', async () => {
     const hub = new Hub({ log: silentLogger });
     const urls: string[] = [];
     for (const { driver, url } of listeners()) urls.push((await hub.listen(driver, url)).url);
@@ -206,7 +210,7 @@ describe.each(Object.entries(ways))('%s', (_, { listeners, admission, reach }) =
   });
 });
 
-test('a run that fails ends alone: the other one trains on to its end', { timeout: 60_000 }, async () => {
+test('a run that fails ends alone: the other one trains to its end', { timeout: 60_000 }, async () => {
   const [hub, driver, url] = [new Hub({ log: silentLogger }), memory(), 'memory://both'];
   await hub.listen(driver, url);
   const breaks: ScriptedSite = {

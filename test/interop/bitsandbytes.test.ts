@@ -1,4 +1,5 @@
-// Files in the layout of bitsandbytes through an independent reader: NumPy, where the machine has it.
+// Files in the layout of bitsandbytes, read by an independent reader in NumPy, if the machine has
+// it.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

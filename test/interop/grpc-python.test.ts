@@ -1,4 +1,4 @@
-// Another language speaks to the grpc driver with what its own tools make of the .proto.
+// Python speaks to the grpc driver with the code that its own tools generate from the .proto.
 import { spawn } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.skipIf(withoutPython)('grpcio', () => {
   beforeAll(() => {
-    // Beside no folder `fedstream`, which is the name of a package of ours.
+    // The folder must not have a subfolder `fedstream`, which is the name of a package of ours.
     copyFileSync(fileURLToPath(new URL('../../proto/fedstream/v1/frames.proto', import.meta.url)), join(folder, 'frames.proto'));
     runPython(['-m', 'grpc_tools.protoc', `-I${folder}`, `--python_out=${folder}`, `--grpc_python_out=${folder}`, 'frames.proto'], folder);
   });

@@ -1,4 +1,4 @@
-// Another language speaks the grpc driver from its .proto alone: here clients and servers that a library of gRPC generates from the file.
+// The grpc driver against clients and servers that a gRPC library generates from the .proto alone.
 import { fileURLToPath } from 'node:url';
 import {
   type Client,
@@ -26,7 +26,7 @@ const file = fileURLToPath(new URL('../../proto/fedstream/v1/frames.proto', impo
 const definition = loadSync(file);
 const { Frames } = (loadPackageDefinition(definition) as never as { fedstream: { v1: { Frames: ServiceClientConstructor } } }).fedstream.v1;
 
-/** A client from the .proto at a listener of ours. */
+/** A client from the .proto, connected to our listener. */
 async function meet(run: (client: Client & { Connect(): Call }, accepted: Connection[]) => Promise<void>, options = {}): Promise<void> {
   const accepted: Connection[] = [];
   const listener = await grpc().listen?.('grpc://127.0.0.1:0', (connection) => accepted.push(connection));
@@ -44,7 +44,7 @@ test('a client made from the .proto exchanges frames with the driver, also in tw
     for (const i of [0, 1]) {
       const call = client.Connect();
       const received: string[] = [];
-      call.on('error', () => {}); // the first is cut off at the end
+      call.on('error', () => {}); // the first call is cut off at the end
       call.on('data', ({ frame }) => received.push(frame.toString()));
       await new Promise((resolve) => call.once('metadata', resolve));
       call.write({ frame: Buffer.from('from outside') });
@@ -52,7 +52,7 @@ test('a client made from the .proto exchanges frames with the driver, also in tw
       const frames = connection[Symbol.asyncIterator]();
       expect(Buffer.from((await frames.next()).value as Uint8Array).toString()).toBe('from outside');
       await connection.send(Buffer.from('from '), Buffer.from('inside'));
-      if (i === 0) continue; // stays open beside the next
+      if (i === 0) continue; // stays open during the next call
       const status = new Promise((resolve) => call.once('status', resolve));
       call.end();
       expect(await status).toMatchObject({ code: 0 });
@@ -86,7 +86,7 @@ test('a client of the driver exchanges frames with a server made from the .proto
   server.forceShutdown();
 });
 
-test('a server that has no such method is refused, and the line says so', async () => {
+test('a server without the method is refused, and the error says so', async () => {
   const server = new Server();
   const port = await new Promise<number>((resolve) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_, found) => resolve(found)),

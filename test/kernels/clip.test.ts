@@ -1,5 +1,5 @@
-// A clipped update of a model that is large enough for threads: the same bits whatever their
-// number, and all readers get their turn.
+// A clipped update of a model that is large enough for threads: the same bits with any number of
+// threads, and every reader gets its turn.
 import { expect, test } from 'vitest';
 import { CODEC_POOL, type CodecTable } from '../../src/codec/codec.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
@@ -20,7 +20,7 @@ function model(seed: number): StateDict {
   return memoryStateDict([{ name: 'w', dtype: 'BF16', shape: [SIDE, SIDE], data }]);
 }
 
-/** The digests of two rounds: the second with what coding has kept back of the first. */
+/** The digests of two rounds, the second with the residual of the first. */
 async function digests(codecs: CodecTable): Promise<string[]> {
   const folder = memoryFolder('site');
   const residuals = new Residuals(folder.folder('residual'), 'run', codecs);

@@ -1,4 +1,5 @@
-// The SIMD kernels against the reference kernels, bit for bit: hard values, every tail, every block size, every dtype.
+// The SIMD kernels against the reference kernels, bit for bit: hard values, every tail, every block
+// size, every dtype.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Codec } from '../../src/codec/codec.js';
@@ -44,7 +45,9 @@ function encode(codec: Codec, from: Float32Array) {
   return { bytes, prepared, report: codec.encode(from, bytes, prepared) };
 }
 
-/** A float32 from every 32-bit word; NaNs, whose payload nobody promises, as one. */
+/**
+ * A float32 of every 32-bit word, with one NaN for all, since their payloads are not guaranteed.
+ */
 function bits(values: Float32Array): Uint32Array {
   return new Uint32Array(values.map((value) => (Number.isNaN(value) ? Number.NaN : value)).buffer);
 }
@@ -78,7 +81,10 @@ function holdDecodersEqual(name: string, bytes: Uint8Array, elements: number, we
   same(bits(sumA), bits(sumB), `${name} accumulated ${elements}`);
 }
 
-/** Deterministic values of every finite magnitude: words of a linear congruential generator, or normal-looking ones. */
+/**
+ * Deterministic values of every finite magnitude: words of a linear congruential generator, or
+ * normal-looking ones.
+ */
 function words(seed: number, count: number): Float32Array {
   const values = new Uint32Array(count);
   let state = seed >>> 0;
@@ -99,7 +105,10 @@ function bell(seed: number, count: number): Float32Array {
   });
 }
 
-/** Values at, and one step on both sides of, every threshold of every code, in a block whose absmax is 1. */
+/**
+ * Values at, and one step on both sides of, every threshold of every code, in a block whose absmax
+ * is 1.
+ */
 function atThresholds(): Float32Array {
   const near: number[] = [];
   for (const threshold of [...DYNAMIC_MIDPOINTS, ...NF4_MIDPOINTS, ...FP4_THRESHOLDS, 2 ** -14, 2 ** -24, 1 + 2 ** -11, 65504, 65520]) {
@@ -181,7 +190,7 @@ test.each(NAMES)('%s: from and to every dtype, at any alignment', (name) => {
   }
 });
 
-test.each(NAMES)('%s: a value that is no number is named by its index, wherever it is', (name) => {
+test.each(NAMES)('%s: a NaN or an infinity is named by its index, wherever it is', (name) => {
   const kernel = pair(name)[1];
   for (const length of [1, 20, 4100, 20_000]) {
     for (const at of [0, length >> 1, length - 1]) {
@@ -254,7 +263,7 @@ test.each(NAMES.filter((name) => name !== 'nf4-nested:16'))('%s: a model coded a
   expect(both[0]).toEqual(both[1]);
 });
 
-test('what is lent does not overlap, and what is given back is lent again', () => {
+test('borrowed buffers do not overlap, and returned ones are lent again', () => {
   const first = memory.borrow(100_000);
   const second = memory.borrow(1);
   const third = memory.borrow(70_000);

@@ -1,4 +1,4 @@
-// The built kernels, for tests that hold them against the reference.
+// Loads the built kernels, for tests that compare them with the reference.
 import type { CodecTable } from '../../src/codec/codec.js';
 import type { Kernels } from '../../src/codec/kernel-types.js';
 import { instantiateKernels } from '../../src/codec/kernels.js';

@@ -1,4 +1,5 @@
-// The codec pool: the same bytes from any number of threads, in order, and errors that name the tensor.
+// The codec pool: the same bytes from any number of threads, in order, and errors that name the
+// tensor.
 import { expect, test } from 'vitest';
 import type { CodecPool } from '../../src/codec/codec.js';
 import { codecNames, parseCodecName } from '../../src/codec/codec-name.js';
@@ -70,7 +71,7 @@ test.each(['nf4', 'u1', 'u3', 'u4'])('sums are those of the reference: %s', asyn
   });
 });
 
-test('a value that is no number is named, and the pool works on', async () => {
+test('a NaN is named, and the pool keeps working', async () => {
   await withPool(2, async (pool) => {
     const data = new Float32Array(90_000);
     data[50_001] = Number.NaN;
@@ -92,7 +93,7 @@ test('a reader that stops early leaves no buffer lent', async () => {
   });
 });
 
-test('work on buffers from elsewhere is done on the calling thread; a closed pool refuses its own', async () => {
+test('work on foreign buffers is done on the calling thread; a closed pool refuses its own', async () => {
   const pool = nodeCodecPool({ threads: 1 });
   const values = Float32Array.from({ length: 16 }, (_, i) => i);
   const outside = { dtype: 'F32' as const, bytes: new Uint8Array(values.buffer) };

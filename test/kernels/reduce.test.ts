@@ -1,4 +1,5 @@
-// The server's reduce: the same bits on any number of threads, for every codec and dtype, and a clear error for a sum that is no number.
+// The server's reduce: the same bits on any number of threads, for every codec and dtype, and a
+// clear error for a sum that is not finite.
 import { expect, test } from 'vitest';
 import type { CodecPool } from '../../src/codec/codec.js';
 import { codecNames, parseCodecName } from '../../src/codec/codec-name.js';
@@ -40,7 +41,7 @@ async function withPools(work: (pool: CodecPool | undefined) => Promise<void>): 
   }
 }
 
-/** What is coded is decoded to float32 and added so, whatever the tensor's own dtype. */
+/** Coded values are decoded to float32 and added in it, whatever the tensor's own dtype. */
 function inFloat32({ manifest, chunks }: StateDict): StateDict {
   const widened = (tensor: TensorEntry): TensorEntry => (tensor.encoding.codec === 'raw' ? tensor : { ...tensor, dtype: 'F32' });
   async function* coded() {
@@ -49,7 +50,7 @@ function inFloat32({ manifest, chunks }: StateDict): StateDict {
   return { manifest: { ...manifest, tensors: manifest.tensors.map(widened) }, chunks: coded };
 }
 
-/** As the definition has it, a model after the other, with nothing but decoded values. */
+/** The definition: adds one model after the other, from decoded values. */
 async function expected(models: readonly StateDict[], weights: readonly number[], base?: StateDict): Promise<Buffer> {
   const chunks: Buffer[] = [];
   const readers = models.map((one) => decodeModel(inFloat32(one), referenceCodecs, undefined).chunks()[Symbol.asyncIterator]());
@@ -86,7 +87,7 @@ async function expected(models: readonly StateDict[], weights: readonly number[]
 
 const WEIGHTS = [0.5, 0.125, 0.375].map(Math.fround);
 
-test.each(codecNames(referenceCodecs))('%s: decode and add is what its definition says, on any number of threads', async (name) => {
+test.each(codecNames(referenceCodecs))('%s: decode and add equals its definition, on any number of threads', async (name) => {
   const encoding = parseCodecName(name, referenceCodecs);
   const encodingFor = (tensor: { dtype: string }) => (tensor.dtype === 'I64' ? { codec: 'raw' } : encoding);
   const models = [1, 2, 3].map((seed) => encodeModel(model(seed, 0.1), encodingFor, referenceCodecs));
@@ -100,7 +101,7 @@ test.each(codecNames(referenceCodecs))('%s: decode and add is what its definitio
   }
 });
 
-test('a part of the chunks is a part of the whole', async () => {
+test('a part of the chunks equals that part of the whole', async () => {
   const addends = [{ model: model(1), weight: 1 }];
   const options = { addends, codecs: referenceCodecs, pool: undefined, what: 'the sum' };
   const whole: string[] = [];
@@ -110,7 +111,7 @@ test('a part of the chunks is a part of the whole', async () => {
   expect(part).toEqual(whole.slice(2, 6));
 });
 
-test('more models than wait together for a thread', async () => {
+test('more models than a thread’s queue holds', async () => {
   const many = Array.from({ length: 90 }, (_, i) => model(i));
   const weights = many.map((_, i) => Math.fround(1 / (i + 1)));
   const addends = many.map((one, i) => ({ model: one, weight: weights[i] as number }));

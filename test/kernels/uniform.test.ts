@@ -1,4 +1,5 @@
-// `u1` to `u4`: the SIMD kernels against the reference on blocks of every length and kind. FEDSTREAM_UNIFORM_BLOCKS=1000000 is the whole test.
+// `u1` to `u4`: the SIMD kernels against the reference on blocks of every length and kind.
+// FEDSTREAM_UNIFORM_BLOCKS=1000000 runs the whole test.
 import { expect, test } from 'vitest';
 import { parseCodecName } from '../../src/codec/codec-name.js';
 import { codecOf, referenceCodecs } from '../../src/codec/codec-table.js';
@@ -31,7 +32,7 @@ const ofWord = (word: number): number => {
   return Number.isFinite(FLOATS[0] as number) ? (FLOATS[0] as number) : 0;
 };
 
-/** A kind makes a generator of values for each block anew. */
+/** Kinds of blocks; each makes a new generator of values for every block. */
 const KINDS: Readonly<Record<string, () => () => number>> = {
   updates: () => () => 0.002 * bell(),
   'any magnitude of a block': () => {

@@ -1,4 +1,4 @@
-// The package as it would be published: what is in it, that every entry loads, that types compile, and that it can run a job.
+// The package as it would be published: its files, every entry, its types, and a job that it runs.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,7 +39,10 @@ function run(command: string, args: readonly string[], cwd = dir): string {
   return done.stdout;
 }
 
-/** What `npm install` of the tarball would do, without a network: nothing but its dependencies can be found from there. */
+/**
+ * Does the work of `npm install` of the tarball without a network: only its dependencies can be
+ * found from there.
+ */
 beforeAll(() => {
   const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--offline', '--pack-destination', dir], root)) as [
     { filename: string },
@@ -85,7 +88,7 @@ describe('what is packed', () => {
     expect(orphans).toEqual([]);
   });
 
-  test('what a person looks for, and what package.json names', () => {
+  test('files that users look for, and those that package.json names', () => {
     const named = Object.values(manifest.exports).flatMap((entry) => (typeof entry === 'string' ? [entry] : [entry.types, entry.default]));
     const files = packedFiles();
     const wanted = [
@@ -102,11 +105,13 @@ describe('what is packed', () => {
     expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
   });
 
-  test('the types are not wrong for whoever imports the package', async () => {
+  test('the types are right for every way to import the package', async () => {
     const analysis = await checkPackage(createPackageFromTarballData(readFileSync(tarball)));
     if (!analysis.types) throw new Error('no types are packed');
     expect(Object.keys(analysis.entrypoints)).toEqual(expect.arrayContaining(Object.keys(manifest.exports)));
-    // The package is for `import` alone (`require` of it works from Node 20.19 on), and for resolvers that know `exports`.
+    // The package is for `import` (`require` of it works from Node 20.19 on), and for resolvers
+    // that know
+    // `exports`.
     const problems = analysis.problems.filter(
       (problem) => !('resolutionKind' in problem && ['node10', 'node16-cjs'].includes(problem.resolutionKind)),
     );

@@ -1,4 +1,5 @@
-// Through nginx, configured as docs/proxies.md says: the drivers over HTTP pass their suite, and federations end with the model that they end with without.
+// Drivers over HTTP pass their suite through nginx, configured as in docs/proxies.md, and
+// federations end with the same model as without it.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -17,7 +18,9 @@ const { ca, cert, key } = material as { ca: string; cert: string; key: string };
 const nginx = withoutNginx ? undefined : await startNginx({ cert, key });
 afterAll(() => nginx?.close());
 
-/** Sites dial the proxy; the server listens behind it, where the proxy looks for it. */
+/**
+ * Sites connect to the proxy; the server listens behind it, on the address that the proxy expects.
+ */
 function behind(client: Driver, front: string, server: Driver, back: string): Driver {
   return {
     schemes: client.schemes,
@@ -44,10 +47,12 @@ function suite(
 function suites({ behind: ports, tlsPort, plainPort }: Nginx): void {
   suite('wss', `wss://127.0.0.1:${tlsPort}/ws`, [() => wss(material), ws], `ws://127.0.0.1:${ports.ws}/ws`);
   suite('https', `https://127.0.0.1:${tlsPort}/http`, [() => https(material), http], `http://127.0.0.1:${ports.http}/http`);
-  // To its servers nginx opens windows without an end: what it and the sockets on both of its sides hold comes on top of the client's own 48 MiB.
+  // nginx gives its servers unlimited windows: its own buffers and those of the sockets on both
+  // sides come on top of the client's 48 MiB.
   const mostUnreadBytes = 128 * 2 ** 20;
   suite('grpc', `grpc://127.0.0.1:${plainPort}`, [grpc, grpc], `grpc://127.0.0.1:${ports.grpc}`, { mostUnreadBytes });
-  // nginx keeps the head of an answer inside TLS until bytes follow it, so that connecting takes a while.
+  // nginx holds back the head of an answer inside TLS until bytes follow, so that connecting takes
+  // a while.
   suite('grpcs', `grpcs://127.0.0.1:${tlsPort}`, [() => grpcs(material), grpc], `grpc://127.0.0.1:${ports.grpc}`, {
     mostUnreadBytes,
     connects: 20,

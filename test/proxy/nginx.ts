@@ -1,4 +1,5 @@
-// The nginx of this machine, configured as docs/proxies.md says: tests that need it are skipped without, and fail without where FEDSTREAM_REQUIRE_NGINX is set.
+// The nginx of this machine, configured as in docs/proxies.md. Without it, tests that need it are
+// skipped, or fail if FEDSTREAM_REQUIRE_NGINX is set.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -13,12 +14,12 @@ if (!found && process.env.FEDSTREAM_REQUIRE_NGINX) throw new Error('there is no 
 /** For `test.skipIf`. */
 export const withoutNginx = !found;
 
-/** Of the servers behind it, as they stand in the page. */
+/** Ports of the servers behind it, as in the page. */
 const BEHIND = { ws: 9101, http: 9102, grpc: 9103 } as const;
 const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
 export interface Nginx {
-  /** Where the servers behind it have to listen. */
+  /** URLs that the servers behind it have to listen on. */
   readonly behind: Readonly<Record<keyof typeof BEHIND, number>>;
   readonly tlsPort: number;
   /** The same without TLS. */
@@ -67,7 +68,7 @@ function blockOfPage(): string {
   return block;
 }
 
-/** What is not there any more is not quietly left as it is. */
+/** Replaces a text of the page; fails if the page no longer has it. */
 function replaced(text: string, from: string, to: string): string {
   if (!text.includes(from)) throw new Error(`the block for nginx in docs/proxies.md has no ${JSON.stringify(from)}`);
   return text.replaceAll(from, to);

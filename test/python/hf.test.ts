@@ -1,4 +1,5 @@
-// The scripts of examples/hf-sft in a federation: real torch and transformers on the CPU, real processes, over TCP.
+// The scripts of examples/hf-sft in a federation: real torch and transformers on the CPU, real
+// processes, over TCP.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -100,7 +101,7 @@ describe.skipIf(withoutPython)('with Python', () => {
       expect(check(path('runs', run, 'model'))).toMatchObject({ class: 'LlamaForCausalLM', dtype: 'torch.bfloat16', finite: true });
       const master = Object.values(readHeader(path('runs', run, 'global/round-0002.safetensors'))).map((entry) => entry?.dtype);
       expect([...new Set(master.filter((dtype) => dtype !== undefined))]).toEqual(['F32']);
-      // The sites have the model: of the start nothing but its manifest travels.
+      // The sites have the model, so that only the manifest of the initial model is sent.
       expect(bytes.fp32Total).toBe(2 * bytes.ownTotal);
       const start = readFileSync(path('runs', run, 'events.jsonl'), 'utf8')
         .split('\n')
@@ -117,7 +118,8 @@ describe.skipIf(withoutPython)('with Python', () => {
     expect(names.length).toBe(2 * 7 * 2);
     expect(names.every((name) => /lora_[AB]\.weight$/.test(name))).toBe(true);
     const elements = names.reduce((sum, name) => sum + (header[name]?.shape ?? []).reduce((product, side) => product * side, 1), 0);
-    // Two sites: a model to each in three rounds and for the last evaluation, and one back in three rounds.
+    // Two sites: a model to each in three rounds and for the last evaluation, and a model back in
+    // three rounds.
     expect(bytes.fp32Total).toBe(elements * 4 * (2 * 4 + 2 * 3));
     const tuned = check(path('runs', `lora-${codec}`, 'model'), path('llama'));
     expect(tuned.finite).toBe(true);
@@ -155,7 +157,7 @@ describe.skipIf(withoutPython)('with Python', () => {
     config.trainers.made = trainer('sft.py', 'runs/made/model');
     writeFileSync(site, JSON.stringify(config));
     await simulate('continued', '--trainer', 'made', '--codec', 'fp32', '--rounds', '1', '--model', path('runs/made/model'));
-    // Back: the built-in trainer evaluates what PyTorch made as PyTorch does, and goes on from it.
+    // Back: the built-in trainer evaluates PyTorch's model as PyTorch does, and trains on from it.
     const back = await run(
       ['simulate', '--job', own, '--name', 'back', '--codec', 'fp32', '--model', path('runs/continued/model')],
       folder,
@@ -174,7 +176,7 @@ describe.skipIf(withoutPython)('with Python', () => {
     expect(final?.loss).toBeLessThan((initial?.loss as number) / 20);
   });
 
-  test('an exception in a script is one line that ends with it', LONG, async () => {
+  test('an exception in a script is one line that ends with its text', LONG, async () => {
     const config = path('broken.json');
     writeFileSync(
       config,

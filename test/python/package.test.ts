@@ -1,4 +1,5 @@
-// The Python package by its own tools: types complete, tests green, and it installs into a fresh environment.
+// The Python package with its own tools: types, tests, and an installation into a fresh
+// environment.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,5 @@
-// The Python of .venv, where there is one: tests that need it are skipped without, and fail without where FEDSTREAM_REQUIRE_PYTHON is set.
+// The Python of .venv. Without it, tests that need it are skipped, or fail if
+// FEDSTREAM_REQUIRE_PYTHON is set.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,5 @@
-// FedProx and SCAFFOLD in the built-in trainer: against their plain references, on any number of
-// threads, and over restarts.
+// FedProx and SCAFFOLD in the built-in trainer: against plain references, on any number of threads,
+// and over restarts.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../../src/core/memory-folder.js';
@@ -20,7 +20,7 @@ function batchOf(seed: number): Batch {
   return { tokens, targets: tokens.map(() => random.integer(TINY.vocabularySize)), batch: 2, sequence: 8 };
 }
 
-/** Steps from the same weights; what they come to. */
+/** Does some steps from the same weights; returns the resulting weights. */
 async function steps(count: number, options: GuideOptions | undefined, threads = 1): Promise<Map<string, Float32Array>> {
   const engine = await tinyEngine(threads);
   engine.initialize(3);
@@ -38,7 +38,7 @@ async function gradientOf(engine: LlamaEngine, seed: number): Promise<StateDict>
 const distance = (a: Map<string, Float32Array>, b: Map<string, Float32Array>): number =>
   Math.sqrt([...a].reduce((sum, [name, values]) => sum + values.reduce((s, x, i) => s + (x - (b.get(name)?.[i] ?? 0)) ** 2, 0), 0));
 
-test.each([1, 3, 4, 5, 37, 64])('%i gradients are guided as the reference says, bit for bit', (length) => {
+test.each([1, 3, 4, 5, 37, 64])('%i gradients are guided as by the reference, bit for bit', (length) => {
   const module = new WebAssembly.Module(readFileSync(new URL('../../dist/wasm/llama.wasm', import.meta.url)));
   const memory = new WebAssembly.Memory({ initial: 4, maximum: 65_536, shared: true });
   const kernels = instantiateKernels(module, memory);
@@ -67,7 +67,7 @@ test.each([1, 3, 4, 5, 37, 64])('%i gradients are guided as the reference says, 
   }
 });
 
-test('without mu and control a step is what it is without a guide, bit for bit, also after a guided one', async () => {
+test('without mu and control a step equals one without a guide, bit for bit, also after a guided one', async () => {
   const plain = await steps(4, undefined);
   expect(await steps(4, { mu: 0 })).toEqual(plain);
   const engine = await tinyEngine();
@@ -120,8 +120,8 @@ test('SCAFFOLD: a correction that cancels the gradient leaves the weights as the
 });
 
 /**
- * Rounds of one site, with a server's control variate of a seed; the trainer is made anew before
- * each.
+ * Runs rounds of one site, with a server's control variate of a seed; every round has a new
+ * trainer.
  */
 async function rounds(numbers: readonly number[], folder = memoryFolder(), run = 'a') {
   const changes: Map<string, Float32Array>[] = [];
@@ -140,7 +140,7 @@ async function rounds(numbers: readonly number[], folder = memoryFolder(), run =
   return { changes, weights };
 }
 
-test('a site keeps its control variate: a round that is done again, and one after missed rounds, give the same bits', async () => {
+test('a site keeps its control variate: a repeated round, and one after missed rounds, give the same bits', async () => {
   const folder = memoryFolder();
   const straight = await rounds([1, 2, 4], folder);
   expect((await folder.list()).filter((name) => name.startsWith('control'))).toEqual(['control-2.safetensors', 'control-4.safetensors']);
@@ -149,8 +149,7 @@ test('a site keeps its control variate: a round that is done again, and one afte
   expect(again.changes[2]).toEqual(straight.changes[1]);
   expect(again.changes.at(-1)).toEqual(straight.changes.at(-1));
   expect(again.weights).toEqual(straight.weights);
-  // What a round returns is what has changed: all changes together are the control variate as it
-  // stands.
+  // A round returns the change: all changes together are the current control variate.
   const stands = await tensorsOf(await openSafetensors(folder, 'control-4.safetensors'));
   for (const [name, values] of stands)
     for (const [i, value] of values.entries())
@@ -158,7 +157,7 @@ test('a site keeps its control variate: a round that is done again, and one afte
   expect(distance(stands, new Map())).toBeGreaterThan(0.1);
 });
 
-test('a round that is cut short begins again where the last one ended: optimizer and control variate', async () => {
+test('a round that is cut short begins again from the last one’s optimizer and control variate', async () => {
   const model = await tinyModel();
   const control = await inMemory(await tinyModel(9), (value) => value / 100);
   const ends: Map<string, Float32Array>[] = [];
@@ -182,7 +181,7 @@ test('a round that is cut short begins again where the last one ended: optimizer
   expect(ends[1]).toEqual(ends[0]);
 });
 
-test('the control variate of another run is not used, and goes', async () => {
+test('the control variate of another run is not used, and removed', async () => {
   const folder = memoryFolder();
   const first = await rounds([1, 2], folder, 'a');
   const other = await rounds([1], folder, 'b');
@@ -190,7 +189,7 @@ test('the control variate of another run is not used, and goes', async () => {
   expect((await folder.list()).filter((name) => name.startsWith('control'))).toEqual(['control-1.safetensors']);
 });
 
-test('a task without control returns none and keeps none; mu and extras that cannot be are named', async () => {
+test('a task without control returns none and keeps none; an invalid mu and unknown extras are named', async () => {
   const folder = memoryFolder();
   const trainer = await tinyTrainer({ stateFolder: folder });
   const model = await tinyModel();

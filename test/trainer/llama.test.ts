@@ -1,4 +1,5 @@
-// The engine against the float64 reference, against itself with other numbers of threads, and against a stop.
+// The engine against the float64 reference, against itself on other numbers of threads, and over a
+// stop.
 import { expect, test } from 'vitest';
 import { randomStream } from '../../src/core/random.js';
 import { startLlamaEngine } from '../../src/node/trainer/llama-host.js';
@@ -24,7 +25,10 @@ const BASE: LlamaConfig = {
   initializerRange: 0.2,
 };
 
-/** What each is there for: tied, untied with one head a key, odd sizes with heads wider than the model, and one group. */
+/**
+ * Configurations: tied, untied with one head for each key, odd sizes with heads wider than the
+ * model, and one group.
+ */
 const CONFIGS: Record<string, LlamaConfig> = {
   'tied, grouped': BASE,
   'untied, no groups': { ...BASE, tied: false, kvHeads: 4 },
@@ -128,7 +132,7 @@ test('training on one batch brings its loss down, and the greedy answer becomes 
   await engine.close();
 });
 
-test('two micro-batches are one large batch', async () => {
+test('two micro-batches equal one large batch', async () => {
   const whole = batchOf(BASE, 4, 16);
   const half = (from: number): Batch => ({
     tokens: whole.tokens.slice(from * 16, (from + 2) * 16),
@@ -154,7 +158,7 @@ async function copyOf(model: StateDict): Promise<StateDict> {
   return memoryStateDict(tensors, { metadata: model.manifest.metadata });
 }
 
-test('weights and optimizer that were saved go on with the same bits', async () => {
+test('training that resumes from saved weights and optimizer gives the same bits', async () => {
   const steps = async (engine: LlamaEngine, from: number, to: number) => {
     for (let step = from; step < to; step++) await engine.trainStep([batchOf(BASE, 3, 20, step)], 0.01);
   };
@@ -172,7 +176,7 @@ test('weights and optimizer that were saved go on with the same bits', async () 
   for (const engine of [straight, before, after]) await engine.close();
 });
 
-test('a model that does not fit is refused, the tensor named', async () => {
+test('a model that does not fit is refused with the name of the tensor', async () => {
   const engine = await engineOf(BASE);
   const other = await engineOf({ ...BASE, ffnSize: 48 });
   await expect(engine.load(other.weights())).rejects.toThrow(/model\.layers\.0\.mlp\.gate_proj\.weight is F32 \[48, 24\]/);
@@ -183,7 +187,7 @@ test('a model that does not fit is refused, the tensor named', async () => {
   for (const one of [engine, other]) await one.close();
 });
 
-test('a loss that is no number stops before the weights change', async () => {
+test('a NaN loss stops training before the weights change', async () => {
   const engine = await engineOf(BASE);
   engine.initialize(1);
   const weights = await tensorsOf(engine.weights());
@@ -200,7 +204,7 @@ test('a loss that is no number stops before the weights change', async () => {
   await engine.close();
 });
 
-test('a model beyond 4 GiB is refused in words', async () => {
+test('a model beyond 4 GiB is refused with the reason', async () => {
   await expect(
     engineOf({ ...BASE, hiddenSize: 8192, heads: 64, kvHeads: 8, headDim: 128, ffnSize: 28_672, layers: 80, vocabularySize: 128_256 }),
   ).rejects.toThrow(/needs \d+\.\d GiB/);

@@ -1,4 +1,4 @@
-// A tiny model and a trainer of it, for tests of the trainer and not of what it learns.
+// A tiny model and a trainer of it, for tests of the trainer itself.
 import type { Folder } from '../../src/core/storage.js';
 import { startLlamaEngine } from '../../src/node/trainer/llama-host.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
@@ -24,7 +24,7 @@ export const TINY: LlamaConfig = {
   initializerRange: 0.2,
 };
 
-/** `weightDecay` 0: without a gradient nothing moves. */
+/** `weightDecay` is 0, so that nothing moves without a gradient. */
 export function tinyEngine(threads = 1, weightDecay = 0): Promise<LlamaEngine> {
   const optimizer = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay, clipNorm: 1 };
   return startLlamaEngine({ config: TINY, size: { maxBatch: 2, maxSequence: 8, threads }, optimizer });
@@ -44,7 +44,7 @@ export interface TinyOptions {
   readonly localSteps?: number;
 }
 
-/** A trainer of four samples. */
+/** A trainer with four samples. */
 export async function tinyTrainer({ stateFolder, run, threads, localSteps = 3 }: TinyOptions = {}): Promise<Trainer> {
   return builtInTrainer({
     engine: await tinyEngine(threads),

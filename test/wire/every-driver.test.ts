@@ -1,4 +1,5 @@
-// Byte streams over every driver, in chunks of several sizes, both ways: memory that a driver uses again, or frees, is nobody's any more.
+// Byte streams over every driver, in chunks of several sizes, both ways. Drivers may reuse or free
+// memory, which nobody may read afterwards.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,7 +35,7 @@ async function end(connection: Connection, name: string, onOpen: (stream: Incomi
 }
 
 test.each(SCHEMES.flatMap((scheme) => [1, 2].map((stripes) => [scheme, stripes] as const)))(
-  'over %s with %i stripes, what is sent is what comes',
+  'over %s with %i stripes, the bytes arrive as they were sent',
   { timeout: 60_000 },
   async (scheme, stripes) => {
     const driver = striped(nodeDrivers(material), stripes);

@@ -1,4 +1,4 @@
-// Two sessions in one process with their streams, and bytes to send: what the tests of streams begin with.
+// Two sessions in one process with their streams, and bytes to send, for the tests of streams.
 import { expect } from 'vitest';
 import { FedStreamError } from '../../src/core/errors.js';
 import type { Connection } from '../../src/driver/driver.js';
@@ -31,11 +31,11 @@ export interface Joined {
   readonly session: Session;
   readonly farSession: Session;
   readonly far: Streams;
-  /** The streams that the far side was opened, in order. */
+  /** Streams as the far side gets them, in order. */
   opened(): Promise<IncomingStream>;
 }
 
-/** Two sessions; `wire` may tamper with what the sender sends. */
+/** Joins two sessions; `wire` may tamper with the sender's frames. */
 export async function joined(wire: (connection: Connection) => Connection = (connection) => connection): Promise<Joined> {
   const [near, farEnd] = connectionPair('memory://streams');
   const session = new Session(wire(near), { name: 'sender' });
@@ -68,7 +68,7 @@ export async function readAll(stream: IncomingStream, options?: AcceptOptions): 
   return Buffer.concat(pieces);
 }
 
-/** Pieces of the given sizes in turn, from one buffer that is spoilt as soon as the next but one is asked for. */
+/** A source of pieces of the given sizes in turn; each piece is overwritten once it may be. */
 export function spoilingSource(bytes: Uint8Array, sizes: readonly number[]): ByteSource {
   return {
     async *read(offset) {
@@ -87,7 +87,7 @@ export function spoilingSource(bytes: Uint8Array, sizes: readonly number[]): Byt
 }
 
 export const wireBytes = (payload: number): number => payload + Math.ceil(payload / MIB) * 44;
-/** So that each frame carries a leaf. */
+/** Chunks so wide that each frame carries a leaf. */
 export const WIDE = { windowBytes: 8 * MIB, chunkBytes: MIB };
 export const same = (a: Uint8Array, b: Uint8Array): void => expect(Buffer.compare(a, b)).toBe(0);
 export const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,4 +1,4 @@
-// Two sessions joined by a driver, with their streams: what the tests of the wire begin with.
+// Two sessions joined by a driver, with their streams, for the tests of the wire.
 import type { Connection, Driver } from '../../src/driver/driver.js';
 import { Session, type SessionOptions } from '../../src/frame/session.js';
 import type { IncomingStream } from '../../src/stream/incoming-stream.js';
@@ -7,13 +7,13 @@ import { Streams } from '../../src/stream/streams.js';
 export interface Linked {
   readonly near: { readonly session: Session; readonly streams: Streams };
   readonly far: { readonly session: Session; readonly streams: Streams };
-  /** The streams that the near side opens, as the far side gets them, in order. */
+  /** Streams of the near side, as the far side gets them, in order. */
   opened(): Promise<IncomingStream>;
   close(): Promise<void>;
 }
 
 export interface LinkOptions extends Partial<SessionOptions> {
-  /** May tamper with what the near side sends. */
+  /** May tamper with the near side's frames. */
   wire?(connection: Connection): Connection;
 }
 
@@ -54,7 +54,7 @@ export async function link(driver: Driver, listenUrl: string, options: LinkOptio
   };
 }
 
-/** Breaks the connection once so many bytes have gone out. */
+/** Breaks the connection after so many bytes were sent. */
 export function cutAfter(bytes: number): (connection: Connection) => Connection {
   let left = bytes;
   return (connection) => ({

@@ -1,4 +1,5 @@
-// Models for the tests of the wire: every encoding, odd shapes, ties, and tensors that no codec touches.
+// Models for the tests of the wire: every encoding, odd shapes, ties, and tensors that no codec
+// touches.
 import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { encodeModel } from '../../src/codec/quantize.js';
 import type { Encoding } from '../../src/tensor/manifest.js';
@@ -27,7 +28,7 @@ export function someFloats(length: number, seed: number): Float32Array {
   });
 }
 
-/** Chunks of 16,384 elements, so that a small model has many. */
+/** A model in chunks of 16,384 elements, so that a small model has many chunks. */
 export function someModel(encoding: Encoding, seed = 1, lastElements = 70_001): StateDict {
   const f32 = (name: string, shape: number[], at: number): MemoryTensor => ({
     name,

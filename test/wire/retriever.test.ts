@@ -1,4 +1,5 @@
-// Either side asks the other for a named object: files that stay in their folder, models in every mode, and what breaks goes on.
+// Retrievers: either side asks the other for a named object. Names never leave their folder, models
+// come in every mode, and broken transfers resume.
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -105,7 +106,7 @@ test.each(['memory', 'tcp'])('over %s either side asks for models in every mode,
   await both.close();
 });
 
-test('a model is coded once, served to many, and gone when it is withdrawn', async () => {
+test('a model is coded once, served to many, and removed when it is withdrawn', async () => {
   const spools = memoryFolder();
   const offers = new Offers({ codecs, spools });
   const model = someModel(ENCODINGS.bf16 as never);
@@ -182,7 +183,7 @@ test('no name leads out of the folder', async () => {
   await both.close();
 });
 
-test('a file that is cut off goes on; one that was changed meanwhile begins anew; too large a one is refused', async () => {
+test('a file that was cut off resumes; one that has changed begins anew; one that is too large is refused', async () => {
   const files = memoryFolder('files');
   const bytes = noise(5_000_000);
   await put(files, 'data', bytes);
@@ -214,7 +215,7 @@ test('a file that is cut off goes on; one that was changed meanwhile begins anew
   await expect(third.near.file('data', { folder })).rejects.toMatchObject({ code: 'closed' });
   expect((await second.near.file('data', { folder })).resumedBytes).toBeGreaterThan(2 ** 20);
   expect((await get(folder, 'data')).equals(bytes)).toBe(true);
-  // A part of what the file was before is no beginning of what it is now.
+  // A part of the old file is not taken for the beginning of the new one.
   const fourth = await overMemory(undefined, offers, cut);
   await expect(fourth.near.file('data', { folder, as: 'again' })).rejects.toMatchObject({ code: 'closed' });
   const changed = Buffer.from(bytes);
@@ -222,7 +223,7 @@ test('a file that is cut off goes on; one that was changed meanwhile begins anew
   await put(files, 'data', changed);
   await expect(second.near.file('data', { folder, as: 'again' })).resolves.toMatchObject({ resumedBytes: 0 });
   expect((await get(folder, 'again')).equals(changed)).toBe(true);
-  // What was there before stays, whole, until the new one is, and is not taken for its beginning.
+  // The old file stays until the new one is whole, and is not taken for its beginning.
   const fifth = await overMemory(undefined, offers, cut);
   await expect(fifth.near.file('data', { folder })).rejects.toMatchObject({ code: 'closed' });
   expect((await get(folder, 'data')).equals(bytes)).toBe(true);

@@ -1,4 +1,4 @@
-// Sessions over real sockets: silence, stalls, and peers that are no FedStream.
+// Sessions over real sockets: silence, stalls, and peers that do not speak FedStream.
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import type { Connection } from '../../src/driver/driver.js';
@@ -11,13 +11,13 @@ import { link } from './linked.js';
 
 interface Served {
   readonly port: number;
-  /** How the sessions ended, by code. */
+  /** Error codes of the sessions that have ended. */
   readonly ends: string[];
   next(): Promise<Session>;
   close(): Promise<void>;
 }
 
-/** A server that holds a session with whoever connects. */
+/** A server that opens a session on every connection. */
 async function serve(idleMs: number): Promise<Served> {
   const ends: string[] = [];
   const waiting: ((session: Session) => void)[] = [];
@@ -52,14 +52,14 @@ function framed(type: FrameType, header?: unknown): Buffer {
 
 const hello = framed('hello', { version: 1, name: 'site-a', idleMs: 60_000 });
 
-test('a process that stood still for longer than the limit reads before it judges', async () => {
+test('a process that was suspended for longer than the limit reads its backlog before it ends a session', async () => {
   const served = await serve(200);
   const connected = served.next();
   const socket = raw(served.port);
   socket.write(hello);
   const session = await connected;
   while (session.peerName === '') await new Promise((resolve) => setTimeout(resolve, 5));
-  // The pings lie in the kernel while this process computes for three times the limit.
+  // The pings wait in the kernel while this process computes for three times the limit.
   for (let i = 0; i < 3; i++) {
     socket.write(framed('ping'));
     const until = performance.now() + 600;
@@ -73,7 +73,7 @@ test('a process that stood still for longer than the limit reads before it judge
   await served.close();
 });
 
-test('a byte now and then is no life: frames are', async () => {
+test('single bytes do not keep a session alive; frames do', async () => {
   const served = await serve(300);
   const connected = served.next();
   const socket = raw(served.port);
@@ -85,7 +85,7 @@ test('a byte now and then is no life: frames are', async () => {
   await served.close();
 });
 
-test('a slow transfer in a lively session lives as long as it takes', async () => {
+test('a slow transfer in a live session may take any time', async () => {
   const linked = await link(tcp(), 'tcp://127.0.0.1:0', { idleMs: 150 });
   const bytes = new Uint8Array(6 * 2 ** 20).fill(5);
   const sending = linked.near.streams.send(null, memorySource(bytes));
@@ -101,7 +101,7 @@ test('a slow transfer in a lively session lives as long as it takes', async () =
   await linked.close();
 });
 
-test('a thousand peers that are no FedStream leave the server serving, and nothing behind', async () => {
+test('after a thousand peers that do not speak FedStream, the server still serves and keeps nothing of them', async () => {
   const served = await serve(2_000);
   const greetings = [
     Buffer.from('GET / HTTP/1.1\r\nhost: here\r\n\r\n'),
@@ -137,7 +137,7 @@ test('a thousand peers that are no FedStream leave the server serving, and nothi
   await served.close();
 });
 
-test('control overtakes bulk that the other side is slow to take', async () => {
+test('control frames overtake bulk that the other side reads slowly', async () => {
   const linked = await link(tcp(), 'tcp://127.0.0.1:0');
   const events: string[] = [];
   linked.far.session.handle('request', () => events.push('control'));
@@ -153,13 +153,13 @@ test('control overtakes bulk that the other side is slow to take', async () => {
   }
   await stream.confirm();
   await sending;
-  // It passes the chunks that wait here, but not those that the kernel has: all that may be in front of it is a window.
+  // It passes the chunks that wait in this process, but not those in the kernel, at most a window.
   expect(events.indexOf('control')).toBeGreaterThan(-1);
   expect(events.indexOf('control')).toBeLessThanOrEqual(16);
   await linked.close();
 });
 
-test('the window bounds what a sender has on its way, whatever the sockets would take', async () => {
+test('the window bounds the bytes on their way, however much the sockets would take', async () => {
   const linked = await link(tcp(), 'tcp://127.0.0.1:0');
   let reached = 0;
   const bytes = new Uint8Array(40 * 2 ** 20);

@@ -1,4 +1,4 @@
-// Byte streams on a bad wire: what is damaged is sent again, and what broke off goes on.
+// Byte streams on a bad wire: damaged leaves are sent again, and broken transfers resume.
 import { expect, test } from 'vitest';
 import type { FedStreamError } from '../../src/core/errors.js';
 import type { Connection } from '../../src/driver/driver.js';
@@ -6,7 +6,7 @@ import { digestOf } from '../../src/stream/leaf-sums.js';
 import { type ByteSource, memorySource } from '../../src/stream/source.js';
 import { joined, MIB, readAll, same, someBytes, spoilingSource, sumsOf, WIDE, wireBytes } from './joined-streams.js';
 
-/** Flips a bit in the payload of some chunks, as the seed has it. */
+/** Flips a bit in the payload of some chunks, chosen by the seed. */
 function badWire(seed: number, oneIn: number): (connection: Connection) => Connection {
   let state = seed;
   const random = (below: number): number => {
@@ -28,7 +28,7 @@ function badWire(seed: number, oneIn: number): (connection: Connection) => Conne
   });
 }
 
-test('what is damaged on the way is asked for again, and counted', async () => {
+test('damaged leaves are asked for again, and counted', async () => {
   let retries = 0;
   for (let seed = 1; seed <= 25; seed++) {
     const { sender, opened, session } = await joined(badWire(seed, 4));
@@ -69,7 +69,7 @@ test.each([
   await session.close();
 });
 
-test('a transfer goes on from what the receiver has, and is verified as a whole', async () => {
+test('a transfer resumes from the receiver’s leaves, and is verified as a whole', async () => {
   const bytes = someBytes(3 * MIB + 5);
   const digest = await digestOf(bytes);
   const known = { ...memorySource(bytes), digest };
@@ -96,7 +96,7 @@ test('a transfer goes on from what the receiver has, and is verified as a whole'
   await session.close();
 });
 
-test('a source that gives other bytes than before is found out where it does', async () => {
+test('a source that gives other bytes than before is detected at the leaf that differs', async () => {
   const { sender, opened, session } = await joined();
   const bytes = someBytes(3 * MIB);
   const sums = await sumsOf(bytes);

@@ -1,4 +1,4 @@
-// Streams that begin before they are accepted: as much as was allowed, and whole whatever the receiver does.
+// Streams that begin before they are accepted: at most as much as was allowed, and always whole.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FedStreamError } from '../../src/core/errors.js';
@@ -8,7 +8,7 @@ import { digestOf } from '../../src/stream/leaf-sums.js';
 import { memorySource } from '../../src/stream/source.js';
 import { joined, KIB, MIB, readAll, same, settled, someBytes, sumsOf, WIDE } from './joined-streams.js';
 
-/** The types of the frames of a sender in their order, and what it may do with them. */
+/** Records the types of the frames that a sender sends, in order. */
 function watched(seen: FrameType[]): (connection: Connection) => Connection {
   return (connection) => ({
     peer: connection.peer,
@@ -22,10 +22,13 @@ function watched(seen: FrameType[]): (connection: Connection) => Connection {
   });
 }
 
-/** Those that a path begins with: on a machine that is busy, its rate would make them wide enough for the whole. */
+/**
+ * The initial values of a path: its measured rate could make the window as wide as the whole
+ * object.
+ */
 const NARROW = { windowBytes: MIB / 2, chunkBytes: 32 * KIB };
 
-test('a later stream of a session begins before it is accepted, with what the one before would have been granted', async () => {
+test('a later stream of a session begins before it is accepted, with the credit of the one before', async () => {
   const seen: FrameType[] = [];
   const { sender, opened, session } = await joined(watched(seen));
   const bytes = someBytes(MIB);
@@ -41,7 +44,7 @@ test('a later stream of a session begins before it is accepted, with what the on
     same(await readAll(stream, NARROW), bytes);
     expect(await sending).toMatchObject({ totalBytes: MIB, retries: 0, resumedBytes: 0 });
   }
-  // All of a small one, its end too.
+  // A small object comes early as a whole, with its end.
   seen.length = 0;
   const sending = sender.send(null, memorySource(bytes.subarray(0, 70_000)));
   const stream = await opened();
@@ -52,7 +55,7 @@ test('a later stream of a session begins before it is accepted, with what the on
   await session.close();
 });
 
-test('whatever comes early, and wherever the receiver goes on, what arrives is whole', async () => {
+test('however much comes early, and wherever the receiver resumes, the object arrives whole', async () => {
   const whole = someBytes(5 * MIB + 999);
   await fc.assert(
     fc.asyncProperty(
@@ -80,7 +83,7 @@ test('whatever comes early, and wherever the receiver goes on, what arrives is w
           bytes.subarray(offset),
         );
         expect(await sending).toMatchObject({ resumedBytes: offset, totalBytes: size, retries: 0, digest: await digestOf(bytes) });
-        // And a stream after it.
+        // A further stream works as well.
         const last = sender.send(null, source);
         same(await readAll(await opened(), later), bytes);
         await last;
@@ -91,7 +94,7 @@ test('whatever comes early, and wherever the receiver goes on, what arrives is w
   );
 });
 
-test('a leaf that is damaged while it comes early is sent again', async () => {
+test('a leaf that is damaged before the stream is accepted is sent again', async () => {
   const bytes = someBytes(3 * MIB + 7);
   let damage = 0;
   const { sender, opened, session } = await joined((connection) => ({
@@ -118,7 +121,7 @@ test('a leaf that is damaged while it comes early is sent again', async () => {
   await session.close();
 });
 
-test('a stream that came early can be refused, and the next one is taken', async () => {
+test('a stream that began early can be refused, and the next one is accepted', async () => {
   const { sender, opened, session } = await joined();
   const bytes = someBytes(2 * MIB);
   const first = sender.send(null, memorySource(bytes));

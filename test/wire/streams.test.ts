@@ -1,4 +1,5 @@
-// Byte streams between two sessions: whole, in order, never faster than they are read, and clear when they fail.
+// Byte streams between two sessions: whole, in order, never faster than they are read, with clear
+// errors.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FedStreamError } from '../../src/core/errors.js';
@@ -24,7 +25,7 @@ test.each([0, 1, 1000, MIB - 1, MIB, MIB + 1, 5 * MIB + 17])('%i bytes arrive as
   await session.close();
 });
 
-test('pieces of any size, in buffers that are used again', async () => {
+test('pieces of any size, in buffers that are reused', async () => {
   const { sender, opened, session } = await joined();
   const size = fc.oneof(fc.integer({ min: 1, max: 600 }), fc.integer({ min: 30_000, max: 35_000 }), fc.integer({ min: 1, max: 1_300_000 }));
   await fc.assert(
@@ -111,7 +112,7 @@ test.each([1, 1000, MIB])('a window of %i bytes is made large enough to go on', 
   await session.close();
 });
 
-test('served is not delivered: the sender hears of it when the receiver confirms', async () => {
+test('a stream counts as delivered only when the receiver confirms it', async () => {
   const { sender, opened, session } = await joined();
   let delivered = false;
   const sending = sender.send(null, memorySource(someBytes(10))).then(() => {
@@ -209,7 +210,7 @@ test('more streams than a session takes are refused one by one', async () => {
   await session.close();
 });
 
-test('control arrives among chunks, not behind them', async () => {
+test('control frames arrive among chunks, not after them', async () => {
   const { sender, session, farSession, opened } = await joined();
   let received = 0;
   let receivedAtControl = 0;
@@ -227,7 +228,7 @@ test('control arrives among chunks, not behind them', async () => {
   }
   await stream.confirm();
   await sending;
-  // The connection's queue, and the two chunks that the driver had.
+  // The connection's queue, and the two chunks in the driver.
   expect(receivedAtControl - sentAtControl).toBeLessThanOrEqual(8);
   expect(received).toBe(40);
   await session.close();

@@ -1,4 +1,5 @@
-// Encoded models from end to end: every codec, every streaming mode, over TCP and in memory; and every way in which one can lie.
+// Encoded models from end to end: every codec and streaming mode, over TCP and in memory; and every
+// way that an object can be wrong.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -89,7 +90,7 @@ test('one spool serves many receivers at once, each at its own pace', async () =
   await Promise.all(links.map((linked) => linked.close()));
 });
 
-test('a result that does not pass is refused, its spool is gone, and the sender knows why', async () => {
+test('a result that fails its checks is refused, its spool removed, and the sender gets the reason', async () => {
   const linked = await overMemory();
   const folder = memoryFolder();
   const prepared = await prepareModel(someModel(ENCODINGS.nf4 as never), codecs, 'file', memoryFolder(), 'x');
@@ -105,7 +106,7 @@ test('a result that does not pass is refused, its spool is gone, and the sender 
   await linked.close();
 });
 
-test('a model that cannot be coded fails while it is prepared, or tells the receiver while it is sent', async () => {
+test('a model that cannot be coded fails while it is prepared, or at the receiver while it is sent', async () => {
   const bad = someModel(ENCODINGS.fp32 as never);
   const poisoned: StateDict = {
     manifest: bad.manifest,
@@ -129,7 +130,7 @@ test('a model that cannot be coded fails while it is prepared, or tells the rece
   await linked.close();
 });
 
-test.each(['spooled', 'taken a tensor at a time'])('an object that lies is refused when it is %s, and leaves nothing', async (how) => {
+test.each(['spooled', 'taken a tensor at a time'])('a false object is refused when it is %s, and leaves nothing', async (how) => {
   const object = await objectOf(someModel(ENCODINGS.nf4 as never));
   const changed = (at: number, ...values: number[]): Buffer => {
     const bytes = Buffer.from(object);
@@ -172,7 +173,7 @@ test.each(['spooled', 'taken a tensor at a time'])('an object that lies is refus
   await linked.close();
 });
 
-test('an object above the limit is refused before it fills the folder, whether its size was told or not', async () => {
+test('an object above the limit is refused before it fills the folder, with or without its size in the header', async () => {
   const model = someModel(ENCODINGS.fp32 as never);
   const linked = await overMemory();
   for (const mode of ['file', 'container'] as const) {
@@ -189,7 +190,7 @@ test('an object above the limit is refused before it fills the folder, whether i
   await linked.close();
 });
 
-test.each([1, 2, 3])('after cuts a transfer goes on where it was, and no verified byte goes twice (seed %i)', async (seed) => {
+test.each([1, 2, 3])('after cuts a transfer resumes, and sends no verified byte twice (seed %i)', async (seed) => {
   const model = someModel(ENCODINGS.fp32 as never, seed, 2_600_000);
   const folder = diskFolder();
   const prepared = await prepareModel(model, codecs, 'file', folder, 'global.spool');
@@ -236,7 +237,7 @@ test('an object whose confirmation could not be sent is not sent again', async (
   await second.close();
 });
 
-test('what is left of another object is not gone on from, and what was spoilt is not used', async () => {
+test('parts of another object, and damaged parts, are not resumed from', async () => {
   const folder = memoryFolder();
   const one = await prepareModel(someModel(ENCODINGS.fp32 as never, 1, 700_000), codecs, 'file', folder, 'one');
   const other = someModel(ENCODINGS.fp32 as never, 2, 700_000);
@@ -249,7 +250,7 @@ test('what is left of another object is not gone on from, and what was spoilt is
   const received = await receiveModel(await linked.opened(), { codecs, folder, name: 'a' });
   expect(await sending).toMatchObject({ resumedBytes: 0 });
   await expectSame(received.model, other);
-  // A part whose bytes changed on the disk is gone on with from the last leaf that is still what it was.
+  // A part with changed bytes on the disk is resumed from its last unchanged leaf.
   const again = await overMemory({ wire: cutAfter(2_500_000) });
   void sendPrepared(again.near.streams, null, two).catch(() => {});
   await expect(receiveModel(await again.opened(), { codecs, folder, name: 'b' })).rejects.toMatchObject({ code: 'closed' });
@@ -265,7 +266,7 @@ test('what is left of another object is not gone on from, and what was spoilt is
 });
 
 test.each([1, 2, 3])(
-  'in container mode too a transfer goes on after cuts, where its name promises the same bytes (seed %i)',
+  'in container mode, too, a transfer resumes after cuts if its name promises the same bytes (seed %i)',
   async (seed) => {
     const model = someModel(ENCODINGS.nf4 as never, seed, 9_000_000);
     const [mine, theirs] = [memoryFolder(), diskFolder()];
@@ -274,7 +275,7 @@ test.each([1, 2, 3])(
       const linked = await overMemory({
         wire: cutAfter(attempt < 3 ? (1_300_000 + seed * 100_000) * (attempt + 1) : Number.POSITIVE_INFINITY),
       });
-      // As a sender that was started anew, it has to read again what it does not send.
+      // Like a restarted sender, it has to read again the bytes that it does not send.
       const prepared = await prepareModel(model, codecs, 'container', mine, 'x', 'round 3');
       const sending = sendPrepared(linked.near.streams, null, prepared).catch((error: FedStreamError) => error);
       const had = Math.floor(((await theirs.sizeBytes('a.part')) ?? 0) / 2 ** 20) * 2 ** 20;
@@ -296,7 +297,7 @@ test.each([1, 2, 3])(
   },
 );
 
-test.each([1, 2, 3])('a tensor at a time, each once and in order, over cuts in the middle of tensors (seed %i)', async (seed) => {
+test.each([1, 2, 3])('a tensor at a time, each once and in order, with cuts in the middle of tensors (seed %i)', async (seed) => {
   const model = someModel(ENCODINGS.blockwise8 as never, seed, 4_000_000);
   const prepared = await prepareModel(model, codecs, 'container', memoryFolder(), 'x', 'round 3');
   const tensors: [string, Buffer][] = [];
@@ -322,7 +323,7 @@ test.each([1, 2, 3])('a tensor at a time, each once and in order, over cuts in t
   expect(Buffer.compare(Buffer.concat(tensors.map(([, bytes]) => bytes)), Buffer.concat(await chunksOf(model)))).toBe(0);
 });
 
-test('a file that changed while it was sent fails by its digest', async () => {
+test('a file that changes while it is sent fails by its digest', async () => {
   const folder = memoryFolder();
   const info = await writeSpool(someModel(ENCODINGS.fp32 as never), codecs, folder, 'x');
   const file = await folder.create('x', { keep: true });

@@ -108,7 +108,7 @@ def log(
     learning_rate: float = 0.0,
     tokens: int = 0,
 ) -> None:
-    """A line for the site's log, and, where `step` and `loss` are given, a point of the run's loss curve. Without either: a sign of life."""
+    """A line for the site's log, and, where `step` and `loss` are given, a point of the run's loss curve. Without either: progress."""
     _connected().log(message, level, step, loss, learning_rate, tokens)
 
 

@@ -1,4 +1,5 @@
-// GB/s of float32 through every kernel, beside a memory copy and the reference kernels measured in the same run.
+// Measures GB/s of float32 through every kernel, a memory copy and the reference kernels in one
+// run.
 import type { Codec, CodecPool, CodecTable, Prepared } from '../../codec/codec.js';
 import { codecNames, parseCodecName } from '../../codec/codec-name.js';
 import { rowOf } from '../../codec/codec-rows.js';
@@ -11,32 +12,37 @@ import { CHUNK_ELEMENTS } from '../../tensor/manifest.js';
 import { llama1b } from './llama-shapes.js';
 import { repeatedModel } from './normal-model.js';
 
-/** Nested scales cost the same beside either code of 4 bits. */
+/** Not measured: nested scales cost fp4 as much as nf4, and fp32 has no kernel. */
 const LEFT_OUT: ReadonlySet<string> = new Set(['fp32', 'fp4-nested']);
 const WORKS = ['encode', 'decode', 'accumulate'] as const;
 const CHUNK_BYTES = CHUNK_ELEMENTS * 4;
-/** Larger than any cache. */
+/** MB (2^20 bytes) that stream through a kernel: more than any cache holds. */
 export const STREAM_MB = 256;
-/** The reference kernels are ten times slower: they get fewer chunks. */
+/** The reference kernels get fewer chunks, since they are ten times slower. */
 const REFERENCE_CHUNKS = 8;
 const ROUNDS = 4;
-/** The reference checksum is in BigInt, a thousand times slower. */
+/** The reference checksum gets few bytes, since BigInt makes it a thousand times slower. */
 const LEAST_BYTES = 64 * 1024;
 const PREPARED: Prepared = { offset: 0.04 };
 const WEIGHT = 0.25;
 
+/** Figures of one kernel, in GB/s of float32. */
 export interface KernelFigures {
-  /** `nf4.encode` */
+  /** Codec and direction, for example `nf4.encode`. */
   readonly name: string;
   readonly threads: number;
   /** Over 256 MB, more than any cache holds. */
   readonly streamGBps: number;
-  /** Over the same 1 MB again and again. */
+  /** Over the same 1 MB, repeatedly. */
   readonly hotGBps: number;
-  /** The plain TypeScript codec on one thread, over 8 MB; one without a kernel has this figure in all three places. */
+  /**
+   * The plain TypeScript codec on one thread, over 8 MB. A codec without a kernel has this figure
+   * in all three places.
+   */
   readonly referenceGBps: number;
 }
 
+/** Figures of all kernels, and of a memory copy to compare with. */
 export interface CodecFigures {
   /** 256 MB copied by one thread, 1 MB at a time. */
   readonly copyGBps: number;
@@ -46,8 +52,10 @@ export interface CodecFigures {
 type Step = (chunk: number) => unknown;
 
 /**
- * Best of a few rounds. All buffers lie in the memory of the kernels, as those of a model that streams do. `chunks` are of 1 MB; more than
- * `STREAM_MB` go through the same buffers again, since the threads' memory ends at 1 GiB and no cache holds these either.
+ * Measures every codec of a table; each figure is the best of a few rounds. All buffers lie in the
+ * memory of the kernels, as they do when a model streams. `chunks` counts chunks of 1 MB; those
+ * beyond `STREAM_MB` go through the same buffers again, since the memory of the threads ends at 1
+ * GiB and no cache holds these buffers either.
  */
 export async function benchCodecs(
   codecs: CodecTable,
@@ -92,7 +100,7 @@ export async function benchCodecs(
   }
 }
 
-/** A leaf's checksum, as every leaf gets it on its way out and in. */
+/** Figures of the checksum that every leaf gets when it is sent and received. */
 async function checksumFigures(values: readonly Uint8Array[]): Promise<KernelFigures> {
   const leaf = (chunk: number): Uint8Array => values[chunk] as Uint8Array;
   const small = leaf(0).slice(0, LEAST_BYTES);
@@ -151,7 +159,7 @@ function allThreads(
   return (chunk) => pool.accumulate(codec, partOf(codec, coded, chunk), WEIGHT, floats(raw(chunk).bytes));
 }
 
-/** GB/s of the best round; with threads, four chunks are always on their way to each. */
+/** GB/s of the best round; each thread always has four chunks on their way. */
 async function measured(chunks: number, step: Step, threads = 1): Promise<number> {
   let best = 0;
   for (let round = 0; round < ROUNDS; round++) {

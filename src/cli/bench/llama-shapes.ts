@@ -7,7 +7,7 @@ const FEED_FORWARD = 8192;
 const VOCABULARY = 128_256;
 const LAYERS = 16;
 
-/** Names as in the Hugging Face repository. */
+/** The manifest of Llama-3.2-1B in F32, with the names of its Hugging Face repository. */
 export function llama1b(): Manifest {
   const tensors: TensorEntry[] = [];
   const add = (name: string, ...shape: number[]): void => {

@@ -1,10 +1,13 @@
-// The model that a benchmark moves: a known shape, whole or scaled.
+// The shape of the model that a benchmark moves: a known one, whole or scaled.
 import { FedStreamError } from '../../core/errors.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import type { Manifest } from '../../tensor/manifest.js';
 import { SHAPES } from './llama-shapes.js';
 
-/** A shape by its name; `scale` 0.25 keeps a quarter of the rows of every tensor. */
+/**
+ * The manifest of a shape, by name; `scale` 0.25 keeps a quarter of the rows of every tensor.
+ * Throws `bad-argument` for an unknown name.
+ */
 export function modelShape(name: string, scale = 1): Manifest {
   const make = Object.hasOwn(SHAPES, name) ? SHAPES[name] : undefined;
   if (!make)

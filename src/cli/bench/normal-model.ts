@@ -5,12 +5,12 @@ import type { Manifest } from '../../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../../tensor/state-dict.js';
 
 const TABLE_VALUES = 2 ** 20;
-/** As transformers initializes Llama. */
+/** The standard deviation with which transformers initializes Llama. */
 const DEVIATION = 0.02;
 
 /**
- * Every weight is one of 2^20 normal values, picked by a start and an odd stride that each chunk draws: 1 ns a weight instead of 100.
- * Only F32.
+ * A model of normal weights, F32 only. Every weight is one of 2^20 normal values, which each chunk
+ * picks by a start and an odd stride of its own: 1 ns a weight instead of 100.
  */
 export function normalModel(manifest: Manifest, seed: number): StateDict {
   const draws = randomStream(seed, 'weights');
@@ -33,7 +33,7 @@ async function* normalChunks(manifest: Manifest, table: Float32Array, seed: numb
   }
 }
 
-/** The same with one chunk's values for every chunk: for measuring what does not depend on them. */
+/** The same with one chunk's values in every chunk, for measurements that do not depend on them. */
 export function repeatedModel(manifest: Manifest, seed: number): StateDict {
   const draws = randomStream(seed, 'weights');
   const values = Float32Array.from({ length: manifest.chunkElements }, () => draws.normal() * DEVIATION);

@@ -1,6 +1,6 @@
-// What the reducing process of `fedstream bench reduce` is told, and what it says.
+// Settings and report of the reducing process of `fedstream bench reduce`.
 
-/** Given as JSON in the last argument. */
+/** Settings, given as JSON in the last argument. */
 export interface ReduceSettings {
   readonly folder: string;
   /** Names of the spools, in the order in which they arrived. */
@@ -8,10 +8,11 @@ export interface ReduceSettings {
   readonly threads?: number | undefined;
 }
 
-/** Printed as a line of JSON. */
+/** The report, printed as a line of JSON. */
 export interface ReduceReport {
   readonly seconds: number;
   readonly peakRssBytes: number;
 }
 
+/** Name of the file with the average, in the folder of the settings. */
 export const REDUCED_MODEL = 'reduced.safetensors';

@@ -1,4 +1,4 @@
-// The reducing process of `fedstream bench reduce`: averages the clients' spools, as a server does, and writes the model.
+// The reducing process of `fedstream bench reduce`: averages the clients' spools, as a server does.
 import { CODEC_POOL } from '../../codec/codec.js';
 import { nodeCodecPool } from '../../node/codec/codec-pool.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
@@ -17,7 +17,7 @@ const pool = nodeCodecPool(threads === undefined ? {} : { threads });
 const codecs = { ...nodeCodecs(), [CODEC_POOL]: () => pool };
 const disk = nodeFolder(folder);
 const contributions: Contribution[] = [];
-// Weights belong to sites, whenever they came.
+// A site's weight does not depend on the order of arrival.
 for (const site of arrived)
   contributions.push({ site, samples: 100 + Number(site.split('-')[1]), model: await openSpool(disk, site, codecs), isUpdate: false });
 const { manifest, chunks } = (contributions[0] as Contribution).model;

@@ -1,4 +1,5 @@
-// `fedstream bench reduce`: the server's average over the results of many clients, in a process whose memory is looked at.
+// `fedstream bench reduce`: averages the results of many clients in a process whose memory is
+// measured.
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseCodecName } from '../../codec/codec-name.js';
@@ -16,31 +17,37 @@ import { modelBytes, modelShape } from './model-shape.js';
 import { repeatedModel } from './normal-model.js';
 import { REDUCED_MODEL, type ReduceReport, type ReduceSettings } from './reduce-settings.js';
 
+/** Options of the benchmark. */
 export interface ReduceBenchOptions {
   readonly model: string;
   readonly scale: number;
   readonly clients: number;
   readonly codec: string;
   readonly threads?: number;
-  /** Another one, another order of arrival. */
+  /** Decides the order in which the results arrive. */
   readonly seed: number;
   readonly folder: string;
   readonly signal: AbortSignal;
   onStep(what: string): void;
 }
 
+/** Figures of the benchmark. */
 export interface ReduceBench {
   readonly clients: number;
   readonly codec: string;
-  /** Reading the spools, adding, and writing the model. */
+  /** Time to read the spools, add them and write the model. */
   readonly seconds: number;
-  /** fp32 bytes of all results a second. */
+  /** GB of fp32 per second, over all results. */
   readonly decodedGBps: number;
   readonly peakRssBytes: number;
-  /** Of the model's file. */
+  /** Digest of the model's file. */
   readonly digest: string;
 }
 
+/**
+ * Makes the results, averages them and measures it; throws `io` where the disk is too small or the
+ * process fails.
+ */
 export async function benchReduce(options: ReduceBenchOptions): Promise<ReduceBench> {
   const { clients, codec, folder, signal, onStep } = options;
   parseCodecName(codec, nodeCodecs());

@@ -1,4 +1,5 @@
-// The paper's Table II: what Llama-3.2-1B weighs in each codec, computed and confirmed by encoding it.
+// The paper's Table II: the size of Llama-3.2-1B in each codec, computed, and confirmed by encoding
+// it.
 import type { CodecTable } from '../../codec/codec.js';
 import { codecLabel, codecNames, parseCodecName } from '../../codec/codec-name.js';
 import { hasVaryingCodes } from '../../codec/layout.js';
@@ -10,7 +11,7 @@ import type { StateDict } from '../../tensor/state-dict.js';
 import { llama1b } from './llama-shapes.js';
 import { repeatedModel } from './normal-model.js';
 
-/** In this order; the first five are the paper's rows, it has none of the others. */
+/** The rows in this order; only the first five are in the paper. */
 const FIRST = [
   'fp32',
   'fp16',
@@ -30,23 +31,33 @@ const FIRST = [
   'u1',
 ];
 
-/** MB are 2^20 bytes, as in the paper. */
+/** A row of the table. MB are 2^20 bytes, as in the paper. */
 export interface SizeRow {
   readonly codec: string;
   readonly modelMB: number;
-  /** Block scales, and the code's map once a tensor as bitsandbytes keeps it and the paper counts it. */
+  /**
+   * Block scales, and the code's map once for each tensor, as bitsandbytes keeps it and the paper
+   * counts it.
+   */
   readonly metaMB: number;
   readonly percentOfFp32: number;
-  /** Codes and scales, as FedStream sends them; the map is part of the protocol. At most, where codes vary in size. */
+  /**
+   * Codes and scales, as FedStream sends them, without the map, which is part of the protocol; the
+   * most that can be sent if codes vary in size.
+   */
   readonly sentMB: number;
 }
 
+/** Options of the table. */
 export interface SizeOptions {
   /** Encodes the whole model in every codec and compares the bytes with what was computed. */
   readonly confirm: boolean;
   readonly onRow?: (row: SizeRow) => void;
 }
 
+/**
+ * The rows of the table; throws `internal` if a codec makes more or fewer bytes than were computed.
+ */
 export async function benchSizes(codecs: CodecTable, { confirm, onRow }: SizeOptions): Promise<SizeRow[]> {
   const manifest = llama1b();
   const model = repeatedModel(manifest, 1);
@@ -70,7 +81,7 @@ export async function benchSizes(codecs: CodecTable, { confirm, onRow }: SizeOpt
   return rows;
 }
 
-/** Codecs of other packages come behind those of this one. */
+/** Codecs of other packages come after those of this one. */
 function namesOf(codecs: CodecTable): string[] {
   return [...FIRST, ...codecNames(codecs).filter((name) => !FIRST.includes(name))];
 }

@@ -1,4 +1,5 @@
-// The receiving process of `fedstream bench transfer`: takes the model as its mode says, to memory, to a consumer, or to a file.
+// The receiving process of `fedstream bench transfer`: receives the model to memory, to a consumer
+// or to a file, by its mode.
 import { z } from 'zod';
 import { decodeModel } from '../../codec/quantize.js';
 import { GrowingBuffer } from '../../core/growing-buffer.js';
@@ -31,13 +32,15 @@ async function receive(stream: IncomingStream): Promise<string> {
     name: RECEIVED_SPOOL,
     durable: sync,
   });
-  // From an fp32 file to an fp32 file: a coded model is decoded to one; a raw one is its spool.
+  // The result is an fp32 file: a coded model is decoded to one, a raw model already is its spool.
   if (mode === 'file' && codec !== 'fp32') await writeSafetensors(disk, RECEIVED_MODEL, decodeModel(model, codecs), { durable: sync });
   await model.close?.();
   return figures.digest;
 }
 
-/** Holds each tensor decoded, in one buffer for all, as a trainer in this process would before it lets it go. */
+/**
+ * Holds one decoded tensor at a time, in one buffer for all, as a trainer in this process would.
+ */
 function consumer(): (tensor: TensorEntry, coded: Uint8Array, manifest: Manifest) => Promise<void> {
   const decoded = new GrowingBuffer();
   return async (tensor, coded, manifest) => {

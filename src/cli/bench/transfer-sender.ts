@@ -1,4 +1,5 @@
-// The sending process of `fedstream bench transfer`: codes the model as its mode says, and sends it to whoever asks.
+// The sending process of `fedstream bench transfer`: codes the model by its mode, and sends it when
+// asked.
 import { encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import { memoryFolder } from '../../core/memory-folder.js';

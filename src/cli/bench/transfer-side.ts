@@ -1,34 +1,37 @@
-// One side of a measured transfer, in a process of its own: what it is told, and what it says.
+// Settings and reports of the two processes of `fedstream bench transfer`.
 import type { StreamingMode } from '../../transfer/streaming-mode.js';
 
-/** Given as JSON in the last argument. */
+/** Settings of a side, given as JSON in the last argument. */
 export interface SideSettings {
   readonly mode: StreamingMode;
   readonly codec: string;
-  /** The sender's model folder, or the folder for what the receiver writes. */
+  /** The sender's model folder, or the folder that the receiver writes into. */
   readonly folder: string;
-  /** Where the sender listens; of the receiver: where it connects to. */
+  /** The URL that the sender listens on, or the one that the receiver connects to. */
   readonly url: string;
-  /** Whether the receiver waits until the disk has what it wrote. */
+  /** True if the receiver waits until its file is on the disk. */
   readonly sync: boolean;
 }
 
-/** A line of JSON on standard output. */
+/** A report, one line of JSON on standard output. */
 export type SideReport =
   | { readonly listening: string }
   | { readonly sent: { readonly wireBytes: number; readonly digest: string; readonly retries: number }; readonly peakRssBytes: number }
   | { readonly received: { readonly seconds: number; readonly digest: string }; readonly peakRssBytes: number };
 
+/** The settings of this process. */
 export function sideSettings(): SideSettings {
   return JSON.parse(process.argv.at(-1) as string) as SideSettings;
 }
 
+/** Prints a report. */
 export function report(line: SideReport): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-/** What the receiver asks the sender for. */
+/** Name of the request with which the receiver asks for the model. */
 export const FETCH = 'fetch';
-/** Names of the files that a receiver leaves. */
+/** The receiver's file with the model as it was sent. */
 export const RECEIVED_SPOOL = 'received.spool';
+/** The receiver's file with the decoded model. */
 export const RECEIVED_MODEL = 'received.safetensors';

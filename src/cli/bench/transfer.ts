@@ -1,4 +1,5 @@
-// `fedstream bench transfer`: a model from one process to another, beside a copy of its file by `cp` in the same run.
+// `fedstream bench transfer`: moves a model from one process to another, and times `cp` in the same
+// run.
 import { spawn } from 'node:child_process';
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,34 +16,37 @@ import { modelBytes, modelShape } from './model-shape.js';
 import { normalModel } from './normal-model.js';
 import { RECEIVED_MODEL, RECEIVED_SPOOL, type SideReport, type SideSettings } from './transfer-side.js';
 
+/** Options of the benchmark. */
 export interface TransferBenchOptions {
   readonly model: string;
   readonly scale: number;
   readonly mode: StreamingMode;
   readonly codec: string;
-  /** Where the model and what arrives of it are kept meanwhile. */
+  /** Holds the model and the files of the receiver meanwhile. */
   readonly folder: string;
   readonly sync: boolean;
   readonly signal: AbortSignal;
   onStep(what: string): void;
 }
 
+/** Figures of the benchmark. */
 export interface TransferBench {
   readonly mode: StreamingMode;
   readonly codec: string;
   readonly driver: string;
   readonly modelBytes: number;
-  /** From connecting until the receiver has the model as its mode says. */
+  /** Time from connecting until the receiver has the model, in the form of its mode. */
   readonly seconds: number;
-  /** `cp` of the model's file, just before. */
+  /** Time that `cp` of the model's file took, just before. */
   readonly cpSeconds: number;
   readonly wireBytes: number;
-  /** Whether sender, receiver and, where there is a file, a second reading of it agree. */
+  /** True if sender, receiver and a second reading of the received file (if any) agree. */
   readonly digestOk: boolean;
   readonly sender: { readonly peakRssBytes: number };
   readonly receiver: { readonly peakRssBytes: number };
 }
 
+/** Makes the model, copies it, moves it, and measures both; throws `io` if a process fails. */
 export async function benchTransfer(options: TransferBenchOptions): Promise<TransferBench> {
   const { mode, codec, folder, sync, signal, onStep } = options;
   parseCodecName(codec, nodeCodecs());
@@ -71,7 +75,10 @@ export async function benchTransfer(options: TransferBenchOptions): Promise<Tran
   };
 }
 
-/** Beside what its processes say: the spool is what was sent, and what was decoded from it has the size of the model. */
+/**
+ * Checks the files, besides the reports of the processes: the spool has the sender's digest, and
+ * the decoded model the size of the original.
+ */
 async function arrivedAs(folder: string, digest: string, manifest: ReturnType<typeof modelShape>): Promise<boolean> {
   const disk = nodeFolder(folder);
   if ((await spoolInfo(disk, RECEIVED_SPOOL)).digest !== digest) return false;
@@ -79,7 +86,10 @@ async function arrivedAs(folder: string, digest: string, manifest: ReturnType<ty
   return decoded === undefined || decoded > modelBytes(manifest);
 }
 
-/** Written pages of what ran before are out of the way first: they would slow the copy, and the copy the transfer. */
+/**
+ * Times `cp`. Pages that are still to be written are flushed first: they would slow the copy, and
+ * those of the copy the transfer.
+ */
 async function copySeconds(from: string, to: string, signal: AbortSignal): Promise<number> {
   await command(['sync'], signal);
   const startedMs = performance.now();
@@ -129,7 +139,10 @@ async function runSides(sender: Settings, receiver: Settings, signal: AbortSigna
   }
 }
 
-/** Starts a side; `done` resolves with its last report once it has ended, or says why it failed. */
+/**
+ * Starts a side; `done` resolves with its last report once it has ended, or rejects with the
+ * reason.
+ */
 function side(name: 'sender' | 'receiver', settings: SideSettings, onListening: (url: string) => void = () => {}) {
   let last: SideReport | undefined;
   const child = supervise({

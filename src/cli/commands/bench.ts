@@ -1,4 +1,4 @@
-// `fedstream bench`: figures of this machine beside those of its memory, and the size table of the paper.
+// `fedstream bench`: measures this machine against its memory, and computes the paper's size table.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +18,7 @@ import { benchTransfer, type TransferBench } from '../bench/transfer.js';
 import { byteProgress, watched } from '../byte-progress.js';
 import { positiveNumber, wholeNumber } from '../options.js';
 
+/** The subcommand `bench`, with subcommands of its own. */
 export function benchCommand(): Command {
   const bench = new Command('bench').description('Measure this machine: kernels, sizes.');
   for (const command of [codecsCommand(), sizesCommand(), transferCommand(), reduceCommand(), makeModelCommand()])
@@ -28,7 +29,7 @@ export function benchCommand(): Command {
 function codecsCommand(): Command {
   return new Command('codecs')
     .description('GB/s of fp32 through every kernel: one thread and all, streaming over 256 MB and hot over 1 MB, beside a memory copy.')
-    .option('--mb <number>', 'how much streams through; less than a cache holds says little', wholeNumber(1), STREAM_MB)
+    .option('--mb <number>', 'MB that stream through; figures below the size of a cache say little', wholeNumber(1), STREAM_MB)
     .option('--json', 'print {copyGBps, kernels} as JSON on standard output')
     .action(async (options: { json?: boolean; mb: number }) => {
       if (!options.json) process.stdout.write(codecLine(['kernel', 'threads', 'stream', 'of copy', 'hot', 'reference']));
@@ -72,13 +73,15 @@ function sizeLine({ codec, ...cells }: { [K in keyof SizeRow]: SizeRow[K] | stri
 
 function transferCommand(): Command {
   return new Command('transfer')
-    .description('Move a model from one process to another over loopback, beside a copy of its file; seconds, bytes, peak memory of each.')
+    .description(
+      'Move a model from one process to another over loopback, and compare with a copy of its file: seconds, bytes, peak memory of each.',
+    )
     .option('--model <shape>', `one of ${Object.keys(SHAPES).join(', ')}`, 'llama-3.2-1b')
-    .option('--scale <number>', 'part of the model, or a multiple: 0.25 is a quarter of its rows', positiveNumber, 1)
+    .option('--scale <number>', 'a part or a multiple of the model: 0.25 is a quarter of its rows', positiveNumber, 1)
     .addOption(new Option('--mode <mode>', 'what is in memory').choices(STREAMING_MODES).default('file'))
-    .option('--codec <name>', 'what the model is coded as on its way', 'fp32')
-    .option('--dir <folder>', 'on the disk that is to be used; a temporary folder in it is made and removed', tmpdir())
-    .option('--sync', 'the receiver waits until the disk has what it wrote, as a server does', false)
+    .option('--codec <name>', 'codec of the model on its way', 'fp32')
+    .option('--dir <folder>', 'a folder on the disk to use; a temporary folder is made in it and removed', tmpdir())
+    .option('--sync', 'the receiver waits until its file is on the disk, as a server does', false)
     .option('--json', 'print the figures as JSON on standard output')
     .addHelpText('after', TRANSFER_HELP)
     .action(({ dir, json, ...options }: TransferArguments) =>
@@ -125,14 +128,14 @@ function transferTable(figures: TransferBench): string {
 
 function reduceCommand(): Command {
   return new Command('reduce')
-    .description("The server's average over the coded results of many clients, spool by spool; seconds, GB/s of decoded fp32, peak memory.")
+    .description('Average the coded results of many clients, spool by spool, as a server does: seconds, GB/s of decoded fp32, peak memory.')
     .option('--model <shape>', `one of ${Object.keys(SHAPES).join(', ')}`, 'llama-3.2-1b')
-    .option('--scale <number>', 'part of the model, or a multiple: 0.25 is a quarter of its rows', positiveNumber, 1)
-    .option('--clients <count>', 'results', wholeNumber(1), 8)
-    .option('--codec <name>', 'what the results are coded as', 'nf4')
+    .option('--scale <number>', 'a part or a multiple of the model: 0.25 is a quarter of its rows', positiveNumber, 1)
+    .option('--clients <count>', 'number of results', wholeNumber(1), 8)
+    .option('--codec <name>', 'codec of the results', 'nf4')
     .option('--threads <count>', 'threads that add; by default one a core', wholeNumber(1))
     .option('--seed <number>', 'another seed, another order of arrival', wholeNumber(0), 1)
-    .option('--dir <folder>', 'on the disk that is to be used; a temporary folder in it is made and removed', tmpdir())
+    .option('--dir <folder>', 'a folder on the disk to use; a temporary folder is made in it and removed', tmpdir())
     .option('--json', 'print the figures as JSON on standard output')
     .addHelpText('after', REDUCE_HELP)
     .action(({ dir, json, ...options }: ReduceArguments) =>
@@ -173,7 +176,7 @@ function reduceTable(figures: ReduceBench): string {
   return rows.map(([what, value]) => `${what.padEnd(22)}${value}\n`).join('');
 }
 
-/** A temporary folder that is gone when the work is, Ctrl-C included. */
+/** Works in a temporary folder, which is removed afterwards, also after Ctrl-C. */
 async function inBenchFolder(
   dir: string,
   json: boolean | undefined,
@@ -194,7 +197,7 @@ function makeModelCommand(): Command {
     .argument('<shape>', `one of ${Object.keys(SHAPES).join(', ')}`)
     .argument('<folder>', 'where the safetensors files go')
     .option('--seed <number>', 'another seed, other weights', wholeNumber(0), 1)
-    .option('--scale <number>', 'part of the model, or a multiple', positiveNumber, 1)
+    .option('--scale <number>', 'a part or a multiple of the model', positiveNumber, 1)
     .action(async (shape: string, path: string, options: { seed: number; scale: number }) => {
       const manifest = modelShape(shape, options.scale);
       const total = modelBytes(manifest);

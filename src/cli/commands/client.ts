@@ -1,4 +1,4 @@
-// `fedstream client`: one site; its data stays on its machine.
+// `fedstream client`: runs one site; its data stays on its machine.
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
@@ -48,27 +48,28 @@ Examples:
   $ fedstream client --connect tcps://hub:9000 --tls-ca ca.crt --token-file token --run chest-x-ray --site lab --data lab.json
 `;
 
+/** The subcommand `client`. */
 export function clientCommand(): Command {
   const command = new Command('client').description('Run one site: it trains on its own data, and only model updates leave it.');
   return addConnectionOptions(command)
     .requiredOption('--connect <url>', 'the server: tcps://host:port, wss://host/path, …')
     .requiredOption('--site <name>', "this site's name, as the job has it", named)
     .option('--run <name>', 'the run to join, where the server has several', named)
-    .option('--data <file>', 'instruction data, JSON or JSONL; what a trainer of your own reads, it decides itself')
-    .option('--validation <file>', 'data that only evaluates; the built-in trainer takes --hold-out instead')
+    .option('--data <file>', 'instruction data, JSON or JSONL; a trainer of your own decides which formats it reads')
+    .option('--validation <file>', 'data for evaluation only; the built-in trainer takes --hold-out instead')
     .option('--site-config <file>', 'trainers of this site, for jobs that name one, and filters on all that leaves it (docs/site.md)')
     .option(
       '--base <folder...>',
-      'a model that is here already, a folder or a name in the Hugging Face cache: a run that begins with it does not send it',
+      'a model that this site has already, a folder or a name in the Hugging Face cache: a run that begins with it does not send it',
     )
     .option('--work <folder>', 'where spools and optimizer state are kept; by default fedstream-<site>')
     .option('--threads <count>', 'training threads; by default one a core, at most 4', wholeNumber(1))
     .option(
       '--stripes <count>',
-      'connections between which the traffic is divided, for long fat paths and those that lose packets',
+      'connections that share the traffic, for paths with high latency or packet loss',
       wholeNumber(1, MAX_STRIPES),
     )
-    .option('--hold-out <percent>', 'share of the data that only evaluates, in percent', wholeNumber(0), 0)
+    .option('--hold-out <percent>', 'share of the data for evaluation only, in percent', wholeNumber(0), 0)
     .option('--log <file>', 'log file; by default client.log in the work folder')
     .addOption(kitOption())
     .addOption(new Option('--supervised', 'ends with its parent').hideHelp())
@@ -84,7 +85,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const kit = await loadKit(options.kit);
   const codecs = nodeCodecs(kit.codecs);
   const config = options.siteConfig === undefined ? undefined : readSiteConfig(options.siteConfig, kit.filters);
-  // Read before the server is asked: a wrong file is told at once.
+  // Data is read before the site connects, so that a wrong file is reported at once.
   const ownTrainers = Object.keys(config?.trainers ?? {}).length > 0;
   const samples = options.data === undefined || ownTrainers ? undefined : await readDataFile(options.data);
   const bases = (options.base ?? []).map((base) => folderBase(base));

@@ -1,4 +1,4 @@
-// `fedstream compare`: how far two model files are apart, tensor by tensor.
+// `fedstream compare`: how much two models differ, tensor by tensor.
 import { Command } from 'commander';
 import { compareAll, compareModels, type TensorComparison } from '../../codec/compare.js';
 import { decodeModel } from '../../codec/quantize.js';
@@ -7,11 +7,14 @@ import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { byteProgress, watched } from '../byte-progress.js';
 import { openModelPath } from '../model-path.js';
 
+/** The subcommand `compare`. */
 export function compareCommand(): Command {
   return new Command('compare')
-    .description('Compare two models, coded or not: mean squared error, signal to noise, largest error, relative L2, a tensor a line.')
+    .description(
+      'Compare two models, coded or not: mean squared error, signal to noise, largest error, relative L2, one line for each tensor.',
+    )
     .argument('<a>', 'the original: safetensors file or folder')
-    .argument('<b>', 'what became of it')
+    .argument('<b>', 'the model that was made of it')
     .option('--json', 'print the figures as JSON on standard output')
     .addHelpText('after', '\nExamples:\n  $ fedstream compare llama/ llama-nf4.safetensors\n')
     .action(compareFiles);
@@ -36,7 +39,7 @@ async function compareFiles(pathA: string, pathB: string, options: { json?: bool
   else process.stdout.write(table([...tensors, all]));
 }
 
-/** JSON has no infinity: equal tensors have the SNR null. */
+/** Figures for JSON, which has no infinity: the SNR of equal tensors is null. */
 function figures({ name, elements, mse, snrDb, maxError, relativeL2 }: TensorComparison) {
   return { name, elements, mse, snrDb: Number.isFinite(snrDb) ? snrDb : null, maxError, relativeL2 };
 }

@@ -1,4 +1,4 @@
-// `fedstream inspect`: what is in a safetensors file, a model folder, a spool or a run.
+// `fedstream inspect`: shows a safetensors file, a model folder, a spool or a run.
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
@@ -21,6 +21,7 @@ Examples:
   $ fedstream inspect runs/latest
 `;
 
+/** The subcommand `inspect`. */
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('Show what is in a safetensors file, a model folder, a spool or a run, without reading its tensors.')

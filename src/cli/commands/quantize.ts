@@ -1,4 +1,4 @@
-// `fedstream quantize` and `fedstream dequantize`: whole model files, coded and decoded as a stream.
+// `fedstream quantize` and `fedstream dequantize`: code and decode whole models as a stream.
 import { Command, Option } from 'commander';
 import type { z } from 'zod';
 import { writeBitsandbytesModel } from '../../codec/bitsandbytes-file.js';
@@ -29,6 +29,7 @@ interface QuantizeOptions {
   readonly json?: boolean;
 }
 
+/** The subcommand `quantize`. */
 export function quantizeCommand(): Command {
   return new Command('quantize')
     .description('Code a model file: a safetensors file or a folder, plain or in shards, of f32, f16 or bf16.')
@@ -45,7 +46,10 @@ export function quantizeCommand(): Command {
     .action(quantizeFile);
 }
 
-/** As cp does: written beside and renamed, so that it is whole or not there, unless the machine itself crashes before the disk has it. */
+/**
+ * Without `--sync`, as with cp, a crash of the machine may lose the file. A crash of the process
+ * cannot: the file is written under another name and then renamed.
+ */
 const SYNC_HELP = 'wait until the disk has the file, so that it survives a crash of the machine too';
 
 const QUANTIZE_HELP = `
@@ -55,6 +59,7 @@ Examples:
   $ fedstream quantize llama/ llama-bnb/ --codec nf4-nested --layout bitsandbytes
 `;
 
+/** The subcommand `dequantize`. */
 export function dequantizeCommand(): Command {
   return new Command('dequantize')
     .description('Decode a coded model file, each tensor to its own dtype.')
@@ -95,7 +100,10 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
   }
 }
 
-/** What transformers needs to know of a bitsandbytes model; our own layout says it in the file itself. */
+/**
+ * `quantization_config` of a bitsandbytes model, for transformers; our own layout says it in the
+ * file itself.
+ */
 function transformersConfig({ codec, layout }: QuantizeOptions) {
   if (layout !== 'bitsandbytes') return undefined;
   const { codec: type, nested = false } = parseCodecName(codec, nodeCodecs());
@@ -109,7 +117,10 @@ function transformersConfig({ codec, layout }: QuantizeOptions) {
   };
 }
 
-/** An empty tensor has nothing to code. transformers keeps embeddings, norms and the head as they are, and reads nothing else. */
+/**
+ * True for a tensor that is not coded: an empty one, and in the layout of bitsandbytes also
+ * embeddings, norms and the head, since transformers cannot read these coded.
+ */
 function keepsItself({ name, shape }: TensorEntry, layout: QuantizeOptions['layout']): boolean {
   if (elementCount(shape) === 0) return true;
   return layout === 'bitsandbytes' && (shape.length !== 2 || /embed|lm_head/.test(name));
@@ -154,7 +165,7 @@ async function dequantizeFile(from: string, to: string, options: { json?: boolea
   }
 }
 
-/** Draws progress over the bytes of the model's own dtypes, then says what was done. */
+/** Shows progress in bytes of the model's own dtypes, then prints what was done. */
 async function reported(
   from: string,
   to: string,
@@ -179,7 +190,7 @@ async function reported(
   else process.stdout.write(`${from} → ${to}: ${mb(modelBytes)} MB of weights, file of ${mb(outBytes)} MB, in ${seconds.toFixed(1)} s\n`);
 }
 
-/** Of the file, or of the shards. */
+/** Bytes of the file, or of all shards. */
 async function writtenBytes(to: string): Promise<number> {
   const { folder, name } = modelTarget(to);
   const single = await folder.sizeBytes(name);

@@ -38,6 +38,7 @@ The data that the job names (or --data) stays on this machine: it trains the tok
 part of it evaluates the global model. Sites bring their own: fedstream client --data FILE.
 `;
 
+/** The subcommand `server`. */
 export function serverCommand(): Command {
   const command = addJobOptions(
     new Command('server').description('Run the server of a job: it sends the global model to its sites and combines what they learn.'),
@@ -63,7 +64,7 @@ async function serve(options: ServerOptions): Promise<void> {
   const kit = await loadKit(options.kit);
   const found = await findJob(options, kit);
   const urls = options.listen ?? [defaultUrl(found.job)];
-  // Before a run folder is made: what was given cannot be used, or can.
+  // Wrong options are found before a run folder is made.
   const { driver, token } = serverConnecting(urls, options);
   const sinks = await openEvents(options, kit.sinks);
   const { runPath, job } = await found.prepare();
@@ -111,12 +112,12 @@ async function serve(options: ServerOptions): Promise<void> {
 
 function defaultUrl({ driver }: Job): string {
   if (driver !== 'uds') return `${driver}://127.0.0.1:9000`;
-  throw new FedStreamError('bad-argument', 'say where the socket is to be: --listen uds:///absolute/path');
+  throw new FedStreamError('bad-argument', 'give the path of the socket: --listen uds:///absolute/path');
 }
 
 interface Found {
   readonly job: Job;
-  /** The run folder, and the job with what was left open filled in. */
+  /** Makes the run folder and fills in the fields that the job left open. */
   prepare(): Promise<{ runPath: string; job: Job }>;
 }
 
@@ -134,7 +135,7 @@ async function findJob(options: ServerOptions, kit: Kit): Promise<Found> {
       'data.files are the sites’ own; give the server data of its own for tokenizer and evaluation: --data FILE',
     );
   const prepare = async () => {
-    // With a trainer of their own, all data is the sites'.
+    // Sites with a trainer of their own bring all the data.
     const data = job.trainer ? { bySite: new Map(), validation: [] } : await loadRunData(job);
     const runPath = createRunFolder(options.out, options.name, 'server');
     return { runPath, job: await prepareRun(job, runPath, data) };

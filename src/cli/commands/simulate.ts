@@ -1,4 +1,4 @@
-// `fedstream simulate`: a whole federation on this machine, one process a site, over any driver.
+// `fedstream simulate`: a whole federation on this machine, with a process for each site.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +26,7 @@ import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
 import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
-import { type Meeting, openMeeting } from '../meeting.js';
+import { type LocalNetwork, openLocalNetwork } from '../local-network.js';
 import { dtypeOption } from '../options.js';
 import { type EventReporter, eventReporter } from '../progress.js';
 
@@ -50,9 +50,10 @@ Examples:
 `;
 
 const BIN = fileURLToPath(new URL('../../../bin/fedstream.mjs', import.meta.url));
-/** A child that was asked to stop and has not is ended. */
+/** Children that were asked to stop are killed after this time. */
 const STOP_MS = 15_000;
 
+/** The subcommand `simulate`. */
 export function simulateCommand(): Command {
   return addJobOptions(
     new Command('simulate').description('Run a federation on this machine: a server process and a process for each site.'),
@@ -85,12 +86,12 @@ async function simulate(options: SimulateOptions): Promise<void> {
     supervised: false,
     onStop: () => reporter.line('stopping; what is finished is kept (Ctrl-C again: at once)'),
   });
-  const meeting = await openMeeting(options.listen, job, runPath);
+  const network = await openLocalNetwork(options.listen, job, runPath);
   try {
     await new Federation({
       runPath,
       job,
-      meeting,
+      network,
       siteConfig: options.siteConfig,
       kit: options.kit,
       dtype: options.dtype,
@@ -104,7 +105,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
     process.stderr.write(`go on with: npx fedstream simulate --resume ${runPath}\n`);
     throw signal.aborted ? new FedStreamError('aborted', `the run is kept in ${runPath}`) : error;
   } finally {
-    meeting.close();
+    network.close();
   }
   reporter.end();
   const summary = await conclude(runPath, job, events);
@@ -126,14 +127,17 @@ async function findOrPrepare(options: SimulateOptions, kit: Kit): Promise<{ runP
   return { runPath, job: await prepareRun(job, runPath, data) };
 }
 
-/** Told before anything is started: every site of a simulation has the same configuration. */
+/**
+ * Checks that the sites have the job's trainer before anything starts: every site of a simulation
+ * has the same configuration.
+ */
 function checkSiteConfig({ trainer }: Job, kit: Kit, { siteConfig }: SimulateOptions): void {
   const config = siteConfig === undefined ? undefined : readSiteConfig(siteConfig, kit.filters);
   const inKit = kit.trainers.some(({ name }) => name === trainer?.name);
   if (trainer && !inKit) registeredTrainer(config, trainer.name);
 }
 
-/** Adds this process's own memory, then summary and report. */
+/** Records this process's own memory, then writes summary and report. */
 async function conclude(runPath: string, job: Job, events: SinkGroup) {
   const record = await openRunRecord(nodeFolder(runPath), { elapsedMs: () => 0, sinks: { events } });
   record.emit({ type: 'memory', process: 'simulator', ...processMemory() });
@@ -144,17 +148,17 @@ async function conclude(runPath: string, job: Job, events: SinkGroup) {
 interface FederationOptions {
   readonly runPath: string;
   readonly job: Job;
-  readonly meeting: Meeting;
+  readonly network: LocalNetwork;
   readonly siteConfig: string | undefined;
   readonly kit: string | undefined;
   readonly dtype: string | undefined;
   readonly reporter: EventReporter;
-  /** Where the events of the server go. */
+  /** Sinks of the server's events. */
   readonly events: SinkGroup;
   readonly signal: AbortSignal;
 }
 
-/** The children of one simulation. */
+/** The processes of one simulation: a server and its sites. */
 class Federation {
   readonly #options: FederationOptions;
   readonly #children: Supervised[] = [];
@@ -188,8 +192,8 @@ class Federation {
   }
 
   #server(): Supervised {
-    const { runPath, meeting, dtype, kit } = this.#options;
-    const command = [process.execPath, BIN, 'server', '--run', runPath, '--listen', meeting.url, ...meeting.serverArgs, '--supervised'];
+    const { runPath, network, dtype, kit } = this.#options;
+    const command = [process.execPath, BIN, 'server', '--run', runPath, '--listen', network.url, ...network.serverArgs, '--supervised'];
     if (dtype !== undefined) command.push('--dtype', dtype);
     if (kit !== undefined) command.push('--kit', kit);
     return this.#start('server', command, (line) => {
@@ -204,7 +208,7 @@ class Federation {
   }
 
   #sites(url: string): void {
-    const { runPath, job, meeting, siteConfig, kit } = this.#options;
+    const { runPath, job, network, siteConfig, kit } = this.#options;
     for (const site of siteNames(job)) {
       const work = join(runPath, 'sites', site);
       const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteDataPath(runPath, site)];
@@ -216,7 +220,7 @@ class Federation {
         '--threads',
         '1',
         '--supervised',
-        ...meeting.siteArgs(site),
+        ...network.siteArgs(site),
       );
       if (siteConfig !== undefined) command.push('--site-config', siteConfig);
       if (kit !== undefined) command.push('--kit', kit);
@@ -227,7 +231,10 @@ class Federation {
     }
   }
 
-  /** Within a round the server decides on what a lost site means; before the first one nothing can begin without it. */
+  /**
+   * Ends the simulation if a site is lost before the first round, since no round can begin without
+   * it. From then on the server decides what a lost site means.
+   */
   #siteEnded(child: Supervised, code: number | string): void {
     if (this.#over || this.#options.signal.aborted || code === EXIT.ok) return;
     const what = `${child.name} ended (${code}): ${lastLine(child) || `see ${this.#options.runPath}/logs/${child.name}.log`}`;
@@ -244,7 +251,7 @@ class Federation {
   }
 }
 
-/** The error line of a child, without the program's name. */
+/** The last error line of a child, without the program's name. */
 function lastLine(child: Supervised): string {
   return (
     child

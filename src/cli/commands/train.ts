@@ -1,4 +1,4 @@
-// `fedstream train`: the same training on all the data in one place, without any federation.
+// `fedstream train`: the training of a job on all its data in one place, without a federation.
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
@@ -29,7 +29,7 @@ interface TrainOptions extends JobOptions, EventOptions {
 
 const HELP = `
 Examples:
-  $ fedstream train                                        what the default job's sites learn, learnt in one place
+  $ fedstream train                                        the default job, trained in one place
   $ fedstream train --data instructions.jsonl --rounds 5 --threads 2
 
 A round here is only the time between two evaluations: rounds × local steps are trained in one go.
@@ -37,6 +37,7 @@ A round here is only the time between two evaluations: rounds × local steps are
 
 const CENTRAL = 'central';
 
+/** The subcommand `train`. */
 export function trainCommand(): Command {
   return addJobOptions(
     new Command('train').description('Train centrally: the same trainer, data and schedule as a federation, in one process.'),

@@ -1,15 +1,19 @@
-// What a report carries inside itself: uPlot, its style, and the script that draws the plots.
+// Files that a report embeds: uPlot, its style, and the script that draws the plots.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { asFedStreamError } from '../../core/errors.js';
 
+/** Texts of the embedded files. */
 export interface ReportAssets {
   readonly plotScript: string;
   readonly plotStyle: string;
   readonly pageScript: string;
 }
 
-/** Reads them from the installed packages and from the build. `pageScript` is where the built script lies. */
+/**
+ * Reads the files from the installed packages and from the build; `pageScript` is the built
+ * script's URL.
+ */
 export function reportAssets(pageScript: URL = new URL('./page/draw-plots.js', import.meta.url)): ReportAssets {
   const require = createRequire(import.meta.url);
   try {

@@ -3,7 +3,7 @@ import type { Summary } from '../../record/summary-schema.js';
 import { formatBytes, formatShare } from './format.js';
 import { html, type Markup } from './markup.js';
 
-/** Drawn as plain SVG: they print, and need no script. */
+/** The bars as plain SVG, which prints and needs no script. */
 export function byteBars({ bytes, codec }: Summary): Markup | undefined {
   if (bytes.fp32Total === 0) return undefined;
   const widest = Math.max(bytes.fp32Down, bytes.fp32Up, bytes.down, bytes.up);

@@ -3,7 +3,7 @@ import type { Summary } from '../../record/summary-schema.js';
 import { formatBytes, formatCount, formatLoss, formatSeconds, formatShare } from './format.js';
 import { html, type Markup } from './markup.js';
 
-/** Title, one line of what ran, and a card a key figure. */
+/** Title, a line that says what ran, and a card for each key figure. */
 export function keyFigures(summary: Summary): Markup {
   return html`<header>
 <h1>${summary.run || 'A run without a name'}</h1>
@@ -58,7 +58,7 @@ function bytesCard({ bytes }: Summary): Markup {
   );
 }
 
-/** Nothing where the checkpoint is float32. */
+/** The share of the checkpoint's own dtypes; empty if the checkpoint is float32. */
 function ownNote({ ownTotal, fp32Total, ownRatio }: Summary['bytes']): string {
   return ownRatio === null || ownTotal === fp32Total ? '' : `; ${formatShare(ownRatio)} of the checkpoint’s own dtypes`;
 }

@@ -1,4 +1,4 @@
-// HTML in which every value is escaped: only what another template made is taken as it is.
+// HTML templates that escape every value, except what another template made.
 
 /** A piece of HTML that is safe to put into a page. */
 export class Markup {
@@ -9,9 +9,13 @@ export class Markup {
   }
 }
 
+/** A value that a template takes. */
 export type MarkupValue = string | number | false | Markup | null | undefined | readonly MarkupValue[];
 
-/** A template whose values are escaped, for text and for quoted attributes alike; arrays are joined, null, undefined and false are nothing. */
+/**
+ * A template whose values are escaped, for text and for quoted attributes alike. Arrays are joined;
+ * null, undefined and false are left out.
+ */
 export function html(parts: TemplateStringsArray, ...values: readonly MarkupValue[]): Markup {
   return new Markup(parts.map((part, index) => part + (index < values.length ? markupOf(values[index]) : '')).join(''));
 }
@@ -29,7 +33,10 @@ function escapeText(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
 }
 
-/** JSON that can stand in a `<script>` element: nothing in it can end the element or begin a comment. */
+/**
+ * JSON that can stand in a `<script>` element: nothing in it can end the element or begin a
+ * comment.
+ */
 export function jsonMarkup(value: unknown): Markup {
   return new Markup(
     JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`),

@@ -1,18 +1,23 @@
-// The plots of a report: which series, in which units, from the summary and the curves of a run.
+// Makes the plots of a report, as series in readable units, from a run's summary and curves.
 import type { RunSeries } from '../../record/run-series.js';
 import type { Summary } from '../../record/summary-schema.js';
 import type { PageData, Plot, PlotSeries } from './page/page-data.js';
 
-/** More lines than this in one plot cannot be told apart; the tables and `metrics.jsonl` have all. */
+/**
+ * More lines than this in one plot cannot be told apart; the tables and `metrics.jsonl` have all.
+ */
 export const LINES_SHOWN = 16;
 
-/** More lines than this are a hatching, not a help. */
+/** More vertical lines than this hide the plot. */
 const MARKS_SHOWN = 40;
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 
-/** Loss by step and by round, evaluation loss and exact match by round, memory over time; one without a line is not drawn. */
+/**
+ * Plots of loss by step and by round, evaluation loss and exact match by round, and memory over
+ * time; one without a line is not drawn.
+ */
 export function pagePlots(summary: Summary, series: RunSeries): PageData {
   return {
     plots: [
@@ -36,7 +41,7 @@ function lossByStep({ sites }: Summary, { loss, roundEnds }: RunSeries): Plot {
     yLabel: 'loss, nats a token',
     xWhole: true,
     fromZero: false,
-    // The last round ends where the plot does.
+    // The last round needs no mark: the plot ends there.
     marks: roundEnds.length > MARKS_SHOWN ? [] : roundEnds.slice(0, -1),
     series: lines.map(([name, { x, y }]) => ({ name, x: x.map(short), y: y.map(short), colour: colours(name), points: x.length === 1 })),
   };
@@ -108,7 +113,10 @@ function memoryOverTime({ sites }: Summary, { memory }: RunSeries): Plot {
   };
 }
 
-/** A site has one colour in all plots; whatever else runs, such as the server, has the ones behind. */
+/**
+ * A site has the same colour in all plots; other processes, such as the server, come after the
+ * sites.
+ */
 function siteColours(sites: readonly string[]): (name: string) => number {
   const order = new Map(sites.map((site, index) => [site, index]));
   return (name) => {

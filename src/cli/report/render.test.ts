@@ -8,7 +8,7 @@ import { reportAssets } from './assets.js';
 import type { PageData } from './page/page-data.js';
 import { type ReportInput, renderReport } from './render.js';
 
-/** The script that the page runs, as the build made it. */
+/** The page's script, as the build made it. */
 const assets = reportAssets(new URL('../../../dist/cli/report/page/draw-plots.js', import.meta.url));
 
 const HOSTILE = '</script><img src=x onerror="alert(1)">\'&<!--\u2028';

@@ -12,6 +12,7 @@ import { LINES_SHOWN, pagePlots } from './plots.js';
 import { REPORT_STYLE } from './style.js';
 import { categoryTable, memoryTable, roundsTable, settingsTable } from './tables.js';
 
+/** The record of a run that a report shows. */
 export interface ReportInput {
   readonly summary: Summary;
   readonly series: RunSeries;
@@ -19,11 +20,14 @@ export interface ReportInput {
   readonly job?: unknown;
   /** The command that makes this run again. */
   readonly command?: string;
-  /** Of FedStream. */
+  /** FedStream's version. */
   readonly version?: string;
 }
 
-/** The text of `report.html`. Names and messages of the run are hostile until they are escaped, which they all are. */
+/**
+ * The text of `report.html`. Names and messages of the run may be hostile, so all of them are
+ * escaped.
+ */
 export function renderReport(input: ReportInput, assets: ReportAssets = reportAssets()): string {
   const { summary, series, job, command, version } = input;
   const data = pagePlots(summary, series);
@@ -108,7 +112,7 @@ function warnings({ warnings: found, warningCount }: Summary): Markup | undefine
   return html`<h2>Warnings</h2><ul class="warnings">${found.map((message) => html`<li>${message}</li>`)}${more > 0 && html`<li>and ${formatCount(more)} more, in the log</li>`}</ul>`;
 }
 
-/** A script that cannot end its element early; what the browser hashes is exactly this text. */
+/** A script that cannot end its element early; the browser hashes exactly this text. */
 function scriptText(script: string): string {
   return script.replace(/<\/(script)/gi, '<\\/$1').replace(/<!--/g, '<\\!--');
 }

@@ -6,6 +6,7 @@ const LIGHT = `--page:#f7f8fa;--card:#fff;--ink:#1a2230;--muted:#566072;--line:#
 const DARK = `--page:#10151d;--card:#181f2a;--ink:#e6eaf1;--muted:#a3adbd;--line:#2b3544;--track:#232c39;--accent:#6cb6ff;--fp32:#6b788c;
 --good:#58d3a2;--series-0:#6cb6ff;--series-1:#ff9d5c;--series-2:#4fd6a4;--series-3:#d59bf0;--series-4:#ff8fbf;--series-5:#e3c94b;--series-6:#7cd4ec;--series-7:#b8c1cc`;
 
+/** The style sheet. */
 export const REPORT_STYLE = `
 :root{color-scheme:light dark;${LIGHT};font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 @media (prefers-color-scheme:dark){:root:not(.paper){${DARK}}}

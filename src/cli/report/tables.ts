@@ -1,12 +1,13 @@
-// The tables of a report: every round by site, evaluation by category, memory by process, the settings of the job.
+// The tables of a report: every round by site, evaluation by category, memory by process, the
+// settings of the job.
 import type { EvaluationSummary, RoundSummary, SiteRoundSummary, Summary } from '../../record/summary-schema.js';
 import { formatBytes, formatCount, formatLoss, formatSeconds, formatShare } from './format.js';
 import { html, type Markup } from './markup.js';
 
-/** A page with more rows is slow to open; `summary.json` has all. */
+/** Rows of a table at most: a page with more is slow to open, and `summary.json` has all. */
 const ROWS_SHOWN = 1000;
 
-/** A row a round and site, with the evaluation of each round's model. */
+/** A row for each round and site, with the evaluation of each round's model. */
 export function roundsTable({ rounds, evaluations, initialHeld }: Summary): Markup {
   const byRound = new Map(evaluations.map((evaluation) => [evaluation.round, evaluation]));
   const initial = byRound.get(0);
@@ -49,7 +50,7 @@ function siteRow(site: string, figures: SiteRoundSummary): Markup {
   return html`<tr><td></td><th scope="row">${site}</th>${cells.map(numberCell)}</tr>`;
 }
 
-/** Whole rounds only, at least one. */
+/** The rounds that fit into the page, whole, and at least one. */
 function fitting(rounds: readonly RoundSummary[]): readonly RoundSummary[] {
   let rows = 0;
   const end = rounds.findIndex(({ sites }, index) => {
@@ -59,7 +60,10 @@ function fitting(rounds: readonly RoundSummary[]): readonly RoundSummary[] {
   return end < 0 ? rounds : rounds.slice(0, end);
 }
 
-/** Exact match of the initial and the final model by category of the data; nothing where the evaluation knows no categories. */
+/**
+ * Exact match of the initial and the final model by category of the data; undefined if the
+ * evaluation has no categories.
+ */
 export function categoryTable({ initial, final }: Summary): Markup | undefined {
   const last = final ?? initial;
   if (!last?.byCategory) return undefined;
@@ -75,7 +79,7 @@ export function categoryTable({ initial, final }: Summary): Markup | undefined {
   );
 }
 
-/** Highest resident memory by process. */
+/** Peak resident memory by process. */
 export function memoryTable({ peakRssBytes }: Summary): Markup | undefined {
   const rows = Object.entries(peakRssBytes).slice(0, ROWS_SHOWN);
   if (rows.length === 0) return undefined;
@@ -86,7 +90,7 @@ export function memoryTable({ peakRssBytes }: Summary): Markup | undefined {
   );
 }
 
-/** Every setting, nested ones by their path. */
+/** Every setting of the job; nested ones are named by their path. */
 export function settingsTable(job: unknown): Markup {
   const rows = flatten(job, '').slice(0, ROWS_SHOWN);
   return scrolling(

@@ -49,8 +49,8 @@ test.each(SCHEMES)('%s: the names of a certificate are those of the site', async
 
 test.each(SCHEMES)('%s: a server that is not the one it should be is refused, and the line says why', async (scheme) => {
   const refused = async (server: TlsMaterial, message: RegExp, host?: string): Promise<void> => {
-    const meeting = meet(scheme, server, { ca: authority.ca }, host);
-    await expect(meeting).rejects.toMatchObject({ code: 'refused', message: expect.stringMatching(message) });
+    const connecting = meet(scheme, server, { ca: authority.ca }, host);
+    await expect(connecting).rejects.toMatchObject({ code: 'refused', message: expect.stringMatching(message) });
   };
   const old = { notBefore: new Date(Date.now() - 2 * DAY_MS), notAfter: new Date(Date.now() - DAY_MS) };
   await refused(await authority.issue('localhost', old), /its certificate has expired/);

@@ -23,10 +23,10 @@ export interface OutputLines {
 }
 
 /**
- * Reads the outputs to their ends. `onLine` gets each line except those of progress bars; `onSign`
+ * Reads the outputs to their ends. `onLine` gets each line except those of progress bars; `onProgress`
  * is called whenever anything comes.
  */
-export function readOutput(outputs: readonly Readable[], onLine: (line: string) => void, onSign: () => void): OutputLines {
+export function readOutput(outputs: readonly Readable[], onLine: (line: string) => void, onProgress: () => void): OutputLines {
   const kept: string[] = [];
   const take = (line: string, ending: string): void => {
     const text = line.trimEnd();
@@ -37,15 +37,15 @@ export function readOutput(outputs: readonly Readable[], onLine: (line: string) 
     kept.push(text.trim().slice(0, KEPT_CHARACTERS));
     if (kept.length > KEPT_LINES) kept.shift();
   };
-  for (const output of outputs) readLines(output, take, onSign);
+  for (const output of outputs) readLines(output, take, onProgress);
   return { last: () => kept.join(' | ') };
 }
 
-function readLines(output: Readable, take: (line: string, ending: string) => void, onSign: () => void): void {
+function readLines(output: Readable, take: (line: string, ending: string) => void, onProgress: () => void): void {
   const decoder = new StringDecoder('utf8');
   let rest = '';
   output.on('data', (bytes: Buffer) => {
-    onSign();
+    onProgress();
     const text = rest + decoder.write(bytes);
     let from = 0;
     // A carriage return at the very end may be half of a line end.

@@ -34,12 +34,12 @@ export async function startTrainerProcess({ command, folder, environment, log }:
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
-  const signs: (() => void)[] = [];
+  const listeners: (() => void)[] = [];
   const output = readOutput(
     [child.stdout, child.stderr],
     (line) => log.info({ trainer: true }, line),
     () => {
-      for (const sign of signs) sign();
+      for (const listener of listeners) listener();
     },
   );
   const kill = (): void => {
@@ -72,5 +72,5 @@ export async function startTrainerProcess({ command, folder, environment, log }:
     process.removeListener('exit', kill);
     socket.close();
   };
-  return { connected: socket.connected, ended, onOutput: (sign) => void signs.push(sign), lastLines: () => output.last(), end };
+  return { connected: socket.connected, ended, onOutput: (listener) => void listeners.push(listener), lastLines: () => output.last(), end };
 }

@@ -1,4 +1,5 @@
-// The site's side of one connection of the trainer bridge: greets, hands out one task at a time, takes its result.
+// The site's side of a connection of the trainer bridge: hands out one task at a time, takes its
+// result.
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
 import type { StepReport } from '../trainer.js';
@@ -17,23 +18,28 @@ import {
 } from './messages.js';
 import type { BridgeConnection } from './program.js';
 
+/** Options of a session, and its listeners. */
 export interface BridgeSessionOptions {
-  /** For messages: `the trainer "hf-sft"`. */
+  /** The program's name in messages: `the trainer "hf-sft"`. */
   readonly program: string;
   readonly site: string;
   readonly job: BridgeJob;
   /** The program's own folder, an absolute path. */
   readonly folder: string;
   readonly log: Logger;
-  onSign(): void;
+  onProgress(): void;
   onStep(report: StepReport): void;
 }
 
-/** Logged lines are cut: a program may print a whole tensor. */
+/** Logged lines are cut here, since a program may print a whole tensor. */
 const MAX_LOG_CHARACTERS = 4_000;
 
+/** One connection of a program, from its hello to its end. */
 export class BridgeSession {
-  /** Rejects with `trainer` once the program broke a rule, or with `closed` once the connection ended; never resolves. */
+  /**
+   * Rejects with `trainer` once the program has broken a rule, or with `closed` once the connection
+   * has ended; never resolves.
+   */
   readonly failed: Promise<never>;
   readonly #connection: BridgeConnection;
   readonly #options: BridgeSessionOptions;
@@ -52,7 +58,10 @@ export class BridgeSession {
     void this.#read();
   }
 
-  /** Hands out a task once the program asks for one; resolves with its result. What keeps it from one is told by `failed` alone. */
+  /**
+   * Hands out a task once the program asks for one; resolves with its result. Only `failed` reports
+   * errors.
+   */
   ask(task: BridgeTask): Promise<BridgeResult> {
     if (this.#open) throw new FedStreamError('internal', `task ${this.#open.task.id} is still open`);
     const answered = new Promise<BridgeResult>((resolve) => {
@@ -62,7 +71,7 @@ export class BridgeSession {
     return answered;
   }
 
-  /** No further task: the program may end. */
+  /** Tells the program that there are no more tasks, so that it ends. */
   stop(reason: string): void {
     this.#give({ type: 'stop', reason });
   }
@@ -90,7 +99,7 @@ export class BridgeSession {
       for await (const bytes of this.#connection) {
         for (const line of lines.push(bytes)) {
           const message = parseMessage(line, programMessageSchema, program);
-          this.#options.onSign();
+          this.#options.onProgress();
           if ((message.type === 'hello') === greeted)
             throw new FedStreamError('trainer', `${program} sent "${message.type}" where ${greeted ? 'no' : 'a'} hello belongs`);
           greeted = true;

@@ -1,14 +1,17 @@
-// Whether the model that a program gave back is the one that it was asked for: the same tensors, by name.
+// Checks that a program's result has the tensors of the model that it was given.
 import { FedStreamError } from '../../core/errors.js';
 import type { Dtype } from '../../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../../tensor/manifest.js';
 import { arrangeTensors } from '../../tensor/select-tensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 
-/** Names in one message; the rest is counted. */
+/** Names that a message lists; the rest is counted. */
 const NAMED = 3;
 
-/** The program's model in the order of what was sent to it; `trainer` names what is missing, too much or different. A second name of tied tensors is left out. */
+/**
+ * The program's model in the order of the model that it was given, without second names of tied
+ * tensors. Throws `trainer`, which names the tensors that are missing, unknown or different.
+ */
 export function fittingResult(model: StateDict, expected: Manifest, program: string): StateDict {
   const wrong = differences(model.manifest, expected);
   if (wrong.length > 0)
@@ -28,7 +31,7 @@ function differences(found: Manifest, expected: Manifest): string[] {
   return [listed('it lacks', missing), listed('it has, beyond the model,', extra), listed('', other)].filter((text) => text !== '');
 }
 
-/** Any float dtype fits a float tensor: what is sent is the difference, in float32. */
+/** Any float dtype fits a float tensor, since the difference is sent in float32. */
 const FLOATS: ReadonlySet<Dtype> = new Set(['F64', 'F32', 'F16', 'BF16']);
 
 function fits(answer: TensorEntry, wanted: TensorEntry): boolean {

@@ -1,5 +1,4 @@
-// The files that go with a task's model and with its result: written, opened, and removed whatever
-// has become of the task.
+// Writes, opens and removes the files that go with a task's model and with its result.
 import { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
 import { checkExtraNames } from '../../tensor/extra-names.js';
@@ -10,8 +9,8 @@ import { extraFile } from './messages.js';
 type StateDicts = Readonly<Record<string, StateDict>>;
 
 /**
- * Writes the extras of a task beside its model's file; returns names and files, undefined where
- * there are none.
+ * Writes the extras of a task beside its model's file; returns names and files, undefined if there
+ * are none.
  */
 export async function writeExtras(
   folder: Folder,
@@ -34,8 +33,8 @@ export async function writeExtras(
 }
 
 /**
- * Opens the extras that a program says it has written, and removes what else it left beside its
- * model. Each file goes when its state dict is closed. `trainer` names what is wrong with them.
+ * Opens the extras that a program says it has written, and removes other files that it left beside
+ * its model. Closing a state dict removes its file. Throws `trainer`, which names the fault.
  */
 export async function openExtras(
   folder: Folder,
@@ -69,8 +68,8 @@ async function openExtra(folder: Folder, file: string, name: string, program: st
 }
 
 /**
- * Removes a model's file and all that goes with it: its extras, and what a program that was ended
- * had begun to write.
+ * Removes a model's file and all that goes with it: its extras, and the unfinished files of a
+ * program that was ended.
  */
 export async function removeAll(folder: Folder, model: string): Promise<void> {
   for (const name of await folder.list()) if (name === model || name.startsWith(`${model}.`)) await folder.remove(name);

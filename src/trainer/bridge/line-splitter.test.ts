@@ -1,4 +1,4 @@
-// Lines from pieces of any size, and a limit that is kept before the line is whole.
+// The line splitter: pieces of any size, and a limit that holds before a line is whole.
 import { expect, test } from 'vitest';
 import { LineSplitter } from './line-splitter.js';
 

@@ -1,9 +1,9 @@
-// Bytes in, whole lines out: at most so long, whatever the pieces they come in.
+// Splits bytes that arrive in pieces into whole lines of limited length.
 import { FedStreamError } from '../../core/errors.js';
 
 const LINE_FEED = 0x0a;
 
-/** Splits at line feeds; a line beyond the limit is an error of the other side (`limit`). */
+/** Splits at line feeds; throws `limit` for a line that is too long. */
 export class LineSplitter {
   readonly #maxBytes: number;
   #pieces: Uint8Array[] = [];
@@ -21,7 +21,7 @@ export class LineSplitter {
       from = end + 1;
       yield this.#line();
     }
-    // What waits for its end is copied: the bytes are the caller's.
+    // The beginning of a line is copied, since the bytes belong to the caller.
     if (from < bytes.length) this.#keep(bytes.slice(from));
   }
 

@@ -1,18 +1,22 @@
-// The messages of the trainer bridge (docs/spec/trainer-bridge.md): their schemas, their limits, and lines from and to them.
+// The messages of the trainer bridge (docs/spec/trainer-bridge.md): schemas, limits and lines.
 import { z } from 'zod';
 import { FedStreamError } from '../../core/errors.js';
 import type { Json } from '../../core/json.js';
 
+/** Version of the bridge. */
 export const BRIDGE_PROTOCOL = 1;
-/** The variable that tells a program where its site listens. */
+/** The environment variable with the address that the site listens on. */
 export const BRIDGE_VARIABLE = 'FEDSTREAM_BRIDGE';
-/** A message with its line feed: a `result` with the largest `files` is far below it. */
+/** Limit of a message with its line feed; a `result` with the largest `files` is far smaller. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
-/** Texts of the model folder that an offer may bring, together: configurations have a few KiB, and they travel in the header of a frame. */
+/**
+ * Limit of all texts of an offer together: configurations have a few KiB, and they travel in the
+ * header of a frame.
+ */
 export const MAX_OFFERED_TEXT_BYTES = 32 * 1024;
-/** The texts that an offer may bring. */
+/** Names of the texts that an offer may bring. */
 export const OFFERED_FILES = ['config.json', 'generation_config.json', 'adapter_config.json'] as const;
-/** Numbers by name in one message: metrics of a result, figures of a task. */
+/** Limit of named numbers in a message: metrics of a result, figures of a task. */
 export const MAX_NUMBERS = 64;
 
 const count = z.int().min(0);
@@ -37,7 +41,7 @@ const filesSchema = z
     `at most ${MAX_OFFERED_TEXT_BYTES} bytes of text together`,
   );
 
-/** What a program answers to a task. Which fields it needs, the kind of the task says. */
+/** A program's answer to a task; the kind of the task decides which fields it needs. */
 export const bridgeResultSchema = z.object({
   type: z.literal('result'),
   task: taskId,
@@ -48,14 +52,16 @@ export const bridgeResultSchema = z.object({
   metrics: numbersSchema.default({}),
   files: filesSchema.default({}),
   /**
-   * Names of the extras that the program has written, to be checked; `extraFile` says where they
-   * are.
+   * Names of the extras that the program has written, not yet checked; `extraFile` gives their
+   * files.
    */
   extras: z.array(z.string()).default([]),
 });
 
+/** A program's answer to a task. */
 export type BridgeResult = z.output<typeof bridgeResultSchema>;
 
+/** Messages of a program. */
 export const programMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), protocol: z.number(), client: z.string().max(256) }),
   z.object({ type: z.literal('receive') }),
@@ -71,9 +77,10 @@ export const programMessageSchema = z.discriminatedUnion('type', [
   bridgeResultSchema,
 ]);
 
+/** A message of a program. */
 export type ProgramMessage = z.output<typeof programMessageSchema>;
 
-/** What a program learns of the job. */
+/** The part of the job that a program gets. */
 export const bridgeJobSchema = z.object({
   name: z.string().optional(),
   seed: z.number(),
@@ -81,8 +88,10 @@ export const bridgeJobSchema = z.object({
   train: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
 });
 
+/** The part of the job that a program gets. */
 export type BridgeJob = z.output<typeof bridgeJobSchema>;
 
+/** A task for a program. */
 export const bridgeTaskSchema = z.object({
   type: z.literal('task'),
   id: taskId,
@@ -92,35 +101,39 @@ export const bridgeTaskSchema = z.object({
   /** Absolute paths. */
   model: z.string().optional(),
   result: z.string().optional(),
-  /** Absolute paths by name; missing where the task has no extras. */
+  /** Absolute paths by name; missing if the task has no extras. */
   extras: z.record(z.string(), z.string()).optional(),
-  /** Missing where the task has none. */
+  /** Missing if the task has no figures. */
   figures: numbersSchema.optional(),
 });
 
+/** A task for a program. */
 export type BridgeTask = z.output<typeof bridgeTaskSchema>;
 
 /**
- * The file of an extra that goes with a model's file, both ways: a rule, so that neither side can
- * name another's files.
+ * The file of an extra that goes with a model's file, both ways. The rule keeps either side from
+ * naming other files.
  */
 export function extraFile(model: string, name: string): string {
   return `${model}.${name}.safetensors`;
 }
 
+/** Messages of a site. */
 export const siteMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('welcome'), protocol: z.number(), site: z.string(), folder: z.string(), job: bridgeJobSchema }),
   bridgeTaskSchema,
   z.object({ type: z.literal('stop'), reason: z.string() }),
 ]);
 
+/** A message of a site. */
 export type SiteMessage = z.output<typeof siteMessageSchema>;
 
+/** The line of a message, in UTF-8 with its line feed. */
 export function encodeMessage(message: ProgramMessage | SiteMessage | { readonly [key: string]: Json | undefined }): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(message)}\n`);
 }
 
-/** A message from its line; `trainer` tells what is wrong with it, of whom it is. */
+/** Parses the line of a message; throws `trainer`, which names the sender `from` and the fault. */
 export function parseMessage<T>(line: string, schema: z.ZodType<T>, from: string): T {
   let value: unknown;
   try {

@@ -1,5 +1,5 @@
-// The process trainer against a program in memory: the bytes of its messages, and what it takes for
-// a result's extras.
+// The process trainer against a program in memory: the bytes of its messages, and the extras of a
+// result.
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../../core/memory-folder.js';
 import { memoryStateDict } from '../../tensor/memory-state-dict.js';
@@ -22,7 +22,7 @@ const task = (more: Partial<TrainTask> = {}): TrainTask => ({
 
 /**
  * A program that writes `files` beside its result, and whose result message has `fields`; `lines`
- * are what the site sent.
+ * collects the messages of the site.
  */
 function scripted(fields: Record<string, unknown>, files: Record<string, StateDict | Uint8Array> = {}) {
   const exchange = memoryFolder();
@@ -95,7 +95,7 @@ function scripted(fields: Record<string, unknown>, files: Record<string, StateDi
   return { trainer, exchange, lines };
 }
 
-test('a task without extras and figures is the same bytes as ever', async () => {
+test('a task without extras and figures has neither field', async () => {
   const { trainer, lines, exchange } = scripted({});
   const result = await trainer.train(task({ extras: {} }), model(1));
   await result.model.close?.();
@@ -121,7 +121,7 @@ test('a task with extras and figures names their files and numbers', async () =>
   await trainer.close();
 });
 
-test('extras that a program lists are opened; what it wrote besides goes at once', async () => {
+test('extras that a program lists are opened; other files are removed at once', async () => {
   const files = {
     'result-2.safetensors.c.safetensors': model(7, 8),
     'result-2.safetensors.unsaid.safetensors': model(1),

@@ -1,4 +1,4 @@
-// A trainer that is a program of the site's own: models go to it and come back as files, everything else over the bridge.
+// A trainer that is a program of the site: models are exchanged as files, the rest over the bridge.
 import { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
 import { openSafetensors, writeSafetensors } from '../../tensor/safetensors.js';
@@ -10,21 +10,22 @@ import { type BridgeResult, type BridgeTask, numbersSchema } from './messages.js
 import type { StartProgram } from './program.js';
 import { type RunningOptions, RunningProgram, type TaskListener } from './running-program.js';
 
+/** Options of a trainer that is a program. */
 export interface ProcessTrainerOptions extends RunningOptions {
   readonly start: StartProgram;
-  /** Where model files are exchanged; emptied when the trainer closes. */
+  /** The folder of exchanged model files; emptied when the trainer closes. */
   readonly exchange: Folder;
   /** The absolute path of a file in `exchange`. */
   pathOf(name: string): string;
 }
 
-/** Starts its program with the first task, and anew with the next one after it failed. */
+/** Makes a trainer that starts its program with the first task, and again after it has failed. */
 export function processTrainer(options: ProcessTrainerOptions): Trainer {
   return new ProcessTrainer(options);
 }
 
 class ProcessTrainer implements Trainer {
-  /** One exchange of the model serves both. */
+  /** The model is handed over once for both. */
   readonly evaluatesInTraining = true;
   readonly #options: ProcessTrainerOptions;
   #running: RunningProgram | undefined;
@@ -37,7 +38,7 @@ class ProcessTrainer implements Trainer {
     const { label, job, exchange } = this.#options;
     const file = 'offer.safetensors';
     const task = { type: 'task', id: 'offer', kind: 'offer', round: 0, rounds: job.rounds, result: this.#options.pathOf(file) } as const;
-    const result = await this.#ask(task, signal, { onStep: () => {}, onSign: () => {} });
+    const result = await this.#ask(task, signal, { onStep: () => {}, onProgress: () => {} });
     this.#withoutExtras(result);
     const model = await this.#open(file);
     if (model.manifest.tensors.length === 0) throw new FedStreamError('trainer', `${label} offers a model without tensors`);
@@ -67,7 +68,7 @@ class ProcessTrainer implements Trainer {
         extras: extras && Object.fromEntries(extras.map(([name, extra]) => [name, pathOf(extra)])),
         figures: checkedFigures(task.figures),
       };
-      const result = await this.#ask(asked, signal, { onStep: task.onStep, onSign: () => task.onSign?.() });
+      const result = await this.#ask(asked, signal, { onStep: task.onStep, onProgress: () => task.onProgress?.() });
       return await this.#trained(file, result, model);
     } catch (error) {
       await removeAll(exchange, file);
@@ -84,7 +85,7 @@ class ProcessTrainer implements Trainer {
     await writeSafetensors(exchange, given, model, { durable: false });
     try {
       const task: BridgeTask = { type: 'task', id: `evaluate-${round}`, kind: 'evaluate', round, rounds, model: pathOf(given) };
-      const result = await this.#ask(task, signal, { onStep: () => {}, onSign: () => progress?.onSign?.() });
+      const result = await this.#ask(task, signal, { onStep: () => {}, onProgress: () => progress?.onProgress?.() });
       this.#withoutExtras(result);
       return result.evaluation;
     } finally {
@@ -111,7 +112,7 @@ class ProcessTrainer implements Trainer {
     }
   }
 
-  /** What the program has written, checked. Nothing stays open where something is wrong. */
+  /** Checks and opens the files that the program has written; leaves nothing open on an error. */
   async #trained(file: string, result: BridgeResult, given: StateDict): Promise<TrainResult> {
     const { label, exchange } = this.#options;
     const figures = complete(result, label);
@@ -140,7 +141,7 @@ class ProcessTrainer implements Trainer {
   }
 }
 
-/** What a result of training needs beyond its task. */
+/** The figures of a training result; throws `trainer` if one is missing. */
 function complete(result: BridgeResult, label: string) {
   const { samples, steps = 0, trainLoss, evaluation, metrics } = result;
   if (samples === undefined || trainLoss === undefined)
@@ -148,7 +149,7 @@ function complete(result: BridgeResult, label: string) {
   return { samples, steps, trainLoss, evaluation, metrics };
 }
 
-/** `bad-argument` names a figure that is no finite number: JSON has no others. */
+/** Throws `bad-argument` for a figure that is not a finite number, since JSON has no others. */
 function checkedFigures(figures: TrainTask['figures']): TrainTask['figures'] {
   const wrong = figures && numbersSchema.safeParse(figures).error?.issues[0];
   if (!wrong) return figures;

@@ -1,6 +1,6 @@
-// What the bridge needs of a running program, whatever started it: one connection, its end, and the end of its output.
+// A running program as the bridge sees it: one connection, its output and its end.
 
-/** Bytes both ways, in order. */
+/** Bytes in both directions, in order. */
 export interface BridgeConnection extends AsyncIterable<Uint8Array> {
   send(bytes: Uint8Array): void;
   close(): void;
@@ -8,16 +8,19 @@ export interface BridgeConnection extends AsyncIterable<Uint8Array> {
 
 /** A program that was started for a site. */
 export interface TrainerProgram {
-  /** Its one connection. Never settles where it does not connect; `ended` tells then. */
+  /** The program's one connection. Never settles if the program does not connect; see `ended`. */
   readonly connected: Promise<BridgeConnection>;
-  /** How it ended, as words that follow its name: `ended with exit code 1`. Never rejects. */
+  /**
+   * How the program ended, in words that follow its name: `ended with exit code 1`. Never rejects.
+   */
   readonly ended: Promise<string>;
-  /** Called at each piece of its output. */
-  onOutput(sign: () => void): void;
-  /** The last lines of its output, as one line of text; empty where there are none. */
+  /** Calls `listener` at each piece of output. */
+  onOutput(listener: () => void): void;
+  /** The last lines of output, as one line of text; empty if there is none. */
   lastLines(): string;
-  /** Ends it and all that it started; resolves once that is so. */
+  /** Ends the program and all that it started; resolves once that is done. */
   end(): Promise<void>;
 }
 
+/** Starts a program. */
 export type StartProgram = () => Promise<TrainerProgram>;

@@ -1,4 +1,5 @@
-// A program while it runs: its session, the watch on its silence, and one error for every way in which it can fail.
+// A running program: its session, its limit of silence, and one error for every way that it can
+// fail.
 import { FedStreamError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
 import { within } from '../../core/within.js';
@@ -8,8 +9,9 @@ import type { BridgeJob, BridgeResult, BridgeTask } from './messages.js';
 import type { TrainerProgram } from './program.js';
 import { SilenceWatch } from './silence.js';
 
+/** Options of a running program. */
 export interface RunningOptions {
-  /** For messages: `the trainer "hf-sft"`. */
+  /** The program's name in messages: `the trainer "hf-sft"`. */
   readonly label: string;
   readonly site: string;
   readonly job: BridgeJob;
@@ -19,15 +21,16 @@ export interface RunningOptions {
   readonly log: Logger;
 }
 
-/** What a task hears while it is open. */
+/** Callbacks of an open task. */
 export interface TaskListener {
   onStep(report: StepReport): void;
-  onSign(): void;
+  onProgress(): void;
 }
 
-/** A connection that ends first is most often the first that is heard of an exit; the exit code follows at once. */
+/** An exit usually shows first as a closed connection; the exit code follows within this time. */
 const EXIT_AFTER_CLOSE_MS = 2_000;
 
+/** A program from its start to its end, with one task at a time. */
 export class RunningProgram {
   readonly #program: TrainerProgram;
   readonly #options: RunningOptions;
@@ -40,12 +43,15 @@ export class RunningProgram {
   constructor(program: TrainerProgram, options: RunningOptions) {
     this.#program = program;
     this.#options = options;
-    program.onOutput(() => this.#sign());
+    program.onOutput(() => this.#progress());
     this.#lost = Promise.race([this.#ended(), this.#connect()]);
     this.#lost.catch(() => {});
   }
 
-  /** Resolves with the result; rejects with `trainer` and the end of the output, or with the signal's reason. The program has ended after a rejection. */
+  /**
+   * Resolves with the result; rejects with `trainer` and the end of the output, or with the
+   * signal's reason. The program has ended after a rejection.
+   */
   async ask(task: BridgeTask, signal: AbortSignal, listener: TaskListener): Promise<BridgeResult> {
     const { label, silenceMs } = this.#options;
     const watch = new SilenceWatch(silenceMs);
@@ -56,7 +62,7 @@ export class RunningProgram {
     try {
       return await Promise.race([this.#answer(task), this.#lost, silent, aborted.promise]);
     } catch (error) {
-      // Its last words are read once it is over.
+      // The end of the output is complete only once the program has ended.
       await this.end();
       if (signal.aborted) throw signal.reason;
       throw this.#withOutput(error, label, task);
@@ -68,7 +74,10 @@ export class RunningProgram {
     }
   }
 
-  /** Tells it that there are no more tasks and waits for its end, as long as it gives signs; then ends what is left. */
+  /**
+   * Tells the program that there are no more tasks, and waits for its end as long as it makes
+   * progress; then ends it.
+   */
   async stop(reason: string): Promise<void> {
     const watch = new SilenceWatch(this.#options.stopMs);
     this.#watch = watch;
@@ -88,7 +97,7 @@ export class RunningProgram {
     for (;;) {
       if (this.#session) return this.#session.ask(task);
       await this.#program.connected;
-      // The session is there one turn after the connection.
+      // The session exists one turn of the event loop after the connection.
       await Promise.resolve();
     }
   }
@@ -102,7 +111,7 @@ export class RunningProgram {
       job,
       folder,
       log,
-      onSign: () => this.#sign(),
+      onProgress: () => this.#progress(),
       onStep: (report) => this.#listener?.onStep(report),
     });
     try {
@@ -118,16 +127,16 @@ export class RunningProgram {
     throw new FedStreamError('closed', how);
   }
 
-  #sign(): void {
-    this.#watch?.sign();
-    this.#listener?.onSign();
+  #progress(): void {
+    this.#watch?.heartbeat();
+    this.#listener?.onProgress();
   }
 
   #failure(what: string): never {
     throw new FedStreamError('closed', what);
   }
 
-  /** `closed` is how it ended, without its name; anything else says already what is wrong. */
+  /** Adds name, round and output to an error; the message of `closed` lacks the program's name. */
   #withOutput(error: unknown, label: string, task: BridgeTask): FedStreamError {
     const { code, message } = error as FedStreamError;
     const output = this.#program.lastLines();

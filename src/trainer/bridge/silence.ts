@@ -1,9 +1,14 @@
-// Waits for silence: a limit that every sign of life renews.
+// A limit of silence, which every heartbeat renews.
 
-/** Ticks in which the limit is counted: a process that itself stood still hears what arrived meanwhile before the next one. */
+/**
+ * The limit is counted in so many ticks: a process that was itself suspended gets the messages of
+ * that time before the next tick.
+ */
 const TICKS = 10;
 
-/** Starts at once; `stop` ends it. Its promise resolves after `limitMs` without a sign, and never otherwise. */
+/**
+ * Starts at once; `stop` ends it. `over` resolves after `limitMs` without a heartbeat, or never.
+ */
 export class SilenceWatch {
   readonly over: Promise<void>;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -20,7 +25,7 @@ export class SilenceWatch {
     }, limitMs / TICKS);
   }
 
-  sign(): void {
+  heartbeat(): void {
     this.#silentTicks = 0;
   }
 

@@ -1,21 +1,21 @@
-// Cuts a JSON array into its items while the lines come in, so that each can be parsed, and blamed, by itself.
+// Cuts a JSON array into its items line by line, so that an error can name the item.
 import { FedStreamError } from '../../core/errors.js';
 
 /** One item of the array, still as text. */
 export interface ArrayItem {
   readonly text: string;
-  /** Where it begins, from 1. */
+  /** The line that the item begins in, from 1. */
   readonly line: number;
-  /** Its place in the array, from 1. */
+  /** The item's place in the array, from 1. */
   readonly number: number;
 }
 
-/** Far above any sample, and within what a string can hold. */
+/** Limit of an item: far above any sample, and within the length of a string. */
 const MAX_ITEM_CHARACTERS = 256 * 1024 * 1024;
 const OUTSIDE = /["[\]{},]/g;
 const INSIDE = /["\\]/g;
 
-/** Knows strings and brackets only: whether an item is JSON is for its parser to say. */
+/** Knows only strings and brackets; the parser of an item decides if it is JSON. */
 export class ArrayItems {
   readonly #source: string;
   #state: 'before' | 'inside' | 'after' = 'before';
@@ -30,7 +30,10 @@ export class ArrayItems {
     this.#source = source;
   }
 
-  /** Takes the next line, without its end; returns the items that end in it. `bad-data` names the line. */
+  /**
+   * Takes the next line, without its line feed; returns the items that end in it. Throws
+   * `bad-data`.
+   */
   push(line: string): ArrayItem[] {
     this.#line++;
     const items: ArrayItem[] = [];
@@ -61,7 +64,7 @@ export class ArrayItems {
     return items;
   }
 
-  /** Call after the last line; `bad-data` where the array is still open. */
+  /** Call after the last line; throws `bad-data` if the array is still open. */
   end(): void {
     if (this.#state !== 'inside') return;
     const open = this.#isBlank() ? '' : `; item ${this.#count + 1}, which begins on line ${this.#itemLine}, is still open`;
@@ -81,7 +84,7 @@ export class ArrayItems {
     this.#pieces.push(piece);
   }
 
-  /** At a comma or the closing bracket of the array itself. */
+  /** Ends an item, at a comma or at the closing bracket of the array itself. */
   #finish(character: string): ArrayItem | undefined {
     if (character === ']') this.#state = 'after';
     if (character === '}') throw this.#bad('a } closes nothing');

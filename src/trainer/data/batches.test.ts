@@ -1,4 +1,4 @@
-// Batches: which example stands where, and which tokens count.
+// Batches: the place of each example, and the tokens that count.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Example } from '../example.js';
@@ -10,7 +10,7 @@ const examples = (count: number): Example[] =>
   Array.from({ length: count }, (_, i) => ({ tokens: Int32Array.from([2, 3, ...Array(1 + (i % 5)).fill(i + 10), 1]), promptTokens: 2 }));
 const settings: BatchSettings = { batchSize: 4, accumulate: 1, seed: 7, padToken: 0 };
 
-/** The examples of a step, by their number. */
+/** The numbers of a step's examples. */
 function seen(step: number, all: readonly Example[], changed: Partial<BatchSettings> = {}): number[] {
   return trainingBatches(all, { ...settings, ...changed })
     .at(step)
@@ -41,7 +41,7 @@ test('every epoch sees every example once, in an order of its own, across the se
   expect(epoch(0)).not.toEqual(epoch(1));
 });
 
-test('a step is a function of examples, seed and step: asked in any order, the same', () => {
+test('a step is a function of examples, seed and step, in whatever order it is asked for', () => {
   const all = examples(30);
   const batches = trainingBatches(all, settings);
   const forwards = Array.from({ length: 40 }, (_, i) => batches.at(i + 1));
@@ -57,7 +57,7 @@ test('micro-batches are the parts of one larger batch', () => {
   expect(seen(3, all, { batchSize: 2, accumulate: 4 })).toEqual(seen(3, all, { batchSize: 8, accumulate: 1 }));
 });
 
-test('the loss sees answers and ends alone; rows are padded at their ends', () => {
+test('the loss covers only answers and ends; rows are padded at their ends', () => {
   const batch = toBatch(
     [
       { tokens: Int32Array.from([2, 5, 3, 20, 21, 1]), promptTokens: 3 },

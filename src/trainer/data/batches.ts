@@ -1,26 +1,30 @@
-// Which examples each step sees: a function of examples, seed and step alone, so that a run can begin anywhere.
+// Chooses each step's examples from examples, seed and step alone, so that a run can begin
+// anywhere.
 import { randomStream, shuffle } from '../../core/random.js';
 import type { Example } from '../example.js';
 import { type Batch, IGNORED } from '../llama/batch.js';
 
+/** Settings of batches. */
 export interface BatchSettings {
   readonly batchSize: number;
-  /** Micro-batches a step. */
+  /** Micro-batches in each step. */
   readonly accumulate: number;
   readonly seed: number;
   readonly padToken: number;
 }
 
+/** The batches of a training run. */
 export interface Batches {
-  /** Steps in which every example is seen once (the last step reaches into the next epoch). */
+  /** Steps that see every example once; the last one reaches into the next epoch. */
   readonly stepsPerEpoch: number;
   /** The micro-batches of a step, counted from 1. */
   at(step: number): Batch[];
 }
 
 /**
- * Every epoch is a permutation seeded by seed and epoch only: the name of a site is no part of it, so that one site alone sees
- * what central training sees. Batches are full: an epoch's rest begins the first batch of the next.
+ * Batches in which every epoch is a permutation, seeded by seed and epoch only. The name of a site
+ * is left out, so that a single site sees the same batches as central training. Batches are always
+ * full: the rest of an epoch begins the first batch of the next.
  */
 export function trainingBatches(examples: readonly Example[], { batchSize, accumulate, seed, padToken }: BatchSettings): Batches {
   const perStep = batchSize * accumulate;
@@ -51,13 +55,16 @@ export function trainingBatches(examples: readonly Example[], { batchSize, accum
   };
 }
 
-/** All examples once, those of similar length together. */
+/** Batches of all examples once, those of similar length together. */
 export function* evaluationBatches(examples: readonly Example[], batchSize: number, padToken: number): Generator<Batch> {
   const order = [...examples].sort((a, b) => a.tokens.length - b.tokens.length);
   for (let first = 0; first < order.length; first += batchSize) yield toBatch(order.slice(first, first + batchSize), padToken);
 }
 
-/** Sequences padded at their ends to a multiple of 8; the target of a position is the token after it, where that is part of the answer. */
+/**
+ * A batch of sequences, padded at their ends to a multiple of 8. The target of a position is the
+ * token after it, if that is part of the answer.
+ */
 export function toBatch(examples: readonly Example[], padToken: number): Batch {
   const longest = Math.max(...examples.map(({ tokens }) => tokens.length - 1));
   const sequence = Math.ceil(longest / 8) * 8;

@@ -1,9 +1,9 @@
-// Samples as tokens: what the loss sees, what is cut, what is left out.
+// Samples as tokens: the part that the loss covers, cut answers, skipped samples.
 import { expect, test } from 'vitest';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { encodeSamples, promptTokens } from './encode-sample.js';
 
-/** A token a character; ends with 1. */
+/** One token for each character; the end is 1. */
 function characters(turns?: Tokenizer['turns']): Tokenizer {
   return {
     vocabularySize: 1000,

@@ -1,17 +1,21 @@
-// A sample as tokens: prompt, answer, end; the loss is on answer and end alone.
+// Turns samples into tokens: prompt, answer and end; the loss covers only answer and end.
 import type { Example } from '../example.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import type { Sample } from './sample.js';
 
+/** Samples as tokens. */
 export interface Encoded {
   readonly examples: readonly Example[];
-  /** Samples whose prompt alone leaves no room for an answer. */
+  /** Number of samples whose prompt leaves no room for an answer. */
   readonly skipped: number;
-  /** Samples whose answer was cut at `maxTokens`. */
+  /** Number of samples whose answer was cut at `maxTokens`. */
   readonly truncated: number;
 }
 
-/** `<|user|>prompt<|assistant|>answer<|end|>`; a tokenizer without those tokens gets headings in plain text. */
+/**
+ * Encodes samples as `<|user|>prompt<|assistant|>answer<|end|>`; a tokenizer without those tokens
+ * gets headings in plain text.
+ */
 export function encodeSamples(tokenizer: Tokenizer, samples: readonly Sample[], maxTokens: number): Encoded {
   const examples: Example[] = [];
   let skipped = 0;
@@ -29,7 +33,7 @@ export function encodeSamples(tokenizer: Tokenizer, samples: readonly Sample[], 
   return { examples, skipped, truncated };
 }
 
-/** What stands before an answer, in training and in use. */
+/** The tokens before an answer, in training and in use. */
 export function promptTokens({ encode, turns }: Tokenizer, prompt: string): number[] {
   if (turns) return [turns.user, ...encode(prompt), turns.assistant];
   return encode(`### Instruction:\n${prompt}\n\n### Response:\n`);

@@ -1,4 +1,4 @@
-// Instruction data from text: every shape, and every complaint with its place.
+// Instruction data from text: every shape, and errors that name the line.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FedStreamError } from '../../core/errors.js';
@@ -16,7 +16,7 @@ async function complaint(text: string): Promise<string> {
   return (error as FedStreamError).message;
 }
 
-test('JSON lines and an array give the same samples, whatever the lay-out', async () => {
+test('JSON lines and an array give the same samples, in any layout', async () => {
   const items = [
     { prompt: 'a [ " ] {', completion: 'b, \\ }', category: 'c' },
     { prompt: 'two\nlines', completion: 'ü 😀' },
@@ -35,7 +35,7 @@ test('JSON lines and an array give the same samples, whatever the lay-out', asyn
     expect(await parse(text)).toEqual(expected);
 });
 
-test('any samples come back from any lay-out', async () => {
+test('any samples come back from any layout', async () => {
   const text = fc.string({ unit: 'grapheme', minLength: 1 }).filter((value) => value.trim() !== '');
   await fc.assert(
     fc.asyncProperty(
@@ -56,7 +56,7 @@ test('an array of more items than a call has room for arguments', async () => {
   expect(samples).toHaveLength(150_000);
 });
 
-test('a complaint names the file and the line', async () => {
+test('an error names the file and the line', async () => {
   const good = '{"prompt": "p", "completion": "c"}';
   expect(await complaint(`${good}\n\n{"prompt": "p"`)).toMatch(/^f\.json line 3: not JSON: /);
   expect(await complaint(`${good}\n{"prompt": "p"}`)).toMatch(/^f\.json line 2: the fields prompt are no known shape/);
@@ -75,15 +75,15 @@ test('a complaint names the file and the line', async () => {
   expect(await complaint('{\n"prompt": "p"}')).toMatch(/line 1: not JSON: .*a whole sample on every line/);
 });
 
-test('a file name with " line " in it does not confuse', async () => {
+test('a file name with " line " in it does no harm', async () => {
   await expect(parseData(['[', '{"prompt": p}]'], 'a line of 3.json')).rejects.toThrow(/^a line of 3\.json line 2 \(item 1\): not JSON/);
 });
 
-test('nothing to learn from is an error', async () => {
+test('a file without samples is an error', async () => {
   for (const text of ['', '\n \n', '[]', ' [\n]\n']) expect(await complaint(text)).toMatch(/^f\.json has no samples/);
 });
 
-test('hostile text gives samples or a complaint, never anything else', async () => {
+test('hostile text gives samples or an error with a place, never anything else', async () => {
   const piece = fc.constantFrom(
     '[',
     ']',
@@ -108,7 +108,7 @@ test('hostile text gives samples or a complaint, never anything else', async () 
       const valid = isJson(text);
       const result = await parse(text).catch((error: unknown) => error);
       if (!Array.isArray(result)) expect(result).toBeInstanceOf(FedStreamError);
-      // What is taken for an array is JSON as a whole.
+      // Text that was read as an array is JSON as a whole.
       else if (text.trimStart().startsWith('[')) expect(valid).toBe(true);
     }),
     { seed: 2, numRuns: 2000 },

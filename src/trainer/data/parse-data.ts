@@ -1,11 +1,14 @@
-// Instruction data from text: a JSON array, or JSON lines.
+// Reads instruction data from text: a JSON array, or JSON lines.
 import { FedStreamError } from '../../core/errors.js';
 import { ArrayItems } from './array-items.js';
 import { parseSample, type Sample } from './sample.js';
 
 const ONE_A_LINE = ' (a file that does not begin with [ has a whole sample on every line)';
 
-/** Reads lines as they come; the first character that is not blank decides between an array and lines. Errors name file and line. */
+/**
+ * Reads lines as they arrive; the first character that is not blank decides between an array and
+ * lines. Throws `bad-data`, which names file and line.
+ */
 export async function parseData(lines: AsyncIterable<string> | Iterable<string>, source: string): Promise<Sample[]> {
   const samples: Sample[] = [];
   const array = new ArrayItems(source);
@@ -16,7 +19,7 @@ export async function parseData(lines: AsyncIterable<string> | Iterable<string>,
     const content = number === 1 ? line.replace(/^\uFEFF/, '') : line;
     const blank = content.trim() === '';
     isArray ??= blank ? undefined : content.trimStart().startsWith('[');
-    // Blank lines in front count, too, in the line numbers of an array.
+    // Blank lines in front count in an array's line numbers, too.
     if (isArray !== false)
       for (const item of array.push(content)) samples.push(parseItem(item.text, `${source} line ${item.line} (item ${item.number})`));
     else if (!blank) samples.push(parseItem(content, `${source} line ${number}`, ONE_A_LINE));

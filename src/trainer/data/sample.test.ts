@@ -1,4 +1,4 @@
-// The shapes that instruction data comes in, and complaints that name the field.
+// The shapes of instruction data, and errors that name the field.
 import { expect, test } from 'vitest';
 import { parseSample } from './sample.js';
 
@@ -31,7 +31,7 @@ test('in a chat the last answer of the assistant is learnt', () => {
   });
 });
 
-test('a complaint names place and field', () => {
+test('an error names place and field', () => {
   const cases: [unknown, RegExp][] = [
     [[], /a sample is an object of instruction/],
     [null, /a sample is an object/],

@@ -1,7 +1,8 @@
-// One sample of instruction data, from the shapes that data sets come in.
+// Reads a sample of instruction data, in any of the shapes that data sets use.
 import { z } from 'zod';
 import { FedStreamError } from '../../core/errors.js';
 
+/** A prompt and the answer to learn. */
 export interface Sample {
   readonly prompt: string;
   readonly answer: string;
@@ -16,7 +17,7 @@ const messages = z
   .min(2)
   .refine((all) => all.some(({ role }) => role === 'assistant'), 'there is no message of the assistant, so no answer to learn');
 
-/** How each shape is told from the others: the field that only it has, and what it becomes. */
+/** The shapes, each known by a field that only it has. */
 const SHAPES: readonly { readonly field: string; parse(value: unknown): Sample | z.ZodError }[] = [
   shape('messages', z.object({ messages, category }), ({ messages, category }) => fromMessages(messages, category)),
   shape('completion', z.object({ prompt: text, completion: text, category }), ({ prompt, completion, category }) =>
@@ -36,7 +37,7 @@ const SHAPES: readonly { readonly field: string; parse(value: unknown): Sample |
 
 const KNOWN = 'instruction/context/response, instruction/input/output, prompt/completion or messages';
 
-/** Reads one item; `bad-data` names `where` (file and line) and the field. */
+/** Reads one item; throws `bad-data`, which names `where` (file and line) and the field. */
 export function parseSample(value: unknown, where: string): Sample {
   if (value === null || typeof value !== 'object' || Array.isArray(value))
     throw new FedStreamError('bad-data', `${where}: a sample is an object of ${KNOWN}`);
@@ -66,7 +67,7 @@ function shape<T>(field: string, schema: z.ZodType<T>, toSample: (value: T) => S
   };
 }
 
-/** The last answer of the assistant is what is learnt; all before it is the prompt. */
+/** The last answer of the assistant is learnt; all before it is the prompt. */
 function fromMessages(messages: readonly { role: string; content: string }[], category: string | null | undefined): Sample {
   const last = messages.findLastIndex(({ role }) => role === 'assistant');
   const before = messages.slice(0, last);

@@ -1,4 +1,4 @@
-// Samples shared out among sites: nothing lost, nothing twice, the same for one seed.
+// Splits of samples among sites: nothing lost, nothing twice, the same for the same seed.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Sample } from './sample.js';
@@ -97,14 +97,14 @@ test('a site without samples is an error that says what to do', () => {
   expect(() => splitSamples(samples(9), names(2), 'category', 1)).toThrow(/needs a "category" in every sample/);
 });
 
-test('more samples of a category than a call has room for arguments', () => {
+test('a category may have more samples than a call takes arguments', () => {
   for (const how of ['category', { dirichlet: 0.5 }] as const) {
     const all = samples(300_000, 2);
     expect(sizes(splitSamples(all, names(2), how, 5)).reduce((a, b) => a + b)).toBe(300_000);
   }
 });
 
-test('held-out samples are no part of training, which keeps its order', () => {
+test('held-out samples are not in the training data, which keeps its order', () => {
   const all = samples(100);
   const { training, validation } = holdOut(all, 0.2, 15, 9);
   expect(validation).toHaveLength(15);

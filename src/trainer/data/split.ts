@@ -1,11 +1,15 @@
-// Samples shared out among sites, and some held out: seeded, the same on every machine.
+// Splits samples among sites and holds some out, by a seed, with the same result on every machine.
 import { FedStreamError } from '../../core/errors.js';
 import { type Random, randomStream, shuffle } from '../../core/random.js';
 import type { Sample } from './sample.js';
 
+/** How samples are split; `dirichlet` is α, and a small α makes the sites differ more. */
 export type Split = 'iid' | 'category' | { readonly dirichlet: number };
 
-/** By site; one site gets all samples in the order given. `bad-data` where a site would get none. */
+/**
+ * Samples by site; a single site gets all of them, in the order given. Throws `bad-data` if a site
+ * would get none.
+ */
 export function splitSamples(samples: readonly Sample[], sites: readonly string[], how: Split, seed: number): Map<string, Sample[]> {
   const parts = new Map<string, Sample[]>(sites.map((site) => [site, []]));
   if (sites.length === 1) return new Map([[sites[0] as string, [...samples]]]);
@@ -18,7 +22,7 @@ export function splitSamples(samples: readonly Sample[], sites: readonly string[
   return parts;
 }
 
-/** `bad-data` where a site got nothing. */
+/** Throws `bad-data` if a site got nothing. */
 export function checkNoneEmpty(parts: ReadonlyMap<string, readonly Sample[]>): void {
   const empty = [...parts].find(([, part]) => part.length === 0);
   if (!empty) return;
@@ -40,7 +44,10 @@ function byCategory(samples: readonly Sample[], sites: readonly string[], parts:
   }
 }
 
-/** Hsu et al. 2019: the shares of each category are drawn from Dirichlet(α); without categories, of each quarter by the answer's length. */
+/**
+ * Hsu et al. 2019: draws the shares of each category from Dirichlet(α). Without categories, the
+ * quarters by length of the answer take their place.
+ */
 function dirichlet(samples: readonly Sample[], sites: readonly string[], alpha: number, parts: Map<string, Sample[]>, seed: number): void {
   const groups = grouped(samples, samples.every((sample) => sample.category) ? (sample) => sample.category : lengthQuarters(samples));
   for (const name of [...groups.keys()].sort()) {
@@ -58,7 +65,7 @@ function dirichlet(samples: readonly Sample[], sites: readonly string[], alpha: 
   }
 }
 
-/** Samples of one answer length stay together. */
+/** Quarters by length of the answer; samples of equal length stay together. */
 function lengthQuarters(samples: readonly Sample[]): (sample: Sample) => string {
   const lengths = samples.map((sample) => sample.answer.length).sort((a, b) => a - b);
   const quarters = new Map<number, number>();
@@ -67,7 +74,7 @@ function lengthQuarters(samples: readonly Sample[]): (sample: Sample) => string 
   return (sample) => `length ${quarters.get(sample.answer.length)}`;
 }
 
-/** From logarithms: the draws of a small α are too small for a number, and their shares are not. */
+/** Uses logarithms: the draws of a small α underflow, but their shares do not. */
 function dirichletShares(alpha: number, count: number, random: Random): number[] {
   const logs = Array.from({ length: count }, () => logGamma(alpha, random));
   const largest = Math.max(...logs);
@@ -76,7 +83,10 @@ function dirichletShares(alpha: number, count: number, random: Random): number[]
   return weights.map((weight) => weight / total);
 }
 
-/** The logarithm of a draw from Gamma(α, 1), after Marsaglia and Tsang 2000; below 1 by the power of a uniform. */
+/**
+ * The logarithm of a draw from Gamma(α, 1), after Marsaglia and Tsang 2000; for α below 1, by the
+ * power of a uniform draw.
+ */
 function logGamma(alpha: number, random: Random): number {
   if (alpha < 1) return logGamma(alpha + 1, random) + Math.log(1 - random.uniform()) / alpha;
   const d = alpha - 1 / 3;
@@ -88,7 +98,10 @@ function logGamma(alpha: number, random: Random): number {
   }
 }
 
-/** A seeded choice of held-out samples; the others keep their order. At least one stays for training. */
+/**
+ * Holds samples out by a seeded choice; the others keep their order. At least one stays for
+ * training.
+ */
 export function holdOut(
   samples: readonly Sample[],
   fraction: number,

@@ -1,9 +1,9 @@
-// Where everything lies in the trainer's one memory: laid out once, never grown.
+// The layout of the trainer's one memory, which is made once and never grows.
 import { FedStreamError } from '../../core/errors.js';
 import type { LlamaConfig } from './config.js';
 import { llamaParameters, type Parameters } from './parameters.js';
 
-/** How large a micro-batch may be, and how many threads share it. */
+/** Largest micro-batch, and the number of threads. */
 export interface ArenaSize {
   readonly maxBatch: number;
   readonly maxSequence: number;
@@ -28,6 +28,7 @@ export interface LayerArena {
   readonly product: number; // [rows, ffn]
 }
 
+/** Byte offsets of all arrays. */
 export interface Arena {
   readonly parameters: Parameters;
   readonly control: number; // int32 words of barrier and commands
@@ -55,7 +56,7 @@ export interface Arena {
   readonly dProduct: number; // [rows, ffn]
   readonly normPartials: number; // [rows / 16, d]
   readonly squarePartials: number; // float64 [total / 4096]
-  /** By thread: packing buffers of the matrix kernel, and one head's score gradients. */
+  /** For each thread: packing buffers of the matrix kernel, and one head's score gradients. */
   readonly scratch: readonly number[];
   readonly scores: readonly number[]; // [sequence, sequence]
   readonly totalBytes: number;
@@ -63,13 +64,14 @@ export interface Arena {
 
 /** wasm32 ends at 4 GiB; the last page is left out so that every offset is an int32 times 4. */
 export const MAX_ARENA_BYTES = 65_535 * 65_536;
-/** Of assembly/llama/gemm.ts. */
+/** Size of the packing buffers, as assembly/llama/gemm.ts needs them. */
 const GEMM_SCRATCH_BYTES = (64 * 256 + 512 * 256 + 4 * 8) * 4;
-/** The module's own static data lies in front. */
+/** Room for the module's own static data, at the beginning. */
 const RESERVED_BYTES = 64 * 1024;
+/** Gradients whose squares are summed into one part. */
 export const SQUARES_CHUNK = 4096;
 
-/** Throws `limit` where the model does not fit into 4 GiB. */
+/** Lays out the memory; throws `limit` if the model does not fit into 4 GiB. */
 export function layOutArena(config: LlamaConfig, size: ArenaSize): Arena {
   const { hiddenSize: d, heads, kvHeads, headDim, ffnSize: f, vocabularySize } = config;
   const parameters = llamaParameters(config);

@@ -1,4 +1,5 @@
-// The backward pass, derived by hand, as every thread runs it on its share. Gradients of weights are added to what is there.
+// The backward pass, derived by hand; every thread runs it on its share. Weight gradients
+// accumulate.
 import type { LayerArena } from './arena.js';
 import { ATTENTION_ROWS, headPlaces, type MicroBatch, type Program, weight } from './forward.js';
 import { EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
@@ -51,7 +52,7 @@ function backNorm(program: Program, x: number, name: string, dy: number, rstd: n
   team.barrier();
 }
 
-/** From the gradient of the logits to that of every weight. */
+/** Computes the gradient of every weight from that of the logits. */
 export function backward(program: Program, micro: MicroBatch): void {
   const { arena, kernels, team, config } = program;
   const { hiddenSize: d, vocabularySize, tied } = config;
@@ -59,7 +60,7 @@ export function backward(program: Program, micro: MicroBatch): void {
   const head = tied ? EMBEDDING : HEAD;
   backWeight(program, arena.logits, arena.gathered, gradient(program, head), micro.targets, vocabularySize, d);
   team.barrier();
-  // `gathered` has been read by all: it takes its own gradient.
+  // All threads have read `gathered`, so that its memory can take its gradient.
   backInput(program, arena.logits, weight(program, head), arena.gathered, micro.targets, vocabularySize, d, 0);
   const [first, end] = share(team, rows * d, 16);
   kernels.fill(arena.dNormed, first, end);
@@ -79,7 +80,10 @@ export function backward(program: Program, micro: MicroBatch): void {
   team.barrier();
 }
 
-/** dx holds the gradient of the block's output, and then that of its input: the residual passes it on unchanged. */
+/**
+ * dx holds the gradient of the block's output, and afterwards that of its input; the residual
+ * connection passes it on unchanged.
+ */
 function backFeedForward(program: Program, micro: MicroBatch, layer: LayerArena, index: number): void {
   const { arena, kernels, team, config } = program;
   const { hiddenSize: d, ffnSize: f } = config;
@@ -121,7 +125,10 @@ function backAttention(program: Program, micro: MicroBatch, layer: LayerArena, i
   backNorm(program, layer.input, layerName(index, 'input_layernorm'), arena.dNormed, layer.rstd, rows);
 }
 
-/** All query heads that share one key and value head of one sequence, in order: their gradients of k and v add up. */
+/**
+ * All query heads that share a key and value head of a sequence, in order, since their gradients of
+ * k and v add up.
+ */
 function backHeads(program: Program, micro: MicroBatch, layer: LayerArena, sequenceIndex: number, kvHead: number): void {
   const { arena, kernels, team, config } = program;
   const { heads, kvHeads, headDim } = config;

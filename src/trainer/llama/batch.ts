@@ -1,4 +1,4 @@
-// A micro-batch of token sequences, checked and written where the threads read it.
+// A micro-batch of token sequences: checked, and written to the memory that the threads read.
 import { FedStreamError } from '../../core/errors.js';
 import type { Arena, ArenaSize } from './arena.js';
 import type { LlamaConfig } from './config.js';
@@ -8,16 +8,20 @@ import type { MicroBatch } from './forward.js';
 export interface Batch {
   /** [batch, sequence] */
   readonly tokens: Int32Array;
-  /** [batch, sequence]: the token that should follow, or -100 where it does not count. */
+  /** [batch, sequence]: the token that should follow, or `IGNORED` if it does not count. */
   readonly targets: Int32Array;
   readonly batch: number;
   readonly sequence: number;
 }
 
-/** As in torch.nn.CrossEntropyLoss. */
+/** The target of positions that do not count, as in torch.nn.CrossEntropyLoss. */
 export const IGNORED = -100;
 
-/** Writes tokens, targets and the rows that have one; `bad-argument` where the batch does not fit. Returns what the threads need to know. */
+/**
+ * Writes tokens, targets and the rows that have one; returns the sizes that the threads need.
+ * Throws `bad-argument` if the batch does not fit, `bad-data` for a token outside of the
+ * vocabulary.
+ */
 export function writeBatch(batch: Batch, config: LlamaConfig, size: ArenaSize, arena: Arena, memory: WebAssembly.Memory): MicroBatch {
   const rows = batch.batch * batch.sequence;
   if (batch.batch > size.maxBatch || batch.sequence > size.maxSequence || batch.tokens.length !== rows || batch.targets.length !== rows) {

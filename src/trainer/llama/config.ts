@@ -12,7 +12,7 @@ export interface LlamaConfig {
   readonly ffnSize: number;
   readonly vocabularySize: number;
   readonly maxPositions: number;
-  /** Whether the head is the transposed embedding. */
+  /** True if the head is the transposed embedding. */
   readonly tied: boolean;
   readonly ropeTheta: number;
   readonly rmsEps: number;
@@ -49,7 +49,10 @@ const hfSchema = z.object({
   mlp_bias: z.boolean().default(false),
 });
 
-/** Reads `config.json`; `bad-model` names the field, `unsupported` what this trainer cannot do. */
+/**
+ * Reads `config.json`. Throws `bad-model`, which names the field, or `unsupported`, which names
+ * what this trainer cannot do.
+ */
 export function parseLlamaConfig(text: string, source: string): LlamaConfig {
   let json: unknown;
   try {
@@ -86,7 +89,7 @@ export function parseLlamaConfig(text: string, source: string): LlamaConfig {
   return config;
 }
 
-/** Throws `bad-model` where dimensions do not go together. */
+/** Throws `bad-model` if the dimensions do not fit each other. */
 export function checkLlamaConfig(config: LlamaConfig, source: string): void {
   const { heads, kvHeads, headDim } = config;
   if (heads % kvHeads !== 0) throw new FedStreamError('bad-model', `${source}: ${heads} heads cannot share ${kvHeads} key and value heads`);

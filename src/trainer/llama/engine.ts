@@ -1,4 +1,5 @@
-// The built-in trainer's engine: a Llama model in shared memory, and threads that train it while the caller's own thread stays free.
+// The built-in trainer's engine: a Llama model in shared memory, trained by threads besides the
+// caller's.
 import { FedStreamError } from '../../core/errors.js';
 import { randomStream } from '../../core/random.js';
 import { chunkPlaces } from '../../tensor/chunks.js';
@@ -15,13 +16,14 @@ import { HEAD, llamaManifest, type Parameter } from './parameters.js';
 import type { Command, ThreadInit } from './thread.js';
 import { gradientNorm, type OptimizerSettings } from './update.js';
 
-/** Runs each command on every thread. `node` makes it of worker threads. */
+/** Runs each command on every thread. In Node.js, worker threads. */
 export interface ThreadPool {
   /** Resolves once all threads are through. */
   run(command: Command): Promise<void>;
   close(): Promise<void>;
 }
 
+/** Options of the engine. */
 export interface EngineOptions {
   readonly config: LlamaConfig;
   readonly size: ArenaSize;
@@ -30,6 +32,7 @@ export interface EngineOptions {
   startThreads(init: Omit<ThreadInit, 'index'>): Promise<ThreadPool>;
 }
 
+/** Figures of an optimizer step. */
 export interface StepResult {
   /** Mean cross-entropy a target token, in nats. */
   readonly loss: number;
@@ -37,14 +40,18 @@ export interface StepResult {
   readonly targetTokens: number;
 }
 
+/** Figures of an evaluated batch. */
 export interface EvaluationResult {
   readonly lossSum: number;
   readonly targetTokens: number;
-  /** By sequence: whether every target is the arg max, which is when greedy decoding would give exactly the targets. */
+  /**
+   * For each sequence: true if every target is the arg max, that is, if greedy decoding would give
+   * exactly the targets.
+   */
   readonly exact: readonly boolean[];
 }
 
-/** What guides the steps of a task, beside its data. */
+/** Terms that are added to the gradients of a task's steps. */
 export interface GuideOptions {
   /**
    * FedProx: adds mu × (weights − weights at the call of `guide`) to the gradients; 0 adds nothing.
@@ -62,7 +69,9 @@ const PAGE_BYTES = 65_536;
 /** The module declares this maximum (assembly/targets.json). */
 const MAX_PAGES = 65_536;
 
-/** Lays the memory out and starts the threads; `limit` where the model is too large for 4 GiB. */
+/**
+ * Lays out the memory and starts the threads; throws `limit` if the model is too large for 4 GiB.
+ */
 export async function startEngine(options: EngineOptions): Promise<LlamaEngine> {
   const { config, size, optimizer, module } = options;
   const arena = layOutArena(config, size);
@@ -85,7 +94,7 @@ function writeRotary({ headDim, ropeTheta }: LlamaConfig, { maxSequence }: Arena
   }
 }
 
-/** One caller at a time: a call is awaited before the next. */
+/** A model and its training. Callers wait for each call to end before the next one. */
 export class LlamaEngine {
   readonly config: LlamaConfig;
   readonly #options: EngineOptions;
@@ -103,12 +112,15 @@ export class LlamaEngine {
     this.#threads = threads;
   }
 
-  /** Bytes of the one memory that everything is in. */
+  /** Bytes of the whole memory. */
   get memoryBytes(): number {
     return this.#arena.totalBytes;
   }
 
-  /** Normal weights of the configuration's standard deviation, norms of 1; each tensor has a random stream of its own. */
+  /**
+   * Sets normal weights with the configuration's standard deviation, and norms of 1; each tensor
+   * has a random stream of its own.
+   */
   initialize(seed: number): void {
     for (const parameter of this.#arena.parameters.list) {
       const values = this.#floats(this.#arena.weights, parameter);
@@ -118,21 +130,24 @@ export class LlamaEngine {
     this.resetOptimizer();
   }
 
-  /** Takes the weights of a raw model in F32, F16 or BF16; `bad-model` names the first tensor that does not fit. */
+  /**
+   * Loads the weights of a raw model in F32, F16 or BF16; throws `bad-model`, which names the first
+   * tensor that does not fit.
+   */
   async load(model: StateDict): Promise<void> {
     await this.#read(model, this.#arena.weights, (name) => name, 'the model');
   }
 
-  /** The weights as they are, lazy: chunks are copied out of the shared memory when they are read. */
+  /** The current weights, lazy: chunks are copied out of the shared memory when they are read. */
   weights(): StateDict {
     const manifest = llamaManifest(this.config);
     return { manifest, chunks: (range) => this.#chunks(manifest, this.#arena.weights, range) };
   }
 
   /**
-   * Guides every step from now on, from the weights that are loaded; without `mu` and `control`
-   * none, and steps are then to the bit what they are without this call. `bad-model` names a tensor
-   * that does not fit, `limit` says that there is no room.
+   * Adds terms to the gradients of every step from now on, relative to the weights that are loaded.
+   * Without `mu` and `control` it adds nothing, and steps are the same, to the bit, as without this
+   * call. Throws `bad-model` for a tensor that does not fit, `limit` if there is no room.
    */
   async guide({ mu = 0, control, own }: GuideOptions): Promise<void> {
     this.#guide = undefined;
@@ -170,7 +185,7 @@ export class LlamaEngine {
     return { manifest, chunks };
   }
 
-  /** Moments and step count; metadata `step`. */
+  /** The optimizer's moments, with the step count in the metadata as `step`. */
   saveOptimizer(): StateDict {
     const tensors = (['m', 'v'] as const).flatMap((kind) =>
       this.#arena.parameters.list.map(({ name, shape }) => ({ name: `${kind}.${name}`, dtype: 'F32' as const, shape, encoding: RAW })),
@@ -194,7 +209,10 @@ export class LlamaEngine {
     this.#step = 0;
   }
 
-  /** One optimizer step over the targets of all micro-batches together. Throws `non-finite` before any weight is changed. */
+  /**
+   * Does one optimizer step over the targets of all micro-batches together. Throws `non-finite`
+   * before any weight is changed.
+   */
   async trainStep(microBatches: readonly Batch[], learningRate: number): Promise<StepResult> {
     const { loss, targetTokens } = await this.#accumulate(microBatches);
     if (this.#guide) await this.#threads.run({ type: 'guide', guide: this.#guide });
@@ -226,7 +244,7 @@ export class LlamaEngine {
     return { loss: lossSum / targetTokens, targetTokens };
   }
 
-  /** Loss and gradients without an update: for tests, and for whoever wants them. The gradients are read at once. */
+  /** Loss and gradients without an update, for tests. The gradients are copied at once. */
   async lossAndGradients(batch: Batch): Promise<{ loss: number; gradients: StateDict }> {
     const { loss } = await this.#accumulate([batch]);
     const manifest = llamaManifest(this.config);
@@ -260,7 +278,7 @@ export class LlamaEngine {
     return writeBatch(batch, this.config, this.#options.size, this.#arena, this.#memory);
   }
 
-  /** log(sum e^(x - max)) + max - x_target, row by row, in float64. */
+  /** The loss of each row, log(sum e^(x - max)) + max - x_target, in float64. */
   *#losses({ targets }: MicroBatch): Generator<number> {
     const figures = new Float32Array(this.#memory.buffer, this.#arena.figures, targets * 4);
     for (let i = 0; i < targets; i++)
@@ -308,13 +326,13 @@ export class LlamaEngine {
     }
   }
 
-  /** A tied head that is stored all the same, and tables that old files carry. */
+  /** True for a tied head that is stored nevertheless, and for tables that old files have. */
   #isIgnored(name: string): boolean {
     return (this.config.tied && name === HEAD) || name.endsWith('rotary_emb.inv_freq');
   }
 }
 
-/** Where values that were read go. */
+/** Takes values that were read, to their place. */
 type Put = (to: Float32Array, values: Float32Array, first: number) => void;
 
 const replace: Put = (to, values, first) => to.set(values, first);

@@ -1,11 +1,11 @@
-// The forward pass, as every thread runs it on its share.
+// The forward pass; every thread runs it on its share.
 import type { Arena, LayerArena } from './arena.js';
 import type { LlamaConfig } from './config.js';
 import type { LlamaKernels } from './kernels.js';
 import { EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
 import { share, type Team } from './team.js';
 
-/** What a thread works with. */
+/** Everything that a thread works with. */
 export interface Program {
   readonly config: LlamaConfig;
   readonly arena: Arena;
@@ -13,7 +13,7 @@ export interface Program {
   readonly team: Team;
 }
 
-/** The micro-batch at hand; its tokens and targets lie in the arena. */
+/** Sizes of the current micro-batch; its tokens and targets lie in the arena. */
 export interface MicroBatch {
   readonly batch: number;
   readonly sequence: number;
@@ -21,7 +21,7 @@ export interface MicroBatch {
   readonly targets: number;
 }
 
-/** Rows of attention that are done together: what lies right of the diagonal block is skipped. */
+/** Rows of attention in a block; all to the right of the diagonal block is skipped. */
 export const ATTENTION_ROWS = 32;
 
 /** Byte offset of a parameter. */
@@ -37,7 +37,7 @@ export function linear(program: Program, x: number, w: number, y: number, rows: 
     kernels.gemm(x + first * k * 4, k, 1, w, 1, k, y + first * n * 4, n, end - first, n, k, 0, arena.scratch[team.index] as number);
 }
 
-/** From tokens to the normed output of the last layer, [rows, d]. */
+/** Computes the normed output of the last layer, [rows, d], from the tokens. */
 export function forward(program: Program, micro: MicroBatch): void {
   const { arena, kernels, team, config } = program;
   const { hiddenSize: d } = config;
@@ -151,10 +151,13 @@ function feedForwardBlock(program: Program, micro: MicroBatch, layer: LayerArena
   kernels.swiglu(layer.gate, layer.up, layer.product, first * f, end * f);
   linear(program, layer.product, weight(program, layerName(index, 'mlp.down_proj')), output, rows, d, f);
   kernels.addTo(output, layer.middle, first * d, end * d);
-  // The next block works on the same rows: no barrier is needed before it.
+  // The next block works on the same rows, so that it needs no barrier.
 }
 
-/** Logits of the rows that have a target, their figures, and (where scale is not 0) their gradient in place. */
+/**
+ * Logits of the rows that have a target, their figures, and (unless scale is 0) their gradient, in
+ * place.
+ */
 export function headAndLoss(program: Program, micro: MicroBatch, scale: number): void {
   const { arena, kernels, team, config } = program;
   const { hiddenSize: d, vocabularySize, tied } = config;

@@ -1,13 +1,13 @@
-// What is added to a step's gradients before they are clipped: FedProx's pull to the model that was
-// received, and SCAFFOLD's correction.
+// Terms that are added to a step's gradients before they are clipped: FedProx's pull to the
+// received model, and SCAFFOLD's correction.
 import { FedStreamError } from '../../core/errors.js';
 import { type Arena, MAX_ARENA_BYTES } from './arena.js';
 import type { Program } from './forward.js';
 import { share } from './team.js';
 
 /**
- * Byte offsets of arrays as long as the parameters, behind the arena: they are there only where a
- * task needs them.
+ * Byte offsets of arrays as long as the parameters, behind the arena; they exist only if a task
+ * needs them.
  */
 export interface GuideRoom {
   readonly anchor: number;
@@ -16,15 +16,15 @@ export interface GuideRoom {
   readonly totalBytes: number;
 }
 
-/** How gradients are guided. */
+/** The terms of a task. */
 export interface Guide extends GuideRoom {
-  /** Adds mu × (weights − anchor), where it is above 0. */
+  /** Adds mu × (weights − anchor), if above 0. */
   readonly mu: number;
-  /** Whether gradients are summed up as they are, and then corrected. */
+  /** True if gradients are summed up as they are, and then corrected. */
   readonly isCorrected: boolean;
 }
 
-/** Throws `limit` where the arrays do not fit into 4 GiB with the rest. */
+/** Lays out the arrays; throws `limit` if they do not fit into 4 GiB with the rest. */
 export function layOutGuide({ totalBytes, parameters }: Pick<Arena, 'totalBytes' | 'parameters'>): GuideRoom {
   const bytes = Math.ceil((parameters.total * 4) / 64) * 64;
   const anchor = Math.ceil(totalBytes / 64) * 64;
@@ -39,7 +39,7 @@ export function layOutGuide({ totalBytes, parameters }: Pick<Arena, 'totalBytes'
   return { anchor, correction: anchor + bytes, gradientSum: anchor + 2 * bytes, totalBytes: end };
 }
 
-/** Changes every gradient by itself: the bits do not depend on the number of threads. */
+/** Changes each gradient by itself, so that the bits do not depend on the number of threads. */
 export function guideGradients({ arena, kernels, team }: Program, { anchor, correction, gradientSum, mu, isCorrected }: Guide): void {
   const { gradients, weights, parameters } = arena;
   const [first, end] = share(team, parameters.total, 16);
@@ -51,8 +51,7 @@ export function guideGradients({ arena, kernels, team }: Program, { anchor, corr
 }
 
 /**
- * The same in plain TypeScript, in the kernels' order of float32 operations: says what is right,
- * for tests.
+ * The same in plain TypeScript, in the kernels' order of float32 operations: the tests' reference.
  */
 export function referenceGuided(
   gradients: Float32Array,

@@ -1,5 +1,7 @@
-// The kernels of assembly/llama as the trainer calls them. Pointers are byte offsets into the shared memory, counts are elements.
+// The kernels of assembly/llama. Pointers are byte offsets into the shared memory, counts are
+// elements.
 
+/** Functions that the module exports. */
 export interface LlamaKernels {
   gemm(
     a: number,
@@ -61,7 +63,7 @@ export interface LlamaKernels {
   ): void;
 }
 
-/** One thread's instance over the memory that all share. */
+/** Makes a thread's instance over the shared memory. */
 export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): LlamaKernels {
   const instance = new WebAssembly.Instance(module, { env: { memory, abort: () => {} } });
   return instance.exports as unknown as LlamaKernels;

@@ -1,34 +1,39 @@
-// The parameters of a Llama model: names and shapes of Hugging Face, one after the other in memory.
+// The parameters of a Llama model: Hugging Face's names and shapes, one after the other in memory.
 import { CHUNK_ELEMENTS, type Manifest, RAW } from '../../tensor/manifest.js';
 import type { LlamaConfig } from './config.js';
 
+/** A parameter and its place. */
 export interface Parameter {
   readonly name: string;
   readonly shape: readonly number[];
-  /** First element, counted over all parameters. */
+  /** Its first element, counted over all parameters. */
   readonly start: number;
   readonly elements: number;
-  /** Norm weights do not decay, and begin at 1. */
+  /** True for norm weights, which do not decay and begin at 1. */
   readonly isNorm: boolean;
 }
 
+/** All parameters, in order. */
 export interface Parameters {
   readonly list: readonly Parameter[];
   readonly total: number;
-  /** First element of a tensor by its name. */
+  /** The first element of a tensor, by name. */
   at(name: string): number;
 }
 
+/** Name of the embedding. */
 export const EMBEDDING = 'model.embed_tokens.weight';
+/** Name of the head. */
 export const HEAD = 'lm_head.weight';
+/** Name of the last norm. */
 export const FINAL_NORM = 'model.norm.weight';
 
-/** The parameters of a layer by their short names. */
+/** The full name of a layer's parameter. */
 export function layerName(layer: number, part: string): string {
   return `model.layers.${layer}.${part}.weight`;
 }
 
-/** In the order of the model's own modules; each begins at a multiple of 16 elements. */
+/** The parameters in the order of the model's modules; each begins at a multiple of 16 elements. */
 export function llamaParameters(config: LlamaConfig): Parameters {
   const { hiddenSize: d, heads, kvHeads, headDim, ffnSize, vocabularySize, layers, tied } = config;
   const list: Parameter[] = [];

@@ -1,4 +1,5 @@
-// The forward pass in plain TypeScript and float64: says what is right, for tests; gradients follow from it by finite differences.
+// The tests' reference: the forward pass in plain TypeScript and float64. Finite differences of it
+// give the gradients.
 import { type Batch, IGNORED } from './batch.js';
 import type { LlamaConfig } from './config.js';
 import { EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
@@ -6,7 +7,7 @@ import { EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
 /** Weights by name, row-major. */
 export type ReferenceWeights = ReadonlyMap<string, Float64Array>;
 
-/** Mean cross-entropy a target token, in nats. */
+/** Mean cross-entropy per target token, in nats. */
 export function referenceLoss(config: LlamaConfig, weights: ReferenceWeights, batch: Batch): number {
   let sum = 0;
   let count = 0;
@@ -24,7 +25,7 @@ export function referenceLoss(config: LlamaConfig, weights: ReferenceWeights, ba
   return sum / count;
 }
 
-/** Logits of each position of one sequence, [sequence][vocabulary]. */
+/** Logits of each position of a sequence, [sequence][vocabulary]. */
 export function referenceLogits(config: LlamaConfig, weights: ReferenceWeights, tokens: Int32Array): Float64Array[] {
   const { hiddenSize: d, layers, tied, rmsEps } = config;
   const get = (name: string): Float64Array => weights.get(name) as Float64Array;

@@ -1,14 +1,17 @@
-// Threads that run the same program: who takes which part, and the barrier at which all meet.
+// Threads that run the same program: the part of each, and a barrier for all.
 
-/** A thread's place among its fellows. */
+/** A thread's place among the others. */
 export interface Team {
   readonly index: number;
   readonly threads: number;
-  /** Returns once every thread has come here. */
+  /** Returns once every thread has reached it. */
   barrier(): void;
 }
 
-/** A thread's part of `total` items, in steps of `grain`. What a thread gets never changes what is computed, only who does it. */
+/**
+ * A thread's part of `total` items, in steps of `grain`. The division decides only which thread
+ * does the work, never the result.
+ */
 export function share(team: Team, total: number, grain = 1): [first: number, end: number] {
   const grains = Math.ceil(total / grain);
   const first = Math.floor((grains * team.index) / team.threads) * grain;
@@ -16,10 +19,13 @@ export function share(team: Team, total: number, grain = 1): [first: number, end
   return [Math.min(first, total), Math.min(end, total)];
 }
 
-/** Some 10 µs: parts of one operation end closer together than a sleeping thread wakes. */
+/**
+ * Some 10 µs: the parts of an operation end closer together than the time that a thread takes to
+ * wake.
+ */
 const SPINS = 20_000;
 
-/** A barrier over two words of shared memory: how many have come, and how often all were there. */
+/** A barrier over two words of shared memory: threads that have arrived, and barriers passed. */
 export function sharedBarrier(words: Int32Array, threads: number): () => void {
   if (threads === 1) return () => {};
   return () => {

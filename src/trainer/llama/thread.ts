@@ -1,4 +1,4 @@
-// What each thread of the trainer does: waits for a command, runs its share of it, meets the others.
+// A thread of the trainer: runs its share of each command, then waits for the others.
 import type { ArenaSize } from './arena.js';
 import { layOutArena, SQUARES_CHUNK } from './arena.js';
 import { backward } from './backward.js';
@@ -9,7 +9,7 @@ import { instantiateKernels } from './kernels.js';
 import { share, sharedBarrier } from './team.js';
 import { gradientNorm, type OptimizerSettings, squareGradients, updateWeights } from './update.js';
 
-/** What a thread needs to begin; everything can be posted to a worker. */
+/** Everything that a thread needs to start; it can be posted to a worker. */
 export interface ThreadInit {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
@@ -19,18 +19,18 @@ export interface ThreadInit {
   readonly index: number;
 }
 
-/** One command, the same to every thread. */
+/** A command, the same for every thread. */
 export type Command =
   | { readonly type: 'zero-gradients' }
-  /** Forward, loss and backward; gradients are those of loss × scale. */
+  /** Forward, loss and backward, with the gradients of loss × scale. */
   | { readonly type: 'train'; readonly micro: MicroBatch; readonly scale: number }
   | { readonly type: 'evaluate'; readonly micro: MicroBatch }
-  /** Between the last `train` of a step and its `square-gradients`. */
+  /** Comes between the last `train` of a step and its `square-gradients`. */
   | { readonly type: 'guide'; readonly guide: Guide }
   | { readonly type: 'square-gradients' }
   | { readonly type: 'update'; readonly learningRate: number; readonly step: number };
 
-/** A thread's command runner; it returns once all threads are through. */
+/** Makes a thread's runner of commands, which returns once all threads are done. */
 export function startThread({ module, memory, config, size, optimizer, index }: ThreadInit): (command: Command) => void {
   const arena = layOutArena(config, size);
   const kernels = instantiateKernels(module, memory);

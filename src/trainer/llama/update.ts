@@ -3,17 +3,21 @@ import { SQUARES_CHUNK } from './arena.js';
 import type { Program } from './forward.js';
 import { share } from './team.js';
 
+/** Settings of AdamW and of clipping. */
 export interface OptimizerSettings {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Decoupled; norm weights do not decay. */
+  /** Decoupled weight decay; norm weights do not decay. */
   readonly weightDecay: number;
-  /** Gradients whose global norm is above it are scaled down to it. */
+  /** Gradients with a larger global norm are scaled down to this one. */
   readonly clipNorm: number;
 }
 
-/** Sum of squares of each 4096 gradients, in float64: the parts do not depend on the number of threads. */
+/**
+ * Sums the squares of each 4096 gradients, in float64; these parts do not depend on the number of
+ * threads.
+ */
 export function squareGradients({ arena, kernels, team }: Program, partials: Float64Array): void {
   const { total } = arena.parameters;
   const [first, end] = share(team, partials.length);
@@ -24,7 +28,7 @@ export function squareGradients({ arena, kernels, team }: Program, partials: Flo
   team.barrier();
 }
 
-/** The global norm, from the parts in order. */
+/** The global norm, summed from the parts in order. */
 export function gradientNorm(partials: Float64Array): number {
   let sum = 0;
   for (const square of partials) sum += square;

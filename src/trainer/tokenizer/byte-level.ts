@@ -1,6 +1,8 @@
-// The byte-level alphabet of GPT-2: every byte as one printable character, so that any text can be tokens.
+// GPT-2's alphabet of bytes: every byte is a printable character, so that any text can be tokens.
 
-/** Byte → character: printable Latin-1 stands for itself, the rest for the code points from 256 on. */
+/**
+ * Byte → character: printable Latin-1 stands for itself, the rest for the code points from 256 on.
+ */
 export const BYTE_CHARACTERS: readonly string[] = byteCharacters();
 
 function byteCharacters(): string[] {
@@ -9,7 +11,10 @@ function byteCharacters(): string[] {
   return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(itself(byte) ? byte : next++));
 }
 
-/** How GPT-2 cuts text before merges: contractions, words with the blank before them, numbers, the rest. */
+/**
+ * GPT-2's cut of text before merges: contractions, words with the blank before them, numbers, the
+ * rest.
+ */
 export const WORD_PATTERN = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 /** A word as characters of the byte alphabet. */

@@ -1,4 +1,4 @@
-// A trained BPE as the files that Hugging Face reads: tokenizer.json and tokenizer_config.json.
+// Writes a trained BPE as the files that Hugging Face reads: tokenizer.json, tokenizer_config.json.
 import { SPECIAL_TOKENS, type TrainedBpe } from './train-bpe.js';
 
 /** `tokenizer.json` of the tokenizers library. */
@@ -38,7 +38,7 @@ export function tokenizerJson({ vocabulary, merges }: TrainedBpe): string {
   return `${JSON.stringify(json)}\n`;
 }
 
-/** `tokenizer_config.json`, with a chat template that is what the trainer was trained on. */
+/** `tokenizer_config.json`, with the chat template that training uses. */
 export function tokenizerConfigJson(maxPositions: number): string {
   const { pad, end, user, assistant } = SPECIAL_TOKENS;
   const turns =

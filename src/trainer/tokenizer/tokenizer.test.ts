@@ -1,4 +1,4 @@
-// Tokenizers: ours, trained here, and those of other families.
+// Tokenizers: our own, and those of other families.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { loadTokenizer } from './tokenizer.js';
@@ -54,7 +54,10 @@ test('a data set that spells a special token does not end a sample', () => {
   expect(tokenizer.decode(tokens)).toBe('a<|end|>b<|assistant|>');
 });
 
-/** What tokenizers of other families have in common with Llama 3's: their own special tokens, no turns of ours. */
+/**
+ * Like tokenizers of other families, Llama 3's for example: other special tokens, and no turns of
+ * ours.
+ */
 function foreign(change: (json: Record<string, unknown>) => void = () => {}): string {
   const json = JSON.parse(
     tokenizerJson(trainBpe(TEXTS, 280)).replaceAll('<|end|>', '<|eot_id|>').replaceAll('<|user|>', '<|a|>'),
@@ -81,7 +84,7 @@ test('a vocabulary of 128 000 tokens loads', () => {
   expect(loadTokenizer(json, '{"eos_token":"<|eot_id|>"}', 'x').vocabularySize).toBe(150_000);
 });
 
-test('what is no tokenizer is refused by name', () => {
+test('a file that is no tokenizer is refused by name', () => {
   const cases: [string, string | undefined, RegExp][] = [
     ['{', undefined, /^m\/tokenizer\.json is not JSON/],
     ['[]', undefined, /^m\/tokenizer\.json is not a JSON object/],

@@ -1,26 +1,26 @@
-// A tokenizer from the files of a model folder, read by Hugging Face's own library.
+// Loads a tokenizer from the files of a model folder, with Hugging Face's own library.
 import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
 import { FedStreamError } from '../../core/errors.js';
 import { SPECIAL_TOKENS } from './train-bpe.js';
 
-/** What training needs of a tokenizer. */
+/** A tokenizer, as training needs it. */
 export interface Tokenizer {
-  /** One above the largest id. */
+  /** The largest id plus one. */
   readonly vocabularySize: number;
-  /** Ends an answer. */
+  /** The token that ends an answer. */
   readonly endToken: number;
   readonly padToken: number;
-  /** The tokens of turns, where the tokenizer has them. */
+  /** The tokens that begin turns, if the tokenizer has them. */
   readonly turns?: { readonly user: number; readonly assistant: number };
-  /** Of text alone: no special token is added, and one that is spelt out in the text is text. */
+  /** Tokens of a text; adds no special token, and one that is spelt out in the text stays text. */
   encode(text: string): number[];
   decode(tokens: readonly number[]): string;
 }
 
-/** Ends of text that known families use, where `tokenizer_config.json` does not say. */
+/** End tokens of known families, for a `tokenizer_config.json` that names none. */
 const KNOWN_ENDS = [SPECIAL_TOKENS.end, '<|end_of_text|>', '<|endoftext|>', '</s>'];
 
-/** Throws `bad-model`, naming the source, where the files cannot be used. */
+/** Loads a tokenizer; throws `bad-model`, which names `source`, if the files cannot be used. */
 export function loadTokenizer(json: string, configJson: string | undefined, source: string): Tokenizer {
   const parsed = parse(json, source);
   const config = configJson === undefined ? {} : parse(configJson, `${source} (tokenizer_config.json)`);
@@ -82,7 +82,10 @@ function encodePiece(tokenizer: HfTokenizer, piece: string, source: string): num
   );
 }
 
-/** Cuts behind the first character of every special token in the text, so that none is whole in a piece. */
+/**
+ * Cuts after the first character of every special token in the text, so that no piece has a whole
+ * one.
+ */
 function piecesWithout(special: RegExp | undefined, text: string): string[] {
   const pieces: string[] = [];
   let rest = text;
@@ -101,7 +104,7 @@ function specialTokens(json: Record<string, unknown>): RegExp | undefined {
   return new RegExp(contents.map(({ content }) => String(content).replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|'), 'u');
 }
 
-/** Token → id, of the model's vocabulary and the added tokens. */
+/** Token → id, from the model's vocabulary and the added tokens. */
 function tokenIds(json: Record<string, unknown>): Map<string, number> {
   const { vocab } = (json.model ?? {}) as { vocab?: unknown };
   const pairs: [string, number][] = Array.isArray(vocab)

@@ -1,4 +1,4 @@
-// BPE training: known merges, the same every time, and against a slow way that is plainly right.
+// BPE training: known merges, the same every time, and a comparison with a slow, plain way.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { byteWord, WORD_PATTERN } from './byte-level.js';

@@ -1,12 +1,14 @@
-// Trains a byte-level BPE (Sennrich et al. 2016): the most frequent pair is merged, again and again. Same texts, same merges.
+// Trains a byte-level BPE (Sennrich et al. 2016), which merges the most frequent pair repeatedly;
+// the same texts give the same merges.
 import { FedStreamError } from '../../core/errors.js';
 import { BYTE_CHARACTERS, byteWord, WORD_PATTERN } from './byte-level.js';
 
 /** Special tokens of our own tokenizers, with the ids that they get. */
 export const SPECIAL_TOKENS = { pad: '<|pad|>', end: '<|end|>', user: '<|user|>', assistant: '<|assistant|>' } as const;
 
+/** A vocabulary and its merges. */
 export interface TrainedBpe {
-  /** Token → id, without gaps: special tokens, the 256 bytes, then what the merges make. */
+  /** Token → id, without gaps: special tokens, the 256 bytes, then the merged tokens. */
   readonly vocabulary: Readonly<Record<string, number>>;
   readonly merges: readonly (readonly [string, string])[];
 }
@@ -16,7 +18,10 @@ interface Word {
   readonly count: number;
 }
 
-/** Ties go to the pair that comes first by code units. Stops early where no pair occurs twice. */
+/**
+ * Trains a vocabulary. Ties go to the pair that comes first by code units. Training stops early
+ * once no pair occurs twice. Throws `bad-argument` for a vocabulary that cannot hold the bytes.
+ */
 export function trainBpe(texts: Iterable<string>, vocabularySize: number): TrainedBpe {
   const base = [...Object.values(SPECIAL_TOKENS), ...BYTE_CHARACTERS];
   if (vocabularySize < base.length)
@@ -26,7 +31,7 @@ export function trainBpe(texts: Iterable<string>, vocabularySize: number): Train
     );
   const pairs = new PairCounts(countWords(texts));
   const merges: [string, string][] = [];
-  // A set: should two merges lead to one token, it keeps its first id and no id stands for nothing.
+  // A set: if two merges make the same token, it keeps its first id, and ids have no gaps.
   const tokens = new Set(base);
   while (tokens.size < vocabularySize) {
     const best = pairs.best();
@@ -44,7 +49,7 @@ function countWords(texts: Iterable<string>): Word[] {
   return [...counts].map(([word, count]) => ({ parts: [...byteWord(word)], count }));
 }
 
-/** Counts of neighbouring parts, kept up to date merge by merge: only words that hold the merged pair are looked at again. */
+/** Counts of neighbouring parts; a merge updates only the words that hold the merged pair. */
 class PairCounts {
   readonly #counts = new Map<string, number>();
   readonly #homes = new Map<string, Set<Word>>();

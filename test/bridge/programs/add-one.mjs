@@ -1,4 +1,4 @@
-// A trainer for tests: adds one to every weight; told by its arguments to go wrong in one way or another.
+// A trainer for tests: adds one to every weight, or fails in the way that its arguments name.
 import { spawn } from 'node:child_process';
 import { init } from '../../../dist/node/trainer/bridge-client.js';
 
@@ -17,7 +17,7 @@ while (await bridge.isRunning()) {
     await new Promise((resolve) => setTimeout(resolve, 60_000));
   }
   if (wrong === 'hang') {
-    // A child in a session of its own, as launchers start their workers.
+    // A child in a session of its own, like the workers of launchers.
     const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore' });
     bridge.log(`child ${child.pid}`);
     await new Promise((resolve) => setTimeout(resolve, 60_000));

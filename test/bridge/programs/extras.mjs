@@ -1,5 +1,5 @@
-// A trainer for tests of extras: weights + mu × control, and back go `control` doubled and `seen`;
-// told by its argument to go wrong.
+// A trainer for tests of extras: returns weights + mu × control, with `control` doubled and `seen`
+// as extras, or fails in the way that its argument names.
 import { init } from '../../../dist/node/trainer/bridge-client.js';
 
 const [how = ''] = process.argv.slice(2);

@@ -23,8 +23,8 @@ from fedstream.hf._weights import Weights
 if TYPE_CHECKING:
     from transformers import Trainer
 
-# Signs of life are for limits of minutes.
-_SIGN_SECONDS = 1.0
+# Limits of silence are minutes long: progress once a second is often enough.
+_PROGRESS_SECONDS = 1.0
 
 
 class Federation:
@@ -46,7 +46,7 @@ class Federation:
         self._received: dict[str, torch.Tensor] = {}
         self._evaluation: Evaluation | None = None
         self._metrics: dict[str, float] = {}
-        self._last_sign = 0.0
+        self._last_progress = 0.0
         self._logged = False
         self._first_round = True
         self._done_before = 0
@@ -65,7 +65,7 @@ class Federation:
         keep = keep_state if keep_state is not None else wishes.get("optimizerState", "keep") == "keep"
         _schedule.set_length(self._trainer.args, job["rounds"], self._epochs, self._steps)
         self._evaluate = self._trainer.evaluate
-        events = RoundEvents(on_begin=self._begins, on_step=self._sign, on_log=self._log)
+        events = RoundEvents(on_begin=self._begins, on_step=self._progress, on_log=self._log)
         self._training = RoundedTraining(trainer, self._epochs, self._steps, keep, events)
         self._trainer.train = self._train_round
         self._trainer.evaluate = self._evaluate_received
@@ -181,10 +181,10 @@ class Federation:
             batch = int(args.train_batch_size) * int(args.gradient_accumulation_steps) * self._ranks.count
             return max(1, self._training.steps * batch)
 
-    def _sign(self) -> None:
+    def _progress(self) -> None:
         now = time.monotonic()
-        if self._ranks.talks and now - self._last_sign >= _SIGN_SECONDS:
-            self._last_sign = now
+        if self._ranks.talks and now - self._last_progress >= _PROGRESS_SECONDS:
+            self._last_progress = now
             fedstream.log()
 
     def _log(self, step: int, logs: dict[str, float]) -> None:

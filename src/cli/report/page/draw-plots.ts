@@ -1,13 +1,13 @@
-// Runs in the report page: draws the plots with uPlot, in the colours of the scheme, at the width there is.
+// The script of the report page: draws the plots with uPlot, in the page's colours and width.
 import type UPlot from 'uplot';
 import type { PageData, Plot, PlotSeries } from './page-data.js';
 
-// The page's other script defines it.
+// Defined by the page's other script.
 declare const uPlot: typeof UPlot;
 
 const COLOURS = 8;
 const HEIGHT = 260;
-/** Fits a page of A4 or Letter. */
+/** Width of a plot that fits a page of A4 or Letter, in pixels. */
 const PRINT_WIDTH = 640;
 const WHOLE_TICKS = [1, 2, 5].flatMap((first) => Array.from({ length: 10 }, (_, power) => first * 10 ** power)).sort((a, b) => a - b);
 
@@ -129,7 +129,7 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw
 addEventListener('resize', () => {
   for (const [plot, chart] of drawn) chart.setSize({ width: widthOf(plot), height: HEIGHT });
 });
-// Paper is light whatever the scheme of the screen, and as wide as paper is.
+// A print is always light, and has the width of the paper.
 addEventListener('beforeprint', () => {
   document.documentElement.classList.add('paper');
   drawAll(PRINT_WIDTH);

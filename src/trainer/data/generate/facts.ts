@@ -1,5 +1,6 @@
-// The facts that the generated tasks ask for: small tables, known to every reader.
+// Facts for the generated tasks: small tables that every reader knows.
 
+/** Country → capital. */
 export const CAPITALS: Readonly<Record<string, string>> = {
   France: 'Paris',
   Italy: 'Rome',
@@ -19,6 +20,7 @@ export const CAPITALS: Readonly<Record<string, string>> = {
   Kenya: 'Nairobi',
 };
 
+/** Word → its opposite. */
 export const OPPOSITES: Readonly<Record<string, string>> = {
   hot: 'cold',
   big: 'small',
@@ -42,6 +44,7 @@ export const OPPOSITES: Readonly<Record<string, string>> = {
   clean: 'dirty',
 };
 
+/** Animal → its young. */
 export const YOUNG: Readonly<Record<string, string>> = {
   dog: 'puppy',
   cat: 'kitten',
@@ -60,6 +63,7 @@ export const YOUNG: Readonly<Record<string, string>> = {
   kangaroo: 'joey',
 };
 
+/** Thing → its colour. */
 export const COLOURS: Readonly<Record<string, string>> = {
   grass: 'green',
   snow: 'white',
@@ -79,6 +83,7 @@ export const COLOURS: Readonly<Record<string, string>> = {
   'a plum': 'purple',
 };
 
+/** Thing → its kind. */
 export const KINDS: Readonly<Record<string, string>> = {
   rose: 'flower',
   tulip: 'flower',
@@ -103,8 +108,10 @@ export const KINDS: Readonly<Record<string, string>> = {
   grape: 'fruit',
 };
 
+/** Days of the week, in order. */
 export const DAYS: readonly string[] = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
 
+/** Months, in order. */
 export const MONTHS: readonly string[] = [
   'January',
   'February',
@@ -120,7 +127,7 @@ export const MONTHS: readonly string[] = [
   'December',
 ];
 
-/** Words for lists that are to be looked at, not known. */
+/** Words of lists whose tasks need reading, not knowledge. */
 export const WORDS: readonly string[] = [
   'apple',
   'river',
@@ -140,4 +147,5 @@ export const WORDS: readonly string[] = [
   'plant',
 ];
 
+/** Names of the numbers from 0. */
 export const NUMBER_NAMES: readonly string[] = ['zero', 'one', 'two', 'three', 'four', 'five', 'six'];

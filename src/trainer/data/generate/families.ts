@@ -1,25 +1,29 @@
-// The families of generated tasks: how each asks, and how its answers are checked.
+// The families of generated tasks: each draws questions, phrases them and checks answers.
 import type { Random } from '../../../core/random.js';
 import type { Sample } from '../sample.js';
 import { CAPITALS, COLOURS, DAYS, KINDS, MONTHS, NUMBER_NAMES, OPPOSITES, WORDS, YOUNG } from './facts.js';
 
-/** A question without its phrasing, and the one right answer. */
+/** A question without its phrasing, and its one right answer. */
 export interface Question {
   readonly phrasings: readonly string[];
   readonly answer: string;
 }
 
+/** A family of tasks. */
 export interface Family {
   readonly name: string;
-  /** How many samples it gets beside the others; 1 where this is missing. What cannot be learnt by heart takes more. */
+  /**
+   * Its share of the samples, relative to other families; 1 if missing. Tasks that cannot be learnt
+   * by heart take more.
+   */
   readonly share?: number;
-  /** Draws a question; the same may come again. */
+  /** Draws a question; the same one may come again. */
   draw(random: Random): Question;
 }
 
 const pick = <T>(items: readonly T[], random: Random): T => items[random.integer(items.length)] as T;
 
-/** A table that is learnt by heart. */
+/** A family that asks for the values of a table. */
 function lookUp(name: string, table: Readonly<Record<string, string>>, phrase: (key: string) => readonly string[]): Family {
   const keys = Object.keys(table);
   return {
@@ -31,7 +35,7 @@ function lookUp(name: string, table: Readonly<Record<string, string>>, phrase: (
   };
 }
 
-/** The neighbour in a circle: days, months. */
+/** A family that asks for neighbours in a circle: days or months. */
 function neighbours(name: string, circle: readonly string[], unit: string): Family {
   return {
     name,
@@ -103,12 +107,15 @@ const counting: Family = {
   },
 };
 
-/** With its article. */
+/** A thing with its article. */
 function one(thing: string): string {
   return `${/^[aeiou]/.test(thing) ? 'an' : 'a'} ${thing}`;
 }
 
-/** Eleven families; at three sites each has three or four of its own. Questions are short, so that a step takes little time. */
+/**
+ * Eleven families; of three sites, each has three or four of its own. Questions are short, so that
+ * a step takes little time.
+ */
 export const FAMILIES: readonly Family[] = [
   lookUp('capitals', CAPITALS, (key) => [
     `What is the capital of ${key}?`,
@@ -131,7 +138,7 @@ export const FAMILIES: readonly Family[] = [
   sums,
 ];
 
-/** Ways to begin: they make many prompts of few facts, and a held-out prompt a new one. */
+/** Openings of a prompt: they make many prompts from few facts, and held-out prompts new ones. */
 export const OPENINGS: readonly string[] = [
   '',
   'Question: ',
@@ -143,7 +150,7 @@ export const OPENINGS: readonly string[] = [
   'Now this: ',
 ];
 
-/** Whether an answer is right: it is the one that the family gives, blanks at the ends aside. */
+/** True if an answer is the sample's, apart from blanks at its ends. */
 export function isRight(sample: Sample, answer: string): boolean {
   return answer.trim() === sample.answer.trim();
 }

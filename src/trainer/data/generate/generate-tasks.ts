@@ -1,15 +1,18 @@
-// The instruction data of the default job: short questions whose answers can be checked, of families that sites differ in.
+// Generates the instruction data of the default job: short questions whose answers can be checked.
 import { randomStream, shuffle } from '../../../core/random.js';
 import type { Sample } from '../sample.js';
 import { checkNoneEmpty } from '../split.js';
 import { FAMILIES, type Family, OPENINGS } from './families.js';
 
-/** Draws that may find nothing new before a family counts as used up. */
+/** Draws without a new question after which a family counts as used up. */
 const PATIENCE = 200;
-/** The share of a family's samples that goes to the sites that it is not at home at. */
+/** The share of a family's samples that goes to the sites that do not own it. */
 const ABROAD = 0.1;
 
-/** At most `count` samples, of each family its share or as many as it has different prompts; no prompt comes twice. */
+/**
+ * At most `count` samples: of each family its share, or as many as it has different prompts. No
+ * prompt comes twice.
+ */
 export function generateTasks(seed: number, count: number): Sample[] {
   const samples: Sample[] = [];
   const shareOf = ({ share = 1 }: Family): number => share;
@@ -25,7 +28,7 @@ export function generateTasks(seed: number, count: number): Sample[] {
       const prompt = `${OPENINGS[random.integer(OPENINGS.length)]}${phrasings[random.integer(phrasings.length)]}`;
       if (found.has(prompt)) misses++;
       else {
-        // The blank in front makes an answer the very token that it is within a sentence: a vocabulary holds each word once.
+        // The blank in front gives an answer the token that it has within a sentence.
         found.set(prompt, { prompt, answer: ` ${answer}`, category: family.name });
         misses = 0;
       }
@@ -36,14 +39,17 @@ export function generateTasks(seed: number, count: number): Sample[] {
   return shuffle(samples, randomStream(seed, 'tasks', 'order'));
 }
 
-/** Each site mostly with families of its own, and a tenth of the others': data as different sites have it. One site gets all, in order; `bad-data` where a site gets nothing. */
+/**
+ * Samples by site: each site gets mostly families of its own, and a tenth of those of the others. A
+ * single site gets all, in order. Throws `bad-data` if a site would get nothing.
+ */
 export function splitByFamily(samples: readonly Sample[], sites: readonly string[], seed: number): Map<string, Sample[]> {
   const parts = new Map<string, Sample[]>(sites.map((site) => [site, []]));
   const homes = new Map(FAMILIES.map((family, index) => [family.name, index]));
   const random = randomStream(seed, 'family split');
   for (const sample of samples) {
     const home = homes.get(sample.category ?? '') ?? 0;
-    // More sites than families: several sites share a home.
+    // With more sites than families, several sites own the same family.
     const hosts = sites.filter((_, index) => index % FAMILIES.length === home % Math.min(sites.length, FAMILIES.length));
     const abroad = random.uniform() < ABROAD;
     const choice = abroad ? sites : hosts;

@@ -1,14 +1,14 @@
-// Peers that a server must get rid of: what each does to a port, until the server ends it or it ends itself.
+// Peers that a server must get rid of: each connects to a port and misbehaves.
 import { connect, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { encodeFrame } from '../../src/frame/frame.js';
 import { pack } from '../../src/frame/pack.js';
 
-/** Resolves once the connection is over, whoever ended it. */
-export type Stranger = (port: number) => Promise<void>;
+/** Connects to a port; resolves once the connection is over, whoever ended it. */
+export type BadPeer = (port: number) => Promise<void>;
 
-/** A peer that writes what it has and waits for the server to end it, or hangs up by itself. */
-export function writes(bytes: Uint8Array, hangUp: 'waits' | 'ends' | 'resets' = 'waits'): Stranger {
+/** A peer that writes `bytes` and then waits for the server to hang up, or hangs up itself. */
+export function writes(bytes: Uint8Array, hangUp: 'waits' | 'ends' | 'resets' = 'waits'): BadPeer {
   return (port) =>
     over(connect(port, '127.0.0.1'), 'connect', (socket) => {
       socket.write(bytes, () => {
@@ -18,16 +18,16 @@ export function writes(bytes: Uint8Array, hangUp: 'waits' | 'ends' | 'resets' = 
     });
 }
 
-/** The same inside TLS, with whatever certificate. */
-export function writesInTls(bytes: Uint8Array, options: ConnectionOptions): Stranger {
+/** The same inside TLS, with the certificate of the options, if any. */
+export function writesInTls(bytes: Uint8Array, options: ConnectionOptions): BadPeer {
   return (port) =>
     over(connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options }), 'secureConnect', (socket) => {
       if (bytes.length > 0) socket.write(bytes);
     });
 }
 
-/** A byte a while: never silent, and never a frame. */
-export function drips(bytes: Uint8Array, everyMs: number): Stranger {
+/** A peer that writes one byte at a time: never silent, and never a whole frame. */
+export function drips(bytes: Uint8Array, everyMs: number): BadPeer {
   return (port) =>
     over(connect(port, '127.0.0.1'), 'connect', (socket) => {
       let at = 0;
@@ -45,7 +45,7 @@ function over(socket: Socket, ready: string, act: (socket: Socket) => void): Pro
   });
 }
 
-/** Frames as tcp carries them. */
+/** Frames as the tcp driver carries them: each after its length. */
 export function framed(...frames: readonly (readonly Uint8Array[])[]): Buffer {
   return Buffer.concat(
     frames.flatMap((parts) => {

@@ -1,4 +1,4 @@
-// Where the processes of a simulation meet: an address on this machine, and throw-away certificates where it is inside TLS.
+// How the server and the sites of a simulation reach each other on this machine.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,17 +6,20 @@ import { isSecured } from '../driver/scheme.js';
 import { type Job, siteNames } from '../job/job.js';
 import { type CertificateFiles, writeThrowawayCertificates } from '../node/tls/throwaway-certificates.js';
 
-export interface Meeting {
+/** An address on this machine, with throw-away certificates if its driver uses TLS. */
+export interface LocalNetwork {
+  /** Where the server listens; port 0 stands for a free port. */
   readonly url: string;
-  /** Arguments of the server's process, beside the address. */
+  /** Arguments of the server's process, besides the address. */
   readonly serverArgs: readonly string[];
+  /** Arguments of a site's process, besides the address. */
   siteArgs(site: string): readonly string[];
-  /** Removes what was made for it. */
+  /** Removes the certificates and the socket's folder. */
   close(): void;
 }
 
-/** At the given address, or at a free one of the job's driver. */
-export async function openMeeting(listen: string | undefined, job: Job, runPath: string): Promise<Meeting> {
+/** The network at the given address; without one, at a free address of the job's driver. */
+export async function openLocalNetwork(listen: string | undefined, job: Job, runPath: string): Promise<LocalNetwork> {
   const made: string[] = [];
   const close = (): void => {
     for (const folder of made) rmSync(folder, { recursive: true, force: true });
