@@ -3,7 +3,7 @@
 /** Bits of an infinity; whatever is at or above it is no number that a codec can code. */
 export const INFINITY_BITS: i32 = 0x7f800000;
 
-/** CODECS, scaling: a block of zeros is scaled by 1 / 1e-38 rather than by infinity. */
+/** docs/spec/codecs.md, scaling: a block of zeros is scaled by 1 / 1e-38 rather than by infinity. */
 const SMALLEST_ABSMAX: f32 = 1e-38;
 
 /** Bits of max |x|. Magnitudes order like their bits, so one integer maximum finds infinities and NaNs as well. */

@@ -13,7 +13,7 @@ import { uniform } from './uniform.js';
 import { UNIFORM_BLOCK, type UniformBits } from './uniform-block.js';
 import { bf16Codec, blockwise8Codec, fourBitCodec, fp16Codec, uniformCodec } from './wasm-codec.js';
 
-/** CODECS allows any multiple of 16; powers of two, so that a block never straddles two chunks. */
+/** docs/spec/codecs.md allows any multiple of 16; powers of two, so that a block never straddles two chunks. */
 export const BLOCK_SIZES = { smallest: 16, largest: 16_384 } as const;
 
 const blockSize = (standard: number): CodecParameter => ({ name: BLOCK_SIZE, default: standard, ...BLOCK_SIZES, kind: 'power of two' });

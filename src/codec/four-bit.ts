@@ -7,7 +7,7 @@ import { type DecodeInto, storedOrAdded } from './decode-into.js';
 import { blockAbsmax, checkSizes, inverseScale, scaled, scaleView } from './scaling.js';
 
 export const FOUR_BIT_BLOCK = 64;
-/** CODECS, nested scales: block of the scales' own code. */
+/** docs/spec/codecs.md, nested scales: block of the scales' own code. */
 export const NESTED_BLOCK = 256;
 
 /** The rule of a 4-bit code. */

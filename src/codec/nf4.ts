@@ -2,7 +2,7 @@
 import type { Codec } from './codec.js';
 import { type FourBitOptions, fourBit } from './four-bit.js';
 
-/** CODECS, nf4: the value of each nibble. */
+/** docs/spec/codecs.md, nf4: the value of each nibble. */
 export const NF4_VALUES: Float32Array = Float32Array.of(
   -1,
   -0.6961928009986877,

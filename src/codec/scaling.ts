@@ -1,7 +1,7 @@
 // What the block-wise codecs share: absmax of a block, its inverse, and float32 scales as little-endian bytes.
 import { FedStreamError } from '../core/errors.js';
 
-/** CODECS, scaling: a block of zeros is scaled by 1 / 1e-38 rather than by infinity. */
+/** docs/spec/codecs.md, scaling: a block of zeros is scaled by 1 / 1e-38 rather than by infinity. */
 const SMALLEST_ABSMAX = Math.fround(1e-38);
 
 /** max |x| of a block; throws `non-finite` with the index (counted from the start of `values`). */

@@ -87,7 +87,7 @@ function plainScales(bytes: (elements: number) => number): ScaleLayout {
   return { bytes, room: (elements, coded) => coded.subarray(0, bytes(elements)), write: () => {}, read: () => {} };
 }
 
-/** CODECS, nested scales: float32 offset, then the scales less the offset, coded as blockwise8 in blocks of 256. */
+/** docs/spec/codecs.md, nested scales: float32 offset, then the scales less the offset, coded as blockwise8 in blocks of 256. */
 function nestedScales(kernels: Kernels, blockSize: number): ScaleLayout {
   const inner = blockwise8Codec(kernels, blockwise8(NESTED_BLOCK));
   const count = (elements: number): number => Math.ceil(elements / blockSize);
