@@ -13,7 +13,7 @@ import { EXIT, reportFailure } from './exit-code.js';
 
 const HELP = `
 Examples:
-  $ fedstream simulate                             three sites on this machine, nf4 both ways
+  $ fedstream simulate                             three sites on this machine, updates of 4 bits
   $ fedstream simulate --data my-data.jsonl        the same on your own instruction data
   $ fedstream simulate --job job.json --codec fp32
   $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --tls-cert server.crt --tls-key server.key --tls-ca ca.crt
@@ -23,8 +23,8 @@ Examples:
 Exit codes: 0 done, 1 the work failed, 2 what was given cannot be used, 130 stopped (what was finished is kept).
 `;
 
-/** Runs the command line; returns the exit code. Everything for machines goes to standard output, everything else to standard error. */
-export async function run(argv: readonly string[]): Promise<number> {
+/** Every command with its options; nothing is done before it parses something. */
+export function commandLine(): Command {
   const program = new Command('fedstream')
     .description('Federated learning for large language models: messages quantized and streamed, in bounded memory.')
     .version(packageVersion())
@@ -44,6 +44,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const command of commands) program.addCommand(command());
   for (const command of [program, ...program.commands])
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
+  return program;
+}
+
+/** Runs the command line; returns the exit code. Everything for machines goes to standard output, everything else to standard error. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const program = commandLine();
   // Whoever reads our output may stop reading (`| head`): that is no failure of ours.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

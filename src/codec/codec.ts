@@ -6,7 +6,7 @@ import type { Kernels } from './kernel-types.js';
 
 /** What a codec learns of a whole tensor before it codes its chunks (nested scales: the mean of the block scales). */
 export interface Prepared {
-  /** CODECS, nested scales: mean(absmax), accumulated in float64, rounded to float32. */
+  /** Of nested scales: mean(absmax), accumulated in float64, rounded to float32. */
   readonly offset: number;
 }
 
@@ -25,8 +25,9 @@ export interface EncodeReport {
 }
 
 /**
- * A codec: `encode` and `decode` work on one chunk that begins at a multiple of `blockSize` and are exact by CODECS.md.
- * Layout of a coded chunk: `docs/spec/codecs.md`. Stateless; safe to share.
+ * A codec: `encode` and `decode` work on one chunk that begins at a multiple of `blockSize`, and are
+ * exact: `docs/spec/codecs.md` has the rules and the layout of a coded chunk. Stateless; safe to
+ * share.
  */
 export interface Codec {
   readonly encoding: Encoding;

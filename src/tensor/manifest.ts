@@ -7,7 +7,7 @@ export interface Encoding {
   readonly codec: string;
   /** Elements a scale block, for the block-wise codecs. */
   readonly blockSize?: number;
-  /** Whether the block scales are themselves coded (CODECS: nested scales). */
+  /** Whether the block scales are themselves coded (docs/spec/codecs.md, nested scales). */
   readonly nested?: boolean;
   /** Numbers that a codec takes beside these, by name; which ones there are, and in which range, is the codec's to say. */
   readonly parameters?: Readonly<Record<string, number>>;
