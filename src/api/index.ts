@@ -2,6 +2,7 @@
 export type { Codec, CodecRow, CodecTable, EncodeReport } from '../codec/codec.js';
 export { codecTable } from '../codec/codec-rows.js';
 export { referenceCodecs } from '../codec/codec-table.js';
+export { NonFiniteValue } from '../codec/scaling.js';
 export { type ErrorCode, FedStreamError } from '../core/errors.js';
 export { type Logger, silentLogger } from '../core/log.js';
 export { memoryFolder } from '../core/memory-folder.js';
@@ -19,7 +20,8 @@ export { runServer, type ServerOptions } from '../hub/server.js';
 export { defineJob, type Job, type JobInput } from '../job/job.js';
 export { builtInKit, type Kit, kitWith, parseJob, workflowOf } from '../kit/kit.js';
 export type { MakeTrainer, TrainerContext } from '../kit/make-trainer.js';
-export type { RunEvent } from '../record/events.js';
+export type { EmitEvent, RunEvent } from '../record/events.js';
+export { openRunRecord, type RunRecordOptions } from '../record/run-record.js';
 export { type EventStream, type EventStreamOptions, eventStream } from '../record/sinks/event-stream.js';
 export type { Sink } from '../record/sinks/sink.js';
 export { writeInitialModel } from '../server/global-models.js';

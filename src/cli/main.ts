@@ -1,4 +1,4 @@
-// The command line: one program, with a file for each subcommand.
+// The command line: one program, a file a subcommand.
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { benchCommand } from './commands/bench.js';
@@ -13,21 +13,18 @@ import { EXIT, reportFailure } from './exit-code.js';
 
 const HELP = `
 Examples:
-  $ fedstream simulate                             three sites on this machine, nf4 both ways
+  $ fedstream simulate                             three sites on this machine, updates of 4 bits
   $ fedstream simulate --data my-data.jsonl        the same on your own instruction data
   $ fedstream simulate --job job.json --codec fp32
   $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --tls-cert server.crt --tls-key server.key --tls-ca ca.crt
   $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --tls-cert a.crt --tls-key a.key --site a --data a.jsonl
   $ fedstream inspect runs/latest
 
-Exit codes: 0 done, 1 the work failed, 2 the input cannot be used, 130 stopped (what was finished is kept).
+Exit codes: 0 done, 1 the work failed, 2 what was given cannot be used, 130 stopped (what was finished is kept).
 `;
 
-/**
- * Runs the command line; returns the exit code. Output for programs goes to standard output,
- * everything else to standard error.
- */
-export async function run(argv: readonly string[]): Promise<number> {
+/** Every command with its options; nothing is done before it parses something. */
+export function commandLine(): Command {
   const program = new Command('fedstream')
     .description('Federated learning for large language models: messages quantized and streamed, in bounded memory.')
     .version(packageVersion())
@@ -47,7 +44,13 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const command of commands) program.addCommand(command());
   for (const command of [program, ...program.commands])
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
-  // A reader of our output may stop reading (`| head`), which is no failure of ours.
+  return program;
+}
+
+/** Runs the command line; returns the exit code. Everything for machines goes to standard output, everything else to standard error. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const program = commandLine();
+  // Whoever reads our output may stop reading (`| head`): that is no failure of ours.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
