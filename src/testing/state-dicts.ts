@@ -3,8 +3,10 @@
 import type { CodecTable } from '../codec/codec.js';
 import { tensorLayouts } from '../codec/layout.js';
 import { chunkCount, chunkPlaces } from '../tensor/chunks.js';
+import { DTYPES } from '../tensor/dtype.js';
 import { type MemoryTensor, memoryStateDict } from '../tensor/memory-state-dict.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
+import { widenInto } from '../tensor/widen.js';
 import { check, equal, sameBytes } from './checks.js';
 
 /** The bytes of each chunk. */
@@ -19,11 +21,21 @@ export function same(actual: readonly Uint8Array[], expected: readonly Uint8Arra
   for (const [i, bytes] of actual.entries()) check(sameBytes(bytes, expected[i] as Uint8Array), `${what}: chunk ${i} has other bytes`);
 }
 
-/** The bytes of each tensor by name; for state dicts that are small. */
+/** The bytes of each tensor by name; for state dicts that fit in memory. */
 export async function tensorsOf(state: StateDict): Promise<Map<string, Uint8Array>> {
-  const parts = new Map<string, number[]>(state.manifest.tensors.map(({ name }) => [name, []]));
-  for await (const { tensor, bytes } of state.chunks()) for (const byte of bytes) parts.get(tensor.name)?.push(byte);
-  return new Map([...parts].map(([name, bytes]) => [name, Uint8Array.from(bytes)]));
+  const parts = new Map<string, Uint8Array[]>(state.manifest.tensors.map(({ name }) => [name, []]));
+  for await (const { tensor, bytes } of state.chunks()) parts.get(tensor.name)?.push(bytes.slice());
+  return new Map([...parts].map(([name, all]) => [name, joined(all)]));
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 /** The same content in memory. */
@@ -123,15 +135,42 @@ export function checkLeft(state: Watched, what: string): void {
 
 /** Seeded numbers in −1..1, one for each index. */
 export function noise(seed: number, i: number): number {
-  let hash = Math.imul(i + 1, 0x9e3779b1) ^ Math.imul(seed + 1, 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35);
-  hash = Math.imul(hash ^ (hash >>> 13), 0x27d4eb2f);
-  return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 31 - 1;
+  return hashOf(seed, i) / 2 ** 31 - 1;
 }
 
 /** Seeded values of the size that weights have, most of them small. */
 export function weights(seed: number, count: number, scale = 0.1): Float32Array {
   const values = new Float32Array(count);
-  for (let i = 0; i < count; i++) values[i] = scale * noise(seed, i) * noise(seed + 7919, i);
+  for (let i = 0; i < count; i++) {
+    const hash = hashOf(seed, i);
+    values[i] = scale * ((hash >>> 16) / 2 ** 15 - 1) * ((hash & 0xffff) / 2 ** 15 - 1);
+  }
   return values;
+}
+
+/** 32 bits. */
+function hashOf(seed: number, i: number): number {
+  let hash = Math.imul(i + 1, 0x9e3779b1) ^ Math.imul(seed + 1, 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35);
+  hash = Math.imul(hash ^ (hash >>> 13), 0x27d4eb2f);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** √(Σ (a − b)² / Σ a²) over all raw tensors that can be averaged; both have the same chunks. */
+export async function distance(a: StateDict, b: StateDict): Promise<number> {
+  const others = b.chunks()[Symbol.asyncIterator]();
+  let off = 0;
+  let all = 0;
+  for await (const { tensor, bytes, elements } of a.chunks()) {
+    const other = await others.next();
+    check(!other.done && other.value.bytes.length === bytes.length, 'two models that are compared have other chunks');
+    if (!DTYPES[tensor.dtype].quantizable || tensor.encoding.codec !== 'raw') continue;
+    const values = widenInto(tensor.dtype, bytes, new Float32Array(elements));
+    const against = widenInto(tensor.dtype, other.value.bytes, new Float32Array(elements));
+    for (let i = 0; i < values.length; i++) {
+      off += ((values[i] as number) - (against[i] as number)) ** 2;
+      all += (values[i] as number) ** 2;
+    }
+  }
+  return off === 0 ? 0 : Math.sqrt(off / all);
 }
