@@ -1,7 +1,5 @@
 // The suite that every aggregator passes: what `Aggregator` promises (workflow/aggregate/aggregator.ts).
 import { referenceCodecs } from '../codec/codec-table.js';
-import { DTYPES } from '../tensor/dtype.js';
-import { zerosLike } from '../tensor/zeros.js';
 import {
   type AggregatorUnderTest,
   aggregatorOf,
@@ -18,7 +16,7 @@ import {
 } from './aggregator-samples.js';
 import { check, equal, type RegisterTest, rejects, sameBytes } from './checks.js';
 import { checkOptions } from './row-options.js';
-import { checkChunks, checkLeft, contentOf, distance, inMemory, same, tensorsOf } from './state-dicts.js';
+import { checkChunks, checkLeft, contentOf, distance, same, tensorsOf } from './state-dicts.js';
 
 type AggregatorTest = (subject: AggregatorUnderTest) => Promise<void>;
 
