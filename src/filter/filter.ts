@@ -46,6 +46,7 @@ export interface Filter {
   /**
    * Applies the filter. Lazy: it returns at once and works chunk by chunk while the result is read.
    * It never changes its input, and its output gives the same bytes each time it is read.
+   * Closing the output closes the input.
    */
   apply(model: StateDict, context: FilterContext): StateDict | Promise<StateDict>;
   /**

@@ -54,3 +54,37 @@ export async function standstill(count: () => number, stillMs = 150): Promise<nu
     if (count() === before) return before;
   }
 }
+
+/** What is done must throw an error with one of the codes; returns it. */
+export function throws(work: () => unknown, codes: readonly string[], what: string): Error {
+  let error: unknown;
+  try {
+    work();
+  } catch (thrown) {
+    error = thrown;
+  }
+  check(error instanceof Error, `${what}: it did not fail`);
+  const { code } = error as { code?: unknown };
+  check(codes.includes(String(code)), `${what}: failed with code ${String(code)} (${error.message}), expected ${codes.join(' or ')}`);
+  return error;
+}
+
+/** The same bits; NaNs, whose payload nobody promises, count as one. */
+export function sameFloats(actual: Float32Array, expected: Float32Array, what: string): void {
+  equal(actual.length, expected.length, `${what}: how many values`);
+  for (let i = 0; i < actual.length; i++)
+    if (!Object.is(actual[i], expected[i])) throw new Error(`${what}: value ${i} is ${actual[i]}, expected ${expected[i]}`);
+}
+
+/** What a promise gives; fails where that takes longer. */
+export async function inTime<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} was not over after ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

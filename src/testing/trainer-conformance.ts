@@ -2,7 +2,8 @@
 import type { StateDict } from '../tensor/state-dict.js';
 import { fittingResult } from '../trainer/bridge/check-result.js';
 import type { Trainer, TrainResult, TrainTask } from '../trainer/trainer.js';
-import { check, equal, pause, type RegisterTest, sameBytes } from './checks.js';
+import { check, equal, pause, type RegisterTest } from './checks.js';
+import { contentOf, same } from './state-dicts.js';
 
 type StateDicts = Readonly<Record<string, StateDict>>;
 
@@ -233,17 +234,6 @@ async function ending(promise: Promise<unknown>, { abortMs = 10_000 }: TrainerUn
   const end = await Promise.race([settled, pause(abortMs).then(() => late)]);
   check(end !== late, `the aborted task was not over after ${abortMs} ms`);
   return end;
-}
-
-async function contentOf(state: StateDict, range?: { first: number; end: number }): Promise<Uint8Array[]> {
-  const chunks: Uint8Array[] = [];
-  for await (const { bytes } of state.chunks(range)) chunks.push(bytes.slice());
-  return chunks;
-}
-
-function same(actual: readonly Uint8Array[], expected: readonly Uint8Array[], what: string): void {
-  equal(actual.length, expected.length, `chunks of ${what}`);
-  for (const [i, bytes] of actual.entries()) check(sameBytes(bytes, expected[i] as Uint8Array), `${what}: chunk ${i} has other bytes`);
 }
 
 /** The same state dict, which counts how often it is closed and lets nobody close it. */

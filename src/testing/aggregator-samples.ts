@@ -1,0 +1,213 @@
+// Results of sites for an aggregator under test, and a run's store for what it keeps.
+import type { CodecTable } from '../codec/codec.js';
+import { parseCodecName } from '../codec/codec-name.js';
+import { referenceCodecs } from '../codec/codec-table.js';
+import { encodeModel } from '../codec/quantize.js';
+import type { Row } from '../core/row.js';
+import { DTYPES } from '../tensor/dtype.js';
+import { EXTRA_NAME } from '../tensor/extra-names.js';
+import { type MemoryTensor, memoryStateDict } from '../tensor/memory-state-dict.js';
+import type { NamedDicts } from '../tensor/named-dicts.js';
+import { selectTensors } from '../tensor/select-tensors.js';
+import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
+import type { Aggregator, AggregatorInput, Contribution } from '../workflow/aggregate/aggregator.js';
+import { check } from './checks.js';
+import { madeOf, type Options } from './row-options.js';
+import { contentOf, inMemory, Watched, weights } from './state-dicts.js';
+
+/** What the suite is to know of an aggregator. */
+export interface AggregatorUnderTest {
+  /** Its row, as a program puts it into its table. */
+  readonly row: Row<Aggregator>;
+  /** Options, as a job writes them beside the name. */
+  readonly options?: Options;
+  /** Whether a site with more samples counts for more. True by default. */
+  readonly weighted?: boolean;
+  /** Whether sites that change nothing leave the model as it is. True by default; not where noise is added. */
+  readonly still?: boolean;
+  /** Extras that come with each site's result, where it needs some; the same bits each time. */
+  extras?(site: string): NamedDicts;
+  /** Codecs on other kernels or threads, which must give the same bits as this package's own do. */
+  readonly codecs?: CodecTable;
+  /** Values of the models that are tried with `codecs`; by default just more than 2^23, from where on threads add. */
+  readonly modelValues?: number;
+  /** Tests that do not hold for this aggregator, by title, with the reason. */
+  readonly exceptions?: Readonly<Record<string, string>>;
+}
+
+export const SITES = ['a', 'b', 'c'];
+export const CHUNK_ELEMENTS = 512;
+/** More chunks than anybody needs to read ahead. */
+const CHUNKS = 24;
+
+/** A tensor that no result has: a filter has left it out. */
+export const FROZEN = 'frozen.weight';
+/** Tensors that cannot be averaged. */
+export const COUNTERS = ['steps', 'mask'];
+
+/** What the sites' results are like. */
+export interface Sample {
+  readonly kind: 'updates' | 'weights';
+  readonly round: number;
+  readonly samples: readonly number[];
+  /** Of each site: how its result is coded. */
+  readonly codings: readonly string[];
+  /** How far the sites' values are from those that they were given. */
+  readonly step: number;
+  /** Whether the sites' counters are other ones than those that they were given, and the same at all sites. */
+  readonly counted: 'not' | 'alike' | 'differently';
+}
+
+export const SAMPLE: Sample = {
+  kind: 'updates',
+  round: 1,
+  samples: [10, 20, 5],
+  codings: ['fp32', 'nf4', 'u4'],
+  step: 0.01,
+  counted: 'not',
+};
+
+/** The kinds of results that a server has: updates that are coded, and whole weights. */
+export const SAMPLES: readonly Sample[] = [SAMPLE, { ...SAMPLE, kind: 'weights', codings: ['fp32', 'fp32', 'bf16'] }];
+
+interface Shape {
+  readonly chunkElements: number;
+  readonly values: number;
+}
+
+const SMALL: Shape = { chunkElements: CHUNK_ELEMENTS, values: CHUNKS * CHUNK_ELEMENTS - 5 };
+
+/** The global model: float32, and counters. */
+export function previousModel({ values, chunkElements }: Shape = SMALL): StateDict {
+  const float = (name: string, seed: number, ...shape: number[]): MemoryTensor => {
+    const count = shape.reduce((all, side) => all * side, 1);
+    return { name, dtype: 'F32', shape, data: weights(seed, count) };
+  };
+  return memoryStateDict(
+    [
+      float('layers.0.weight', 1, values),
+      { name: 'steps', dtype: 'I64', shape: [2], data: BigInt64Array.of(5n, -1n) },
+      float(FROZEN, 2, 3, 300),
+      float('layers.1.weight', 3, 30, 40),
+      float('empty', 4, 0),
+      { name: 'mask', dtype: 'U8', shape: [3], data: Uint8Array.of(0, 1, 0) },
+      float('norm.weight', 5, 77),
+      float('scale', 6),
+    ],
+    { chunkElements },
+  );
+}
+
+/** One round's results, in the order of the sites' names. Every state dict is watched. */
+export interface Given {
+  readonly results: readonly (Contribution & { readonly model: Watched })[];
+  readonly previous: Watched;
+  readonly base: Watched;
+  /** Every state dict that was given, with a name for people. */
+  readonly all: ReadonlyMap<string, Watched>;
+}
+
+/** `onChunk` hears of every chunk that is read, and of whom. */
+export function given(
+  subject: AggregatorUnderTest,
+  sample: Sample,
+  { codecs = referenceCodecs, shape = SMALL, onChunk = (_: string, __: Chunk): void => {} } = {},
+): Given {
+  const model = previousModel(shape);
+  const watched = new Map<string, Watched>();
+  const watch = (what: string, of: StateDict): Watched => {
+    const found = new Watched(of, (chunk) => onChunk(what, chunk));
+    watched.set(what, found);
+    return found;
+  };
+  const previous = watch('the model until now', model);
+  const base = watch('the base', model);
+  const shared = selectTensors(model, ({ name }) => name !== FROZEN);
+  const results: Given['results'][number][] = [];
+  for (const [i, site] of SITES.entries()) {
+    const raw = siteResult(shared, i, sample);
+    const encoding = parseCodecName(sample.codings[i] as string, codecs);
+    const coded = encodeModel(raw, ({ dtype }) => (DTYPES[dtype].quantizable ? encoding : { codec: 'raw' }), codecs);
+    const isUpdate = sample.kind === 'updates';
+    const extras = subject.extras?.(site);
+    const samples = sample.samples[i] as number;
+    results.push({
+      site,
+      samples,
+      isUpdate,
+      model: watch(`the result of ${site}`, coded),
+      ...(isUpdate && { base }),
+      ...(extras && { extras }),
+    });
+  }
+  return { results, previous, base, all: watched };
+}
+
+/** What a site has learnt, raw: the tensors of `like`, as an update or as weights; made while it is read. */
+function siteResult(like: StateDict, site: number, { kind, round, step, counted }: Sample): StateDict {
+  async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
+    for await (const chunk of like.chunks(range)) {
+      const bytes = chunk.bytes.slice();
+      if (DTYPES[chunk.tensor.dtype].quantizable) {
+        const values = new Float32Array(bytes.buffer);
+        const change = weights(1000 * round + 100 * site + chunk.index, values.length, step);
+        for (let i = 0; i < values.length; i++) values[i] = (kind === 'updates' ? 0 : (values[i] as number)) + (change[i] as number);
+      } else if (counted !== 'not') bytes[0] = (bytes[0] as number) + 1 + (counted === 'alike' ? 0 : site);
+      yield { ...chunk, bytes };
+    }
+  }
+  return { manifest: like.manifest, chunks };
+}
+
+/** What a round has made. */
+export interface Made {
+  readonly model: StateDict;
+  readonly content: Uint8Array[];
+  /** What is kept for the next round, by name. */
+  readonly kept: Readonly<Record<string, StateDict>>;
+}
+
+export interface RoundOptions {
+  readonly state?: NamedDicts;
+  readonly codecs?: CodecTable;
+  readonly integers?: AggregatorInput['integers'];
+  /** In which order the results are given; by default that of names. */
+  readonly order?: readonly number[];
+  /** Called before and after what is kept is written. */
+  onKeep?(begins: boolean): void;
+  /** Called when the aggregator has returned its model, before that is read. */
+  onReturn?(): void;
+  /** Called with each chunk of what is written: of the model, or of what is kept. */
+  onWritten?(chunk: Chunk): void;
+}
+
+/** One round, as a run has it: what is kept is written and read again, then the model is. */
+export async function oneRound(aggregator: Aggregator, { results, previous }: Given, options: RoundOptions = {}): Promise<Made> {
+  const { state = {}, codecs = referenceCodecs, integers = 'refuse', order = results.map((_, i) => i), onWritten } = options;
+  const kept: Record<string, StateDict> = {};
+  const keep = async (name: string, dict: StateDict): Promise<StateDict> => {
+    check(EXTRA_NAME.test(`aggregator.${name}`), `${JSON.stringify(name)} cannot name what is kept`);
+    check(kept[name] === undefined, `${name} is kept twice in a round`);
+    check(
+      dict.manifest.tensors.every(({ encoding }) => encoding.codec === 'raw'),
+      `${name} is kept coded`,
+    );
+    options.onKeep?.(true);
+    kept[name] = await inMemory(onWritten ? heard(dict, onWritten) : dict);
+    options.onKeep?.(false);
+    return kept[name];
+  };
+  const ordered = order.map((index) => results[index] as Contribution);
+  const model = await aggregator({ results: ordered, previous, state, codecs, integers, keep });
+  options.onReturn?.();
+  return { model, content: await contentOf(onWritten ? heard(model, onWritten) : model), kept };
+}
+
+function heard(state: StateDict, onChunk: (chunk: Chunk) => void): StateDict {
+  return new Watched(state, onChunk);
+}
+
+/** A new aggregator of the row. */
+export function aggregatorOf({ row, options }: AggregatorUnderTest): Aggregator {
+  return madeOf(row, options);
+}
