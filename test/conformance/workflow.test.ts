@@ -55,7 +55,12 @@ describe('the suite finds', () => {
   };
 
   test('nothing where nothing is wrong', async () => {
-    expect(await found(made(() => plain), 'runs to its end: every committed round has a model, and nobody is asked twice')).toEqual({});
+    expect(
+      await found(
+        made(() => plain),
+        'runs to its end: every committed round has a model, and nobody is asked twice',
+      ),
+    ).toEqual({});
   });
 
   let clock = 0;
