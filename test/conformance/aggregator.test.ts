@@ -9,7 +9,7 @@ import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { Chunk, StateDict } from '../../src/tensor/state-dict.js';
 import { testAggregator } from '../../src/testing/aggregator-conformance.js';
 import type { AggregatorUnderTest } from '../../src/testing/aggregator-samples.js';
-import type { Aggregator } from '../../src/workflow/aggregate/aggregator.js';
+import type { Aggregator, AggregatorInput } from '../../src/workflow/aggregate/aggregator.js';
 import { AGGREGATORS } from '../../src/workflow/aggregate/aggregators.js';
 import { mean, resultMean } from '../../src/workflow/aggregate/mean.js';
 import { failures } from './failures.js';
@@ -99,7 +99,7 @@ describe('the suite finds', () => {
       'what is kept in the process',
       made(() => {
         let rounds = 0;
-        return async (input) => scaled(await mean(input), 1 + 0.1 * rounds++);
+        return async (input: AggregatorInput) => scaled(await mean(input), 1 + 0.1 * rounds++);
       }),
       'what it keeps comes back, and a second round has the same bits whoever goes on',
       /a round that was cut off, begun again: the next model/,
