@@ -1,4 +1,4 @@
-// The command line: one program, a file a subcommand.
+// The command line: one program, with a file for each subcommand.
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { benchCommand } from './commands/bench.js';
@@ -20,7 +20,7 @@ Examples:
   $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --tls-cert a.crt --tls-key a.key --site a --data a.jsonl
   $ fedstream inspect runs/latest
 
-Exit codes: 0 done, 1 the work failed, 2 what was given cannot be used, 130 stopped (what was finished is kept).
+Exit codes: 0 done, 1 the work failed, 2 the input cannot be used, 130 stopped (what was finished is kept).
 `;
 
 /** Every command with its options; nothing is done before it parses something. */
@@ -47,10 +47,13 @@ export function commandLine(): Command {
   return program;
 }
 
-/** Runs the command line; returns the exit code. Everything for machines goes to standard output, everything else to standard error. */
+/**
+ * Runs the command line; returns the exit code. Output for programs goes to standard output,
+ * everything else to standard error.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const program = commandLine();
-  // Whoever reads our output may stop reading (`| head`): that is no failure of ours.
+  // A reader of our output may stop reading (`| head`), which is no failure of ours.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
