@@ -23,8 +23,8 @@ export interface OutputLines {
 }
 
 /**
- * Reads the outputs to their ends. `onLine` gets each line except those of progress bars; `onProgress`
- * is called whenever anything comes.
+ * Reads the outputs to their ends. `onLine` gets each line except those of progress bars;
+ * `onProgress` is called whenever anything comes.
  */
 export function readOutput(outputs: readonly Readable[], onLine: (line: string) => void, onProgress: () => void): OutputLines {
   const kept: string[] = [];
