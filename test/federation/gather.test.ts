@@ -17,7 +17,7 @@ const warnings = (events: readonly { type: string }[]): string[] =>
   events.flatMap((event) => (event.type === 'warning' ? [(event as { message?: string }).message ?? ''] : []));
 
 test('once a round has its quorum, the other sites get a limited time', async () => {
-  const sites = { a: { learn: same }, b: { learn: same }, c: slow(3000) };
+  const sites = { a: { learn: same }, b: { learn: same }, c: slow(4000) };
   const { events } = await federate({ quantize: 'fp32', quorum: 2, graceMs: 50 }, sites);
   expect(warnings(events)[0]).toBe('round 1 goes on without c: had not finished when the grace period was over');
 });
@@ -49,7 +49,7 @@ test('sites that were given up stay so after a restart: the round has the same r
     await federation.commit();
     return 'done';
   };
-  const sites = { a: { learn: same }, b: slow(400) };
+  const sites = { a: { learn: same }, b: slow(4000) };
   const options = { run, folders, workflow, start: someValues(2) };
   await expect(federate({ quantize: 'fp32' }, sites, { ...options, stop })).rejects.toMatchObject({ code: 'aborted' });
   stop = new AbortController();
