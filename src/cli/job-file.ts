@@ -26,6 +26,8 @@ export interface JobOverrides {
   readonly optimizerState?: string;
   readonly trainer?: string;
   readonly driver?: string;
+  readonly workflow?: string;
+  readonly aggregator?: string;
 }
 
 /**
@@ -61,6 +63,8 @@ function merge(base: Record<string, unknown>, over: JobOverrides): Record<string
     quantize: coding(over.codec ?? base.quantize, over.first),
     streaming: over.streaming,
     driver: over.driver,
+    workflow: over.workflow,
+    aggregator: over.aggregator,
     rounds: over.rounds,
     sites: over.sites,
     seed: over.seed,

@@ -2,11 +2,19 @@
 import { type Command, Option } from 'commander';
 import { codecNames } from '../codec/codec-name.js';
 import { referenceCodecs } from '../codec/codec-table.js';
+import type { Table } from '../core/row.js';
 import { STREAMING_MODES } from '../transfer/streaming-mode.js';
+import { AGGREGATORS } from '../workflow/aggregate/aggregators.js';
+import { WORKFLOWS } from '../workflow/workflows.js';
 import type { JobOverrides } from './job-file.js';
 import { positiveNumber, wholeNumber } from './options.js';
 
 /** Values of the options that describe a job. */
+/** Names of rows, for help. */
+function names(table: Table<unknown>): string {
+  return table.map(({ name }) => name).join(', ');
+}
+
 export interface JobOptions extends JobOverrides {
   readonly job?: string;
   readonly out: string;
@@ -27,6 +35,8 @@ export function addJobOptions(command: Command): Command {
       `how messages are coded: lean (u4 down, u1 up), paper:<codec> (whole weights), or a codec both ways: ${codecNames(referenceCodecs).join(', ')}`,
     )
     .option('--first <how>', 'how sites get the first model: base (exact, and not sent to sites that have it), raw, or a codec')
+    .option('--workflow <name>', `who is asked what, and when: ${names(WORKFLOWS)}, or one of --kit (docs/workflows.md)`)
+    .option('--aggregator <name>', `how results become the next model: ${names(AGGREGATORS)}, or one of --kit`)
     .addOption(new Option('--streaming <mode>', 'what is in memory while a model moves').choices([...STREAMING_MODES]))
     .option('--rounds <count>', 'rounds', wholeNumber(1))
     .option('--sites <count>', 'number of sites', wholeNumber(1))

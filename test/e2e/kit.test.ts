@@ -94,6 +94,15 @@ test.each([
   expect(stderr).toMatch(message);
 });
 
+test('workflow and aggregator by name on the command line', async () => {
+  writeFileSync(join(folder, 'plain.json'), JSON.stringify({ ...SMALL_JOB, rounds: 2 }));
+  const command = ['simulate', '--job', 'plain.json', '--workflow', 'cyclic', '--aggregator', 'momentum', '--name', 'named'];
+  const { code, stderr } = await run(command, folder);
+  expect(code, stderr).toBe(0);
+  const job = JSON.parse(readFileSync(join(folder, 'runs/named/job.json'), 'utf8')) as object;
+  expect(job).toMatchObject({ workflow: { type: 'cyclic', order: 'fixed' }, aggregator: { type: 'momentum', momentum: 0.9, rate: 1 } });
+}, 60_000);
+
 test('a workflow that no kit has: the names that there are', async () => {
   const { code, stderr } = await run(['server', '--job', 'job.json'], folder);
   expect(code).not.toBe(0);
