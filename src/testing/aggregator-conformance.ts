@@ -1,4 +1,4 @@
-// The suite that every aggregator passes: what `Aggregator` promises (workflow/aggregate/aggregator.ts).
+// The suite that every aggregator passes: the promises of `workflow/aggregate/aggregator.ts`.
 import { referenceCodecs } from '../codec/codec-table.js';
 import {
   type AggregatorUnderTest,
@@ -91,7 +91,10 @@ const TESTS: Readonly<Record<string, AggregatorTest>> = {
 
   'reads chunk by chunk, and holds no model': async (subject) => {
     for (const sample of SAMPLES) {
-      /** What each result has given last of each tensor, since the model, or what is kept, began to be written. */
+      /**
+       * By state dict and tensor, where its last chunks began; since the model, or what is kept,
+       * began to be written.
+       */
       let last = new Map<string, number[]>();
       const anew = (): void => {
         last = new Map();

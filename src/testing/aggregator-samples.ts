@@ -15,21 +15,24 @@ import { check } from './checks.js';
 import { madeOf, type Options } from './row-options.js';
 import { contentOf, inMemory, Watched, weights } from './state-dicts.js';
 
-/** What the suite is to know of an aggregator. */
+/** An aggregator, and what the suite is to know of it. */
 export interface AggregatorUnderTest {
   /** Its row, as a program puts it into its table. */
   readonly row: Row<Aggregator>;
   /** Options, as a job writes them beside the name. */
   readonly options?: Options;
-  /** Whether a site with more samples counts for more. True by default. */
+  /** A site with more samples counts for more. True by default. */
   readonly weighted?: boolean;
-  /** Whether sites that change nothing leave the model as it is. True by default; not where noise is added. */
+  /** Sites that change nothing leave the model as it is. True by default; not where noise is added. */
   readonly still?: boolean;
   /** Extras that come with each site's result, where it needs some; the same bits each time. */
   extras?(site: string): NamedDicts;
   /** Codecs on other kernels or threads, which must give the same bits as this package's own do. */
   readonly codecs?: CodecTable;
-  /** Values of the models that are tried with `codecs`; by default just more than 2^23, from where on threads add. */
+  /**
+   * Values of the models that are tried with `codecs`; by default just more than 2^23, from where
+   * on threads add.
+   */
   readonly modelValues?: number;
   /** Tests that do not hold for this aggregator, by title, with the reason. */
   readonly exceptions?: Readonly<Record<string, string>>;
@@ -45,16 +48,16 @@ export const FROZEN = 'frozen.weight';
 /** Tensors that cannot be averaged. */
 export const COUNTERS = ['steps', 'mask'];
 
-/** What the sites' results are like. */
+/** Results of the sites, in figures. */
 export interface Sample {
   readonly kind: 'updates' | 'weights';
   readonly round: number;
   readonly samples: readonly number[];
-  /** Of each site: how its result is coded. */
+  /** The codec of each site's result. */
   readonly codings: readonly string[];
-  /** How far the sites' values are from those that they were given. */
+  /** The size of what the sites change. */
   readonly step: number;
-  /** Whether the sites' counters are other ones than those that they were given, and the same at all sites. */
+  /** The sites' counters: those that they were given, others that all have, or others at each site. */
   readonly counted: 'not' | 'alike' | 'differently';
 }
 
@@ -143,7 +146,7 @@ export function given(
   return { results, previous, base, all: watched };
 }
 
-/** What a site has learnt, raw: the tensors of `like`, as an update or as weights; made while it is read. */
+/** A site's result, raw: the tensors of `like`, as an update or as weights; made while it is read. */
 function siteResult(like: StateDict, site: number, { kind, round, step, counted }: Sample): StateDict {
   async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
     for await (const chunk of like.chunks(range)) {
@@ -159,11 +162,11 @@ function siteResult(like: StateDict, site: number, { kind, round, step, counted 
   return { manifest: like.manifest, chunks };
 }
 
-/** What a round has made. */
+/** The outcome of a round. */
 export interface Made {
   readonly model: StateDict;
   readonly content: Uint8Array[];
-  /** What is kept for the next round, by name. */
+  /** State dicts that are kept for the next round, by name. */
   readonly kept: Readonly<Record<string, StateDict>>;
 }
 

@@ -1,4 +1,4 @@
-// What the conformance suites assert with: plain throws, so that any test framework can run them.
+// Assertions of the conformance suites: plain throws, so that any test framework can run them.
 
 /** Registers one test; `test` of vitest, of `node:test` and of mocha all fit. */
 export type RegisterTest = (name: string, run: () => Promise<void>) => unknown;
@@ -55,7 +55,7 @@ export async function standstill(count: () => number, stillMs = 150): Promise<nu
   }
 }
 
-/** What is done must throw an error with one of the codes; returns it. */
+/** The work must throw an error with one of the codes; returns it. */
 export function throws(work: () => unknown, codes: readonly string[], what: string): Error {
   let error: unknown;
   try {
@@ -76,7 +76,7 @@ export function sameFloats(actual: Float32Array, expected: Float32Array, what: s
     if (!Object.is(actual[i], expected[i])) throw new Error(`${what}: value ${i} is ${actual[i]}, expected ${expected[i]}`);
 }
 
-/** What a promise gives; fails where that takes longer. */
+/** Waits for a promise; fails where that takes longer. */
 export async function inTime<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -38,7 +38,7 @@ export function testCodec(name: string, subject: CodecUnderTest, test: RegisterT
 }
 
 type RowTest = (subject: CodecUnderTest) => Promise<void>;
-/** Of one encoding; `name` is as people write it. */
+/** A test of one encoding; `name` is as people write it. */
 type CodecTest = (codec: Codec, name: string, subject: CodecUnderTest) => void;
 
 /** Each test of a codec runs on every encoding of the row. */
@@ -303,7 +303,7 @@ function relativeError(values: Float32Array, decoded: Float32Array): number {
   return lost === 0 ? 0 : Math.sqrt(lost / all);
 }
 
-/** What lies before and behind a part of a buffer is still `fill`. */
+/** Everything before and behind a part of a buffer is still `fill`. */
 function checkAround(around: Uint8Array | Float32Array, part: Uint8Array | Float32Array, fill: number, what: string): void {
   const first = (part.byteOffset - around.byteOffset) / around.BYTES_PER_ELEMENT;
   for (let i = 0; i < around.length; i++) {

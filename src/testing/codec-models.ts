@@ -1,4 +1,4 @@
-// A codec on whole models: coded and decoded lazily, in a spool, and added up, with a pool and without one.
+// A codec on whole models: coded and decoded lazily, in a spool, and added up.
 import { CODEC_POOL, type Codec, type CodecPool, type CodecTable } from '../codec/codec.js';
 import { codecOf } from '../codec/codec-table.js';
 import { hasVaryingCodes, mostCodedBytes } from '../codec/layout.js';
@@ -19,7 +19,7 @@ import { contentOf, same, weights } from './state-dicts.js';
 
 /** From 2^23 values on models go through codec threads. */
 const MODEL_VALUES = 2 ** 23 + 12_345;
-/** Where size does not decide on the way, chunks are small too. */
+/** Chunks are small too where size does not decide on the way. */
 const SMALL_CHUNK = 16_384;
 
 /** A codec in a model, and a way for the model to go. */
@@ -152,7 +152,7 @@ const TESTS: Readonly<Record<string, ModelTest>> = {
   },
 };
 
-/** What coding keeps back is the sum less what its code says; checked on the first chunks, which are float32. */
+/** Coding keeps back the sum less what its code says; looks at the first chunks, in float32. */
 async function checkCodedSum({ name, codec, encoding, codecs, pool }: Setting, coded: StateDict): Promise<void> {
   const { tensors } = coded.manifest;
   const manifest: Manifest = {
@@ -193,7 +193,10 @@ const encodingFor =
   ({ dtype }: TensorEntry): Encoding =>
     DTYPES[dtype].quantizable ? encoding : RAW;
 
-/** A model of float32, halves, bfloat16 and counters that is made while it is read. `change` sees the chunks of `w`. */
+/**
+ * A model of float32, halves, bfloat16 and counters that is made while it is read. `change` sees
+ * the chunks of `w`.
+ */
 function generated(
   seed: number,
   { values, chunkElements }: Pick<Setting, 'values' | 'chunkElements'>,

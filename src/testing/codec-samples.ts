@@ -7,7 +7,7 @@ import { written } from '../codec/raw-coding.js';
 import { CHUNK_ELEMENTS, type Encoding } from '../tensor/manifest.js';
 import { noise, weights } from './state-dicts.js';
 
-/** What the suite is to know of a codec. */
+/** A codec, and what the suite is to know of it. */
 export interface CodecUnderTest {
   /** Its row, as a program puts it into its table. */
   readonly row: CodecRow;
@@ -73,7 +73,10 @@ export function namesBeyond({ name, parameters }: CodecRow): string[] {
   return [...beyond, `${name}:`, `${name}:x`, [name, ...standard, 1].join(':')];
 }
 
-/** Sizes of chunks: none, one, round a byte and a block, and some more; `whole` has those of full chunks too. */
+/**
+ * Sizes of chunks: none, one, round a byte and a block, and some more; `whole` has those of full
+ * chunks too.
+ */
 export function sizesOf({ blockSize }: Codec, whole = false): number[] {
   const around = [1, 8, 256, blockSize].flatMap((size) => [size - 1, size, size + 1]);
   const large = whole ? [CHUNK_ELEMENTS - 1, CHUNK_ELEMENTS] : [];
@@ -81,7 +84,7 @@ export function sizesOf({ blockSize }: Codec, whole = false): number[] {
   return [...all].filter((size) => size <= CHUNK_ELEMENTS).sort((a, b) => a - b);
 }
 
-/** Of so many values one kind is enough. */
+/** One kind is enough of so many values. */
 export const MANY = 5000;
 
 /** Kinds of finite values. */
@@ -103,7 +106,7 @@ export interface Coded {
   readonly prepared: Prepared | undefined;
 }
 
-/** What a codec learns of a tensor that is one chunk. */
+/** The codec's preparation for a tensor that is one chunk. */
 export function preparedFor(codec: Codec, values: Float32Array): Prepared | undefined {
   const preparation = codec.prepare?.();
   preparation?.push(values);

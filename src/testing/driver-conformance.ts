@@ -1,4 +1,4 @@
-// The suite that every driver passes: what `Driver` and `Connection` promise (docs/spec/frame.md, "Under the frame").
+// The suite that every driver passes: "Under the frame" in docs/spec/frame.md.
 import type { Connection, Listener } from '../driver/driver.js';
 import { check, equal, pause, type RegisterTest, rejects, sameBytes, seededBytes, standstill } from './checks.js';
 import {
@@ -290,7 +290,7 @@ const TESTS: Readonly<Record<string, DriverTest>> = {
       );
       const client = await driver.connect(listener.url);
       await client.send(seededBytes(8, 8));
-      // What came of the others may have been accepted first, and ends by itself.
+      // Connections of the others may have been accepted first, and end by themselves.
       const got = await Promise.any(Array.from({ length: hostile.length + 1 }, () => firstFrame(accepted(1)[0] as Promise<Connection>)));
       check(sameBytes(got, seededBytes(8, 8)), 'a frame after hostile peers was changed');
       await client.close();

@@ -1,4 +1,4 @@
-// Connections between a driver's two sides, and what is done with them again and again, for the suite of drivers.
+// Connections between a driver's two sides, for the suite of drivers.
 import type { Connection, Driver, DriverOptions, Listener } from '../driver/driver.js';
 import { check, sameBytes, seededBytes, standstill } from './checks.js';
 
@@ -10,11 +10,17 @@ export interface DriverUnderTest {
   readonly listenUrl: string;
   /** A URL on which nobody listens. */
   readonly deadUrl: string;
-  /** Sends bytes to the listener as a peer that knows nothing of the driver, and hangs up; missing where nobody else can connect. */
+  /**
+   * Sends bytes to the listener as a peer that knows nothing of the driver, and hangs up; missing
+   * where nobody else can connect.
+   */
   raw?(url: string, bytes: Uint8Array): Promise<void>;
-  /** Connections that are made one after another, where each is more than one socket; 2,000 by default. */
+  /** Connections made one after another, where each is more than a socket; 2,000 by default. */
   readonly connects?: number;
-  /** A receiver that does not read must stop its sender before so many; 64 MiB by default, more where there are queues between the drivers. */
+  /**
+   * A receiver that does not read must stop its sender before so many; 64 MiB by default, more
+   * where there are queues between the drivers.
+   */
   readonly mostUnreadBytes?: number;
   /** Tests by name that this driver cannot pass, with the reason. */
   readonly exceptions?: Readonly<Record<string, string>>;
@@ -124,7 +130,10 @@ export async function expectFrame(frames: AsyncIterator<Uint8Array>, expected: U
   check(sameBytes(received.value, expected), `${what} was changed on its way`);
 }
 
-/** A frame is a plain `Uint8Array`: the `slice` of a subclass may be a view, and a copy that is none spoils what others hold. */
+/**
+ * A frame is a plain `Uint8Array`: the `slice` of a subclass may be a view, and a copy that is none
+ * spoils what others hold.
+ */
 export async function expectPlain(frames: AsyncIterator<Uint8Array>, expected: Uint8Array): Promise<void> {
   const received = await frames.next();
   check(!received.done && sameBytes(received.value, expected), 'the first frame was changed on its way');

@@ -16,7 +16,7 @@ import { check, equal, type RegisterTest } from './checks.js';
 import { checkOptions, madeOf, type Options } from './row-options.js';
 import { checkChunks, checkLeft, contentOf, distance, inMemory, same, Watched, weights } from './state-dicts.js';
 
-/** What the suite is to know of a filter. */
+/** A filter, and what the suite is to know of it. */
 export interface FilterUnderTest {
   /** Its row, as a program puts it into its table. */
   readonly row: Row<Filter>;
@@ -29,7 +29,7 @@ export interface FilterUnderTest {
   model?(seed: number): StateDict;
   /** Tables of codecs other than this package's own. */
   readonly codecs?: CodecTable;
-  /** True where the promise of a filter that `bounds` holds for an update; nothing more is known of it here. */
+  /** True where the promise of a filter that `bounds` holds for an update; only its author knows. */
   holds?(update: StateDict): boolean | Promise<boolean>;
   /** Tests that do not hold for this filter, by title, with the reason. */
   readonly exceptions?: Readonly<Record<string, string>>;
@@ -188,7 +188,7 @@ const TESTS: Readonly<Record<string, FilterTest>> = {
         off <= 1e-6,
         `an update that is bounded already is changed by ${off.toPrecision(3)} of its length; it was ${scale} times a usual one`,
       );
-      // What coding has kept back is added, and the filter applied again.
+      // A residual of error feedback is added, and the filter applied again.
       const kept = asUpdate(modelOf(subject, 2, scale), subject.codecs ?? referenceCodecs);
       if (JSON.stringify(kept.manifest) !== JSON.stringify(once.manifest)) continue;
       const more = await inMemory(await filteredBy(filter, inputOf(subject, combine(once, kept, 1), 'with what was kept back')));

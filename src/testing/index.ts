@@ -1,4 +1,4 @@
-// The public entry `fedstream/testing`: conformance suites for parts of one's own, for any framework.
+// The public entry `fedstream/testing`: conformance suites for parts of one's own.
 export { testAggregator } from './aggregator-conformance.js';
 export type { AggregatorUnderTest } from './aggregator-samples.js';
 export type { RegisterTest } from './checks.js';

@@ -34,7 +34,7 @@ export class Life {
   }
 }
 
-/** The folder as one life sees it. What is in it stays for the next. */
+/** The folder as one life sees it; its files stay for the next. */
 export function mortalFolder(folder: Folder, life: Life): Folder {
   return {
     label: folder.label,

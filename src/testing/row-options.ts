@@ -5,7 +5,7 @@ import { check, equal } from './checks.js';
 /** Options of a row, as a job writes them beside the name. */
 export type Options = Readonly<Record<string, unknown>>;
 
-/** What the row makes of the options, as it does for a job. */
+/** Makes what a job would get from the row with these options. */
 export function madeOf<Made>(row: Row<Made>, options: Options = {}): Made {
   return chosen([row], choiceSchema([row], 'row').parse({ type: row.name, ...options }));
 }

@@ -1,4 +1,4 @@
-// A federation in one process, for a workflow under test: its server and sites can be cut off at any step, and go on from their folders.
+// A federation in one process, for a workflow under test: it can be cut off at any step.
 import { referenceCodecs } from '../codec/codec-table.js';
 import { silentLogger } from '../core/log.js';
 import { memoryFolder } from '../core/memory-folder.js';
@@ -25,7 +25,7 @@ import type { Options } from './row-options.js';
 import { initialModel, learningTrainer } from './scripted-trainer.js';
 import { contentOf } from './state-dicts.js';
 
-/** What the suite is to know of a workflow. */
+/** A workflow, and what the suite is to know of it. */
 export interface WorkflowUnderTest {
   /** Its row, as a program puts it into its table. */
   readonly row: Row<MakeWorkflow>;
@@ -44,7 +44,7 @@ export interface WorkflowUnderTest {
   trainer?(site: string): Trainer;
   /** Rounds of the job; 3 by default. */
   readonly rounds?: number;
-  /** How often a run is cut off at random instants until it ends; 2 by default. */
+  /** Runs that are cut off at random instants until they end; 2 by default. */
   readonly cutRuns?: number;
   /** A run that takes longer hangs, in milliseconds; 20,000 by default. */
   readonly endMs?: number;
@@ -70,9 +70,9 @@ export class ScriptedFederation {
   readonly run = memoryFolder('run');
   /** Each task that a site was given, as often as it was: round, site and task. */
   readonly asked: string[] = [];
-  /** What went wrong without ending the run. */
+  /** Faults that did not end the run. */
   readonly faults: string[] = [];
-  /** Of what was asked, what the server has confirmed the answer of. */
+  /** Those of `asked` whose answer the server has confirmed. */
   readonly #answered = new Set<string>();
   /** The run's own, of the server that lives. */
   #federation: Federation | undefined;
@@ -127,7 +127,7 @@ export class ScriptedFederation {
     }
   }
 
-  /** What the journal says of the committed rounds. */
+  /** The committed rounds, by the journal. */
   history(): Promise<JournalEntry[]> {
     return readJournal(this.run);
   }

@@ -1,4 +1,4 @@
-// The model and the trainer of scripted federations: each site learns something of its own, the same of the same.
+// The model and the trainer of scripted federations: each site learns something of its own.
 import { DTYPES } from '../tensor/dtype.js';
 import { type MemoryTensor, memoryStateDict } from '../tensor/memory-state-dict.js';
 import type { StateDict } from '../tensor/state-dict.js';

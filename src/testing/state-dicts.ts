@@ -47,7 +47,7 @@ export async function inMemory(state: StateDict): Promise<StateDict> {
   return memoryStateDict(tensors, { chunkElements: state.manifest.chunkElements });
 }
 
-/** Every chunk lies where the manifest says, and has as many bytes; ranges give the same as a full reading. */
+/** Every chunk is the one that the manifest says; ranges give the same as a full reading. */
 export async function checkChunks(state: StateDict, codecs: CodecTable, what: string): Promise<void> {
   const { manifest } = state;
   const layouts = tensorLayouts(manifest, codecs);
@@ -81,8 +81,8 @@ function rangesOf(chunks: number): ChunkRange[] {
 }
 
 /**
- * The same state dict, watched. Each chunk comes in a buffer of its own, at an odd address, which is spoiled as soon as the next
- * one is asked for: a chunk is borrowed until then.
+ * The same state dict, watched. Each chunk comes in a buffer of its own, at an odd address, which is
+ * spoiled as soon as the next one is asked for: a chunk is borrowed until then.
  */
 export class Watched implements StateDict {
   readonly manifest: StateDict['manifest'];
@@ -96,7 +96,7 @@ export class Watched implements StateDict {
   readonly #of: StateDict;
   readonly #onChunk: (chunk: Chunk) => void;
 
-  /** `onChunk` is called before each chunk is given; what it throws is what reading the chunk throws. */
+  /** `onChunk` is called before each chunk is given; reading the chunk throws what it throws. */
   constructor(of: StateDict, onChunk: (chunk: Chunk) => void = () => {}) {
     this.manifest = of.manifest;
     this.#of = of;

@@ -7,7 +7,7 @@ import { contentOf, same } from './state-dicts.js';
 
 type StateDicts = Readonly<Record<string, StateDict>>;
 
-/** What the suite is to know of a trainer. */
+/** A trainer, and what the suite is to know of it. */
 export interface TrainerUnderTest {
   /** A new trainer that has done nothing yet; the suite closes it. */
   make(): Trainer | Promise<Trainer>;
@@ -22,7 +22,7 @@ export interface TrainerUnderTest {
   readonly figures?: Readonly<Record<string, number>>;
   /** The names of the extras that its result has where it is given those of `extras`. */
   readonly returns?: readonly string[];
-  /** How long a trainer may take to end an aborted task, in milliseconds. 10,000 by default. */
+  /** Time that a trainer may take to end an aborted task, in milliseconds. 10,000 by default. */
   readonly abortMs?: number;
   /** Tests that do not hold for this trainer, by title, with the reason. */
   readonly exceptions?: Readonly<Record<string, string>>;
@@ -208,7 +208,7 @@ async function trainedBy(trainer: Trainer, model: StateDict, asked = task()): Pr
   return content;
 }
 
-/** What a trainer that has done nothing yet makes of the first round. */
+/** The first round of a trainer that has done nothing yet. */
 async function trainedAnew(subject: TrainerUnderTest): Promise<Uint8Array[]> {
   let content: Uint8Array[] = [];
   await withTrainer(subject, async (trainer) => {
@@ -223,7 +223,8 @@ async function closeAll({ model, extras = {} }: TrainResult): Promise<void> {
 }
 
 /**
- * What a promise rejects with, undefined where it resolves; fails where it does neither in time.
+ * The error that a promise rejects with, undefined where it resolves; fails where it does neither
+ * in time.
  */
 async function ending(promise: Promise<unknown>, { abortMs = 10_000 }: TrainerUnderTest): Promise<unknown> {
   const late = Symbol();

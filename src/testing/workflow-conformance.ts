@@ -1,4 +1,4 @@
-// The suite that every workflow passes, over a federation in one process: what `Workflow` promises (workflow/federation.ts).
+// The suite that every workflow passes: the promises of `workflow/federation.ts`.
 import { FedStreamError } from '../core/errors.js';
 import { randomStream } from '../core/random.js';
 import type { RunResult } from '../server/run.js';
@@ -121,7 +121,7 @@ function changing(before: (site: string, task: TrainTask) => Promise<void> | voi
   };
 }
 
-/** With a result, or with a clear error; what was committed is whole either way. */
+/** The run ends with a result or a clear error; committed rounds are whole either way. */
 async function endsSomehow(subject: WorkflowUnderTest, options: FederationOptions, what: string): Promise<void> {
   const federation = new ScriptedFederation(subject, options);
   try {

@@ -1,4 +1,4 @@
-// Every aggregator of the table keeps what the contract promises; and the suite finds what is wrong with others.
+// Every aggregator of the table passes its suite, and the suite finds the faults of others.
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { CODEC_POOL, type CodecTable } from '../../src/codec/codec.js';

@@ -1,4 +1,5 @@
-// Every codec of the table keeps what the contract promises, on the reference kernels, on the SIMD kernels and on threads.
+// Every codec of the table passes its suite, on reference kernels, on SIMD kernels and on threads;
+// and the suite finds the faults of others.
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Codec, CodecRow } from '../../src/codec/codec.js';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
@@ -9,7 +10,7 @@ import { runsRow, stepsRow } from '../codecs/outside-codecs.js';
 import { loadCodecs } from '../kernels/load-kernels.js';
 import { failures } from './failures.js';
 
-/** What each may lose of small values, at any size. */
+/** The most that each may lose of small values, at any size. */
 const ERRORS: Readonly<Record<string, number>> = {
   fp16: 0.0005,
   bf16: 0.004,
@@ -20,7 +21,7 @@ const ERRORS: Readonly<Record<string, number>> = {
   u2: 0.45,
   u3: 0.25,
   u4: 0.12,
-  topk: 0.97,
+  topk: 0.98,
 };
 /** At full size on threads: these alone, since the way is the same for all. */
 const FULL = new Set(['fp16', 'nf4', 'u3']);

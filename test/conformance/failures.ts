@@ -1,7 +1,7 @@
 // The tests of a suite that a subject fails, by title, with what they say.
 import type { RegisterTest } from '../../src/testing/checks.js';
 
-/** `register` gives the suite a function that registers a test; titles come without what stands before the first colon. */
+/** `register` calls the suite with the function that it is given; titles come without the subject. */
 export async function failures(register: (test: RegisterTest) => void): Promise<Record<string, string>> {
   const tests: [title: string, run: () => Promise<void>][] = [];
   register((name, run) => tests.push([name.slice(name.indexOf(': ') + 2), run]));

@@ -1,4 +1,4 @@
-// Every filter of the table keeps what the contract promises; and the suite finds what is wrong with others.
+// Every filter of the table passes its suite, and the suite finds the faults of others.
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Row, row } from '../../src/core/row.js';

@@ -1,4 +1,4 @@
-// Every workflow of the table keeps what the contract promises; and the suite finds what is wrong with others.
+// Every workflow of the table passes its suite, and the suite finds the faults of others.
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { row } from '../../src/core/row.js';
@@ -10,7 +10,7 @@ import { inRounds } from '../../src/workflow/in-rounds.js';
 import { type MakeWorkflow, WORKFLOWS } from '../../src/workflow/workflows.js';
 import { failures } from './failures.js';
 
-/** What each row of the table is tried with. */
+/** Options and jobs with which each row of the table is tried. */
 const SETTINGS: Readonly<Record<string, readonly Omit<WorkflowUnderTest, 'row'>[]>> = {
   fedAvg: [{}, { job: { quantize: 'fp32', aggregator: { type: 'momentum', momentum: 0.9 } } }],
   cyclic: [{ options: { order: 'random' } }],
