@@ -78,7 +78,7 @@ const offer: TaskHandler = async (task, place) => {
     );
   const { model, files } = await trainer.offer(signal);
   try {
-    await place.answer(task, { ...figuresOf(task), files: { ...files } }, model);
+    await place.answer(task, { ...figuresOf(task), files: { ...files } }, model, 'the server has the initial model');
   } finally {
     await model.close?.();
   }

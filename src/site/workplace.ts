@@ -111,10 +111,10 @@ export class Workplace {
    * Sends an answer; resolves once the server has stored it safely. Counts from coding are added to
    * `figures` while the message is sent.
    */
-  async answer(task: Task, figures: ResultFigures, message?: StateDict | WriteResult): Promise<void> {
+  async answer(task: Task, figures: ResultFigures, message?: StateDict | WriteResult, said = 'the server has the result'): Promise<void> {
     try {
       const sent = await this.link.sendResult(task, Object.assign(figures, { peakRssBytes: this.#options.memory().peakRssBytes }), message);
-      this.log.info({ round: task.round, task: task.id, trainLoss: figures.trainLoss, ...sent }, 'the server has the result');
+      this.log.info({ round: task.round, task: task.id, trainLoss: figures.trainLoss, ...sent }, said);
     } catch (error) {
       if (message && !isTransient(error, this.signal)) await this.residuals.drop(task.round);
       throw error;
