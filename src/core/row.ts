@@ -1,5 +1,6 @@
 // Rows of the kit: a name that a job writes, its options, and the thing made of them.
 import { z } from 'zod';
+import { FedStreamError } from './errors.js';
 
 /**
  * One thing that a job can ask for by name. Its options are data: they travel and are stored with
@@ -51,6 +52,17 @@ export function choiceSchema(table: Table<unknown>, what: string): z.ZodType<Cho
         context.addIssue({ code: 'custom', path: issue.path.slice(), message: messageOf(issue, found) });
       return z.NEVER;
     });
+}
+
+/**
+ * Checks a choice against the table and makes what it stands for. Throws `bad-argument`, naming
+ * each wrong field and the rows that there are; `what` is the kind of thing, for messages.
+ */
+export function choose<Made>(table: Table<Made>, choice: unknown, what: string): Made {
+  const { data, error } = choiceSchema(table, what).safeParse(choice as never);
+  if (data) return chosen(table, data);
+  const issues = error.issues.map(({ path, message }) => [...path, message].join(': '));
+  throw new FedStreamError('bad-argument', `${what} ${JSON.stringify(choice)}: ${issues.join('; ')}`);
 }
 
 /** Makes the thing that a checked choice stands for. */

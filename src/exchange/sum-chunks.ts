@@ -202,7 +202,7 @@ async function summed(
     const chunks = group;
     group = [];
     used = 0;
-    const adding = pool ? pool.reduce(chunks, sum, code) : addHere(codecs, chunks, sum, code);
+    const adding = pool ? pool.reduce(chunks, sum, code) : (async () => reduceHere(codecs, chunks, sum, code))();
     return adding.catch((cause: unknown) => Promise.reject(named(cause, first, what)));
   };
   for (const [index, { weight }] of addends.entries()) {
@@ -232,15 +232,6 @@ async function summed(
   const chunk = { ...first, tensor: coder.tensor(first.tensorIndex) };
   const coded = (report: EncodeReport): Uint8Array => (codec ? written(codec, to, report) : to);
   return { done: add(step).then((report) => ({ chunk: { ...chunk, bytes: coded(report) }, beside, report })) };
-}
-
-async function addHere(
-  codecs: CodecTable,
-  chunks: readonly WeightedChunk[],
-  sum: Float32Array,
-  code: CodeStep | undefined,
-): Promise<EncodeReport> {
-  return reduceHere(codecs, chunks, sum, code);
 }
 
 async function nextOf(reader: AsyncIterator<Chunk> | undefined, what: string): Promise<Chunk | undefined> {

@@ -4,7 +4,7 @@ import { FedStreamError } from '../core/errors.js';
 import { row } from '../core/row.js';
 import { combine } from '../tensor/combine.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
-import { selectTensors } from '../tensor/select-tensors.js';
+import { tensorsOf } from '../tensor/select-tensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Filter, FilterContext } from './filter.js';
 import { asUpdate, updateManifest } from './update.js';
@@ -35,11 +35,7 @@ export const undeltaRow = row('undelta', z.strictObject({}), undelta);
  * left some out).
  */
 function referenceFor(values: StateDict, reference: StateDict, { codecs, site }: FilterContext): StateDict {
-  const names = new Set(values.manifest.tensors.map((tensor) => tensor.name));
-  const selected = asUpdate(
-    selectTensors(reference, (tensor) => names.has(tensor.name)),
-    codecs,
-  );
+  const selected = asUpdate(tensorsOf(reference, values.manifest), codecs);
   sameTensors(selected.manifest, values.manifest, `the result of ${site}`);
   return selected;
 }

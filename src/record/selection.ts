@@ -13,6 +13,11 @@ export interface Evaluated {
   readonly metrics: Metrics;
 }
 
+/** The rounds of a history that have figures. */
+export function evaluatedOf(history: readonly { readonly round: number; readonly evaluation?: Metrics | undefined }[]): Evaluated[] {
+  return history.flatMap(({ round, evaluation }) => (evaluation ? [{ round, metrics: evaluation }] : []));
+}
+
 /** The best of the evaluated rounds; the earlier one of two equal rounds. */
 export function bestRound(evaluated: readonly Evaluated[], { selection }: SelectionSettings): Evaluated | undefined {
   let best: Evaluated | undefined;

@@ -11,9 +11,19 @@ const FOLDER = 'global';
 /** The folder for texts of the model folder that a run begins with. */
 export const BASE_FOLDER = 'base';
 
+/** A round in names of files and folders. */
+export function roundName(round: number): string {
+  return `round-${roundDigits(round)}`;
+}
+
+/** The digits of a round in such names. */
+export function roundDigits(round: number): string {
+  return String(round).padStart(4, '0');
+}
+
 /** The path of a round's model in the run folder; round 0 is the initial model. */
 export function globalModelPath(round: number): string {
-  return `${FOLDER}/round-${String(round).padStart(4, '0')}.safetensors`;
+  return `${FOLDER}/${roundName(round)}.safetensors`;
 }
 
 /** Opens a round's model, float32; the caller closes it. */

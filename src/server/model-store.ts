@@ -8,7 +8,7 @@ import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { OFFERED_FILES } from '../trainer/bridge/messages.js';
 import type { ModelStore } from '../workflow/federation.js';
-import { BASE_FOLDER, globalModelPath, hasGlobalModel, pruneGlobalModels } from './global-models.js';
+import { BASE_FOLDER, globalModelPath, hasGlobalModel, pruneGlobalModels, roundDigits } from './global-models.js';
 import type { JournalEntry } from './journal.js';
 
 const STATE_FOLDER = 'state';
@@ -44,8 +44,7 @@ export class RunModels implements ModelStore {
     if (!EXTRA_NAME.test(name)) throw new FedStreamError('bad-argument', `${JSON.stringify(name)} cannot name a state dict of a run`);
     if (this.#written.has(name))
       throw new FedStreamError('bad-argument', `${name} was written in round ${this.round} already; a round writes each state dict once`);
-    const file =
-      name === MODEL_NAME ? globalModelPath(this.round) : `${STATE_FOLDER}/${name}-${String(this.round).padStart(4, '0')}.safetensors`;
+    const file = name === MODEL_NAME ? globalModelPath(this.round) : `${STATE_FOLDER}/${name}-${roundDigits(this.round)}.safetensors`;
     const startedMs = performance.now();
     await writeSafetensors(this.#run, file, model);
     if (name === MODEL_NAME) this.writeSeconds = (performance.now() - startedMs) / 1000;

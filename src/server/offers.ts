@@ -26,8 +26,6 @@ export interface LiveOffer extends Offer {
   readonly broadcast: Broadcast;
   /** The server's own model. */
   readonly master: StateDict;
-  /** The number of the broadcast; 0 for the model itself, offered for one task. */
-  readonly version: number;
   /** Sites that had the model without a transfer. */
   readonly having: Set<string>;
 }
@@ -63,7 +61,7 @@ export class Offers {
 
   /** Returns the same offer for the same arguments, until the release. */
   async offer({ first, exactly }: OfferOptions = {}): Promise<LiveOffer> {
-    const version = exactly ? 0 : (await this.#options.models.modelRound()) + 1;
+    const version = (await this.#options.models.modelRound()) + 1;
     const key = exactly ?? String(version);
     const known = this.#live.get(key);
     if (known) return known;
@@ -116,7 +114,7 @@ export class Offers {
     const master = await models.open('model');
     this.#broadcaster ??= this.#makeBroadcaster(first);
     const file = (await models.file('model')) ?? globalModelPath(version - 1);
-    return live(await this.#broadcaster.prepare(version, master, file), master, version);
+    return live(await this.#broadcaster.prepare(version, master, file), master);
   }
 
   #makeBroadcaster(first: Coding['first']): Broadcaster {
@@ -140,7 +138,7 @@ export class Offers {
       object: async (name) => (name === object ? { prepared, brings: model.manifest } : undefined),
       release: async () => {},
     };
-    return live(broadcast, model, 0);
+    return live(broadcast, model);
   }
 
   async #prepareExtras(dicts: NamedDicts): Promise<ExtrasObject> {
@@ -160,7 +158,7 @@ export class Offers {
   }
 }
 
-function live(broadcast: Broadcast, master: StateDict, version: number): LiveOffer {
+function live(broadcast: Broadcast, master: StateDict): LiveOffer {
   const { model, held, exact } = broadcast;
-  return { model, held, exact, broadcast, master, version, having: new Set() };
+  return { model, held, exact, broadcast, master, having: new Set() };
 }

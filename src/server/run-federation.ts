@@ -10,11 +10,12 @@ import type { Folder } from '../core/storage.js';
 import type { Filter } from '../filter/filter.js';
 import { type Job, quorumOf, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
-import { bestRound } from '../record/selection.js';
+import { bestRound, evaluatedOf } from '../record/selection.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Metrics } from '../trainer/trainer.js';
 import type { Ask, Federation, GatherOptions, Offer, OfferOptions, Outcome, Reply } from '../workflow/federation.js';
 import { Asks } from './asks.js';
+import { roundName } from './global-models.js';
 import { type JournalEntry, writeJournal } from './journal.js';
 import { RunModels } from './model-store.js';
 import { Offers } from './offers.js';
@@ -157,8 +158,7 @@ export class RunFederation implements Federation {
     const { run } = this.#options;
     await writeJournal(run, this.history);
     if (commits) this.models.committed();
-    const evaluated = this.history.flatMap(({ round, evaluation }) => (evaluation ? [{ round, metrics: evaluation }] : []));
-    const best = bestRound(evaluated, this.job)?.round;
+    const best = bestRound(evaluatedOf(this.history), this.job)?.round;
     await this.models.prune(best === undefined ? [] : [best], await this.offers.needs());
   }
 
@@ -181,7 +181,7 @@ export class RunFederation implements Federation {
   #roundFolder(): Folder {
     const { round } = this;
     if (this.#folder?.round !== round) {
-      const name = roundFolderName(round);
+      const name = roundName(round);
       // Models of the sites' own (round 0) are never kept in memory, since only the disk bounds
       // their size.
       const inMemory = this.job.streaming === 'regular' && round > 0;
@@ -199,11 +199,7 @@ export class RunFederation implements Federation {
     if (this.#cleaned) return;
     this.#cleaned = true;
     const { run } = this.#options;
-    const own = roundFolderName(this.round);
+    const own = roundName(this.round);
     for (const other of await run.list(FOLDER)) if (other !== own) await run.remove(`${FOLDER}/${other}`);
   }
-}
-
-function roundFolderName(round: number): string {
-  return `round-${String(round).padStart(4, '0')}`;
 }

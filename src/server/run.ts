@@ -9,7 +9,7 @@ import type { Filter } from '../filter/filter.js';
 import { type Job, quorumOf, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
 import { runIdOf } from '../record/run-id.js';
-import { bestRound } from '../record/selection.js';
+import { bestRound, evaluatedOf } from '../record/selection.js';
 import type { Trainer } from '../trainer/trainer.js';
 import type { Workflow } from '../workflow/federation.js';
 import { readJournal } from './journal.js';
@@ -87,9 +87,8 @@ export class Run {
       await federation.close();
       throw error;
     }
-    const evaluated = federation.history.flatMap(({ round, evaluation }) => (evaluation ? [{ round, metrics: evaluation }] : []));
     const lastRound = federation.history.at(-1)?.round ?? 0;
-    return { lastRound, bestRound: bestRound(evaluated, job)?.round ?? lastRound, reason };
+    return { lastRound, bestRound: bestRound(evaluatedOf(federation.history), job)?.round ?? lastRound, reason };
   }
 
   /**

@@ -22,7 +22,7 @@ import { combine } from '../tensor/combine.js';
 import { type Manifest, RAW } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import { joinDicts, type NamedDicts } from '../tensor/named-dicts.js';
-import { selectTensors } from '../tensor/select-tensors.js';
+import { tensorsOf } from '../tensor/select-tensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Residuals } from './residuals.js';
 import type { WriteResult } from './server-link.js';
@@ -127,8 +127,7 @@ async function updateWriter(trained: StateDict, given: StateDict, options: Updat
 }
 
 function difference(trained: StateDict, given: StateDict, site: string): Addend[] {
-  const names = new Set(trained.manifest.tensors.map(({ name }) => name));
-  const reference = inFloat32(selectTensors(given, ({ name }) => names.has(name)));
+  const reference = inFloat32(tensorsOf(given, trained.manifest));
   sameTensors(reference.manifest, trained.manifest, `the result of ${site}`);
   return [
     { model: trained, weight: 1 },

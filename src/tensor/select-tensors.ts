@@ -17,6 +17,12 @@ export function selectTensors(model: StateDict, keep: (tensor: TensorEntry) => b
   return { manifest, chunks: (range) => selectedChunks(model, manifest, kept, range), close: () => model.close?.() };
 }
 
+/** The tensors of `model` whose names `like` has, in the order of `model`. */
+export function tensorsOf(model: StateDict, like: Manifest): StateDict {
+  const names = new Set(like.tensors.map(({ name }) => name));
+  return selectTensors(model, ({ name }) => names.has(name));
+}
+
 /**
  * The tensors of `model` that `like` has, in its order and with its ties. Each must be present,
  * raw, with the same dtype and shape (`sameTensors` checks this).

@@ -1,7 +1,7 @@
 // The part that workflows in rounds share: an initial model, figures of every model, and an early
 // end.
 import { codesWhole } from '../filter/chain.js';
-import { type Evaluated, shouldStop } from '../record/selection.js';
+import { evaluatedOf, shouldStop } from '../record/selection.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Metrics } from '../trainer/trainer.js';
 import { chooseStart } from './choose-start.js';
@@ -39,7 +39,7 @@ export async function inRounds(federation: Federation, round: (input: RoundInput
   let reason = 'all rounds are done';
   while (lastOf(history).round < job.rounds) {
     signal.throwIfAborted();
-    if (shouldStop(evaluated(history), job)) {
+    if (shouldStop(evaluatedOf(history), job)) {
       reason = `no better ${job.selection} for ${job.earlyStop?.patience} rounds`;
       break;
     }
@@ -124,8 +124,4 @@ async function evaluateLast(federation: Federation): Promise<void> {
 
 function lastOf(history: readonly Step[]): Step {
   return history.at(-1) as Step;
-}
-
-function evaluated(history: readonly Step[]): Evaluated[] {
-  return history.flatMap(({ round, evaluation }) => (evaluation ? [{ round, metrics: evaluation }] : []));
 }

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
 import type { LogFields } from '../../core/log.js';
+import { choose } from '../../core/row.js';
 import { MAX_STRIPES } from '../../driver/stripe-join.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
 import { fileLogger } from '../../node/process/log-file.js';
@@ -117,8 +118,9 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const trainerOf = async ({ job, files, run }: Joined) => {
     if (!supervised) say(`joined: ${job.rounds} rounds; log ${options.log ?? join(work, 'client.log')}`);
     const data = absolute(options.data);
-    const row = job.trainer && kit.trainers.find(({ name }) => name === job.trainer?.name);
-    if (row) return row.make(row.options.parse({}) as never)({ site, job, run, files, folder, log, signal });
+    const name = job.trainer?.name;
+    if (kit.trainers.some((row) => row.name === name))
+      return choose(kit.trainers, name, 'trainer')({ site, job, run, files, folder, log, signal });
     if (job.trainer) {
       const own = { site, job, config, data, validation: absolute(options.validation), work, log };
       return makeProcessTrainer(job.trainer.name, own);

@@ -1,11 +1,9 @@
 // Prepares a run folder: the job, tokenizer, initial model, and data of sites and evaluation.
 import { join } from 'node:path';
-import { masterOf } from '../../codec/float32.js';
-import { decodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import { readText, writeText } from '../../core/storage-text.js';
 import { type Job, siteNames } from '../../job/job.js';
-import { BASE_FOLDER, writeGlobalModel } from '../../server/global-models.js';
+import { BASE_FOLDER, writeGlobalModel, writeInitialModel } from '../../server/global-models.js';
 import { openModel } from '../../tensor/model-folder.js';
 import { noteDtypes } from '../../tensor/own-dtypes.js';
 import { withManifest } from '../../tensor/state-dict.js';
@@ -86,7 +84,7 @@ export async function prepareRun(job: Job, runPath: string, data: RunData): Prom
   const base = 'path' in job.model ? await copyBase(job.model.path, runPath) : await newBase(job, job.model, training, runPath);
   const resolved = resolveTraining(job, base.tokenizer, training);
   writeRunData(runPath, data);
-  await writeInitialModel(resolved, base.config, runPath);
+  await writeEngineModel(resolved, base.config, runPath);
   await writeText(run, 'job.json', `${JSON.stringify(resolved, null, 2)}\n`);
   return resolved;
 }
@@ -101,7 +99,7 @@ async function prepareTrainerRun(job: Job, runPath: string, data: RunData): Prom
   if (job.model !== 'offered' && 'path' in job.model) {
     await copyTexts(job.model.path, runPath);
     const model = await openModel(nodeFolder(job.model.path, { followLinks: true }));
-    await writeGlobalModel(run, 0, decodeModel(masterOf(model), nodeCodecs()));
+    await writeInitialModel(run, model, nodeCodecs());
     await model.close?.();
   }
   await writeText(run, 'job.json', `${JSON.stringify(job, null, 2)}\n`);
@@ -198,7 +196,7 @@ function resolveTraining(job: Job, tokenizer: Tokenizer, training: readonly Samp
  * Writes the model of round 0: seeded weights, or those of the folder, checked and widened to
  * float32 by the engine itself. The dtypes of the folder are noted in it.
  */
-async function writeInitialModel(job: Job, config: LlamaConfig, runPath: string): Promise<void> {
+async function writeEngineModel(job: Job, config: LlamaConfig, runPath: string): Promise<void> {
   const run = nodeFolder(runPath);
   const engine = await startLlamaEngine({
     config,
@@ -218,7 +216,7 @@ async function writeInitialModel(job: Job, config: LlamaConfig, runPath: string)
       return;
     }
     engine.initialize(job.seed);
-    await writeGlobalModel(run, 0, masterOf(engine.weights()));
+    await writeInitialModel(run, engine.weights(), nodeCodecs());
   } finally {
     await engine.close();
   }

@@ -1,8 +1,7 @@
 // The sinks of the kit on Node, chosen by name.
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { FedStreamError } from '../../core/errors.js';
-import { choiceSchema, chosen, row } from '../../core/row.js';
+import { choose, row } from '../../core/row.js';
 import { lineSink } from '../../record/sinks/line-sink.js';
 import { openRunFiles } from '../../record/sinks/run-files.js';
 import type { OpenSink, Sink, SinkTable } from '../../record/sinks/sink.js';
@@ -45,8 +44,5 @@ export const nodeSinks: SinkTable = [files, jsonl];
  * sink's own error if it cannot be opened.
  */
 export async function openSink(choice: unknown, table: SinkTable = nodeSinks): Promise<Sink> {
-  const { data, error } = choiceSchema(table, 'sink').safeParse(choice as never);
-  if (data) return chosen(table, data)();
-  const issues = error.issues.map(({ path, message }) => [...path, message].join(': '));
-  throw new FedStreamError('bad-argument', `sink ${JSON.stringify(choice)}: ${issues.join('; ')}`);
+  return choose(table, choice, 'sink')();
 }

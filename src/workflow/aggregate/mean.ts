@@ -9,11 +9,11 @@ import { tensorRange } from '../../tensor/chunks.js';
 import { DTYPES } from '../../tensor/dtype.js';
 import { RAW } from '../../tensor/manifest.js';
 import { sameTensors } from '../../tensor/manifest-equality.js';
-import { selectTensors } from '../../tensor/select-tensors.js';
+import { selectTensors, tensorsOf } from '../../tensor/select-tensors.js';
 import type { Chunk, ChunkRange, StateDict } from '../../tensor/state-dict.js';
 import type { Aggregator, AggregatorInput, Contribution } from './aggregator.js';
 import { integerChunks } from './integers.js';
-import { overlaid, tensorsOf } from './overlay.js';
+import { overlaid } from './overlay.js';
 
 /**
  * Replaces the tensors that the results have by the mean of the results; the others stay as they
@@ -35,14 +35,14 @@ export function resultMean({ results, previous, codecs, integers }: AggregatorIn
   const weights = sampleWeights(ordered);
   const sum = {
     addends: ordered.map(({ model }, i) => ({ model, weight: weights[i] as number })),
-    base: first.base && tensorsOf(first.base, first.model),
+    base: first.base && tensorsOf(first.base, first.model.manifest),
     codecs,
     pool: poolFor(first.model, codecs),
     what: 'the average of the results',
   };
   const tensors = first.model.manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW }));
   const manifest = { ...first.model.manifest, tensors };
-  const kept = integers === 'previous' ? [{ site: 'the server', model: tensorsOf(previous, first.model) }] : ordered;
+  const kept = integers === 'previous' ? [{ site: 'the server', model: tensorsOf(previous, first.model.manifest) }] : ordered;
   async function* chunks(range: ChunkRange = { first: 0, end: Number.POSITIVE_INFINITY }): AsyncGenerator<Chunk> {
     for (const { floats, ...run } of runs(manifest)) {
       const part = { first: Math.max(run.first, range.first), end: Math.min(run.end, range.end) };
@@ -65,8 +65,8 @@ export function meanUpdate({ results, previous, codecs }: AggregatorInput): Stat
   const addends = ordered.map(({ model }, i) => ({ model, weight: weights[i] as number }));
   const what = 'the average of the updates';
   if (first.isUpdate) return sumModel({ addends, codecs, what });
-  const base = first.base && tensorsOf(first.base, first.model);
-  return sumModel({ addends: [...addends, { model: tensorsOf(previous, first.model), weight: -1 }], base, codecs, what });
+  const base = first.base && tensorsOf(first.base, first.model.manifest);
+  return sumModel({ addends: [...addends, { model: tensorsOf(previous, first.model.manifest), weight: -1 }], base, codecs, what });
 }
 
 function averagedOf(model: StateDict): StateDict {

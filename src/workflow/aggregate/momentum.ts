@@ -3,9 +3,10 @@
 import { z } from 'zod';
 import { row } from '../../core/row.js';
 import { sumModel } from '../../exchange/reduce.js';
+import { tensorsOf } from '../../tensor/select-tensors.js';
 import type { Aggregator } from './aggregator.js';
 import { mean, meanUpdate, resultMean } from './mean.js';
-import { overlaid, tensorsOf } from './overlay.js';
+import { overlaid } from './overlay.js';
 
 /** The name of the state that is kept from round to round. */
 const VELOCITY = 'velocity';
@@ -29,7 +30,7 @@ export function momentum({ momentum: beta, rate }: MomentumOptions): Aggregator 
     const update = { model: meanUpdate(input), weight: 1 };
     const before = state[VELOCITY] ? [{ model: state[VELOCITY], weight: beta }] : [];
     const velocity = await keep(VELOCITY, sumModel({ addends: [update, ...before], codecs, what: 'the velocity' }));
-    const base = tensorsOf(previous, velocity);
+    const base = tensorsOf(previous, velocity.manifest);
     const moved = sumModel({ addends: [{ model: velocity, weight: rate }], base, codecs, what: 'the next model' });
     return overlaid(overlaid(previous, resultMean(input)), moved);
   };

@@ -1,6 +1,5 @@
 // A model with some of its tensors replaced by those of another; the rest stay as they were.
 import { tensorRange } from '../../tensor/chunks.js';
-import { selectTensors } from '../../tensor/select-tensors.js';
 import type { Chunk, ChunkRange, StateDict } from '../../tensor/state-dict.js';
 
 /**
@@ -10,12 +9,6 @@ import type { Chunk, ChunkRange, StateDict } from '../../tensor/state-dict.js';
 export function overlaid(model: StateDict, other: StateDict): StateDict {
   const positions = new Map(other.manifest.tensors.map(({ name }, index) => [name, index]));
   return { manifest: model.manifest, chunks: (range) => merged(model, positions, other, range) };
-}
-
-/** The tensors of `model` whose names are also in `like`. */
-export function tensorsOf(model: StateDict, like: StateDict): StateDict {
-  const names = new Set(like.manifest.tensors.map(({ name }) => name));
-  return selectTensors(model, ({ name }) => names.has(name));
 }
 
 async function* merged(
