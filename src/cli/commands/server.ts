@@ -13,7 +13,7 @@ import { type EventOptions, eventsOption, openEvents, sinkOption } from '../even
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
-import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
+import { type KitOptions, kitAgain, kitOption, loadKit } from '../kit-file.js';
 import { dtypeOf, dtypeOption, repeated, wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
 
@@ -96,9 +96,7 @@ async function serve(options: ServerOptions): Promise<void> {
     });
   } catch (error) {
     if (!supervised)
-      say(
-        `go on with: npx fedstream server --resume ${runPath} ${urls.map((url) => `--listen ${url}`).join(' ')}${options.kit === undefined ? '' : ` --kit ${options.kit}`}`,
-      );
+      say(`go on with: npx fedstream server --resume ${runPath} ${urls.map((url) => `--listen ${url}`).join(' ')}${kitAgain(options)}`);
     throw error;
   } finally {
     reporter?.end();

@@ -25,7 +25,7 @@ import { EXIT } from '../exit-code.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
-import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
+import { type KitOptions, kitAgain, kitOption, loadKit } from '../kit-file.js';
 import { type LocalNetwork, openLocalNetwork } from '../local-network.js';
 import { dtypeOption } from '../options.js';
 import { type EventReporter, eventReporter } from '../progress.js';
@@ -102,7 +102,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
   } catch (error) {
     reporter.end();
     await conclude(runPath, job, events);
-    process.stderr.write(`go on with: npx fedstream simulate --resume ${runPath}\n`);
+    process.stderr.write(`go on with: npx fedstream simulate --resume ${runPath}${kitAgain(options)}\n`);
     throw signal.aborted ? new FedStreamError('aborted', `the run is kept in ${runPath}`) : error;
   } finally {
     network.close();
