@@ -19,12 +19,12 @@ export function kitOption(): Option {
   );
 }
 
-/** Tables that are lists of rows; `codecs` alone is an object of rows by name. */
 /** The same option again, for the command that goes on with a run. */
 export function kitAgain({ kit }: KitOptions): string {
   return kit === undefined ? '' : ` --kit ${kit}`;
 }
 
+/** Tables that are lists of rows; `codecs` alone is an object of rows by name. */
 const TABLES: readonly (keyof Kit)[] = ['filters', 'aggregators', 'workflows', 'trainers', 'sinks'];
 
 /**
