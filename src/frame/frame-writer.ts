@@ -1,4 +1,5 @@
 // Outgoing frames of a session: control before bulk, bulk of several streams in turn.
+import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Connection } from '../driver/driver.js';
 
@@ -8,11 +9,7 @@ import type { Connection } from '../driver/driver.js';
  */
 const BULK_IN_FLIGHT = 2;
 
-/**
- * The most bytes of waiting control frames. They are small and few: a peer that leaves so many
- * unread has stopped reading.
- */
-const MAX_CONTROL_BYTES = 16 * 1024 * 1024;
+const MAX_CONTROL_BYTES = BUDGETS.controlBytes.limit;
 /** Bytes that a waiting frame costs beside its content. */
 const FRAME_OVERHEAD_BYTES = 512;
 
