@@ -22,8 +22,8 @@ export async function openModelPath(path: string, codecs: CodecTable, memory?: C
  */
 export function modelTarget(path: string): { folder: Folder; name: string } {
   return path.endsWith('.safetensors')
-    ? { folder: nodeFolder(dirname(path)), name: basename(path) }
-    : { folder: nodeFolder(path), name: MODEL_FILE };
+    ? { folder: nodeFolder(dirname(path), { shared: true }), name: basename(path) }
+    : { folder: nodeFolder(path, { shared: true }), name: MODEL_FILE };
 }
 
 /** True for a folder, false for a file; throws `not-found` if there is neither. */

@@ -1,8 +1,9 @@
 // Starts the processes of a simulated federation and reads the events that they print.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
+import { makePrivateFolder, PRIVATE_FILE } from '../storage/private-modes.js';
 
 /**
  * A child process. It ends by itself when this process is gone, since its standard input closes.
@@ -34,8 +35,8 @@ export function supervise({ name, command, logFile, onLine }: SuperviseOptions):
   const [program, ...args] = command as [string, ...string[]];
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   const kept: string[] = [];
-  mkdirSync(dirname(logFile), { recursive: true });
-  const log = createWriteStream(logFile, { flags: 'a' });
+  makePrivateFolder(dirname(logFile));
+  const log = createWriteStream(logFile, { flags: 'a', mode: PRIVATE_FILE });
   log.on('error', () => {}); // on a full disk the log is lost, not the run
   if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => onLine?.(line));
   if (child.stderr) {

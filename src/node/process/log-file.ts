@@ -1,9 +1,10 @@
 // A log file: one JSON object per line, written at once, so that no line is lost in a crash.
-import { appendFileSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type DestinationStream, pino, stdTimeFunctions } from 'pino';
 import type { Logger } from '../../core/log.js';
 import { ioError } from '../storage/io-error.js';
+import { makePrivateFolder, PRIVATE_FILE } from '../storage/private-modes.js';
 
 /** The name and the level of a log. */
 export interface FileLoggerOptions {
@@ -46,8 +47,8 @@ class LogFile implements DestinationStream {
 
   constructor(path: string) {
     try {
-      mkdirSync(dirname(path), { recursive: true });
-      this.#descriptor = openSync(path, 'a');
+      makePrivateFolder(dirname(path));
+      this.#descriptor = openSync(path, 'a', PRIVATE_FILE);
     } catch (cause) {
       throw ioError(cause, 'write', path);
     }

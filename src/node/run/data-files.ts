@@ -1,10 +1,11 @@
 // Instruction data on disk: read line by line, written as JSON Lines.
-import { createReadStream, mkdirSync, type Stats, statSync, writeFileSync } from 'node:fs';
+import { createReadStream, type Stats, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
 import { parseData } from '../../trainer/data/parse-data.js';
 import type { Sample } from '../../trainer/data/sample.js';
 import { ioError } from '../storage/io-error.js';
+import { makePrivateFolder, PRIVATE_FILE } from '../storage/private-modes.js';
 
 /** The longest line of a JSONL file, or a whole array on one line: a string can hold it. */
 const MAX_LINE_BYTES = 256 * 1024 * 1024;
@@ -21,10 +22,11 @@ export async function readDataFile(path: string): Promise<Sample[]> {
 /** Writes samples as lines of `prompt` and `completion`; throws `io`. */
 export function writeDataFile(path: string, samples: readonly Sample[]): void {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makePrivateFolder(dirname(path));
     writeFileSync(
       path,
       samples.map(({ prompt, answer, category }) => `${JSON.stringify({ prompt, completion: answer, category })}\n`).join(''),
+      { mode: PRIVATE_FILE },
     );
   } catch (cause) {
     throw ioError(cause, 'write', path);

@@ -1,8 +1,9 @@
 // Makes and finds run folders: `runs/<name>/`, and `runs/latest`, a link to the newest.
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
 import { NAME_PATTERN } from '../../job/job.js';
+import { makePrivateFolder } from '../storage/private-modes.js';
 
 /**
  * Makes the folder of a new run. Without a name, it is called after the time and `kind`. Throws
@@ -17,7 +18,7 @@ export function createRunFolder(parent: string, name: string | undefined, kind: 
   }
   const path = resolve(parent, name ?? `${timestamp(new Date())}-${kind}`);
   try {
-    mkdirSync(path, { recursive: true });
+    makePrivateFolder(path);
     if (readdirSync(path).length > 0) {
       throw new FedStreamError('bad-argument', `${path} already holds a run; choose another --name, or go on with it: --resume ${path}`);
     }

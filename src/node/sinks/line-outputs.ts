@@ -4,6 +4,7 @@ import type { Writable } from 'node:stream';
 import { FedStreamError } from '../../core/errors.js';
 import type { LineOutput } from '../../record/sinks/line-sink.js';
 import { ioError } from '../storage/io-error.js';
+import { PRIVATE_FILE } from '../storage/private-modes.js';
 
 /**
  * Appends to a regular file, which is made if it is missing. Rejects with `io` if it cannot be
@@ -16,7 +17,7 @@ export async function fileOutput(path: string): Promise<LineOutput> {
     // the process.
     if (found && !found.isFile())
       throw new FedStreamError('bad-argument', `${path} is no regular file; name one, or - for standard output`);
-    const file = await open(path, 'a+');
+    const file = await open(path, 'a+', PRIVATE_FILE);
     const cut = await lacksNewline(file);
     return new FileOutput(path, file, cut);
   } catch (cause) {

@@ -1,11 +1,24 @@
 // A folder on disk, over node:fs.
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
 import type { Folder, ReadableFile, WritableFile } from '../../core/storage.js';
 import { checkName } from '../../core/storage-name.js';
 import { ioError } from './io-error.js';
 import { NodeFile } from './node-file.js';
+import { makePrivateFolder, PRIVATE_FILE } from './private-modes.js';
 import { syncDirectory } from './sync-directory.js';
 
 /** Windows has neither flag; it does not let ordinary users make symbolic links either. */
@@ -21,27 +34,37 @@ export interface NodeFolderOptions {
    * consists of links.
    */
   readonly followLinks?: boolean;
+  /**
+   * True for new files and folders with the modes that the user's umask gives, for a model that is
+   * made to be handed on; by default only the owner may read them.
+   */
+  readonly shared?: boolean;
 }
+
+/** The modes of files below any other user's reach. */
+const OTHERS = 0o077;
 
 /**
  * Opens the folder at `path`, which need not exist yet. The path itself comes from the user and may
  * be a link (`runs/latest`).
  */
 export function nodeFolder(path: string, options: NodeFolderOptions = {}): Folder {
-  return new NodeFolder(resolve(path), '', path, options.followLinks ?? false);
+  return new NodeFolder(resolve(path), '', path, options);
 }
 
 class NodeFolder implements Folder {
   readonly label: string;
   readonly #root: string;
   readonly #prefix: string;
+  readonly #options: NodeFolderOptions;
   readonly #followLinks: boolean;
 
-  constructor(root: string, prefix: string, label: string, followLinks: boolean) {
+  constructor(root: string, prefix: string, label: string, options: NodeFolderOptions) {
     this.#root = root;
     this.#prefix = prefix;
     this.label = label;
-    this.#followLinks = followLinks;
+    this.#options = options;
+    this.#followLinks = options.followLinks ?? false;
   }
 
   async open(name: string): Promise<ReadableFile> {
@@ -55,8 +78,9 @@ class NodeFolder implements Folder {
     const empty = options?.keep ? 0 : constants.O_TRUNC;
     const follow = this.#followLinks ? 0 : NO_FOLLOW;
     return this.#attempt('write', name, () => {
-      const folders = makeParents(path);
-      return new NodeFile(openPlainFile(path, constants.O_RDWR | constants.O_CREAT | NO_WAIT | empty | follow), path, folders);
+      const folders = this.#makeParents(path);
+      const descriptor = openPlainFile(path, constants.O_RDWR | constants.O_CREAT | NO_WAIT | empty | follow, !this.#options.shared);
+      return new NodeFile(descriptor, path, folders);
     });
   }
 
@@ -65,7 +89,7 @@ class NodeFolder implements Folder {
     const target = this.#path(to);
     this.#attempt('rename', from, () => {
       lstatSync(source);
-      const folders = new Set([...makeParents(target), dirname(source)]);
+      const folders = new Set([...this.#makeParents(target), dirname(source)]);
       renameSync(source, target);
       for (const folder of folders) syncDirectory(folder);
     });
@@ -88,7 +112,7 @@ class NodeFolder implements Folder {
   }
 
   folder(name: string): Folder {
-    return new NodeFolder(this.#root, `${this.#prefix}${checkName(name)}/`, `${this.label}/${name}`, this.#followLinks);
+    return new NodeFolder(this.#root, `${this.#prefix}${checkName(name)}/`, `${this.label}/${name}`, this.#options);
   }
 
   /** The path of a checked name; a link on the way to its last segment is refused. */
@@ -110,6 +134,16 @@ class NodeFolder implements Folder {
     }
   }
 
+  /** Makes the folders above `path`; returns those with a new entry, which must be synced. */
+  #makeParents(path: string): string[] {
+    const parent = dirname(path);
+    const first = this.#options.shared ? mkdirSync(parent, { recursive: true }) : makePrivateFolder(parent);
+    const changed = [parent];
+    if (first === undefined) return changed;
+    for (let folder = parent; folder.length >= first.length; folder = dirname(folder)) changed.push(dirname(folder));
+    return changed;
+  }
+
   #attempt<T>(doing: string, name: string, action: () => T): T {
     try {
       return action();
@@ -119,21 +153,17 @@ class NodeFolder implements Folder {
   }
 }
 
-/** Makes the folders above `path`; returns those with a new entry, which must be synced. */
-function makeParents(path: string): string[] {
-  const parent = dirname(path);
-  const first = mkdirSync(parent, { recursive: true });
-  const changed = [parent];
-  if (first === undefined) return changed;
-  for (let folder = parent; folder.length >= first.length; folder = dirname(folder)) changed.push(dirname(folder));
-  return changed;
-}
-
-/** Opens a regular file; devices, pipes and folders are refused. */
-function openPlainFile(path: string, flags: number): number {
-  const descriptor = openSync(path, flags);
+/**
+ * Opens a regular file; devices, pipes and folders are refused. With `hide`, nobody but the owner
+ * may read it from then on, even if an older version had let others.
+ */
+function openPlainFile(path: string, flags: number, hide = false): number {
+  const descriptor = openSync(path, flags, hide ? PRIVATE_FILE : undefined);
   const status = fstatSync(descriptor);
-  if (status.isFile()) return descriptor;
+  if (status.isFile()) {
+    if (hide && (status.mode & OTHERS) !== 0) fchmodSync(descriptor, status.mode & ~OTHERS);
+    return descriptor;
+  }
   closeSync(descriptor);
   throw new FedStreamError('io', `${path} is ${status.isDirectory() ? 'a folder' : 'a device or a pipe'}, and a plain file is needed`);
 }

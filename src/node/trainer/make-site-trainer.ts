@@ -1,5 +1,4 @@
 // Makes a site's own trainer: the program that it has registered under the name in the job.
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../core/log.js';
 import type { Joined } from '../../site/server-link.js';
@@ -7,6 +6,7 @@ import type { BridgeJob } from '../../trainer/bridge/messages.js';
 import { processTrainer } from '../../trainer/bridge/process-trainer.js';
 import type { Trainer } from '../../trainer/trainer.js';
 import { nodeFolder } from '../storage/node-folder.js';
+import { makePrivateFolder } from '../storage/private-modes.js';
 import { fillPlaceholders, type Placeholders, registeredTrainer, type SiteConfig } from './site-config.js';
 import { startTrainerProcess } from './trainer-process.js';
 
@@ -32,7 +32,7 @@ export async function makeProcessTrainer(name: string, options: SiteTrainerOptio
   const { command, folder, environment, silenceMs, stopMs } = registeredTrainer(config, name);
   const own = join(work, 'trainer');
   const exchange = join(work, 'bridge');
-  for (const path of [own, exchange]) mkdirSync(path, { recursive: true });
+  for (const path of [own, exchange]) makePrivateFolder(path);
   const placeholders: Placeholders = { data, validation, site, work: own };
   const fill = (value: string): string => fillPlaceholders(value, placeholders);
   const [program, ...args] = command;
