@@ -1,4 +1,4 @@
-// `npm run check`: format and lint, types, and the pages of the API. `npm test` runs the tests.
+// `npm run check`: format and lint, types, the pages of the API, the licences of what is installed. `npm test` runs the tests.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
@@ -8,6 +8,7 @@ const steps = [
   ['lint and format', ['node_modules/@biomejs/biome/bin/biome', 'ci', '.']],
   ['types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.test.json']],
   ['the pages of the API', ['scripts/api.mjs', '--check']],
+  ['dependencies and their licences', ['scripts/dependencies.mjs', '--check']],
 ];
 for (const [what, [script, ...args]] of steps) {
   const done = spawnSync(process.execPath, [join(root, script), ...args], { cwd: root, stdio: 'inherit' });

@@ -15,7 +15,7 @@ export function setup() {
   if (installNeeded()) {
     process.stderr.write('fedstream: installing packages (npm install)\n');
     const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-    const done = spawnSync(npm, ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
+    const done = spawnSync(npm, ['install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
       cwd: root,
       stdio: ['ignore', 2, 2],
     });

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parseCodecName } from '../../src/codec/codec-name.js';
 import { BLOCK_SIZES, referenceCodecs } from '../../src/codec/codec-table.js';
+import { BUDGETS, type BudgetName } from '../../src/core/budgets.js';
 import { DEFAULT_CODING } from '../../src/filter/coding.js';
 import { parseJob } from '../../src/kit/kit.js';
 
@@ -25,7 +26,8 @@ function constant(file: string, name: string): number {
     if (from === undefined) throw new Error(`src/${file} has no constant ${name}: name the new place here, and look at the page`);
     return constant(`${join(dirname(file), from)}.ts`, name);
   }
-  const spelled = expression.replaceAll(/\b[A-Z][A-Z0-9_]*\b/g, (inner) => String(constant(file, inner)));
+  const budgets = expression.replaceAll(/\bBUDGETS\.(\w+)\.limit\b/g, (_, budget: BudgetName) => String(BUDGETS[budget].limit));
+  const spelled = budgets.replaceAll(/\b[A-Z][A-Z0-9_]*\b/g, (inner) => String(constant(file, inner)));
   if (!/^[\d\s_.e+*/()-]+$/.test(spelled)) throw new Error(`src/${file}: ${name} = ${expression} is no number`);
   return new Function(`return (${spelled});`)() as number;
 }
