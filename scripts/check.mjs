@@ -8,6 +8,7 @@ const steps = [
   ['lint and format', ['node_modules/@biomejs/biome/bin/biome', 'ci', '.']],
   ['types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.test.json']],
   ['the pages of the API', ['scripts/api.mjs', '--check']],
+  ['the table of budgets', ['scripts/budgets.mjs', '--check']],
   ['dependencies and their licences', ['scripts/dependencies.mjs', '--check']],
 ];
 for (const [what, [script, ...args]] of steps) {
