@@ -29,8 +29,11 @@ type ErrorSums = Pick<TensorComparison, 'elements' | 'squaredError' | 'squaredVa
  * if a tensor is missing or has another shape.
  */
 export async function* compareModels(a: StateDict, b: StateDict): AsyncGenerator<TensorComparison> {
-  for (const [index, tensor] of a.manifest.tensors.entries()) yield comparison(tensor.name, await compareTensor(a, index, b, tensor));
-  const extra = b.manifest.tensors.find(({ name }) => !a.manifest.tensors.some((tensor) => tensor.name === name));
+  const places = new Map(b.manifest.tensors.map(({ name }, index) => [name, index]));
+  for (const [index, tensor] of a.manifest.tensors.entries())
+    yield comparison(tensor.name, await compareTensor(a, index, b, places.get(tensor.name) ?? -1));
+  const names = new Set(a.manifest.tensors.map(({ name }) => name));
+  const extra = b.manifest.tensors.find(({ name }) => !names.has(name));
   if (extra) throw new FedStreamError('bad-model', `the second model has the tensor ${extra.name}, which the first does not have`);
 }
 
@@ -57,8 +60,8 @@ function comparison(name: string, { elements, squaredError, squaredValue, maxErr
   return { name, elements, mse, snrDb, maxError, relativeL2: Math.sqrt(relative), squaredError, squaredValue };
 }
 
-async function compareTensor(a: StateDict, index: number, b: StateDict, tensor: TensorEntry): Promise<ErrorSums> {
-  const otherIndex = b.manifest.tensors.findIndex(({ name }) => name === tensor.name);
+async function compareTensor(a: StateDict, index: number, b: StateDict, otherIndex: number): Promise<ErrorSums> {
+  const tensor = a.manifest.tensors[index] as TensorEntry;
   const other = b.manifest.tensors[otherIndex];
   if (!other) throw new FedStreamError('bad-model', `the second model lacks the tensor ${tensor.name}`);
   if (other.shape.join() !== tensor.shape.join())

@@ -2,7 +2,7 @@
 import { FedStreamError } from '../core/errors.js';
 import { type ChunkPlace, chunkPlaces, tensorChunkCount } from '../tensor/chunks.js';
 import { DTYPES, dtypeBytes, elementCount } from '../tensor/dtype.js';
-import type { Manifest, TensorEntry } from '../tensor/manifest.js';
+import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { ChunkRange } from '../tensor/state-dict.js';
 import type { Codec, CodecTable } from './codec.js';
 import { codecOf } from './codec-table.js';
@@ -100,17 +100,21 @@ function sum(sizes: Uint32Array): number {
 /** The layout of every tensor of a manifest; throws as `layoutOf` does. */
 export function tensorLayouts(manifest: Manifest, codecs: CodecTable): TensorLayout[] {
   let most = 0;
+  // Thousands of tensors share a few encodings; a parsed manifest has one object for equal ones.
+  const known = new Map<Encoding, Codec>();
   return manifest.tensors.map((tensor) => {
-    const layout = tensorLayout(tensor, manifest, codecs);
+    const layout = tensorLayout(tensor, manifest, codecs, known);
     most += layout.tableBytes + layout.mostBytes;
     if (!Number.isSafeInteger(most)) throw new FedStreamError('limit', 'the model has more than 2^53 coded bytes');
     return layout;
   });
 }
 
-function tensorLayout(tensor: TensorEntry, manifest: Manifest, codecs: CodecTable): TensorLayout {
+function tensorLayout(tensor: TensorEntry, manifest: Manifest, codecs: CodecTable, known: Map<Encoding, Codec>): TensorLayout {
   const { chunkElements } = manifest;
-  const codec = tensorCodec(tensor, manifest, codecs);
+  const { dtype, encoding } = tensor;
+  const codec = (DTYPES[dtype].quantizable ? known.get(encoding) : undefined) ?? tensorCodec(tensor, manifest, codecs);
+  if (codec) known.set(encoding, codec);
   const chunkBytes = codec ? (elements: number) => codec.encodedBytes(elements) : (elements: number) => dtypeBytes(tensor.dtype, elements);
   const elements = elementCount(tensor.shape);
   const whole = Math.floor(elements / chunkElements);
@@ -141,9 +145,11 @@ export function mostCodedBytes(manifest: Manifest, codecs: CodecTable): number {
 
 /** Bytes of the largest chunk that a codec can make of these tensors; 0 if none is coded. */
 export function largestCodedChunk(manifest: Manifest, codecs: CodecTable): number {
-  return manifest.tensors.reduce((most, tensor) => {
+  const layouts = tensorLayouts(manifest, codecs);
+  return manifest.tensors.reduce((most, tensor, index) => {
     const elements = Math.min(elementCount(tensor.shape), manifest.chunkElements);
-    return elements === 0 ? most : Math.max(most, tensorCodec(tensor, manifest, codecs)?.encodedBytes(elements) ?? 0);
+    if (elements === 0 || tensor.encoding.codec === RAW.codec) return most;
+    return Math.max(most, (layouts[index] as TensorLayout).chunkBytes(elements));
   }, 0);
 }
 

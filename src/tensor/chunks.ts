@@ -33,24 +33,53 @@ export function largestChunk({ tensors, chunkElements }: Manifest): number {
 
 /** The chunks of a tensor as a range over the manifest. */
 export function tensorRange(manifest: Manifest, tensorIndex: number): ChunkRange {
-  let first = 0;
-  for (let i = 0; i < tensorIndex; i++) first += tensorChunkCount(manifest.tensors[i] as TensorEntry, manifest.chunkElements);
-  return { first, end: first + tensorChunkCount(manifest.tensors[tensorIndex] as TensorEntry, manifest.chunkElements) };
+  const starts = startsOf(manifest);
+  return { first: starts[tensorIndex] as number, end: starts[tensorIndex + 1] as number };
+}
+
+/**
+ * The number of chunks before each tensor, and behind the last one: whoever reads a model tensor by
+ * tensor would otherwise count those before each again, which is quadratic.
+ */
+const STARTS = new WeakMap<Manifest, Float64Array>();
+
+function startsOf(manifest: Manifest): Float64Array {
+  const known = STARTS.get(manifest);
+  if (known) return known;
+  const { tensors, chunkElements } = manifest;
+  const starts = new Float64Array(tensors.length + 1);
+  for (let i = 0; i < tensors.length; i++) starts[i + 1] = (starts[i] as number) + tensorChunkCount(tensors[i] as TensorEntry, chunkElements);
+  STARTS.set(manifest, starts);
+  return starts;
+}
+
+/** The first tensor that ends behind a chunk, found by halving. */
+function tensorAt(manifest: Manifest, chunk: number): number {
+  const starts = startsOf(manifest);
+  let low = 0;
+  let high = manifest.tensors.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((starts[middle + 1] as number) > chunk) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** The places of the chunks of a range, in order. */
 export function* chunkPlaces(manifest: Manifest, range?: ChunkRange): Generator<ChunkPlace> {
   const { first, end } = range ?? { first: 0, end: Number.POSITIVE_INFINITY };
   if (first < 0 || end < first) throw new FedStreamError('bad-argument', `chunk range ${first}..${end} is not a range`);
-  let index = 0;
-  for (const [tensorIndex, tensor] of manifest.tensors.entries()) {
+  const { tensors, chunkElements } = manifest;
+  const from = first === 0 ? 0 : tensorAt(manifest, first);
+  let index = from === 0 ? 0 : (startsOf(manifest)[from] as number);
+  for (let tensorIndex = from; tensorIndex < tensors.length && index < end; tensorIndex++) {
+    const tensor = tensors[tensorIndex] as TensorEntry;
     const total = elementCount(tensor.shape);
-    const count = Math.ceil(total / manifest.chunkElements);
-    if (index >= end) return;
-    const from = Math.max(first - index, 0);
-    for (let chunk = from; chunk < count && index + chunk < end; chunk++) {
-      const firstElement = chunk * manifest.chunkElements;
-      const elements = Math.min(manifest.chunkElements, total - firstElement);
+    const count = Math.ceil(total / chunkElements);
+    for (let chunk = Math.max(first - index, 0); chunk < count && index + chunk < end; chunk++) {
+      const firstElement = chunk * chunkElements;
+      const elements = Math.min(chunkElements, total - firstElement);
       yield { tensor, tensorIndex, index: index + chunk, firstElement, elements };
     }
     index += count;

@@ -32,19 +32,21 @@ export function memoryStateDict(tensors: readonly MemoryTensor[], options: Memor
   const kept: TensorEntry[] = [];
   const data: Uint8Array[] = [];
   const tied: Record<string, string> = {};
+  const places = new Map<ArrayBufferLike, Map<string, number>>();
   for (const { name, dtype, shape, data: view } of tensors) {
     const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     const needed = dtypeBytes(dtype, elementCount(shape));
     if (bytes.length !== needed)
       throw new FedStreamError('bad-argument', `tensor ${name} has ${bytes.length} bytes; ${dtype} [${shape.join(', ')}] needs ${needed}`);
-    const twin = data.findIndex(
-      (other) =>
-        bytes.length > 0 && other.buffer === bytes.buffer && other.byteOffset === bytes.byteOffset && other.length === bytes.length,
-    );
-    if (twin >= 0) {
+    const inBuffer = places.get(bytes.buffer) ?? new Map<string, number>();
+    places.set(bytes.buffer, inBuffer);
+    const place = `${bytes.byteOffset} ${bytes.length}`;
+    const twin = bytes.length > 0 ? inBuffer.get(place) : undefined;
+    if (twin !== undefined) {
       tied[name] = (kept[twin] as TensorEntry).name;
       continue;
     }
+    inBuffer.set(place, kept.length);
     kept.push({ name, dtype, shape: [...shape], encoding: RAW });
     data.push(bytes);
   }

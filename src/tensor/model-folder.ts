@@ -1,14 +1,13 @@
 // Weights of a Hugging Face folder: `model.safetensors`, or shards and their index.
-import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
-import { checkName } from '../core/storage-name.js';
-import { readText, writeText } from '../core/storage-text.js';
+import { writeText } from '../core/storage-text.js';
 import { tensorRange } from './chunks.js';
 import { dtypeBytes, elementCount } from './dtype.js';
 import { CHUNK_ELEMENTS, type Manifest, type TensorEntry } from './manifest.js';
 import { type OpenOptions, openSafetensors, writeSafetensors } from './safetensors.js';
 import { selectTensors } from './select-tensors.js';
+import { readShardIndex } from './shard-index.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 import type { WriteOptions } from './tensor-file.js';
 
@@ -19,19 +18,18 @@ export const INDEX_FILE = 'model.safetensors.index.json';
 /** The weights of a PEFT adapter, beside its `adapter_config.json`. */
 export const ADAPTER_FILE = 'adapter_model.safetensors';
 
-const indexSchema = z.object({ weight_map: z.record(z.string().min(1), z.string().min(1)) });
-
 /**
  * Opens the weights of a folder: a single file, shards or an adapter. Throws `bad-model` if there
  * are none or a tensor is missing.
  */
 export async function openModel(folder: Folder, options: OpenOptions = {}): Promise<StateDict> {
   if ((await folder.sizeBytes(MODEL_FILE)) !== undefined) return openSafetensors(folder, MODEL_FILE, options);
-  const text = await readText(folder, INDEX_FILE);
-  if (text === undefined && (await folder.sizeBytes(ADAPTER_FILE)) !== undefined) return openSafetensors(folder, ADAPTER_FILE, options);
-  if (text === undefined) throw new FedStreamError('bad-model', `${folder.label} has neither ${MODEL_FILE} nor ${INDEX_FILE}`);
-  const weightMap = parseIndex(text, `${folder.label}/${INDEX_FILE}`);
-  const names = [...new Set(Object.values(weightMap))].sort();
+  if ((await folder.sizeBytes(INDEX_FILE)) === undefined) {
+    if ((await folder.sizeBytes(ADAPTER_FILE)) !== undefined) return openSafetensors(folder, ADAPTER_FILE, options);
+    throw new FedStreamError('bad-model', `${folder.label} has neither ${MODEL_FILE} nor ${INDEX_FILE}`);
+  }
+  const weightMap = await readShardIndex(folder, INDEX_FILE);
+  const names = [...new Set(weightMap.values())].sort();
   const shards: StateDict[] = [];
   try {
     for (const name of names) shards.push(await openSafetensors(folder, name, options));
@@ -42,20 +40,10 @@ export async function openModel(folder: Folder, options: OpenOptions = {}): Prom
   }
 }
 
-function parseIndex(text: string, source: string): Record<string, string> {
-  try {
-    const { weight_map: weightMap } = indexSchema.parse(JSON.parse(text));
-    for (const shard of Object.values(weightMap)) checkName(shard);
-    return weightMap;
-  } catch (cause) {
-    throw new FedStreamError('bad-model', `${source} is not an index of shards: ${(cause as Error).message}`, { cause });
-  }
-}
-
 function joinShards(
   shards: readonly StateDict[],
   names: readonly string[],
-  weightMap: Record<string, string>,
+  weightMap: ReadonlyMap<string, string>,
   label: string,
   options: OpenOptions,
 ): StateDict {
@@ -64,7 +52,7 @@ function joinShards(
   const tied: Record<string, string> = {};
   for (const [at, shard] of shards.entries()) {
     for (const [index, tensor] of shard.manifest.tensors.entries()) {
-      if (weightMap[tensor.name] !== names[at])
+      if (weightMap.get(tensor.name) !== names[at])
         throw new FedStreamError('bad-model', `${label}/${names[at]} holds ${tensor.name}, which the index does not place there`);
       tensors.push(tensor);
       homes.push({ shard, index });
@@ -72,9 +60,9 @@ function joinShards(
     Object.assign(tied, shard.manifest.tied);
   }
   const found = new Set(tensors.map((tensor) => tensor.name));
-  const missing = Object.keys(weightMap).find((name) => !found.has(name) && !(name in tied));
-  if (missing)
-    throw new FedStreamError('bad-model', `${label}/${weightMap[missing]} lacks the tensor ${missing} that the index places there`);
+  for (const [name, shard] of weightMap)
+    if (!found.has(name) && !Object.hasOwn(tied, name))
+      throw new FedStreamError('bad-model', `${label}/${shard} lacks the tensor ${name} that the index places there`);
   const manifest: Manifest = { tensors, chunkElements: options.chunkElements ?? CHUNK_ELEMENTS, tied, metadata: {} };
   const close = async (): Promise<void> => {
     for (const shard of shards) await shard.close?.();

@@ -1,9 +1,10 @@
 // Reads the header of a safetensors file from bytes that may lie, and writes one.
-import { duplicateKey } from '../core/duplicate-key.js';
 import { FedStreamError } from '../core/errors.js';
+import { DuplicateName, JsonMembers } from '../core/json-members.js';
 import { dtypeBytes, elementCount, isDtype } from './dtype.js';
 import type { TensorEntry } from './manifest.js';
 import { RAW } from './manifest.js';
+import { MAX_TENSORS } from './manifest-reader.js';
 
 /** The most bytes of a header, 100 MB as in the reference implementation. */
 export const MAX_HEADER_BYTES = 100_000_000;
@@ -37,47 +38,90 @@ export function parseHeaderLength(bytes: Uint8Array, fileBytes: number, source: 
   return Number(declared);
 }
 
+/** The header, a tensor, and its shape; or the header and `__metadata__`. */
+const MAX_DEPTH = 3;
+const METADATA = '__metadata__';
+
 /**
- * Reads a header and checks everything that the format promises: known dtypes, sizes that fit, no
- * overlap, no hole, nothing behind the end. Throws `bad-tensor-file`.
+ * Takes the bytes of a header, piece by piece, and checks everything that the format promises:
+ * known dtypes, sizes that fit, no overlap, no hole, nothing behind the end. Throws
+ * `bad-tensor-file`.
  */
-export function parseHeader(bytes: Uint8Array, dataBytes: number, source: string): SafetensorsHeader {
-  const { __metadata__: metadata, ...entries } = parseObject(bytes, source);
-  const tensors = Object.entries(entries).map(([name, entry]) => parseTensor(name, entry, source));
-  tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
-  let end = 0;
-  for (const tensor of tensors) {
-    if (tensor.begin !== end) throw bad(source, `tensor ${tensor.name} begins at ${tensor.begin}, the one before it ends at ${end}`);
-    end = tensor.end;
+export class HeaderReader {
+  readonly #source: string;
+  readonly #json: JsonMembers;
+  readonly #tensors: PlacedTensor[] = [];
+  readonly #metadata: [string, string][] = [];
+
+  constructor(source: string) {
+    this.#source = source;
+    this.#json = new JsonMembers({
+      spread: [METADATA],
+      maxDepth: MAX_DEPTH,
+      onMembers: (members) => this.#members(members),
+      onPart: (_, part) => this.#texts(part),
+    });
   }
-  if (end !== dataBytes)
-    throw bad(
-      source,
-      `its tensors end at byte ${end} of ${dataBytes}: the file is ${end > dataBytes ? 'truncated' : 'longer than its header says'}`,
-    );
-  return { tensors, metadata: parseMetadata(metadata, source) };
+
+  push(bytes: Uint8Array): void {
+    this.#parsing(() => this.#json.push(bytes));
+  }
+
+  /** The header, once all its bytes were given; `dataBytes` follow it in the file. */
+  finish(dataBytes: number): SafetensorsHeader {
+    this.#parsing(() => this.#json.finish());
+    const tensors = this.#tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
+    let end = 0;
+    for (const tensor of tensors) {
+      if (tensor.begin !== end)
+        throw bad(this.#source, `tensor ${tensor.name} begins at ${tensor.begin}, the one before it ends at ${end}`);
+      end = tensor.end;
+    }
+    if (end !== dataBytes)
+      throw bad(
+        this.#source,
+        `its tensors end at byte ${end} of ${dataBytes}: the file is ${end > dataBytes ? 'truncated' : 'longer than its header says'}`,
+      );
+    return { tensors, metadata: Object.fromEntries(this.#metadata) };
+  }
+
+  #parsing(work: () => void): void {
+    try {
+      work();
+    } catch (cause) {
+      if (cause instanceof FedStreamError) throw cause;
+      if (cause instanceof DuplicateName)
+        throw bad(this.#source, `its header has ${JSON.stringify(cause.key)} twice; readers would differ on which one counts`);
+      throw new FedStreamError('bad-tensor-file', `${this.#source}: its header is not JSON: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  #members(members: Readonly<Record<string, unknown>>): void {
+    for (const [name, entry] of Object.entries(members)) {
+      if (name !== METADATA) this.#tensors.push(parseTensor(name, entry, this.#source));
+      else if (entry !== null) throw noTexts(this.#source);
+      if (this.#tensors.length > MAX_TENSORS) throw bad(this.#source, `it has more tensors than the ${MAX_TENSORS} that are read`);
+    }
+  }
+
+  #texts(part: readonly unknown[] | Readonly<Record<string, unknown>>): void {
+    if (Array.isArray(part)) throw noTexts(this.#source);
+    for (const [key, value] of Object.entries(part)) {
+      if (typeof value !== 'string') throw noTexts(this.#source);
+      this.#metadata.push([key, value]);
+    }
+  }
 }
 
-function parseObject(bytes: Uint8Array, source: string): Record<string, unknown> {
-  let parsed: unknown;
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    parsed = JSON.parse(text);
-  } catch (cause) {
-    throw new FedStreamError('bad-tensor-file', `${source}: its header is not JSON: ${(cause as Error).message}`, { cause });
-  }
-  const twice = duplicateKey(text);
-  if (twice !== undefined) throw bad(source, `its header has ${JSON.stringify(twice)} twice; readers would differ on which one counts`);
-  if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) throw bad(source, 'its header is not a JSON object');
-  return parsed as Record<string, unknown>;
+function noTexts(source: string): FedStreamError {
+  return bad(source, 'its __metadata__ is not an object of texts');
 }
 
 function parseTensor(name: string, entry: unknown, source: string): PlacedTensor {
   const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
-  if (typeof dtype !== 'string' || !isDtype(dtype)) throw bad(source, `tensor ${name} has the unknown dtype ${JSON.stringify(dtype)}`);
-  if (!isCounts(shape)) throw bad(source, `tensor ${name} has the shape ${JSON.stringify(shape)}`);
-  if (!isCounts(offsets) || offsets.length !== 2) throw bad(source, `tensor ${name} has the data_offsets ${JSON.stringify(offsets)}`);
+  if (typeof dtype !== 'string' || !isDtype(dtype)) throw bad(source, `tensor ${name} has the unknown dtype ${shown(dtype)}`);
+  if (!isCounts(shape)) throw bad(source, `tensor ${name} has the shape ${shown(shape)}`);
+  if (!isCounts(offsets) || offsets.length !== 2) throw bad(source, `tensor ${name} has the data_offsets ${shown(offsets)}`);
   const [begin, end] = offsets as [number, number];
   const needed = sizeOf(name, dtype, shape, source);
   if (end - begin !== needed)
@@ -97,11 +141,9 @@ function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.length <= 64 && value.every((side) => Number.isSafeInteger(side) && side >= 0);
 }
 
-function parseMetadata(metadata: unknown, source: string): Record<string, string> {
-  if (metadata === undefined) return {};
-  const valid = metadata !== null && typeof metadata === 'object' && Object.values(metadata).every((value) => typeof value === 'string');
-  if (!valid) throw bad(source, 'its __metadata__ is not an object of texts');
-  return metadata as Record<string, string>;
+/** A value for a message, which must not be as long as the header. */
+function shown(value: unknown): string {
+  return (JSON.stringify(value) ?? 'that is missing').slice(0, 200);
 }
 
 function bad(source: string, what: string): FedStreamError {

@@ -1,8 +1,9 @@
 // The bytes of one safetensors file, read at any position or written at known ones.
 import { FedStreamError } from '../core/errors.js';
 import type { Folder, ReadableFile } from '../core/storage.js';
+import { textPieces } from '../core/text-pieces.js';
 import type { TensorEntry } from './manifest.js';
-import { encodeHeader, LENGTH_BYTES, type PlacedTensor, parseHeader, parseHeaderLength } from './safetensors-header.js';
+import { encodeHeader, HeaderReader, LENGTH_BYTES, type PlacedTensor, parseHeaderLength } from './safetensors-header.js';
 
 /** An open file whose header was checked. */
 export interface TensorFile {
@@ -36,10 +37,10 @@ async function readHeader(file: ReadableFile, label: string) {
   const length = new Uint8Array(LENGTH_BYTES);
   await file.read(length, 0);
   const headerBytes = parseHeaderLength(length, sizeBytes, label);
-  const header = new Uint8Array(headerBytes);
-  await file.read(header, LENGTH_BYTES);
   const dataStart = LENGTH_BYTES + headerBytes;
-  return { ...parseHeader(header, sizeBytes - dataStart, label), dataStart };
+  const reader = new HeaderReader(label);
+  for await (const piece of textPieces(file, LENGTH_BYTES, dataStart)) reader.push(piece);
+  return { ...reader.finish(sizeBytes - dataStart), dataStart };
 }
 
 /** Writes the bytes of tensors. */

@@ -89,12 +89,12 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
   ],
   'spec/spool': () => [
     `at most ${constant('transfer/object.ts', 'MAX_MANIFEST_BYTES') / MIB} MiB`,
-    `At most ${grouped(constant('tensor/manifest-json.ts', 'MAX_TENSORS'))}; names are unique, at most ${grouped(constant('tensor/manifest-json.ts', 'MAX_NAME_LENGTH'))} characters`,
-    `${grouped(constant('tensor/manifest-json.ts', 'CHUNK_MULTIPLE'))} to 2^${Math.log2(constant('tensor/manifest-json.ts', 'MAX_CHUNK_ELEMENTS'))}, a multiple of ${grouped(constant('tensor/manifest-json.ts', 'CHUNK_MULTIPLE'))}`,
+    `At most ${grouped(constant('tensor/manifest-reader.ts', 'MAX_TENSORS'))}; names are unique, at most ${grouped(constant('tensor/manifest-reader.ts', 'MAX_NAME_LENGTH'))} characters`,
+    `${grouped(constant('tensor/manifest-reader.ts', 'CHUNK_MULTIPLE'))} to 2^${Math.log2(constant('tensor/manifest-reader.ts', 'MAX_CHUNK_ELEMENTS'))}, a multiple of ${grouped(constant('tensor/manifest-reader.ts', 'CHUNK_MULTIPLE'))}`,
     `"chunkElements": ${constant('tensor/manifest.ts', 'CHUNK_ELEMENTS')}`,
   ],
   'spec/codecs': () => [
-    `a multiple of ${grouped(constant('tensor/manifest-json.ts', 'CHUNK_MULTIPLE'))}; ${grouped(constant('tensor/manifest.ts', 'CHUNK_ELEMENTS'))} by default`,
+    `a multiple of ${grouped(constant('tensor/manifest-reader.ts', 'CHUNK_MULTIPLE'))}; ${grouped(constant('tensor/manifest.ts', 'CHUNK_ELEMENTS'))} by default`,
     `a power of two from ${BLOCK_SIZES.smallest} to ${grouped(BLOCK_SIZES.largest)}`,
     `| \`blockwise8\` | ${parseCodecName('blockwise8', referenceCodecs).blockSize} |`,
     `| \`fp4\`, \`nf4\` | ${parseCodecName('nf4', referenceCodecs).blockSize} | \`false\` |`,
