@@ -10,11 +10,16 @@ export interface JsonMembersOptions {
   readonly spread: readonly string[];
   /** Levels of arrays and objects, the outermost counted; deeper text is refused. */
   readonly maxDepth: number;
-  /** Some of the object's members, in their order; one that is spread is null here. */
-  onMembers(members: Readonly<Record<string, unknown>>): void;
-  /** Some items of an array that is spread, or members of an object that is. */
-  onPart(name: string, part: readonly unknown[] | Readonly<Record<string, unknown>>): void;
+  /** One of the object's members, in their order; the value of one that was spread is `SPREAD`. */
+  onMember(name: string, value: unknown): void;
+  /** Some items of an array that is spread, in their order. */
+  onItems?(spread: string, items: readonly unknown[]): void;
+  /** One member of an object that is spread. */
+  onInner?(spread: string, name: string, value: unknown): void;
 }
+
+/** Stands for a value that was handed over in parts. */
+export const SPREAD = Symbol('spread');
 
 /** A name that an object has twice: `JSON.parse` takes the last of such values, others the first. */
 export class DuplicateName extends Error {
@@ -30,16 +35,17 @@ const QUOTE = 0x22;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
-const OPEN: Readonly<Record<number, number>> = { 0x7b: 0x7d, 0x5b: 0x5d };
+const OPEN: Readonly<Record<number, number>> = { 123: 0x7d, 91: 0x5d };
 const OBJECT_OPEN = 0x7b;
 const OBJECT_CLOSE = 0x7d;
 const ARRAY_OPEN = 0x5b;
 const ARRAY_CLOSE = 0x5d;
 
 /**
- * Cuts the text at commas, and lets `JSON.parse` read the members or items between two cuts. Throws
- * `DuplicateName`, or any other error where the text is no JSON object; each takes time and memory
- * in proportion to the text.
+ * Cuts the text at commas, and lets `JSON.parse` read what stands between two cuts as a list; of
+ * members, as a list of names and values, since an object of thousands of names takes far longer.
+ * Throws `DuplicateName`, or any other error where the text is no JSON object or what is spread has
+ * no receiver. Takes time in proportion to the text.
  */
 export class JsonMembers {
   readonly #options: JsonMembersOptions;
@@ -55,8 +61,10 @@ export class JsonMembers {
   /** Bounds of the last text at the level of the members, which may be a name. */
   #textStart = 0;
   #textEnd = 0;
-  /** Colons outside of texts since the last cut: as many as there are names. */
+  /** Colons in the values since the last cut: as many as these have names. */
   #colons = 0;
+  /** True between the colon of a member and the comma behind it. */
+  #inValue = false;
   /** The spread member that is being read, with the members before it that were not parsed yet. */
   #part: { readonly name: string; readonly close: number; readonly before: string; readonly colons: number; cuts: number } | undefined;
   /** Members before the spread member that was read last, not parsed yet. */
@@ -64,6 +72,7 @@ export class JsonMembers {
   #cuts = 0;
   #ended = false;
   readonly #seen = new Map<string, Set<string>>();
+  readonly #spread = new Set<string>();
 
   constructor(options: JsonMembersOptions) {
     this.#options = options;
@@ -126,14 +135,40 @@ export class JsonMembers {
 
   #take(byte: number): void {
     const at = this.#at++;
-    if (this.#depth === 0 || this.#ended) return this.#outside(byte);
-    if (byte === QUOTE) {
+    if (this.#depth === 0 || this.#ended) this.#outside(byte);
+    else if (byte === QUOTE) {
       this.#inString = true;
       if (this.#depth === 1) this.#textStart = at + 1;
-    } else if (byte === COLON) this.#colons++;
+    } else if (byte === COLON) this.#colon(at);
     else if (byte === OBJECT_OPEN || byte === ARRAY_OPEN) this.#open(byte, at);
     else if (byte === OBJECT_CLOSE || byte === ARRAY_CLOSE) this.#close(byte, at);
-    else if (byte === COMMA && this.#depth === (this.#part ? 2 : 1) && at - this.#start >= BATCH_BYTES) this.#cut(at, true);
+    else if (byte === COMMA && this.#isOutermost) this.#comma(at);
+  }
+
+  /** True at the level of the members or items that are being read. */
+  get #isOutermost(): boolean {
+    return this.#depth === (this.#part ? 2 : 1);
+  }
+
+  get #isList(): boolean {
+    return this.#part?.close === ARRAY_CLOSE;
+  }
+
+  #colon(at: number): void {
+    if (!this.#isOutermost) this.#colons++;
+    else if (this.#isList || this.#inValue) throw new Error('a colon stands where none belongs');
+    else {
+      this.#inValue = true;
+      this.#bytes[at] = COMMA; // names and values are read as one list
+    }
+  }
+
+  #comma(at: number): void {
+    if (!this.#isList) {
+      if (!this.#inValue) throw new Error('a name has no value');
+      this.#inValue = false;
+    }
+    if (at - this.#start >= BATCH_BYTES) this.#cut(at, true);
   }
 
   #outside(byte: number): void {
@@ -149,8 +184,10 @@ export class JsonMembers {
     if (++this.#depth > this.#options.maxDepth) throw new Error(`it is nested more than ${this.#options.maxDepth} deep`);
     if (name === undefined) return;
     const before = this.#before + this.#text(at);
+    this.#spread.add(name);
     this.#part = { name, close: OPEN[byte] as number, before, colons: this.#colons, cuts: 0 };
     this.#colons = 0;
+    this.#inValue = false;
     this.#start = at + 1;
   }
 
@@ -171,6 +208,7 @@ export class JsonMembers {
       this.#part = undefined;
       this.#before = `${before}null`;
       this.#colons = colons;
+      this.#inValue = true;
       this.#textEnd = this.#textStart; // the name is used up
     } else if (this.#depth === 0) {
       if (byte !== OBJECT_CLOSE) throw new Error('a bracket closes what it did not open');
@@ -183,26 +221,33 @@ export class JsonMembers {
   #cut(at: number, more: boolean): void {
     const part = this.#part;
     const text = (part ? '' : this.#before) + this.#text(at);
-    const isList = part?.close === ARRAY_CLOSE;
-    const value = JSON.parse(isList ? `[${text}]` : `{${text}}`) as unknown[] | Record<string, unknown>;
+    const values = JSON.parse(`[${text}]`) as unknown[];
     const cuts = part ? part.cuts++ : this.#cuts++;
-    const items = Array.isArray(value) ? value.length : Object.keys(value).length;
-    if (items === 0 && (more || cuts > 0)) throw new Error('a comma stands alone');
-    if (namesIn(value) !== this.#colons) throw new DuplicateName(duplicateKey(isList ? `[${text}]` : `{${text}}`) ?? '');
-    if (!Array.isArray(value)) this.#notTwice(part?.name ?? '', value);
+    if (values.length === 0 && (more || cuts > 0)) throw new Error('a comma stands alone');
+    let names = 0;
+    for (const value of values) names += namesIn(value);
+    if (names !== this.#colons) throw new DuplicateName(duplicateKey(`[${text}]`) ?? '');
     this.#colons = 0;
     this.#start = at + 1;
     if (!part) this.#before = '';
-    if (part) this.#options.onPart(part.name, value);
-    else this.#options.onMembers(value as Record<string, unknown>);
+    if (!this.#isList) this.#handMembers(values, part?.name);
+    else if (this.#options.onItems) this.#options.onItems((part as { name: string }).name, values);
+    else throw new Error('an array stands where an object belongs');
   }
 
-  #notTwice(container: string, value: Readonly<Record<string, unknown>>): void {
-    const seen = this.#seen.get(container) ?? new Set<string>();
-    this.#seen.set(container, seen);
-    for (const name of Object.keys(value)) {
+  #handMembers(values: readonly unknown[], spread: string | undefined): void {
+    const { onMember, onInner } = this.#options;
+    if (values.length % 2 !== 0) throw new Error('a name has no value');
+    if (spread !== undefined && !onInner) throw new Error('an object stands where an array belongs');
+    const seen = this.#seen.get(spread ?? '') ?? new Set<string>();
+    this.#seen.set(spread ?? '', seen);
+    for (let i = 0; i < values.length; i += 2) {
+      const [name, value] = [values[i], values[i + 1]];
+      if (typeof name !== 'string') throw new Error('a name is no text');
       if (seen.has(name)) throw new DuplicateName(name);
       seen.add(name);
+      if (spread === undefined) onMember(name, this.#spread.has(name) ? SPREAD : value);
+      else onInner?.(spread, name, value);
     }
   }
 

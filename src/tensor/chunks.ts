@@ -48,7 +48,8 @@ function startsOf(manifest: Manifest): Float64Array {
   if (known) return known;
   const { tensors, chunkElements } = manifest;
   const starts = new Float64Array(tensors.length + 1);
-  for (let i = 0; i < tensors.length; i++) starts[i + 1] = (starts[i] as number) + tensorChunkCount(tensors[i] as TensorEntry, chunkElements);
+  for (let i = 0; i < tensors.length; i++)
+    starts[i + 1] = (starts[i] as number) + tensorChunkCount(tensors[i] as TensorEntry, chunkElements);
   STARTS.set(manifest, starts);
   return starts;
 }

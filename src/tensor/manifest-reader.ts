@@ -1,7 +1,7 @@
 // Reads a manifest from the bytes of its JSON as they come, and checks each tensor by hand: a schema
 // takes ten times as long, and a peer chooses how many tensors there are.
 import { FedStreamError } from '../core/errors.js';
-import { JsonMembers } from '../core/json-members.js';
+import { JsonMembers, SPREAD } from '../core/json-members.js';
 import { type Dtype, dtypeBytes, elementCount, isDtype } from './dtype.js';
 import type { Encoding, Manifest, TensorEntry } from './manifest.js';
 
@@ -14,6 +14,8 @@ export const MAX_TENSORS = 1_000_000;
 const CHUNK_MULTIPLE = 16_384;
 const MAX_CHUNK_ELEMENTS = 2 ** 24;
 const MAX_NAME_LENGTH = 1024;
+/** The most texts of `tied` and of `metadata`; a tied tensor is rare. */
+const MAX_TEXTS = 100_000;
 const MAX_SIDES = 64;
 /** The most numbers of a codec's own in one encoding. */
 const MAX_PARAMETERS = 8;
@@ -41,7 +43,6 @@ export class ManifestReader {
   readonly #encodings = new Map<string, Encoding>();
   readonly #texts = { tied: [] as [string, string][], metadata: [] as [string, string][] };
   readonly #fields = new Map<string, unknown>();
-  readonly #spread = new Set<string>();
 
   /** `source` is named in the messages of errors. */
   constructor(source: string, limits: ManifestLimits = {}) {
@@ -50,8 +51,9 @@ export class ManifestReader {
     this.#json = new JsonMembers({
       spread: ['tensors', 'tied', 'metadata'],
       maxDepth: MAX_DEPTH,
-      onMembers: (members) => this.#members(members),
-      onPart: (name, part) => this.#part(name, part),
+      onMember: (name, value) => this.#member(name, value),
+      onItems: (name, items) => this.#items(name, items),
+      onInner: (name, key, value) => this.#pair(name, key, value),
     });
   }
 
@@ -83,29 +85,25 @@ export class ManifestReader {
     }
   }
 
-  #members(members: Readonly<Record<string, unknown>>): void {
-    for (const [name, value] of Object.entries(members)) {
-      if (!(FIELDS as readonly string[]).includes(name)) throw this.#wrong('its root', `${JSON.stringify(name.slice(0, 80))} is unknown`);
-      if (name !== 'chunkElements' && !this.#spread.has(name)) throw this.#wrong(name, 'it is neither a list nor an object');
-      this.#fields.set(name, value);
-    }
+  #member(name: string, value: unknown): void {
+    if (!(FIELDS as readonly string[]).includes(name)) throw this.#wrong('its root', `${JSON.stringify(name.slice(0, 80))} is unknown`);
+    if (name !== 'chunkElements' && value !== SPREAD) throw this.#wrong(name, 'it is neither a list nor an object');
+    this.#fields.set(name, value);
   }
 
-  #part(name: string, part: readonly unknown[] | Readonly<Record<string, unknown>>): void {
-    this.#spread.add(name);
-    if ((name === 'tensors') !== Array.isArray(part)) throw this.#wrong(name, `it is ${name === 'tensors' ? 'no list' : 'no object'}`);
-    if (Array.isArray(part)) for (const tensor of part) this.#tensor(tensor);
-    else this.#pairs(name as 'tied' | 'metadata', part as Readonly<Record<string, unknown>>);
+  #items(name: string, items: readonly unknown[]): void {
+    if (name !== 'tensors') throw this.#wrong(name, 'it is no object');
+    for (const tensor of items) this.#tensor(tensor);
   }
 
-  #pairs(name: 'tied' | 'metadata', part: Readonly<Record<string, unknown>>): void {
-    const texts = this.#texts[name];
-    for (const [key, value] of Object.entries(part)) {
-      const fits = typeof value === 'string' && (name === 'metadata' || (isName(key) && isName(value)));
-      if (!fits) throw this.#wrong(`${name}.${key.slice(0, 80)}`, 'it is no such text');
-      texts.push([key, value]);
-    }
-    if (texts.length > MAX_TENSORS) throw new FedStreamError('limit', `the manifest of ${this.#source} has more than ${MAX_TENSORS} in ${name}`);
+  #pair(name: string, key: string, value: unknown): void {
+    if (name === 'tensors') throw this.#wrong(name, 'it is no list');
+    const texts = this.#texts[name as 'tied' | 'metadata'];
+    const fits = typeof value === 'string' && (name === 'metadata' || (isName(key) && isName(value)));
+    if (!fits) throw this.#wrong(`${name}.${key.slice(0, 80)}`, 'it is no such text');
+    texts.push([key, value]);
+    if (texts.length > MAX_TENSORS)
+      throw new FedStreamError('limit', `the manifest of ${this.#source} has more than ${MAX_TENSORS} in ${name}`);
   }
 
   #tensor(value: unknown): void {

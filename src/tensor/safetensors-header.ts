@@ -1,6 +1,6 @@
 // Reads the header of a safetensors file from bytes that may lie, and writes one.
 import { FedStreamError } from '../core/errors.js';
-import { DuplicateName, JsonMembers } from '../core/json-members.js';
+import { DuplicateName, JsonMembers, SPREAD } from '../core/json-members.js';
 import { dtypeBytes, elementCount, isDtype } from './dtype.js';
 import type { TensorEntry } from './manifest.js';
 import { RAW } from './manifest.js';
@@ -41,6 +41,8 @@ export function parseHeaderLength(bytes: Uint8Array, fileBytes: number, source: 
 /** The header, a tensor, and its shape; or the header and `__metadata__`. */
 const MAX_DEPTH = 3;
 const METADATA = '__metadata__';
+/** The most texts of `__metadata__`: each tied tensor has one. */
+const MAX_TEXTS = 100_000;
 
 /**
  * Takes the bytes of a header, piece by piece, and checks everything that the format promises:
@@ -58,8 +60,8 @@ export class HeaderReader {
     this.#json = new JsonMembers({
       spread: [METADATA],
       maxDepth: MAX_DEPTH,
-      onMembers: (members) => this.#members(members),
-      onPart: (_, part) => this.#texts(part),
+      onMember: (name, entry) => this.#member(name, entry),
+      onInner: (_, key, value) => this.#text(key, value),
     });
   }
 
@@ -96,20 +98,16 @@ export class HeaderReader {
     }
   }
 
-  #members(members: Readonly<Record<string, unknown>>): void {
-    for (const [name, entry] of Object.entries(members)) {
-      if (name !== METADATA) this.#tensors.push(parseTensor(name, entry, this.#source));
-      else if (entry !== null) throw noTexts(this.#source);
-      if (this.#tensors.length > MAX_TENSORS) throw bad(this.#source, `it has more tensors than the ${MAX_TENSORS} that are read`);
-    }
+  #member(name: string, entry: unknown): void {
+    if (name !== METADATA) this.#tensors.push(parseTensor(name, entry, this.#source));
+    else if (entry !== SPREAD) throw noTexts(this.#source);
+    if (this.#tensors.length > MAX_TENSORS) throw bad(this.#source, `it has more tensors than the ${MAX_TENSORS} that are read`);
   }
 
-  #texts(part: readonly unknown[] | Readonly<Record<string, unknown>>): void {
-    if (Array.isArray(part)) throw noTexts(this.#source);
-    for (const [key, value] of Object.entries(part)) {
-      if (typeof value !== 'string') throw noTexts(this.#source);
-      this.#metadata.push([key, value]);
-    }
+  #text(key: string, value: unknown): void {
+    if (typeof value !== 'string') throw noTexts(this.#source);
+    this.#metadata.push([key, value]);
+    if (this.#metadata.length > MAX_TEXTS) throw bad(this.#source, `it has more texts than the ${MAX_TEXTS} that are read`);
   }
 }
 

@@ -1,6 +1,6 @@
 // The index of a model in shards (`model.safetensors.index.json`): the file of each tensor.
 import { FedStreamError } from '../core/errors.js';
-import { JsonMembers } from '../core/json-members.js';
+import { JsonMembers, SPREAD } from '../core/json-members.js';
 import type { Folder } from '../core/storage.js';
 import { checkName } from '../core/storage-name.js';
 import { textPieces } from '../core/text-pieces.js';
@@ -22,13 +22,12 @@ export async function readShardIndex(folder: Folder, name: string): Promise<Read
   const json = new JsonMembers({
     spread: [WEIGHT_MAP],
     maxDepth: MAX_DEPTH,
-    onMembers: () => {},
-    onPart: (_, part) => {
-      found = !Array.isArray(part);
-      for (const [tensor, shard] of Object.entries(part)) {
-        if (!found || tensor === '' || typeof shard !== 'string' || shard === '') throw new Error('weight_map names no file for each tensor');
-        shards.set(tensor, checkName(shard));
-      }
+    onMember: (member, value) => {
+      found ||= member === WEIGHT_MAP && value === SPREAD;
+    },
+    onInner: (_, tensor, shard) => {
+      if (tensor === '' || typeof shard !== 'string' || shard === '') throw new Error('weight_map names no file for each tensor');
+      shards.set(tensor, checkName(shard));
     },
   });
   try {
