@@ -17,6 +17,12 @@ export interface WritableFile {
   close(): void | Promise<void>;
 }
 
+/** The size of a disk, and the part of it that this process may still fill. */
+export interface Space {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+}
+
 /**
  * A folder of files, so that everything below `node` can spool, journal and resume without knowing
  * the disk. Names are relative paths of plain segments (`round-1/site-a.spool`); anything else
@@ -45,4 +51,6 @@ export interface Folder {
   list(name?: string): Promise<string[]>;
   /** The folder of that name inside this one; it is created with its first file. */
   folder(name: string): Folder;
+  /** The space of the disk below the folder; missing, or undefined, where nobody knows. */
+  space?(): Promise<Space | undefined>;
 }

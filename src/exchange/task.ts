@@ -5,7 +5,8 @@ import { MAX_OFFERED_TEXT_BYTES } from '../trainer/bridge/messages.js';
 const count = z.int().min(0);
 
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
-const objectName = z.string().min(1).max(256);
+/** An object's name is part of the names of its spools. */
+const objectName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/);
 
 /** The most numbers that a workflow may give with a task. */
 const MAX_FIGURES = 64;

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import { referenceCodecs } from '../codec/codec-table.js';
+import { BUDGETS } from '../core/budgets.js';
 import { FedStreamError } from '../core/errors.js';
 import { type Choice, choiceSchema, type Table } from '../core/row.js';
 import { SCHEMES } from '../driver/scheme.js';
@@ -170,6 +171,8 @@ const FIELDS = {
    * model that the first site offers.
    */
   model: modelSchema.prefault({}),
+  /** The most bytes of a model that a site offers, in its own dtypes; a larger one is refused. */
+  offerBytes: z.int().min(1).default(BUDGETS.offerBytes.limit),
   data: dataSchema.default({ generated: 6000 }),
   /** The share of the data that is held out from training and used to evaluate the global model. */
   validationFraction: z.number().min(0).max(0.5).default(0.1),

@@ -14,12 +14,13 @@ import type { IncomingStream } from '../stream/incoming-stream.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import { splitDicts } from '../tensor/named-dicts.js';
-import type { StateDict } from '../tensor/state-dict.js';
+import { bytesless, type StateDict } from '../tensor/state-dict.js';
+import { DiskRoom } from '../transfer/disk-room.js';
 import type { TransferFigures } from '../transfer/figures.js';
-import { objectBytes } from '../transfer/object.js';
 import { receiveModel } from '../transfer/receive.js';
 import { openSpool, spoolInfo } from '../transfer/spool.js';
 import type { Ask, Outcome, Reply } from '../workflow/federation.js';
+import { AnswersBounded, checkOffered } from './answer-bounds.js';
 import type { LiveOffer, Offers } from './offers.js';
 import { type ReplyState, readGathered, readReplyState, writeGathered, writeReplyState } from './round-state.js';
 import type { Answer, TaskBoard, WaitOptions } from './task-board.js';
@@ -32,6 +33,8 @@ export interface AsksOptions {
   readonly filters: Table<Filter>;
   readonly board: TaskBoard;
   readonly offers: Offers;
+  /** The run folder, whose disk must have room for what arrives. */
+  readonly run: Folder;
   /** The folder for files of the current round. */
   folder(): Folder;
 }
@@ -52,15 +55,6 @@ export interface OpenAsk {
   arriving: Promise<unknown>;
 }
 
-/** Bound on a coded state dict, as a multiple of its size uncoded. */
-const MOST_OF_MODEL = 2;
-const SLACK_BYTES = 1024 * 1024;
-/**
- * Bound on a model of a site's own, whose size is not known before it arrives: 140 billion
- * parameters in bfloat16. It keeps a peer from filling the disk without end.
- */
-const MAX_OWN_BYTES = 280e9;
-
 const RETURNS: Readonly<Record<string, OpenAsk['returns']>> = { train: 'update', offer: 'model' };
 
 /**
@@ -76,9 +70,13 @@ export class Asks {
   /** Sites whose answer is waited for. */
   readonly #waiting = new Set<string>();
   #checking: Promise<void> = Promise.resolve();
+  readonly #room: DiskRoom;
+  readonly #bounds: AnswersBounded;
 
   constructor(options: AsksOptions) {
     this.#options = options;
+    this.#room = new DiskRoom({ folder: options.run });
+    this.#bounds = new AnswersBounded(options.job, options.codecs);
     this.#updates = new UpdateReplies(options.job, options.codecs, options.filters);
   }
 
@@ -134,7 +132,7 @@ export class Asks {
     const { site, task } = ask;
     const { codecs, folder } = this.#options;
     const verify = async (message: StateDict): Promise<void> => {
-      await this.#verify(message, ask);
+      await this.#checkValues(message, ask);
       const state = { figures, objectId: stream.objectId, digest: stream.foundDigest };
       await writeReplyState(folder(), task.id, state);
       ask.state = state;
@@ -142,8 +140,18 @@ export class Asks {
     const receive = async () => {
       if (this.#open.get(task.id) !== ask || ask.state)
         throw new FedStreamError('refused', `the answer of ${site} to ${task.id} is here already, or too late`);
-      const options = { codecs, folder: folder(), name: spoolOf(task), maxBytes: this.#mostBytes(ask), verify, onProgress };
-      return receiveModel(stream, options);
+      const expect = (manifest: Manifest) => this.#checkManifest(bytesless(manifest), ask);
+      const bounds = this.#bounds.of(ask);
+      return receiveModel(stream, {
+        codecs,
+        folder: folder(),
+        name: spoolOf(task),
+        ...bounds,
+        room: this.#room,
+        expect,
+        verify,
+        onProgress,
+      });
     };
     // Transfers run one after the other: a site that reconnects may be quicker than the end of its
     // old connection.
@@ -241,14 +249,15 @@ export class Asks {
     return { site, figures, ...(await this.#updates.contributed(model, offer, task.round, site)), extras: decoded };
   }
 
-  async #verify(message: StateDict, { site, task, offer, returns, returnsExtras }: OpenAsk): Promise<void> {
+  /** Checks that a message could be the answer, without reading a value. */
+  async #checkManifest(message: StateDict, ask: OpenAsk): Promise<void> {
+    const { site, task, offer, returns, returnsExtras } = ask;
     const { model, ...extras } = splitDicts(message);
     for (const [name, dict] of Object.entries(extras)) {
       const expected = Object.hasOwn(returnsExtras, name) ? returnsExtras[name] : undefined;
       if (!expected)
         throw new FedStreamError('bad-model', `the result of ${site} carries ${JSON.stringify(name)}, which was not asked for`);
       sameTensors(sentManifest(name, expected, this.#options), inFloat32(dict).manifest, `${name} of ${site}`);
-      await this.#checkFinite(dict, `${name} of ${site}`);
     }
     const missing = Object.keys(returnsExtras).find((name) => !Object.hasOwn(extras, name));
     if (missing !== undefined)
@@ -258,14 +267,18 @@ export class Asks {
       throw new FedStreamError('bad-model', `the result of ${site} has no model`);
     }
     if (returns === 'figures') throw new FedStreamError('bad-model', `${site} sends a model where figures were asked for`);
-    if (returns === 'update' && offer) {
-      await this.#updates.check(model, offer, task.round, site);
-      const { model: update } = await this.#updates.contributed(model, offer, task.round, site);
-      return this.#checkFinite(update, `the result of ${site}`);
-    }
-    const coded = model.manifest.tensors.find(({ encoding }) => encoding.codec !== 'raw');
-    if (coded) throw new FedStreamError('bad-model', `the initial model of ${site} has ${coded.name} coded as ${coded.encoding.codec}`);
-    return this.#checkFinite(model, `the initial model of ${site}`);
+    if (returns === 'update' && offer) await this.#updates.check(model, offer, task.round, site);
+    else checkOffered(model.manifest, site, this.#options.job);
+  }
+
+  /** Reads every value of a message whose manifest fits. */
+  async #checkValues(message: StateDict, { site, task, offer, returns }: OpenAsk): Promise<void> {
+    const { model, ...extras } = splitDicts(message);
+    for (const [name, dict] of Object.entries(extras)) await this.#checkFinite(dict, `${name} of ${site}`);
+    if (!model) return;
+    if (returns !== 'update' || !offer) return this.#checkFinite(model, `the initial model of ${site}`);
+    const { model: update } = await this.#updates.contributed(model, offer, task.round, site);
+    return this.#checkFinite(update, `the result of ${site}`);
   }
 
   /**
@@ -277,13 +290,6 @@ export class Asks {
     const checked = this.#checking.then(check);
     this.#checking = checked.catch(() => {});
     return checked;
-  }
-
-  #mostBytes({ offer, returns, returnsExtras }: OpenAsk): number {
-    const { codecs } = this.#options;
-    if (returns === 'model') return MAX_OWN_BYTES;
-    const expected = [...(offer && returns === 'update' ? [offer.held.manifest] : []), ...Object.values(returnsExtras)];
-    return expected.reduce((sum, manifest) => sum + MOST_OF_MODEL * objectBytes(manifest, codecs), SLACK_BYTES);
   }
 }
 

@@ -76,7 +76,7 @@ export class RunFederation implements Federation {
     this.models = new RunModels(run, history);
     const folder = (): Folder => this.#roundFolder();
     this.offers = new Offers({ job, run, codecs, filters, models: this.models, folder });
-    this.asks = new Asks({ job, codecs, filters, board, offers: this.offers, folder });
+    this.asks = new Asks({ job, codecs, filters, board, offers: this.offers, run, folder });
   }
 
   get round(): number {

@@ -232,7 +232,16 @@ export class SiteSession {
  * The job without the fields that concern the server alone: sites need not know its workflows, and
  * earlier versions of sites do not know these fields.
  */
-function forSites({ workflow: _, aggregator: __, integers: ___, roundMs: ____, graceMs: _____, extras, ...job }: Job): object {
+function forSites({
+  workflow: _,
+  aggregator: __,
+  integers: ___,
+  roundMs: ____,
+  graceMs: _____,
+  offerBytes: ______,
+  extras,
+  ...job
+}: Job): object {
   return Object.keys(extras).length === 0 ? job : { ...job, extras };
 }
 

@@ -9,6 +9,7 @@ import type { StateDict } from '../tensor/state-dict.js';
 import type { StepReport } from '../trainer/trainer.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import type { SpoolInfo } from '../transfer/spool.js';
+import type { FetchBounds } from './model-bounds.js';
 
 /** The job and run that a site has joined. */
 export interface Joined {
@@ -41,10 +42,13 @@ export interface ServerLink {
   join(): Promise<Joined>;
   next(): Promise<NextTask>;
   progress(report: { task: string; steps: readonly StepReport[]; memory: Memory; alive: boolean }): Promise<void>;
-  /** Fetches a model. Spools left over from objects that are not in `among` are removed. */
-  fetchModel(object: string, among: readonly string[]): Promise<ReceivedModel>;
+  /**
+   * Fetches a model within its bounds. Spools left over from objects that are not in `among` are
+   * removed. `limit` where it is larger than its bounds or the site's own limit: nothing of it stays.
+   */
+  fetchModel(object: string, among: readonly string[], bounds: FetchBounds): Promise<ReceivedModel>;
   /** Fetches the object that carries the extras of a task. */
-  fetchExtras(object: string): Promise<ReceivedModel>;
+  fetchExtras(object: string, bounds: FetchBounds): Promise<ReceivedModel>;
   /** Fetches the manifest of the global model: float32, with a note of its checkpoint's dtypes. */
   fetchManifest(): Promise<Manifest>;
   /**

@@ -1,6 +1,7 @@
 // A site's link to its server: one connection at a time, made again when it breaks.
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
+import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { memoryFolder } from '../core/memory-folder.js';
@@ -23,7 +24,9 @@ import type { StepReport } from '../trainer/trainer.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import { type Prepared, prepareModel, sendPrepared } from '../transfer/send.js';
 import { type SpoolInfo, spoolSource } from '../transfer/spool.js';
+import { type FetchedKind, FetchedSpools } from './fetched-spools.js';
 import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
+import type { FetchBounds } from './model-bounds.js';
 import type { Joined, ReceivedModel, ServerLink, WriteResult } from './server-link.js';
 import { isTransient, isWorthARetry } from './transient-errors.js';
 
@@ -41,6 +44,11 @@ export interface SiteLinkOptions {
   readonly filters?: Table<Filter> | undefined;
   /** The site's own folder, in which its spools are kept. */
   readonly folder: Folder;
+  /**
+   * The most bytes of all that a server makes this site keep in its folder; by default half of the
+   * space that is free on its disk.
+   */
+  readonly diskBytes?: number | undefined;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** Milliseconds for which a server that cannot be reached is tried again; 60,000 by default. */
@@ -50,15 +58,7 @@ export interface SiteLinkOptions {
 const DEFAULT_RETRY_MS = 60_000;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
-/**
- * Bound on a text file of the model folder; the tokenizer.json of the largest vocabularies has
- * about 20 MB.
- */
-const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const nothing = z.object({});
-/** Prefixes of spools. Those of other objects are left over from a process that was killed. */
-const RECEIVED = 'received-';
-const EXTRAS = 'extras-';
 
 /** A connection and what runs over it. */
 interface Live {
@@ -66,10 +66,6 @@ interface Live {
   readonly messages: Messages;
   readonly streams: Streams;
   readonly retriever: Retriever;
-}
-
-function spoolOf(kind: string, object: string): string {
-  return `${kind}${object}.spool`;
 }
 
 function spooled(folder: Folder, info: SpoolInfo): Prepared {
@@ -85,9 +81,11 @@ class SiteLink implements ServerLink {
   readonly #options: SiteLinkOptions;
   #live: Promise<Live> | undefined;
   #job: Job | undefined;
+  readonly #spools: FetchedSpools;
 
   constructor(options: SiteLinkOptions) {
     this.#options = options;
+    this.#spools = new FetchedSpools(options.folder, options.diskBytes);
   }
 
   async join(): Promise<Joined> {
@@ -96,12 +94,17 @@ class SiteLink implements ServerLink {
     const job = checkedJob(reply.job, 'the job that the server sent', { codecs, ...(filters && { filters }) });
     this.#job = job;
     const files: Record<string, string> = {};
-    for (const name of reply.files) files[name] = await this.#retrying((live) => this.#fetchFile(live, name));
+    let left = BUDGETS.modelTextBytes.limit;
+    for (const name of reply.files) {
+      const text = await this.#retrying((live) => this.#fetchFile(live, name, left));
+      files[name] = text;
+      left -= text.length;
+    }
     return { job, files, run: reply.run };
   }
 
   async fetchManifest(): Promise<Manifest> {
-    const text = await this.#retrying((live) => this.#fetchFile(live, MANIFEST_FILE));
+    const text = await this.#retrying((live) => this.#fetchFile(live, MANIFEST_FILE, BUDGETS.offeredManifestBytes.limit));
     return parseManifest(new TextEncoder().encode(text), 'the global model');
   }
 
@@ -121,29 +124,39 @@ class SiteLink implements ServerLink {
     await this.#retrying(({ messages }) => messages.request('fail', { task, code, message: message.slice(0, 4000) }, nothing));
   }
 
-  async fetchModel(object: string, among: readonly string[]): Promise<ReceivedModel> {
-    return this.#fetch(RECEIVED, object, among);
+  async fetchModel(object: string, among: readonly string[], bounds: FetchBounds): Promise<ReceivedModel> {
+    return this.#fetch('received', object, among, bounds);
   }
 
-  async fetchExtras(object: string): Promise<ReceivedModel> {
-    return this.#fetch(EXTRAS, object, [object]);
+  async fetchExtras(object: string, bounds: FetchBounds): Promise<ReceivedModel> {
+    return this.#fetch('extras', object, [object], bounds);
   }
 
   /** Fetches an object of a kind. Spools of that kind left over from other objects are removed. */
-  async #fetch(kind: string, object: string, among: readonly string[]): Promise<ReceivedModel> {
-    const { folder } = this.#spooling();
-    const name = spoolOf(kind, object);
-    const kept = among.map((one) => spoolOf(kind, one));
-    for (const other of await folder.list())
-      if (other.startsWith(kind) && !kept.some((one) => other.startsWith(one))) await folder.remove(other);
-    return this.#retrying(async (live) => {
-      const { model, figures } = await live.retriever.model(object, { folder, name });
+  async #fetch(kind: FetchedKind, object: string, among: readonly string[], bounds: FetchBounds): Promise<ReceivedModel> {
+    const { mode, folder } = this.#spooling();
+    const spools = this.#spools;
+    const name = spools.name(kind, object);
+    await spools.keepOnly(kind, among);
+    const room = mode === 'regular' ? undefined : await spools.room();
+    const expect = async (manifest: Manifest): Promise<void> => {
+      // The model lies beside its spool once it is decoded.
+      (await room?.take(bounds.expect(manifest), `${object}, decoded,`))?.release();
+    };
+    const { maxBytes, limits } = bounds;
+    try {
+      const { model, figures } = await this.#retrying(({ retriever }) =>
+        retriever.model(object, { folder, name, maxBytes, limits, room, expect }),
+      );
       const release = async (): Promise<void> => {
         await model.close?.();
         await folder.remove(name);
       };
       return { model, figures, release };
-    });
+    } catch (error) {
+      if (!isTransient(error, this.#options.signal)) await spools.remove(name);
+      throw error;
+    }
   }
 
   async sendResult(task: Task, figures: ResultFigures, result: StateDict | WriteResult | undefined): Promise<TransferFigures | undefined> {
@@ -203,10 +216,10 @@ class SiteLink implements ServerLink {
     return { mode, folder: mode === 'regular' ? memoryFolder('spool') : this.#options.folder };
   }
 
-  async #fetchFile({ retriever }: Live, name: string): Promise<string> {
+  async #fetchFile({ retriever }: Live, name: string, maxBytes: number): Promise<string> {
     const folder = memoryFolder('files');
-    await retriever.file(name, { folder, as: 'file', maxBytes: MAX_FILE_BYTES });
-    return (await readText(folder, 'file')) as string;
+    await retriever.file(name, { folder, as: 'file', maxBytes });
+    return (await readText(folder, 'file', maxBytes)) as string;
   }
 
   /**

@@ -12,6 +12,7 @@ import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { type Base, matchingBase } from './find-base.js';
+import type { FetchBounds, ModelBounds } from './model-bounds.js';
 import type { ReceivedModel, ServerLink } from './server-link.js';
 import type { Held, SiteHeld } from './site-held.js';
 
@@ -23,6 +24,8 @@ export interface TaskModelOptions {
   readonly log: Logger;
   readonly held: SiteHeld;
   readonly bases: readonly Base[];
+  /** Bounds on the objects that the task names. */
+  readonly bounds: ModelBounds;
   readonly signal: AbortSignal;
   /** The job's own filters at `task-in`. */
   readonly filters: readonly Filter[];
@@ -95,19 +98,22 @@ class ModelFinder {
   async #upToDate(updates: readonly Step[]): Promise<Held> {
     const { digest, start, whole } = this.#model;
     if (digest === undefined) throw new FedStreamError('bad-frame', `task ${this.#task.id} does not say what its model's values are`);
+    const { bounds } = this.#options;
     const current = await this.#options.held.current();
+    if (current) bounds.note(current.model.manifest);
     if (current?.digest === digest) {
       if (updates.length === 0) await this.#tellOfBase();
       return current;
     }
     const next = current ? updates.findIndex(({ from }) => from === current.digest) : -1;
     const missing = next < 0 ? [] : updates.slice(next);
-    if (current && missing.length > 0 && bytesOf(missing) < whole.bytes) {
+    if (current && missing.length > 0 && bytesOf(missing) < bounds.most(whole.bytes)) {
       const reached = await this.#replay(current.model, missing, digest);
       if (reached) return reached;
     }
     await current?.model.close?.();
-    const begun = bytesOf(updates) + (start?.bytes ?? 0) < whole.bytes || updates.length === 0 ? await this.#begun(start) : undefined;
+    const begun =
+      bytesOf(updates) + (start?.bytes ?? 0) < bounds.most(whole.bytes) || updates.length === 0 ? await this.#begun(start) : undefined;
     if (begun?.digest === digest) return begun;
     if (begun) {
       const reached = await this.#replay(begun.model, updates, digest);
@@ -121,7 +127,8 @@ class ModelFinder {
     const base = await this.#base(start, true);
     if (base) return { digest: (start as { digest: string }).digest, model: base.model };
     if (start?.object === undefined || start.object === this.#model.whole.object) return undefined;
-    const received = await this.#fetch(start.object, 'the start of the run');
+    const bounds = this.#options.bounds.whole(start.bytes);
+    const received = await this.#fetch(start.object, 'the start of the run', bounds);
     try {
       return await this.#options.held.keep(decodeModel(inFloat32(received.model), this.#options.codecs), start.digest);
     } finally {
@@ -137,7 +144,10 @@ class ModelFinder {
     const { codecs, log } = this.#options;
     const received: ReceivedModel[] = [];
     try {
-      for (const { object } of steps) received.push(await this.#fetch(object, 'an update of the global model'));
+      for (const { object, bytes } of steps) {
+        const bounds = this.#options.bounds.update(bytes, from.manifest);
+        received.push(await this.#fetch(object, 'an update of the global model', bounds));
+      }
       for (const { model } of received) sameTensors(from.manifest, model.manifest, 'the update of the global model');
       const addends = received.map(({ model }) => ({ model, weight: 1 }));
       const sum = { addends, base: from, codecs, pool: poolFor(from, codecs), what: 'the global model', passed: addends.length - 1 };
@@ -152,7 +162,7 @@ class ModelFinder {
   }
 
   async #keepWhole(digest: string): Promise<Held> {
-    const { model, release } = await this.#fetch(this.#model.whole.object, 'the global model');
+    const { model, release } = await this.#fetchWhole();
     try {
       const kept = await this.#options.held.keep(decodeModel(inFloat32(model), this.#options.codecs), digest);
       if (kept) return kept;
@@ -169,7 +179,7 @@ class ModelFinder {
 
   async #whole(): Promise<Found> {
     const { codecs } = this.#options;
-    const { model, release } = await this.#fetch(this.#model.whole.object, 'the global model');
+    const { model, release } = await this.#fetchWhole();
     return { model: decodeModel(inFloat32(model), codecs), release };
   }
 
@@ -179,9 +189,14 @@ class ModelFinder {
     return [whole.object, ...(start?.object === undefined ? [] : [start.object]), ...updates.map(({ object }) => object)];
   }
 
-  async #fetch(object: string, what: string): Promise<ReceivedModel> {
+  #fetchWhole(): Promise<ReceivedModel> {
+    const { object, bytes } = this.#model.whole;
+    return this.#fetch(object, 'the global model', this.#options.bounds.whole(bytes));
+  }
+
+  async #fetch(object: string, what: string, bounds: FetchBounds): Promise<ReceivedModel> {
     const { link, log } = this.#options;
-    const received = await link.fetchModel(object, this.#objects());
+    const received = await link.fetchModel(object, this.#objects(), bounds);
     log.info({ round: this.#task.round, object, ...received.figures }, `received ${what}`);
     return received;
   }

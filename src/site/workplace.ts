@@ -15,6 +15,7 @@ import { type NamedDicts, splitDicts } from '../tensor/named-dicts.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Trainer } from '../trainer/trainer.js';
 import type { Base } from './find-base.js';
+import { ModelBounds } from './model-bounds.js';
 import { Residuals } from './residuals.js';
 import type { Joined, ServerLink, WriteResult } from './server-link.js';
 import { SiteHeld } from './site-held.js';
@@ -60,8 +61,9 @@ export class Workplace {
   readonly #options: WorkplaceOptions;
   readonly #held: SiteHeld;
   readonly #bases: readonly Base[];
+  readonly #bounds: ModelBounds;
 
-  constructor({ job, run }: Joined, trainer: Trainer, siteFilters: readonly Filter[], options: WorkplaceOptions) {
+  constructor({ job, run, files }: Joined, trainer: Trainer, siteFilters: readonly Filter[], options: WorkplaceOptions) {
     const { site, link, log, folder, codecs, signal, bases = [] } = options;
     this.#options = options;
     this.site = site;
@@ -73,6 +75,7 @@ export class Workplace {
     this.job = job;
     this.trainer = trainer;
     this.siteFilters = siteFilters;
+    this.#bounds = new ModelBounds(codecs, job.trainer ? undefined : files['config.json']);
     this.#bases = [...bases, ...trainerBase(trainer, job, signal)];
     this.#held = new SiteHeld({ folder: folder.folder('held'), run, bases: this.#bases, codecs });
     this.residuals = new Residuals(folder.folder('residual'), run, codecs);
@@ -93,6 +96,7 @@ export class Workplace {
       log,
       held: this.#held,
       bases: this.#bases,
+      bounds: this.#bounds,
       signal,
       filters: ownFilters(job, 'task-in', this.filters),
     };
@@ -100,7 +104,7 @@ export class Workplace {
 
   async extras(task: Task): Promise<GivenExtras> {
     if (!task.extras) return { extras: {}, release: async () => {} };
-    const { model, figures, release } = await this.link.fetchExtras(task.extras.object);
+    const { model, figures, release } = await this.link.fetchExtras(task.extras.object, this.#bounds.extras(task.extras.bytes));
     this.log.info({ round: task.round, object: task.extras.object, ...figures }, 'received the extras of the task');
     const { job, codecs, filters, site } = this;
     const setting = { job, codecs, filters, site, round: task.round };

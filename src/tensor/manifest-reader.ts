@@ -102,8 +102,8 @@ export class ManifestReader {
     const fits = typeof value === 'string' && (name === 'metadata' || (isName(key) && isName(value)));
     if (!fits) throw this.#wrong(`${name}.${key.slice(0, 80)}`, 'it is no such text');
     texts.push([key, value]);
-    if (texts.length > MAX_TENSORS)
-      throw new FedStreamError('limit', `the manifest of ${this.#source} has more than ${MAX_TENSORS} in ${name}`);
+    if (texts.length > MAX_TEXTS)
+      throw new FedStreamError('limit', `the manifest of ${this.#source} has more than ${MAX_TEXTS} texts in ${name}`);
   }
 
   #tensor(value: unknown): void {

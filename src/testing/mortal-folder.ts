@@ -63,6 +63,7 @@ export function mortalFolder(folder: Folder, life: Life): Folder {
       return folder.list(name);
     },
     folder: (name) => mortalFolder(folder.folder(name), life),
+    space: async () => folder.space?.(),
   };
 }
 

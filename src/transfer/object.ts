@@ -1,6 +1,7 @@
 // An encoded model as one object, the same on the wire and in a spool (docs/spec/spool.md).
 import type { CodecTable } from '../codec/codec.js';
 import { type Layout, layoutOf, mostCodedBytes } from '../codec/layout.js';
+import { BUDGETS } from '../core/budgets.js';
 import { FedStreamError } from '../core/errors.js';
 import { LeafSums } from '../stream/leaf-sums.js';
 import type { ByteSource } from '../stream/source.js';
@@ -13,8 +14,7 @@ const OBJECT_MAGIC = 0x314f5346;
 const OBJECT_VERSION = 1;
 /** Bytes of the prefix: magic, version, and the manifest's length. */
 export const OBJECT_PREFIX_BYTES = 16;
-/** The most bytes of a manifest; one of a million tensors stays below it. */
-const MAX_MANIFEST_BYTES = 256 * 1024 * 1024;
+const MAX_MANIFEST_BYTES = BUDGETS.manifestBytes.limit;
 
 /** Prefix and manifest of an object. */
 export function encodeObjectHead(manifest: Manifest): Uint8Array {

@@ -18,6 +18,8 @@ const MAX_SUMS_BYTES = 8 * 2 ** 20;
 export class Part {
   readonly #folder: Folder;
   readonly #name: string;
+  /** Set where the object was found not to fit, so that nothing of it is of use. */
+  refused = false;
 
   constructor(folder: Folder, name: string) {
     this.#folder = folder;
@@ -163,6 +165,6 @@ function identity(objectId: string): string {
 }
 
 /** Throws `limit` if an object is larger than its receiver accepts. */
-export function checkObjectSize(bytes: number, maxBytes = Number.POSITIVE_INFINITY): void {
+export function checkObjectSize(bytes: number, maxBytes: number = Number.POSITIVE_INFINITY): void {
   if (bytes > maxBytes) throw new FedStreamError('limit', `an object of ${bytes} bytes or more was sent; at most ${maxBytes} are taken`);
 }

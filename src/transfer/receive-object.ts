@@ -2,6 +2,8 @@
 import { asFedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import type { IncomingStream, Resume } from '../stream/incoming-stream.js';
+import type { DiskRoom, Promised } from './disk-room.js';
+import type { EarlyCheck } from './early-check.js';
 import { receivedFigures, type TransferFigures } from './figures.js';
 import { checkObjectSize, Part } from './part.js';
 
@@ -16,6 +18,10 @@ export interface ReceiveObjectOptions {
    * process. True by default.
    */
   readonly durable?: boolean;
+  /** Promises room for the object, and is told what was written. */
+  readonly room?: DiskRoom | undefined;
+  /** Looks at the head of an object that is a model; one that it refuses is not kept. */
+  readonly early?: EarlyCheck | undefined;
   onProgress?(receivedBytes: number): void;
 }
 
@@ -45,7 +51,7 @@ export async function receiveObject<T extends { close?(): void | Promise<void> }
     checkObjectSize(stream.totalBytes ?? 0, options.maxBytes);
     const resume = await part.resume(stream);
     const resumedBytes = resume?.offset ?? 0;
-    const objectBytes = await writePart(stream, part, options, resume);
+    const objectBytes = await new Arrival(stream, part, options).write(resume);
     await part.finish();
     const value = await opened(options, open);
     try {
@@ -59,7 +65,7 @@ export async function receiveObject<T extends { close?(): void | Promise<void> }
     return { value, figures: receivedFigures(stream, objectBytes, resumedBytes, startedMs) };
   } catch (error) {
     const failure = asFedStreamError(error);
-    if (SPOILT.has(failure.code)) await part.remove();
+    if (SPOILT.has(failure.code) || part.refused) await part.remove();
     await stream.reject(failure);
     throw failure;
   }
@@ -76,17 +82,67 @@ async function opened<T>({ folder, name }: ReceiveObjectOptions, open: () => Pro
   }
 }
 
-async function writePart(stream: IncomingStream, part: Part, options: ReceiveObjectOptions, resume: Resume | undefined): Promise<number> {
-  const writer = await part.write(stream.objectId, resume);
-  try {
-    for await (const bytes of stream.read({ resume })) {
-      checkObjectSize(writer.position + bytes.length, options.maxBytes);
-      await writer.append(bytes, stream.sums);
-      options.onProgress?.(writer.position);
+/** One attempt at an object: room for it, a look at its head, and its bytes into the part. */
+class Arrival {
+  readonly #stream: IncomingStream;
+  readonly #part: Part;
+  readonly #options: ReceiveObjectOptions;
+  /** The most bytes that the object may have, by its receiver or by its manifest. */
+  #most: number;
+  #promised: Promised | undefined;
+
+  constructor(stream: IncomingStream, part: Part, options: ReceiveObjectOptions) {
+    this.#stream = stream;
+    this.#part = part;
+    this.#options = options;
+    this.#most = options.maxBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  async write(resume: Resume | undefined): Promise<number> {
+    const stream = this.#stream;
+    const { onProgress, durable } = this.#options;
+    const begun = resume?.offset ?? 0;
+    try {
+      if (stream.totalBytes !== undefined) await this.#promise(stream.totalBytes - begun);
+      await this.#look(begun);
+      const writer = await this.#part.write(stream.objectId, resume);
+      try {
+        for await (const bytes of stream.read({ resume })) {
+          checkObjectSize(writer.position + bytes.length, this.#most);
+          if (!this.#promised) await this.#promise(bytes.length);
+          await writer.append(bytes, stream.sums);
+          this.#promised?.wrote(bytes.length);
+          await this.#look(writer.position);
+          onProgress?.(writer.position);
+        }
+        if (durable !== false) await writer.sync();
+        return writer.position;
+      } finally {
+        await writer.close();
+      }
+    } finally {
+      this.#promised?.release();
     }
-    if (options.durable !== false) await writer.sync();
-    return writer.position;
-  } finally {
-    await writer.close();
+  }
+
+  /** Asks for room: for all that is to come, as soon as its size is known. */
+  async #promise(bytes: number): Promise<void> {
+    const { room, folder, name } = this.#options;
+    this.#promised?.release();
+    this.#promised = await room?.take(Math.max(bytes, 0), `${folder.label}/${name}`);
+  }
+
+  async #look(arrived: number): Promise<void> {
+    const { early, folder } = this.#options;
+    if (!early || early.head || arrived === 0) return;
+    try {
+      const most = await early.look(folder, this.#part.file, arrived, this.#stream.totalBytes);
+      if (most === undefined) return;
+      this.#most = Math.min(this.#most, most);
+      if (this.#stream.totalBytes === undefined) await this.#promise(this.#most - arrived);
+    } catch (error) {
+      this.#part.refused = true;
+      throw error;
+    }
   }
 }

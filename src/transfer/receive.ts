@@ -2,8 +2,12 @@
 import type { CodecTable } from '../codec/codec.js';
 import type { Folder } from '../core/storage.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
+import type { Manifest } from '../tensor/manifest.js';
 import type { StateDict } from '../tensor/state-dict.js';
+import type { DiskRoom } from './disk-room.js';
+import { EarlyCheck } from './early-check.js';
 import type { TransferFigures } from './figures.js';
+import type { HeadLimits } from './object-head.js';
 import { receiveObject } from './receive-object.js';
 import { openSpool } from './spool.js';
 
@@ -20,6 +24,15 @@ export interface ReceiveOptions {
    * default.
    */
   readonly durable?: boolean;
+  /** Limits on the manifest; one beyond them is refused before a tensor is taken. */
+  readonly limits?: HeadLimits | undefined;
+  /** Promises room for the spool before it is written. */
+  readonly room?: DiskRoom | undefined;
+  /**
+   * Checks the manifest as soon as it is there; an error that it throws refuses the object before
+   * its tensors are taken.
+   */
+  expect?(manifest: Manifest): void | Promise<void>;
   /**
    * Checks the model (its manifest, its values) before it is confirmed; an error that it throws
    * refuses the transfer.
@@ -39,12 +52,15 @@ export interface Received {
  * arrive whole stays as a part, to be resumed.
  */
 export async function receiveModel(stream: IncomingStream, options: ReceiveOptions): Promise<Received> {
-  const { value, figures } = await receiveObject(stream, options, () => openVerified(options));
+  const { codecs, limits, maxBytes, expect } = options;
+  const early = new EarlyCheck({ codecs, limits, maxBytes, ...(expect && { expect }) });
+  const { value, figures } = await receiveObject(stream, { ...options, early }, () => openVerified(options, early));
   return { model: value, figures };
 }
 
-async function openVerified({ folder, name, codecs, verify }: ReceiveOptions): Promise<StateDict> {
-  const model = await openSpool(folder, name, codecs);
+async function openVerified({ folder, name, codecs, verify }: ReceiveOptions, early: EarlyCheck): Promise<StateDict> {
+  // An object that ended before its head was whole is refused here.
+  const model = await openSpool(folder, name, codecs, early.head);
   try {
     await verify?.(model);
     return model;

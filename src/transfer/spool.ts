@@ -7,9 +7,9 @@ import type { Folder, ReadableFile, WritableFile } from '../core/storage.js';
 import { hashedMemory } from '../stream/hashed-memory.js';
 import { LEAF_BYTES, LeafHasher, type LeafSums } from '../stream/leaf-sums.js';
 import type { ByteSource } from '../stream/source.js';
-import { parseManifest } from '../tensor/manifest-json.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
-import { encodeObjectHead, OBJECT_PREFIX_BYTES, objectSource, parseObjectPrefix } from './object.js';
+import { encodeObjectHead, objectSource } from './object.js';
+import { type ObjectHead, readObjectHead } from './object-head.js';
 
 /** Size, digest and checksums of a spool. */
 export interface SpoolInfo {
@@ -90,23 +90,13 @@ export async function spoolInfo(folder: Folder, name: string): Promise<SpoolInfo
 
 /**
  * The model of a spool, lazy; `bad-manifest` if prefix, manifest or size lie. Close it to close the
- * file.
+ * file. A head of the very same file that was read already is not read again.
  */
-export async function openSpool(folder: Folder, name: string, codecs: CodecTable): Promise<StateDict> {
+export async function openSpool(folder: Folder, name: string, codecs: CodecTable, known?: ObjectHead): Promise<StateDict> {
   const source = `${folder.label}/${name}`;
   const file = await folder.open(name);
   try {
-    if (file.sizeBytes < OBJECT_PREFIX_BYTES)
-      throw new FedStreamError('bad-manifest', `${source} has ${file.sizeBytes} bytes: it is not an encoded model`);
-    const prefix = new Uint8Array(OBJECT_PREFIX_BYTES);
-    await file.read(prefix, 0);
-    const manifestBytes = parseObjectPrefix(prefix, source);
-    if (manifestBytes > file.sizeBytes - OBJECT_PREFIX_BYTES)
-      throw new FedStreamError('bad-manifest', `${source} ends inside its manifest`);
-    const manifest = new Uint8Array(manifestBytes);
-    await file.read(manifest, OBJECT_PREFIX_BYTES);
-    const parsed = parseManifest(manifest, source);
-    const dataStart = OBJECT_PREFIX_BYTES + manifestBytes;
+    const { manifest: parsed, bytes: dataStart } = known ?? (await readObjectHead(file, source));
     const read = (into: Uint8Array, position: number): void | Promise<void> => file.read(into, dataStart + position);
     const layout = layoutOf(parsed, codecs, await readSizes(parsed, codecs, { sizeBytes: file.sizeBytes - dataStart, source, read }));
     if (dataStart + layout.totalBytes !== file.sizeBytes) {

@@ -5,7 +5,7 @@ import { type TensorLayout, tensorLayouts } from '../codec/layout.js';
 import { FedStreamError } from '../core/errors.js';
 import { GrowingBuffer } from '../core/growing-buffer.js';
 import type { Manifest, TensorEntry } from '../tensor/manifest.js';
-import { parseManifest } from '../tensor/manifest-json.js';
+import { ManifestReader } from '../tensor/manifest-reader.js';
 import { OBJECT_PREFIX_BYTES, parseObjectPrefix } from './object.js';
 
 /** A part of an object that has arrived whole. */
@@ -27,6 +27,8 @@ export class TensorGrouper {
   #filled = 0;
   #wanted = OBJECT_PREFIX_BYTES;
   #manifest: Manifest | undefined;
+  /** Reads the manifest while it arrives, so that a long one takes no long pause at its end. */
+  readonly #reader = new ManifestReader('the transfer');
   #tensors: readonly TensorLayout[] = [];
   /**
    * True while the sizes of the current tensor's chunks, and so the number of its bytes, have not
@@ -55,6 +57,7 @@ export class TensorGrouper {
       if (this.#ended) throw notWhole();
       const piece = bytes.subarray(at, at + this.#wanted - this.#filled);
       at += piece.length;
+      if (this.#stage === 'manifest') this.#reader.push(piece);
       // A tensor that arrives in one piece, as small ones do, is not copied.
       const whole = piece.length === this.#wanted && !this.#unsized;
       if (!whole) this.#buffer.set(piece, this.#filled);
@@ -98,7 +101,7 @@ export class TensorGrouper {
       return manifestBytes;
     }
     if (this.#stage !== 'manifest') return this.#toTensor(this.#stage + 1);
-    const manifest = parseManifest(part, 'the transfer');
+    const manifest = this.#reader.finish();
     this.#tensors = tensorLayouts(manifest, this.#codecs);
     checkSizesBytes(this.#tensors, 'the transfer');
     this.#manifest = manifest;

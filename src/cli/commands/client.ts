@@ -111,6 +111,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
     codecs,
     filters: kit.filters,
     folder,
+    diskBytes: config?.diskBytes,
     log: told,
     signal,
   });

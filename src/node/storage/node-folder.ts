@@ -10,11 +10,12 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
-import type { Folder, ReadableFile, WritableFile } from '../../core/storage.js';
+import type { Folder, ReadableFile, Space, WritableFile } from '../../core/storage.js';
 import { checkName } from '../../core/storage-name.js';
 import { ioError } from './io-error.js';
 import { NodeFile } from './node-file.js';
@@ -113,6 +114,18 @@ class NodeFolder implements Folder {
 
   folder(name: string): Folder {
     return new NodeFolder(this.#root, `${this.#prefix}${checkName(name)}/`, `${this.label}/${name}`, this.#options);
+  }
+
+  /** Undefined where the system does not tell. A folder that is not there yet is on its parent's disk. */
+  async space(): Promise<Space | undefined> {
+    for (let path = join(this.#root, this.#prefix); ; path = dirname(path)) {
+      try {
+        const { bsize, blocks, bavail } = statfsSync(path);
+        return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
+      } catch {
+        if (path === dirname(path)) return undefined;
+      }
+    }
   }
 
   /** The path of a checked name; a link on the way to its last segment is refused. */

@@ -29,6 +29,8 @@ const siteConfigSchema = (table: Table<Filter>) =>
   z.strictObject({
     trainers: z.record(z.string().regex(NAME_PATTERN), trainerSchema).default({}),
     filters: siteFiltersSchema(table).default([]),
+    /** The most bytes of all that a server makes the site keep in its work folder. */
+    diskBytes: z.int().min(1).optional(),
   });
 
 /** A trainer as the site registered it; `folder` is absolute. */
@@ -41,6 +43,8 @@ export interface SiteConfig {
   readonly trainers: Readonly<Record<string, RegisteredTrainer>>;
   /** Filters for every result that leaves the site, whatever the job says; in this order. */
   readonly filters: readonly Choice[];
+  /** The most bytes that a server makes the site keep; undefined where the file does not say. */
+  readonly diskBytes?: number | undefined;
 }
 
 /**
@@ -63,7 +67,7 @@ export function readSiteConfig(path: string, table: Table<Filter> = builtInFilte
   const trainers = Object.fromEntries(
     Object.entries(parsed.data.trainers).map(([name, trainer]) => [name, { ...trainer, folder: resolve(base, trainer.folder) }]),
   );
-  return { source: path, trainers, filters: parsed.data.filters };
+  return { source: path, trainers, filters: parsed.data.filters, diskBytes: parsed.data.diskBytes };
 }
 
 /** The trainer that a job names; throws `refused` if this site has none of that name. */

@@ -1,0 +1,72 @@
+// The spools of what a site fetches, in its own folder: their names, their room, and their removal.
+import { BUDGETS } from '../core/budgets.js';
+import type { Folder } from '../core/storage.js';
+import { DiskRoom } from '../transfer/disk-room.js';
+import { RESULT_SPOOL } from './kept-result.js';
+
+/** The kinds of objects that a site fetches; each begins the names of its spools. */
+export const FETCHED_KINDS = ['received', 'extras'] as const;
+/** A kind of fetched object. */
+export type FetchedKind = (typeof FETCHED_KINDS)[number];
+
+/** Folders of models that a site keeps because of a server. */
+const KEPT_FOLDERS = ['held', 'residual'];
+/** Files that go with an object that has not arrived whole (docs/spec/spool.md). */
+const ENDINGS = ['', '.part', '.part.sums', '.part.json'];
+
+/** The spools in a site's folder. */
+export class FetchedSpools {
+  readonly #folder: Folder;
+  readonly #diskBytes: number | undefined;
+  #room: Promise<DiskRoom> | undefined;
+
+  /** `diskBytes` is the owner's limit; by default a share of the space that was free. */
+  constructor(folder: Folder, diskBytes: number | undefined) {
+    this.#folder = folder;
+    this.#diskBytes = diskBytes;
+  }
+
+  name(kind: FetchedKind, object: string): string {
+    return `${kind}-${object}.spool`;
+  }
+
+  /** The room for all that servers make this site keep. */
+  room(): Promise<DiskRoom> {
+    this.#room ??= this.#makeRoom();
+    return this.#room;
+  }
+
+  /** Removes the spools of a kind but those of these objects: nobody will ask for them again. */
+  async keepOnly(kind: FetchedKind, objects: readonly string[]): Promise<void> {
+    const kept = new Set(objects.flatMap((object) => ENDINGS.map((ending) => this.name(kind, object) + ending)));
+    for (const file of await this.#folder.list()) if (file.startsWith(`${kind}-`) && !kept.has(file)) await this.#folder.remove(file);
+  }
+
+  /** Removes a spool, whole or in part. */
+  async remove(name: string): Promise<void> {
+    // The bytes go last: without them, the identity would be taken for that of a whole object.
+    for (const ending of [...ENDINGS].reverse()) await this.#folder.remove(name + ending);
+  }
+
+  async #makeRoom(): Promise<DiskRoom> {
+    const folder = this.#folder;
+    const used = (): Promise<number> => this.#usedBytes();
+    if (this.#diskBytes !== undefined)
+      return new DiskRoom({ folder, limitBytes: this.#diskBytes, limitedBy: '"diskBytes" of this site', used });
+    const space = await folder.space?.();
+    // What an earlier process left is part of the share, or the share would shrink with each start.
+    const limitBytes = space && Math.floor(((space.freeBytes + (await used())) * BUDGETS.diskShare.limit) / 100);
+    return new DiskRoom({ folder, limitBytes, limitedBy: `half of the disk's free space ("diskBytes" in the site's configuration)`, used });
+  }
+
+  async #usedBytes(): Promise<number> {
+    let bytes = 0;
+    const isSpool = (name: string): boolean => name.startsWith(RESULT_SPOOL) || FETCHED_KINDS.some((kind) => name.startsWith(`${kind}-`));
+    for (const name of await this.#folder.list()) if (isSpool(name)) bytes += (await this.#folder.sizeBytes(name)) ?? 0;
+    for (const kept of KEPT_FOLDERS) {
+      const folder = this.#folder.folder(kept);
+      for (const name of await folder.list()) bytes += (await folder.sizeBytes(name)) ?? 0;
+    }
+    return bytes;
+  }
+}
