@@ -12,6 +12,8 @@ import type { OpenAsk } from './asks.js';
 
 /** Room for what is not in the manifests that are expected: free text, a table of sizes. */
 const SLACK_BYTES = 1024 * 1024;
+/** So that a result of other tensors is refused by the name of one, and not by their number. */
+const SLACK_TENSORS = 1000;
 
 /** The most bytes of an answer, and limits on its manifest. */
 export interface AnswerBounds {
@@ -36,12 +38,12 @@ export class AnswersBounded {
     const isOwn = returns !== 'figures' && !(offer && returns === 'update');
     let maxBytes = SLACK_BYTES;
     let manifestBytes = SLACK_BYTES;
-    let tensors = 0;
+    let tensors = SLACK_TENSORS;
     for (const manifest of known) {
       const sizes = this.#sizesOf(manifest);
       maxBytes += BUDGETS.objectFactor.limit * (sizes.tensorBytes + sizes.manifestBytes);
       manifestBytes += BUDGETS.manifestFactor.limit * sizes.manifestBytes;
-      tensors += manifest.tensors.length;
+      tensors += BUDGETS.objectFactor.limit * manifest.tensors.length;
     }
     if (!isOwn) return { maxBytes, limits: { manifestBytes, tensors } };
     return {

@@ -16,6 +16,8 @@ import type { HeadLimits } from '../transfer/object-head.js';
 
 /** Room for free text, and for what is small and differs. */
 const SLACK_BYTES = 1024 * 1024;
+/** So that a model of other tensors is refused by the name of one, and not by their number. */
+const SLACK_TENSORS = 1000;
 /** Buffers and other tensors of a checkpoint that its configuration does not count. */
 const UNCOUNTED = 1.25;
 
@@ -82,7 +84,7 @@ export class ModelBounds {
     const most = BUDGETS.objectFactor.limit * (mostCodedBytes(from, this.#codecs) + manifestBytes) + SLACK_BYTES;
     return {
       maxBytes: Math.min(claimed ?? most, most),
-      limits: { manifestBytes: BUDGETS.manifestFactor.limit * manifestBytes + SLACK_BYTES, tensors: from.tensors.length },
+      limits: { manifestBytes: BUDGETS.manifestFactor.limit * manifestBytes + SLACK_BYTES, tensors: BUDGETS.objectFactor.limit * from.tensors.length + SLACK_TENSORS },
       expect: (manifest) => {
         sameTensors(from, inFloat32(bytesless(manifest)).manifest, what);
         return float32Bytes(manifest);

@@ -32,7 +32,7 @@ export class DiskRoom {
 
   /**
    * Promises room for an object. Throws `limit` beyond the limit, `io` where the disk would have
-   * too little left; `what` names the object in the message.
+   * too little left; `what` names the object in the message, which the sender is told: it has no path.
    */
   async take(bytes: number, what: string): Promise<Promised> {
     // Promised before anything is awaited, so that two who ask at once do not get the same room.
@@ -55,13 +55,13 @@ export class DiskRoom {
   }
 
   async #checkLimit(what: string, bytes: number): Promise<void> {
-    const { limitBytes, limitedBy = 'its limit', folder, used } = this.#options;
+    const { limitBytes, limitedBy = 'its limit', used } = this.#options;
     if (limitBytes === undefined) return;
     const usedBytes = (await used?.()) ?? 0;
     if (usedBytes + this.#promised <= limitBytes) return;
     throw new FedStreamError(
       'limit',
-      `${what} needs ${inWords(bytes)} in ${folder.label}, where ${inWords(usedBytes)} are used: ${limitedBy} allows ${inWords(limitBytes)}`,
+      `${what} needs ${inWords(bytes)}, and ${inWords(usedBytes)} are used: ${limitedBy} allows ${inWords(limitBytes)}`,
     );
   }
 
@@ -71,7 +71,7 @@ export class DiskRoom {
     if (!space || this.#promised + reserveOf(space) <= space.freeBytes) return;
     throw new FedStreamError(
       'io',
-      `${what} needs ${inWords(bytes)} on the disk of ${folder.label}, which has ${inWords(space.freeBytes)} free; ${inWords(reserveOf(space))} of them stay free: free some space`,
+      `${what} needs ${inWords(bytes)} on a disk that has ${inWords(space.freeBytes)} free, of which ${inWords(reserveOf(space))} stay free: free some space`,
     );
   }
 }

@@ -40,7 +40,7 @@ export class EarlyCheck {
   async look(folder: Folder, name: string, arrived: number, claimed: number | undefined): Promise<number | undefined> {
     if (this.#head || arrived < this.#needed) return undefined;
     const { codecs, limits, maxBytes, expect } = this.#options;
-    const source = `${folder.label}/${name}`;
+    const source = `the object ${name}`; // without the folder: the sender is told
     const file = await folder.open(name);
     try {
       if (this.#needed === OBJECT_PREFIX_BYTES) {

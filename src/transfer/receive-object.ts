@@ -127,9 +127,9 @@ class Arrival {
 
   /** Asks for room: for all that is to come, as soon as its size is known. */
   async #promise(bytes: number): Promise<void> {
-    const { room, folder, name } = this.#options;
+    const { room, name } = this.#options;
     this.#promised?.release();
-    this.#promised = await room?.take(Math.max(bytes, 0), `${folder.label}/${name}`);
+    this.#promised = await room?.take(Math.max(bytes, 0), `the object ${name}`);
   }
 
   async #look(arrived: number): Promise<void> {
