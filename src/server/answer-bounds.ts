@@ -22,7 +22,7 @@ export interface AnswerBounds {
 }
 
 /** Computes the bounds of asks. */
-export class AnswersBounded {
+export class BoundsOfAnswers {
   readonly #job: Job;
   readonly #codecs: CodecTable;
   /** Sizes by manifest: many sites are asked for the same. */

@@ -20,7 +20,7 @@ import type { TransferFigures } from '../transfer/figures.js';
 import { receiveModel } from '../transfer/receive.js';
 import { openSpool, spoolInfo } from '../transfer/spool.js';
 import type { Ask, Outcome, Reply } from '../workflow/federation.js';
-import { AnswersBounded, checkOffered } from './answer-bounds.js';
+import { BoundsOfAnswers, checkOffered } from './answer-bounds.js';
 import type { LiveOffer, Offers } from './offers.js';
 import { type ReplyState, readGathered, readReplyState, writeGathered, writeReplyState } from './round-state.js';
 import type { Answer, TaskBoard, WaitOptions } from './task-board.js';
@@ -71,12 +71,12 @@ export class Asks {
   readonly #waiting = new Set<string>();
   #checking: Promise<void> = Promise.resolve();
   readonly #room: DiskRoom;
-  readonly #bounds: AnswersBounded;
+  readonly #bounds: BoundsOfAnswers;
 
   constructor(options: AsksOptions) {
     this.#options = options;
     this.#room = new DiskRoom({ folder: options.run });
-    this.#bounds = new AnswersBounded(options.job, options.codecs);
+    this.#bounds = new BoundsOfAnswers(options.job, options.codecs);
     this.#updates = new UpdateReplies(options.job, options.codecs, options.filters);
   }
 

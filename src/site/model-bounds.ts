@@ -84,7 +84,10 @@ export class ModelBounds {
     const most = BUDGETS.objectFactor.limit * (mostCodedBytes(from, this.#codecs) + manifestBytes) + SLACK_BYTES;
     return {
       maxBytes: Math.min(claimed ?? most, most),
-      limits: { manifestBytes: BUDGETS.manifestFactor.limit * manifestBytes + SLACK_BYTES, tensors: BUDGETS.objectFactor.limit * from.tensors.length + SLACK_TENSORS },
+      limits: {
+        manifestBytes: BUDGETS.manifestFactor.limit * manifestBytes + SLACK_BYTES,
+        tensors: BUDGETS.objectFactor.limit * from.tensors.length + SLACK_TENSORS,
+      },
       expect: (manifest) => {
         sameTensors(from, inFloat32(bytesless(manifest)).manifest, what);
         return float32Bytes(manifest);

@@ -24,7 +24,10 @@ const train: TaskHandler = async (task, place, reports) => {
     return;
   }
   const { given, release } = await place.model(task);
-  const extras = await place.extras(task);
+  const extras = await place.extras(task).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
   try {
     const { round, rounds, figures: numbers } = task;
     const progress = { round, rounds, onProgress: reports.onProgress };

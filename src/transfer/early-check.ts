@@ -18,6 +18,9 @@ export interface EarlyCheckOptions {
   expect?(manifest: Manifest): void | Promise<void>;
 }
 
+/** Called with the most bytes that the object can have, before its manifest is compared. */
+type Sized = (most: number) => Promise<void>;
+
 /** The head of one object that is arriving, or has arrived. */
 export class EarlyCheck {
   readonly #options: EarlyCheckOptions;
@@ -34,11 +37,11 @@ export class EarlyCheck {
   }
 
   /**
-   * Looks at the file in which the first `arrived` bytes of the object are. Returns the most bytes
-   * that the object can have, or undefined while its head is not whole.
+   * Looks at the file in which the first `arrived` bytes of the object are; does nothing while its
+   * head is not whole.
    */
-  async look(folder: Folder, name: string, arrived: number, claimed: number | undefined): Promise<number | undefined> {
-    if (this.#head || arrived < this.#needed) return undefined;
+  async look(folder: Folder, name: string, arrived: number, claimed: number | undefined, sized?: Sized): Promise<void> {
+    if (this.#head || arrived < this.#needed) return;
     const { codecs, limits, maxBytes, expect } = this.#options;
     const source = `the object ${name}`; // without the folder: the sender is told
     const file = await folder.open(name);
@@ -47,7 +50,7 @@ export class EarlyCheck {
         this.#needed += await readManifestLength(file, source, limits);
         if (claimed !== undefined && this.#needed > claimed)
           throw new FedStreamError('bad-manifest', `${source} is shorter than the manifest that it claims`);
-        if (arrived < this.#needed) return undefined;
+        if (arrived < this.#needed) return;
       }
       const head = await readObjectHead(file, source, limits);
       const most = head.bytes + mostCodedBytes(head.manifest, codecs);
@@ -55,9 +58,9 @@ export class EarlyCheck {
       if (exact) checkObjectSize(most, maxBytes);
       if (claimed !== undefined && (exact ? claimed !== most : claimed > most))
         throw new FedStreamError('bad-manifest', `${source} has ${claimed} bytes; its manifest makes ${most}`);
+      await sized?.(most);
       await expect?.(head.manifest);
       this.#head = head;
-      return most;
     } finally {
       await file.close();
     }

@@ -136,10 +136,10 @@ class Arrival {
     const { early, folder } = this.#options;
     if (!early || early.head || arrived === 0) return;
     try {
-      const most = await early.look(folder, this.#part.file, arrived, this.#stream.totalBytes);
-      if (most === undefined) return;
-      this.#most = Math.min(this.#most, most);
-      if (this.#stream.totalBytes === undefined) await this.#promise(this.#most - arrived);
+      await early.look(folder, this.#part.file, arrived, this.#stream.totalBytes, async (most) => {
+        this.#most = Math.min(this.#most, most);
+        if (this.#stream.totalBytes === undefined) await this.#promise(this.#most - arrived);
+      });
     } catch (error) {
       this.#part.refused = true;
       throw error;
