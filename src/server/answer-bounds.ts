@@ -8,7 +8,6 @@ import { dtypeBytes, elementCount } from '../tensor/dtype.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { encodeManifest } from '../tensor/manifest-json.js';
 import type { HeadLimits } from '../transfer/object-head.js';
-import type { OpenAsk } from './asks.js';
 
 /** Room for what is not in the manifests that are expected: free text, a table of sizes. */
 const SLACK_BYTES = 1024 * 1024;
@@ -19,6 +18,13 @@ const SLACK_TENSORS = 1000;
 export interface AnswerBounds {
   readonly maxBytes: number;
   readonly limits: HeadLimits;
+}
+
+/** What a site was asked for. */
+interface Asked {
+  readonly offer: { readonly held: { readonly manifest: Manifest } } | undefined;
+  readonly returns: 'update' | 'model' | 'figures';
+  readonly returnsExtras: Readonly<Record<string, Manifest>>;
 }
 
 /** Computes the bounds of asks. */
@@ -33,7 +39,7 @@ export class BoundsOfAnswers {
     this.#codecs = codecs;
   }
 
-  of({ offer, returns, returnsExtras }: Pick<OpenAsk, 'offer' | 'returns' | 'returnsExtras'>): AnswerBounds {
+  of({ offer, returns, returnsExtras }: Asked): AnswerBounds {
     const known = [...(offer && returns === 'update' ? [offer.held.manifest] : []), ...Object.values(returnsExtras)];
     const isOwn = returns !== 'figures' && !(offer && returns === 'update');
     let maxBytes = SLACK_BYTES;
