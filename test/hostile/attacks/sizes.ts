@@ -60,13 +60,13 @@ export const sizesAttacks: readonly Attack[] = [
     },
   },
   {
-    name: 'a result of an exabyte, and one that does not say its size (budget objectFactor)',
+    name: 'a result of a petabyte, and one that does not say its size (budget objectFactor)',
     line: /a result of mallory was not accepted/,
     async run(target) {
-      for (const totalBytes of [1e18, undefined]) {
+      for (const totalBytes of [2 ** 50, undefined]) {
         const { peer, task } = await taskOf(target);
         const { code, sent } = await offered(peer, task, totalBytes, headOf(300 * MIB));
-        expect(['limit', 'refused', 'bad-frame']).toContain(code);
+        expect(['limit', 'refused']).toContain(code);
         expect(sent).toBeLessThanOrEqual(64 * MIB);
         await peer.close();
       }
