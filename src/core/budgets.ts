@@ -35,8 +35,148 @@ export const BUDGETS = {
   // Manifests, models and spools.
 
   // Figures, reports and rounds.
+  figureSize: {
+    limit: 1e100,
+    unit: '(a plain number)',
+    each: 'loss, rate, metric or count',
+    beyond: 'the result or report is refused by the name of the figure',
+    why: 'no loss that means anything is near it, and no sum or product of such figures overflows',
+  },
+  samples: {
+    limit: 100_000_000_000,
+    unit: 'samples',
+    each: 'result or evaluation',
+    beyond: 'the result is refused',
+    why: 'more than any corpus has; the sum over 10,000 sites is still an exact integer',
+  },
+  stepNumber: {
+    limit: 1_000_000_000_000,
+    unit: 'steps or tokens',
+    each: 'number of a step, count of steps or of the tokens of a step',
+    beyond: 'the report or result is refused',
+    why: 'a thousand steps a second for thirty years',
+  },
+  memoryFigure: {
+    limit: 2 ** 50,
+    unit: 'bytes',
+    each: 'figure of memory',
+    beyond: 'the report or result is refused',
+    why: 'a PiB; no process has as much',
+  },
+  namedFigures: {
+    limit: 64,
+    unit: 'names',
+    each: 'set of counts or metrics',
+    beyond: 'the result is refused',
+    why: 'filters and trainers name a handful; each is kept in the summary for every site and round',
+  },
+  stepsOfTask: {
+    limit: 1_000_000,
+    unit: 'steps',
+    each: 'task whose number of steps the job leaves to the site',
+    beyond: 'further steps are left out and counted; the run says so once',
+    why: 'some 100 MB of metrics.jsonl; an epoch over a hundred million samples has fewer',
+  },
+  stepsTimesAsked: {
+    limit: 10,
+    unit: 'times the steps that the job asks for, and at least 10,000',
+    each: 'task',
+    beyond: 'further steps are left out and counted; the run says so once',
+    why: 'a site that begins its task again after a crash repeats its steps, perhaps several times',
+  },
+  stepRate: {
+    limit: 1_000,
+    unit: 'steps a second since the task began, and 10,000 at once',
+    each: 'site',
+    beyond: 'further steps are left out and counted; the run says so once',
+    why: 'the smallest models take a few hundred; after an outage a site sends what it has saved up',
+  },
+  reportRate: {
+    limit: 200,
+    unit: 'progress reports a second, and 2,000 at once',
+    each: 'site',
+    beyond: 'a report is answered later, which slows down a site that waits for its answers',
+    why: 'a site has one report under way and puts all steps since the last one into it',
+  },
+  reportsWaiting: {
+    limit: 32,
+    unit: 'reports',
+    each: 'site',
+    beyond: 'the session ends',
+    why: 'a site waits for the answer to each report, so it has one, or two after a reconnect',
+  },
+  memoryLines: {
+    limit: 60,
+    unit: 'memory events a minute',
+    each: 'site',
+    beyond: 'further ones are left out; the highest memory so far comes with the next',
+    why: 'a site reports every two seconds, and with every few steps',
+  },
+  transferLines: {
+    limit: 1_000,
+    unit: 'transfer events',
+    each: 'task',
+    beyond: 'further ones are left out and counted; the run says so once',
+    why: 'a task names at most 256 updates, and each may be fetched again after a broken connection',
+  },
+  leftOut: {
+    limit: 100_000,
+    unit: 'lines left out',
+    each: 'task',
+    beyond: 'the session ends',
+    why: 'a site that goes on so far beyond its budgets does so on purpose',
+  },
+  logLines: {
+    limit: 120,
+    unit: 'log lines a minute',
+    each: 'site',
+    beyond: 'further ones are left out and counted',
+    why: 'a site that reconnects every second writes two lines each time',
+  },
+  aliveTimes: {
+    limit: 60,
+    unit: 'times stragglerMs',
+    each: 'task',
+    beyond: 'a site that has only said that it is alive is given up for the round; `aliveMs` of the job sets it',
+    why: 'two hours by default, for loading, compiling and evaluating the largest models',
+  },
+  graceTimes: {
+    limit: 10,
+    unit: 'times the time that the quorum took, and at least 30 times stragglerMs',
+    each: 'round',
+    beyond: 'the sites that are not done are given up for the round; `graceMs` of the job sets it',
+    why: 'a site of a tenth of the speed still takes part; an hour at least, by default',
+  },
+  roundTime: {
+    limit: 72 * 3_600_000,
+    unit: 'ms',
+    each: 'round',
+    beyond: 'the sites that are not done are given up for the round; `roundMs` of the job sets it',
+    why: '140 billion parameters in bfloat16 take six hours at 100 Mbit/s, and days are left to train',
+  },
 
   // Texts and configurations from the other side.
+  errorText: {
+    limit: 8_192,
+    unit: 'characters',
+    each: 'message of an error',
+    beyond: 'the message is cut and says so',
+    why: 'a name in a file may have megabytes, and each message goes to terminals, logs and peers',
+  },
+  eventText: {
+    limit: 4_096,
+    unit: 'characters',
+    each: 'warning or reason among the events',
+    beyond: 'the text is cut and says so',
+    why: 'a line of events.jsonl must stay below the longest that is read back, whatever it quotes',
+  },
+  reasonText: {
+    limit: 1_000,
+    unit: 'characters',
+    each: 'reason that a site gives for a failure',
+    beyond: 'the text is cut and says so',
+    why: "a sentence and the end of a traceback; the whole is in the site's own log",
+  },
 } as const satisfies Readonly<Record<string, Budget>>;
 
 /** The name of a budget. */

@@ -14,6 +14,7 @@ import type { Trainer } from '../trainer/trainer.js';
 import type { Workflow } from '../workflow/federation.js';
 import { readJournal } from './journal.js';
 import { RunFederation } from './run-federation.js';
+import { SiteBudget } from './site-budget.js';
 import { TaskBoard } from './task-board.js';
 
 /** Options of a run on the server. */
@@ -53,6 +54,7 @@ export class Run {
   readonly board: TaskBoard;
   readonly federation: RunFederation;
   readonly #options: RunOptions;
+  readonly #budgets = new Map<string, SiteBudget>();
 
   private constructor(options: RunOptions, name: string, board: TaskBoard, federation: RunFederation) {
     this.#options = options;
@@ -69,6 +71,14 @@ export class Run {
     const evaluate = evaluator && ((model: Parameters<Trainer['evaluate']>[0]) => evaluator.evaluate(model, signal));
     const federation = new RunFederation({ job, run, history, codecs, filters, board, evaluate, emit, log, signal });
     return new Run(options, await runIdOf(run), board, federation);
+  }
+
+  /** The budget of a site, the same for all of its sessions. */
+  budgetOf(site: string): SiteBudget {
+    const { job, emit, log } = this.#options;
+    const budget = this.#budgets.get(site) ?? new SiteBudget({ site, job, emit, log });
+    this.#budgets.set(site, budget);
+    return budget;
   }
 
   /**
@@ -100,14 +110,16 @@ export class Run {
     const sites = siteNames(job);
     let changedMs = performance.now();
     let toldMs = Number.NEGATIVE_INFINITY;
-    let before = 0;
+    // A site that connects again and again must not hold the others: only its first time counts.
+    const seen = new Set<string>();
     for (;;) {
       signal.throwIfAborted();
       const connected = this.board.connectedSites();
       if (connected.length === sites.length) return;
       const nowMs = performance.now();
-      if (connected.length !== before) changedMs = nowMs;
-      before = connected.length;
+      const before = seen.size;
+      for (const site of connected) seen.add(site);
+      if (seen.size !== before) changedMs = nowMs;
       if (connected.length >= quorumOf(job) && nowMs - changedMs > job.stragglerMs) return;
       if (nowMs - toldMs > WAITING_LOG_MS) {
         const missing = sites.filter((site) => !connected.includes(site));
