@@ -36,8 +36,8 @@ export const BUDGETS = {
 
   // Figures, reports and rounds.
   figureSize: {
-    limit: 1e100,
-    unit: '(a plain number)',
+    limit: 100,
+    unit: 'decimal digits',
     each: 'loss, rate, metric or count',
     beyond: 'the result or report is refused by the name of the figure',
     why: 'no loss that means anything is near it, and no sum or product of such figures overflows',
@@ -127,7 +127,7 @@ export const BUDGETS = {
     why: 'a site that goes on so far beyond its budgets does so on purpose',
   },
   logLines: {
-    limit: 120,
+    limit: 300,
     unit: 'log lines a minute',
     each: 'site',
     beyond: 'further ones are left out and counted',

@@ -4,11 +4,12 @@ import { z } from 'zod';
 import { BUDGETS } from '../core/budgets.js';
 import { visible } from '../core/visible.js';
 
-const MOST = BUDGETS.figureSize.limit;
-const SIZE = `its size is at most ${MOST}`;
+/** The size of the largest figure that is taken. */
+export const MOST_FIGURE = Number(`1e${BUDGETS.figureSize.limit}`);
+const SIZE = `its size is at most ${MOST_FIGURE}`;
 
 /** A loss, a rate, a metric: finite, and of a size that sums and products do not overflow. */
-export const figureSchema = z.number().min(-MOST, SIZE).max(MOST, SIZE);
+export const figureSchema = z.number().min(-MOST_FIGURE, SIZE).max(MOST_FIGURE, SIZE);
 
 /** A number of samples: at least one, and exact in a sum over all sites. */
 export const samplesSchema = z.int().min(1).max(BUDGETS.samples.limit);

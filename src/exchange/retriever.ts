@@ -159,9 +159,9 @@ export class Retriever {
   #fault(error: unknown): void {
     const { onFault } = this.#options;
     try {
-      if (onFault) return onFault(error);
+      onFault?.(error);
     } catch {
-      // Nothing is left to tell it to; the session ends below.
+      // Nobody is left to tell it to; the session ends below.
     }
     void this.#session.close(asFedStreamError(error)).catch(() => {});
   }

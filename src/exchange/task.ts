@@ -82,6 +82,9 @@ export const metricsSchema = z.strictObject({
   samples: samplesSchema,
 });
 
+/** Figures of a model over the samples of all sites together. */
+export const meanMetricsSchema = metricsSchema.extend({ samples: z.int().min(1) });
+
 /** The figures of a result; the model travels beside them. */
 export const resultSchema = z.strictObject({
   task: z.string().min(1).max(128),

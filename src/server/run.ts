@@ -4,13 +4,14 @@ import type { CodecTable } from '../codec/codec.js';
 import type { Logger } from '../core/log.js';
 import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
+import { meanMetricsSchema } from '../exchange/task.js';
 import { builtInFiltersWith } from '../filter/built-in.js';
 import type { Filter } from '../filter/filter.js';
 import { type Job, quorumOf, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
 import { runIdOf } from '../record/run-id.js';
 import { bestRound, evaluatedOf } from '../record/selection.js';
-import type { Trainer } from '../trainer/trainer.js';
+import type { Metrics, Trainer } from '../trainer/trainer.js';
 import type { Workflow } from '../workflow/federation.js';
 import { readJournal } from './journal.js';
 import { RunFederation } from './run-federation.js';
@@ -68,7 +69,8 @@ export class Run {
     const { job, run, codecs, filters = builtInFiltersWith(codecs), evaluator, emit, log, signal } = options;
     const board = new TaskBoard(siteNames(job));
     const history = await readJournal(run);
-    const evaluate = evaluator && ((model: Parameters<Trainer['evaluate']>[0]) => evaluator.evaluate(model, signal));
+    const evaluate =
+      evaluator && (async (model: Parameters<Trainer['evaluate']>[0]) => usable(await evaluator.evaluate(model, signal), emit, log));
     const federation = new RunFederation({ job, run, history, codecs, filters, board, evaluate, emit, log, signal });
     return new Run(options, await runIdOf(run), board, federation);
   }
@@ -129,4 +131,13 @@ export class Run {
       await new Promise((resolve) => setTimeout(resolve, WAITING_MS));
     }
   }
+}
+
+/** Figures of a model that diverged may be no numbers: the run goes on without them, and says so. */
+function usable(metrics: Metrics | undefined, emit: EmitEvent, log: Logger): Metrics | undefined {
+  if (metrics === undefined || meanMetricsSchema.safeParse(metrics).success) return metrics;
+  const message = `the evaluation is left out: its loss is ${metrics.loss}; training has diverged, lower train.learningRate`;
+  log.warn({ loss: String(metrics.loss) }, message);
+  emit({ type: 'warning', message });
+  return undefined;
 }

@@ -8,7 +8,7 @@ import { FedStreamError } from '../../src/core/errors.js';
 import { type Logger, silentLogger } from '../../src/core/log.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import { memory } from '../../src/driver/memory.js';
-import { nextReplySchema } from '../../src/exchange/protocol.js';
+import { type Memory, nextReplySchema } from '../../src/exchange/protocol.js';
 import type { Task } from '../../src/exchange/task.js';
 import { Session } from '../../src/frame/session.js';
 import { Hub } from '../../src/hub/hub.js';
@@ -54,6 +54,7 @@ export async function runWith(
   job: JobInput,
   mallory: (peer: Mallory, again: () => Promise<Mallory>) => Promise<void>,
   sites: Readonly<Record<string, ScriptedSite>> = { 'site-1': honest(0.01), 'site-2': honest(-0.02) },
+  memoryOfServer?: () => Memory,
 ) {
   const names = [...Object.keys(sites), MALLORY];
   const parsed = parseJob({ sites: names, quorum: names.length - 1, idleMs: 5000, rounds: 2, ...job }, 'test');
@@ -69,7 +70,15 @@ export async function runWith(
   const hub = new Hub({ log });
   const record = await openRunRecord(run, { log });
   const common = { codecs: referenceCodecs, signal };
-  const served = await addJobRun(hub, { ...common, log, job: parsed, run, files: { 'config.json': '{}' }, emit: record.emit });
+  const served = await addJobRun(hub, {
+    ...common,
+    log,
+    job: parsed,
+    run,
+    files: { 'config.json': '{}' },
+    emit: record.emit,
+    ...(memoryOfServer && { memory: memoryOfServer }),
+  });
   await hub.listen(driver, url);
   const clients = Object.entries(sites).map(async ([site, scripted]) => {
     const folder = memoryFolder(site);
