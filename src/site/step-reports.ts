@@ -1,7 +1,8 @@
 // Reports the steps of a task to the server: in the background, in order, one report at a time;
 // with a heartbeat while no step ends.
-import { MOST_FIGURE } from '../exchange/figure.js';
+
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import { MOST_FIGURE } from '../exchange/figure.js';
 import { type Memory, STEPS_A_REPORT } from '../exchange/protocol.js';
 import type { Task } from '../exchange/task.js';
 import type { StepReport } from '../trainer/trainer.js';
