@@ -33,6 +33,7 @@ export function reportFailure(error: unknown, write: (line: string) => void): nu
     return EXIT.stopped;
   }
   write(`fedstream: ${failure.message} [${failure.code}]`);
-  if (failure.code === 'internal' && failure.stack && process.env.FEDSTREAM_DEBUG) write(failure.stack);
+  if (failure.code === 'internal' && failure.stack && process.env.FEDSTREAM_DEBUG)
+    for (const line of failure.stack.split('\n')) write(line);
   return BAD_INPUT.has(failure.code) ? EXIT.badInput : EXIT.failed;
 }

@@ -1,4 +1,5 @@
 // Ends a run on disk: writes summary.json and report.html from its record, and lists the summary.
+import { jsonText } from '../core/json-text.js';
 import { writeText } from '../core/storage-text.js';
 import type { Job } from '../job/job.js';
 import { nodeFolder } from '../node/storage/node-folder.js';
@@ -12,7 +13,7 @@ import { renderReport } from './report/render.js';
 export async function finishRun(runPath: string, job: Job, command: string): Promise<Summary> {
   const run = nodeFolder(runPath);
   const { summary, series } = await readRunRecord(run);
-  await writeText(run, SUMMARY_FILE, `${JSON.stringify(summary, null, 2)}\n`);
+  await writeText(run, SUMMARY_FILE, `${jsonText(summary, SUMMARY_FILE, 2)}\n`);
   await writeText(run, 'report.html', renderReport({ summary, series, job, command }));
   return summary;
 }

@@ -1,4 +1,5 @@
 // The command line: one program, with a file for each subcommand.
+
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { benchCommand } from './commands/bench.js';
@@ -10,6 +11,7 @@ import { serverCommand } from './commands/server.js';
 import { simulateCommand } from './commands/simulate.js';
 import { trainCommand } from './commands/train.js';
 import { EXIT, reportFailure } from './exit-code.js';
+import { say } from './say.js';
 
 const HELP = `
 Examples:
@@ -61,7 +63,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     await program.parseAsync([...argv]);
     return EXIT.ok;
   } catch (error) {
-    return reportFailure(error, (line) => process.stderr.write(`${line}\n`));
+    return reportFailure(error, say);
   }
 }
 

@@ -1,8 +1,11 @@
 // Shows a run's progress on standard error: bars on a terminal, lines elsewhere.
+
 import cliProgress from 'cli-progress';
+import { visible } from '../core/visible.js';
 import { type Job, siteNames } from '../job/job.js';
 import type { RunEvent } from '../record/events.js';
 import { formatBytes, formatLoss, formatSeconds, formatShare } from './report/format.js';
+import { say } from './say.js';
 
 /** Shows events and lines to a person. */
 export interface EventReporter {
@@ -64,8 +67,8 @@ class Reporter implements EventReporter {
   };
 
   line(text: string): void {
-    if (this.#bars) this.#bars.log(`${text}\n`);
-    else this.#stream.write(`${text}\n`);
+    if (this.#bars) this.#bars.log(`${visible(text)}\n`);
+    else say(text, this.#stream);
   }
 
   end(): void {

@@ -1,4 +1,6 @@
 // The one error class of FedStream and its closed list of codes.
+import { BUDGETS } from './budgets.js';
+import { visible } from './visible.js';
 
 /** Every code that FedStream throws. `docs/errors.md` explains each; a test holds the two equal. */
 export const ERROR_CODES = [
@@ -28,13 +30,17 @@ export const ERROR_CODES = [
 /** The kind of an error. The list is closed, so that a program can decide by it. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** An error that a person can act on: the message says what happened, to what, and what to do. */
+/**
+ * An error that a person can act on: the message says what happened, to what, and what to do. It
+ * quotes names and texts of peers and files, so characters that a terminal obeys are made visible
+ * here, once for all messages, and its length is bounded.
+ */
 export class FedStreamError extends Error {
   override readonly name = 'FedStreamError';
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(visible(message, BUDGETS.errorText.limit), options);
     this.code = code;
   }
 }

@@ -1,20 +1,19 @@
 // The requests between a site and the server: the schema of each body.
 import { z } from 'zod';
-import { resultSchema, taskSchema } from './task.js';
-
-const bytes = z.int().min(0);
+import { figureSchema, memoryBytesSchema, peerText, stepCountSchema } from './figure.js';
+import { taskSchema } from './task.js';
 
 /** The memory that a report carries, in bytes; see `Memory`. */
-export const memorySchema = z.strictObject({ rssBytes: bytes, peakRssBytes: bytes });
+export const memorySchema = z.strictObject({ rssBytes: memoryBytesSchema, peakRssBytes: memoryBytesSchema });
 
 /** Resident memory of a process, now and at its highest, as the operating system accounts it. */
 export type Memory = z.output<typeof memorySchema>;
 
 const stepSchema = z.strictObject({
-  step: z.int().min(1),
-  loss: z.number(),
-  learningRate: z.number(),
-  tokens: bytes,
+  step: stepCountSchema.min(1),
+  loss: figureSchema,
+  learningRate: figureSchema,
+  tokens: stepCountSchema,
 });
 
 /** The most steps that one progress report may carry; a site with more sends several reports. */
@@ -33,7 +32,7 @@ export const joinReplySchema = z.strictObject({
 });
 
 /** The reply to `next`: a task, or the reason to stop. */
-export const nextReplySchema = z.union([z.strictObject({ task: taskSchema }), z.strictObject({ stop: z.string().max(4096) })]);
+export const nextReplySchema = z.union([z.strictObject({ task: taskSchema }), z.strictObject({ stop: peerText(4096) })]);
 
 /** The body of `progress`: steps and memory use of a task. */
 export const progressSchema = z.strictObject({
@@ -45,7 +44,7 @@ export const progressSchema = z.strictObject({
 });
 
 /** The body of `fail`: a task that the site could not do. */
-export const failSchema = z.strictObject({ task: z.string().max(128), code: z.string().max(64), message: z.string().max(4096) });
+export const failSchema = z.strictObject({ task: z.string().max(128), code: peerText(64), message: peerText(4096) });
 
 /**
  * The file with the manifest of the global model, for a site that checks whether it has the model
@@ -57,6 +56,3 @@ export const MANIFEST_FILE = 'manifest.json';
  * The body of `has-base`: the site has the model that the task begins with, so it need not travel.
  */
 export const hasBaseSchema = z.strictObject({ task: z.string().max(128) });
-
-/** The metadata of a stream that carries a result. */
-export const resultStreamSchema = z.strictObject({ kind: z.literal('result'), figures: resultSchema });

@@ -2,7 +2,7 @@
 // it as a stream (docs/retrievers.md).
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
-import { FedStreamError } from '../core/errors.js';
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import { unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
@@ -29,6 +29,8 @@ export interface RetrieverOptions {
   /** Handlers of further requests, and of streams of other kinds. */
   readonly handlers?: Readonly<Record<string, RequestHandler>>;
   onOpen?(stream: IncomingStream): void;
+  /** Called where a callback for a send throws; by default the session ends. */
+  onFault?(error: unknown): void;
 }
 
 /** The objects that one side offers to the other; `Offers` implements it. */
@@ -72,11 +74,13 @@ export class Retriever {
   /** The messages of the session, for requests of other kinds. */
   readonly messages: Messages;
   readonly streams: Streams;
+  readonly #session: Session;
   readonly #options: RetrieverOptions;
   readonly #waiting = new Map<number, { resolve(stream: IncomingStream): void; reject(error: FedStreamError): void }>();
   #asked = 0;
 
   constructor(session: Session, options: RetrieverOptions) {
+    this.#session = session;
     this.#options = options;
     const older = { file: this.#olderRequest('file'), object: this.#olderRequest('object') };
     const own = { [ASK]: (body: Uint8Array) => this.#answer(body) };
@@ -142,11 +146,24 @@ export class Retriever {
     const source = await (kind === 'file' ? offers.fileSource(name) : offers.modelSource(name));
     const { sent, broke, ...options } = (await offers.watch?.(kind, name)) ?? {};
     // A failure reaches the requesting side through the stream itself.
-    sendPrepared(this.streams, meta, { source, release: async () => {} }, options).then(
-      (figures) => sent?.(figures),
-      (error: Error) => broke?.(error),
-    );
+    sendPrepared(this.streams, meta, { source, release: async () => {} }, options)
+      .then(
+        (figures) => sent?.(figures),
+        (error: Error) => broke?.(error),
+      )
+      .catch((error: unknown) => this.#fault(error));
     return {};
+  }
+
+  /** A callback has nobody to throw to: its error ends this session, never the process. */
+  #fault(error: unknown): void {
+    const { onFault } = this.#options;
+    try {
+      onFault?.(error);
+    } catch {
+      // Nobody is left to tell it to; the session ends below.
+    }
+    void this.#session.close(asFedStreamError(error)).catch(() => {});
   }
 
   #opened(stream: IncomingStream): void {

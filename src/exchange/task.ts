@@ -1,15 +1,13 @@
 // Tasks and results, without their models: the messages of a round between server and site.
 import { z } from 'zod';
 import { MAX_OFFERED_TEXT_BYTES } from '../trainer/bridge/messages.js';
+import { figureSchema, memoryBytesSchema, namedFiguresSchema, samplesSchema, stepCountSchema } from './figure.js';
 
 const count = z.int().min(0);
 
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
 /** An object's name is part of the names of its spools. */
 const objectName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/);
-
-/** The most numbers that a workflow may give with a task. */
-const MAX_FIGURES = 64;
 
 /** The most updates that a task may name; more would be larger than the model. */
 export const MAX_UPDATES = 256;
@@ -46,9 +44,8 @@ export type TaskModel = z.output<typeof taskModelSchema>;
 /** The names of task kinds; a site has a handler for each kind that it knows. */
 export const TASK_KIND = /^[a-z][A-Za-z0-9-]{0,31}$/;
 
-const figures = z
-  .record(z.string().min(1).max(64), z.number())
-  .refine((all) => Object.keys(all).length <= MAX_FIGURES, `at most ${MAX_FIGURES} figures`);
+/** The most texts of a model folder that come with an offered model. */
+const MAX_OFFERED_FILES = 16;
 
 /** A task for a site. */
 export const taskSchema = z.strictObject({
@@ -66,7 +63,7 @@ export const taskSchema = z.strictObject({
   /** The object that carries further named state dicts. */
   extras: z.strictObject({ object: objectName, bytes: count }).optional(),
   /** Numbers that the workflow gives with the task. */
-  figures: figures.optional(),
+  figures: namedFiguresSchema.optional(),
   /** True where the site evaluates the model on its own held-out data before it trains. */
   evaluate: z.boolean(),
 });
@@ -81,26 +78,32 @@ export type NextTask = { readonly task: Task } | { readonly stop: string };
  * Figures of an evaluation: `loss` in nats a target token, `exactMatch` in 0..1 where it is known.
  */
 export const metricsSchema = z.strictObject({
-  loss: z.number().min(0),
+  loss: figureSchema.min(0),
   exactMatch: z.number().min(0).max(1).optional(),
-  samples: z.int().min(1),
+  samples: samplesSchema,
 });
+
+/** Figures of a model over the samples of all sites together. */
+export const meanMetricsSchema = metricsSchema.extend({ samples: z.int().min(1) });
 
 /** The figures of a result; the model travels beside them. */
 export const resultSchema = z.strictObject({
   task: z.string().min(1).max(128),
-  samples: z.int().min(1),
-  steps: count,
-  trainLoss: z.number(),
+  samples: samplesSchema,
+  steps: stepCountSchema,
+  trainLoss: figureSchema,
   /** Figures of the received model, before training. */
   evaluation: metricsSchema.optional(),
   /** Counts from the filters: `saturated`, … */
-  counts: z.record(z.string().max(64), z.number()).default({}),
+  counts: namedFiguresSchema.default({}),
   /** Further numbers from the trainer. */
-  metrics: z.record(z.string().max(64), z.number()).optional(),
+  metrics: namedFiguresSchema.optional(),
   /** Texts of the model folder that come with an offered model. */
-  files: z.record(z.string().max(64), z.string().max(MAX_OFFERED_TEXT_BYTES)).optional(),
-  peakRssBytes: count.optional(),
+  files: z
+    .record(z.string().max(64), z.string().max(MAX_OFFERED_TEXT_BYTES))
+    .refine((all) => Object.keys(all).length <= MAX_OFFERED_FILES, `at most ${MAX_OFFERED_FILES} texts`)
+    .optional(),
+  peakRssBytes: memoryBytesSchema.optional(),
 });
 
 /** The figures of a result, as parsed. */

@@ -12,15 +12,19 @@ export function pack(value: unknown): Uint8Array {
   return encode(value, { ignoreUndefined: true, forceFloat32: false });
 }
 
-/** Decodes and validates a value; throws `bad-frame` with `what` it was and where it is wrong. */
-export function unpack<T>(bytes: Uint8Array, schema: z.ZodType<T>, what: string): T {
+/** Decodes a value that its reader checks; throws `bad-frame` with `what` it was. */
+export function unpackValue(bytes: Uint8Array, what: string): unknown {
   checkMsgpack(bytes, what);
-  let value: unknown;
   try {
-    value = new Decoder(LIMITS).decode(bytes);
+    return new Decoder(LIMITS).decode(bytes);
   } catch (cause) {
     throw new FedStreamError('bad-frame', `${what} cannot be decoded: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Decodes and validates a value; throws `bad-frame` with `what` it was and where it is wrong. */
+export function unpack<T>(bytes: Uint8Array, schema: z.ZodType<T>, what: string): T {
+  const value = unpackValue(bytes, what);
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0] as z.core.$ZodIssue;

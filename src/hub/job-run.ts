@@ -1,10 +1,12 @@
 // The run of a job in a hub: admits the job's sites, runs its workflow, and tells all sites when it
 // is over.
-import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import { asFedStreamError, type ErrorCode, FedStreamError } from '../core/errors.js';
+import type { Logger } from '../core/log.js';
 import type { Memory } from '../exchange/protocol.js';
 import type { Session } from '../frame/session.js';
 import { siteNames } from '../job/job.js';
 import { workflowOf } from '../kit/kit.js';
+import type { EmitEvent } from '../record/events.js';
 import { Run, type RunOptions, type RunResult } from '../server/run.js';
 import { SiteSession, type SiteSessionOptions } from '../server/site-session.js';
 import type { Workflow } from '../workflow/federation.js';
@@ -42,9 +44,10 @@ export interface JobRun {
  * continues the one in its folder. When the hub closes, the run ends with the hub's reason.
  */
 export async function addJobRun(hub: Hub, options: JobRunOptions): Promise<JobRun> {
-  const { job, files, emit, memory, log, workflow = workflowOf(job) } = options;
+  const { job, files, memory, log, workflow = workflowOf(job) } = options;
   const signal = AbortSignal.any([options.signal, hub.signal]);
-  const run = await Run.open({ ...options, workflow, signal });
+  const emit = guarded(options.emit, log);
+  const run = await Run.open({ ...options, emit, workflow, signal });
   const added = hub.add({
     name: options.name ?? job.name ?? 'run',
     sites: siteNames(job),
@@ -56,13 +59,28 @@ export async function addJobRun(hub: Hub, options: JobRunOptions): Promise<JobRu
   return { finish: () => finish(run, added, signal) };
 }
 
+/** Emits events for sessions, which must not end by a receiver of events that throws. */
+function guarded(emit: EmitEvent, log: Logger): EmitEvent {
+  return (event) => {
+    try {
+      emit(event);
+    } catch (error) {
+      log.error({ event: event.type }, `an event was lost: ${asFedStreamError(error).message}`);
+    }
+  };
+}
+
+/** Reasons for the end of a session that its operator should look at. */
+const NOTABLE: ReadonlySet<ErrorCode> = new Set(['bad-frame', 'limit', 'internal', 'checksum', 'digest']);
+
 /** Answers a site until its session ends. */
 async function serve(session: Session, options: SiteSessionOptions): Promise<void> {
-  const { log, run } = options;
+  const { run } = options;
+  const { log } = run.budgetOf(session.peerName);
   new SiteSession(session, options);
   log.info({ site: session.peerName, peer: session.address }, 'connected');
-  const ended = await session.closed;
-  log.info({ site: session.peerName, code: ended.code }, ended.message);
+  const { code, message } = await session.closed;
+  log[NOTABLE.has(code) ? 'warn' : 'info']({ site: session.peerName, code }, message);
   run.board.progress(session.peerName);
 }
 

@@ -155,9 +155,20 @@ const FIELDS = {
   quorum: count.optional(),
   /** A site that sends nothing for this long is given up for the round. */
   stragglerMs: z.int().min(100).default(120_000),
-  /** A round that takes longer than this ends with the results received so far. */
+  /**
+   * A site that only says that it is alive, without a step or a byte, is given up for the round
+   * after this long; by default 60 times `stragglerMs`.
+   */
+  aliveMs: z.int().min(100).optional(),
+  /**
+   * A round that takes longer than this ends with the results received so far; by default three
+   * days.
+   */
   roundMs: z.int().min(100).optional(),
-  /** Once a round has its quorum, the remaining sites get this much longer. */
+  /**
+   * Once a round has its quorum, the remaining sites get this much longer; by default ten times
+   * what the quorum took, and at least 30 times `stragglerMs`.
+   */
   graceMs: z.int().min(0).optional(),
   /** A connection that is silent for this long is considered dead. */
   idleMs: z.int().min(1_000).default(30_000),
@@ -273,6 +284,29 @@ export function siteNames(job: Job): string[] {
   if ('files' in job.data) return Object.keys(job.data.files).sort();
   if (Array.isArray(job.sites)) return [...job.sites];
   return Array.from({ length: job.sites }, (_, index) => `site-${index + 1}`);
+}
+
+/** The limits of a wait for answers in ms, with the defaults that follow from the job. */
+export interface RoundLimits {
+  readonly aliveMs: number;
+  readonly deadlineMs: number;
+  readonly graceMs: number | ((quorumTookMs: number) => number);
+}
+
+/** How many times `stragglerMs` the sites get after the quorum, however soon it was there. */
+const LEAST_GRACE_TIMES = 30;
+
+/**
+ * The limits of a round: no site can hold it for ever, and slow ones have ample time. NVFlare waits
+ * 10 s after its quorum, and Flower has no limit unless one is given.
+ */
+export function roundLimits({ aliveMs, roundMs, graceMs, stragglerMs }: Job): RoundLimits {
+  const least = LEAST_GRACE_TIMES * stragglerMs;
+  return {
+    aliveMs: aliveMs ?? BUDGETS.aliveTimes.limit * stragglerMs,
+    deadlineMs: roundMs ?? BUDGETS.roundTime.limit,
+    graceMs: graceMs ?? ((quorumTookMs) => Math.max(least, BUDGETS.graceTimes.limit * quorumTookMs)),
+  };
 }
 
 /** The number of results that a round needs. */

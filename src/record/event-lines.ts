@@ -1,6 +1,8 @@
 // Events as lines of JSON: written to files and pipes and read back, including lines of older and
 // later versions.
+
 import { FedStreamError } from '../core/errors.js';
+import { jsonText } from '../core/json-text.js';
 import { EVENT_KINDS, type EventOf, type RecordedEvent, type RunEvent, recordedEventSchema, runEventSchema } from './events.js';
 
 const KNOWN_TYPES: ReadonlySet<unknown> = new Set(EVENT_KINDS.map(({ shape }) => shape.type.value));
@@ -10,14 +12,14 @@ const KNOWN_TYPES: ReadonlySet<unknown> = new Set(EVENT_KINDS.map(({ shape }) =>
  * for it.
  */
 export function eventLine({ type, run, time, atMs, ...fields }: RunEvent): string {
-  return JSON.stringify({ type, run, time, atMs, ...fields });
+  return jsonText({ type, run, time, atMs, ...fields }, `the event ${type}`);
 }
 
 /**
  * A step as a line of `metrics.jsonl`: its figures only, since a long run has millions of steps.
  */
 export function metricsLine({ site, round, step, loss, learningRate, tokens }: EventOf<'step'>): string {
-  return JSON.stringify({ site, round, step, loss, learningRate, tokens });
+  return jsonText({ site, round, step, loss, learningRate, tokens }, `step ${step} of ${site}`);
 }
 
 /**

@@ -1,8 +1,10 @@
 // The record of a run: stamps events and hands them to the files of the run folder and to further
 // sinks.
+import { BUDGETS } from '../core/budgets.js';
 import type { FedStreamError } from '../core/errors.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import type { Folder } from '../core/storage.js';
+import { visible } from '../core/visible.js';
 import type { EmitEvent, EventBody, RunEvent } from './events.js';
 import { Figures } from './figures.js';
 import { KnownSteps } from './known-steps.js';
@@ -82,7 +84,7 @@ export class RunRecord {
   readonly emit: EmitEvent = (body) => {
     const { steps, stamp } = this.#parts;
     if (body.type === 'step' && !steps.take(body)) return;
-    const event = stamp(body);
+    const event = stamp(readable(body));
     this.#files.emit(event);
     this.#further.emit(event);
   };
@@ -119,4 +121,11 @@ export class RunRecord {
     this.#parts.log.error({ sink: name, code: error.code }, message);
     this.emit({ type: 'warning', message });
   }
+}
+
+/** Texts for people quote what others have sent: they stay on one line, of a bounded length. */
+function readable(body: EventBody): EventBody {
+  const { limit } = BUDGETS.eventText;
+  if (body.type === 'warning') return { ...body, message: visible(body.message, limit) };
+  return body.type === 'run-finished' ? { ...body, reason: visible(body.reason, limit) } : body;
 }

@@ -50,7 +50,7 @@ export class SummaryBuilder {
         break;
       case 'step':
         this.#steps++;
-        this.#tokens += event.tokens ?? 0;
+        this.#tokens = plus(this.#tokens, event.tokens);
         break;
       case 'transfer':
         this.#addTransfer(event);
@@ -110,7 +110,7 @@ export class SummaryBuilder {
       tokens: this.#tokens,
       bytes: this.#byteSummary(),
       peakRssBytes: Object.fromEntries(peaks),
-      peakRssBytesTotal: peaks.reduce((sum, [, peak]) => sum + peak, 0),
+      peakRssBytesTotal: peaks.reduce((sum, [, peak]) => plus(sum, peak), 0),
       warningCount: this.#warningCount,
       warnings: [...this.#warnings],
     };
@@ -120,22 +120,22 @@ export class SummaryBuilder {
    * Every transfer counts, including those of a round that had to be repeated: the bytes were sent.
    */
   #addTransfer({ site, round, direction, bytes, fp32Bytes, ownBytes, seconds, retries, resumedBytes }: EventOf<'transfer'>): void {
-    this.#bytes.own += ownBytes ?? fp32Bytes;
+    this.#bytes.own = plus(this.#bytes.own, ownBytes ?? fp32Bytes);
     const figures = this.#siteRound(round, site);
-    figures.retries += retries;
-    figures.resumedBytes += resumedBytes ?? 0;
+    figures.retries = plus(figures.retries, retries);
+    figures.resumedBytes = plus(figures.resumedBytes, resumedBytes);
     if (direction === 'down') {
-      figures.bytesDown += bytes;
-      figures.fp32BytesDown += fp32Bytes;
+      figures.bytesDown = plus(figures.bytesDown, bytes);
+      figures.fp32BytesDown = plus(figures.fp32BytesDown, fp32Bytes);
       figures.secondsDown += seconds;
-      this.#bytes.down += bytes;
-      this.#bytes.fp32Down += fp32Bytes;
+      this.#bytes.down = plus(this.#bytes.down, bytes);
+      this.#bytes.fp32Down = plus(this.#bytes.fp32Down, fp32Bytes);
     } else {
-      figures.bytesUp += bytes;
-      figures.fp32BytesUp += fp32Bytes;
+      figures.bytesUp = plus(figures.bytesUp, bytes);
+      figures.fp32BytesUp = plus(figures.fp32BytesUp, fp32Bytes);
       figures.secondsUp += seconds;
-      this.#bytes.up += bytes;
-      this.#bytes.fp32Up += fp32Bytes;
+      this.#bytes.up = plus(this.#bytes.up, bytes);
+      this.#bytes.fp32Up = plus(this.#bytes.fp32Up, fp32Bytes);
     }
   }
 
@@ -198,11 +198,16 @@ export class SummaryBuilder {
 
   #byteSummary(): Summary['bytes'] {
     const { down, up, fp32Down, fp32Up, own } = this.#bytes;
-    const total = down + up;
-    const fp32Total = fp32Down + fp32Up;
+    const total = plus(down, up);
+    const fp32Total = plus(fp32Down, fp32Up);
     const ratio = fp32Total > 0 ? total / fp32Total : null;
     return { down, up, total, fp32Down, fp32Up, fp32Total, ownTotal: own, ratio, ownRatio: own > 0 ? total / own : null };
   }
+}
+
+/** Adds counts; a sum beyond the exact integers stays at the largest one, so that it can be read. */
+function plus(sum: number, count = 0): number {
+  return Math.min(sum + count, Number.MAX_SAFE_INTEGER);
 }
 
 /** Sorts `site-2` before `site-10`, the same on every machine. */

@@ -127,7 +127,7 @@ export class Asks {
     ask: OpenAsk,
     stream: IncomingStream,
     figures: ResultFigures,
-    onProgress: () => void,
+    onProgress: (receivedBytes: number) => void,
   ): Promise<{ figures: TransferFigures; manifest: Manifest }> {
     const { site, task } = ask;
     const { codecs, folder } = this.#options;
@@ -162,11 +162,23 @@ export class Asks {
     return { figures: received.figures, manifest: received.model.manifest };
   }
 
-  /** Accepts an answer that is figures alone. */
-  async acceptFigures(ask: OpenAsk, figures: ResultFigures): Promise<void> {
+  /**
+   * Accepts an answer that is figures alone; returns the figures that count. The first ones do: an
+   * answer may be sent again while it is being stored.
+   */
+  async acceptFigures(ask: OpenAsk, figures: ResultFigures): Promise<ResultFigures> {
     if (ask.returns !== 'figures') throw new FedStreamError('refused', `${ask.task.id} asks for a model, not for figures alone`);
-    ask.state = { figures };
-    await writeReplyState(this.#options.folder(), ask.task.id, ask.state);
+    const store = async (): Promise<ResultFigures> => {
+      if (ask.state) return ask.state.figures;
+      if (this.#open.get(ask.task.id) !== ask) throw new FedStreamError('refused', `${ask.task.id} is over`);
+      const state = { figures };
+      await writeReplyState(this.#options.folder(), ask.task.id, state);
+      ask.state = state;
+      return figures;
+    };
+    const storing = ask.arriving.then(store, store);
+    ask.arriving = storing;
+    return storing;
   }
 
   /**

@@ -1,9 +1,11 @@
 // The journal of a run: one line for each finished round, durable before the next begins.
+
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
+import { jsonText } from '../core/json-text.js';
 import type { Folder } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
-import { metricsSchema } from '../exchange/task.js';
+import { meanMetricsSchema } from '../exchange/task.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
 
 /** Name of the journal in the run folder. */
@@ -16,7 +18,7 @@ const entrySchema = z.strictObject({
   model: z.string().min(1),
   /** Files of the state dicts that the workflow keeps beside the model, by name. */
   state: z.record(z.string().regex(EXTRA_NAME), z.string().min(1)).optional(),
-  evaluation: metricsSchema.optional(),
+  evaluation: meanMetricsSchema.optional(),
 });
 
 /** A finished round. */
@@ -37,7 +39,7 @@ export async function readJournal(folder: Folder): Promise<JournalEntry[]> {
  * line for each round the journal stays small.
  */
 export async function writeJournal(folder: Folder, entries: readonly JournalEntry[]): Promise<void> {
-  await writeText(folder, JOURNAL_FILE, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+  await writeText(folder, JOURNAL_FILE, entries.map((entry) => `${jsonText(entry, JOURNAL_FILE)}\n`).join(''));
 }
 
 function parseEntry(line: string, where: string): JournalEntry {

@@ -1,6 +1,8 @@
 // The state of a round on disk, beside its spools, with which a server that was killed continues in
 // the middle of a round.
+
 import { z } from 'zod';
+import { jsonText } from '../core/json-text.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
 import { readState } from '../exchange/state-file.js';
@@ -52,7 +54,7 @@ export function readBroadcastState(folder: Folder, version: number): Promise<Bro
 
 /** Writes the state of a broadcast; returns once it is durable. */
 export async function writeBroadcastState(folder: Folder, version: number, state: BroadcastState): Promise<void> {
-  await writeText(folder, broadcastFile(version), JSON.stringify(state));
+  await writeText(folder, broadcastFile(version), jsonText(state, broadcastFile(version)));
 }
 
 /** Reads the state of a task's answer; undefined where there is none. */
@@ -62,7 +64,7 @@ export function readReplyState(folder: Folder, taskId: string): Promise<ReplySta
 
 /** Writes the state of a task's answer; returns once it is durable. */
 export async function writeReplyState(folder: Folder, taskId: string, state: ReplyState): Promise<void> {
-  await writeText(folder, replyFile(taskId), JSON.stringify(state));
+  await writeText(folder, replyFile(taskId), jsonText(state, replyFile(taskId)));
 }
 
 /**
@@ -80,7 +82,7 @@ export async function writeGathered(folder: Folder, number: number, answers: rea
     status: answer.status,
     ...('reason' in answer && { reason: answer.reason }),
   }));
-  await writeText(folder, gatheredFile(number), JSON.stringify(lines));
+  await writeText(folder, gatheredFile(number), jsonText(lines, gatheredFile(number)));
 }
 
 function broadcastFile(version: number): string {

@@ -8,7 +8,7 @@ import { type Random, randomStream } from '../core/random.js';
 import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
 import type { Filter } from '../filter/filter.js';
-import { type Job, quorumOf, siteNames } from '../job/job.js';
+import { type Job, quorumOf, roundLimits, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
 import { bestRound, evaluatedOf } from '../record/selection.js';
 import type { StateDict } from '../tensor/state-dict.js';
@@ -102,10 +102,12 @@ export class RunFederation implements Federation {
   readonly gather = async (task: Ask | ((site: string) => Ask), options: GatherOptions = {}): Promise<Outcome[]> => {
     const { job, signal } = this;
     const { sites = this.sites, quorum = quorumOf(job), silenceMs = job.stragglerMs } = options;
-    const { deadlineMs = job.roundMs, graceMs = job.graceMs } = options;
+    const limits = roundLimits(job);
+    // Without a quorum, grace would begin at once: such a wait has the job's own grace, or none.
+    const { deadlineMs = limits.deadlineMs, graceMs = quorum > 0 ? limits.graceMs : job.graceMs } = options;
     await this.#clean();
     const asks = new Map([...sites].sort().map((site) => [site, typeof task === 'function' ? task(site) : task]));
-    const waits = { quorum, silenceMs, deadlineMs, graceMs, reconnectMs: job.idleMs, signal };
+    const waits = { quorum, silenceMs, deadlineMs, graceMs, aliveMs: limits.aliveMs, reconnectMs: job.idleMs, signal };
     const outcomes = await this.asks.gather(asks, this.round, waits);
     if (quorum > 0) for (const outcome of outcomes) this.#tell(outcome, asks.get(outcome.site) as Ask);
     return outcomes;

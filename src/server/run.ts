@@ -4,16 +4,18 @@ import type { CodecTable } from '../codec/codec.js';
 import type { Logger } from '../core/log.js';
 import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
+import { meanMetricsSchema } from '../exchange/task.js';
 import { builtInFiltersWith } from '../filter/built-in.js';
 import type { Filter } from '../filter/filter.js';
 import { type Job, quorumOf, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
 import { runIdOf } from '../record/run-id.js';
 import { bestRound, evaluatedOf } from '../record/selection.js';
-import type { Trainer } from '../trainer/trainer.js';
+import type { Metrics, Trainer } from '../trainer/trainer.js';
 import type { Workflow } from '../workflow/federation.js';
 import { readJournal } from './journal.js';
 import { RunFederation } from './run-federation.js';
+import { SiteBudget } from './site-budget.js';
 import { TaskBoard } from './task-board.js';
 
 /** Options of a run on the server. */
@@ -53,6 +55,7 @@ export class Run {
   readonly board: TaskBoard;
   readonly federation: RunFederation;
   readonly #options: RunOptions;
+  readonly #budgets = new Map<string, SiteBudget>();
 
   private constructor(options: RunOptions, name: string, board: TaskBoard, federation: RunFederation) {
     this.#options = options;
@@ -66,9 +69,18 @@ export class Run {
     const { job, run, codecs, filters = builtInFiltersWith(codecs), evaluator, emit, log, signal } = options;
     const board = new TaskBoard(siteNames(job));
     const history = await readJournal(run);
-    const evaluate = evaluator && ((model: Parameters<Trainer['evaluate']>[0]) => evaluator.evaluate(model, signal));
+    const evaluate =
+      evaluator && (async (model: Parameters<Trainer['evaluate']>[0]) => usable(await evaluator.evaluate(model, signal), emit, log));
     const federation = new RunFederation({ job, run, history, codecs, filters, board, evaluate, emit, log, signal });
     return new Run(options, await runIdOf(run), board, federation);
+  }
+
+  /** The budget of a site, the same for all of its sessions. */
+  budgetOf(site: string): SiteBudget {
+    const { job, emit, log } = this.#options;
+    const budget = this.#budgets.get(site) ?? new SiteBudget({ site, job, emit, log });
+    this.#budgets.set(site, budget);
+    return budget;
   }
 
   /**
@@ -100,14 +112,16 @@ export class Run {
     const sites = siteNames(job);
     let changedMs = performance.now();
     let toldMs = Number.NEGATIVE_INFINITY;
-    let before = 0;
+    // A site that connects again and again must not hold the others: only its first time counts.
+    const seen = new Set<string>();
     for (;;) {
       signal.throwIfAborted();
       const connected = this.board.connectedSites();
       if (connected.length === sites.length) return;
       const nowMs = performance.now();
-      if (connected.length !== before) changedMs = nowMs;
-      before = connected.length;
+      const before = seen.size;
+      for (const site of connected) seen.add(site);
+      if (seen.size !== before) changedMs = nowMs;
       if (connected.length >= quorumOf(job) && nowMs - changedMs > job.stragglerMs) return;
       if (nowMs - toldMs > WAITING_LOG_MS) {
         const missing = sites.filter((site) => !connected.includes(site));
@@ -117,4 +131,13 @@ export class Run {
       await new Promise((resolve) => setTimeout(resolve, WAITING_MS));
     }
   }
+}
+
+/** Figures of a model that diverged may be no numbers: the run goes on without them, and says so. */
+function usable(metrics: Metrics | undefined, emit: EmitEvent, log: Logger): Metrics | undefined {
+  if (metrics === undefined || meanMetricsSchema.safeParse(metrics).success) return metrics;
+  const message = `the evaluation is left out: its loss is ${metrics.loss}; training has diverged, lower train.learningRate`;
+  log.warn({ loss: String(metrics.loss) }, message);
+  emit({ type: 'warning', message });
+  return undefined;
 }

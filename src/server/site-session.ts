@@ -1,10 +1,13 @@
 // One site's connection on the server: answers the site's requests and takes in its results.
+import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
-import { failSchema, hasBaseSchema, MANIFEST_FILE, type Memory, progressSchema, resultStreamSchema } from '../exchange/protocol.js';
+import { visible } from '../core/visible.js';
+import { failSchema, hasBaseSchema, MANIFEST_FILE, type Memory, progressSchema } from '../exchange/protocol.js';
+import { resultFigures, taskOfResult } from '../exchange/result-figures.js';
 import { type RetrievedKind, Retriever, type SendWatch } from '../exchange/retriever.js';
-import { type ResultFigures, resultSchema } from '../exchange/task.js';
-import { unpack } from '../frame/pack.js';
+import type { ResultFigures } from '../exchange/task.js';
+import { unpack, unpackValue } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 import type { Job } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
@@ -18,6 +21,7 @@ import type { TransferFigures } from '../transfer/figures.js';
 import type { OpenAsk } from './asks.js';
 import type { OfferedObject } from './broadcast.js';
 import type { Run } from './run.js';
+import type { SiteBudget } from './site-budget.js';
 
 /** Options of `SiteSession`. */
 export interface SiteSessionOptions {
@@ -37,9 +41,17 @@ export interface SiteSessionOptions {
  */
 const BROKEN: ReadonlySet<string> = new Set(['closed', 'timeout', 'aborted', 'io', 'checksum', 'digest']);
 
+/** The part of a transfer's figures that is known when the transfer begins. */
+interface Sizes {
+  readonly round: number;
+  readonly fp32Bytes: number;
+  readonly ownBytes: number;
+}
+
 /**
  * Handles the requests and streams of a session; construct it before the session starts. An error
- * of the peer ends its own session only.
+ * of the peer, or a fault in here, ends its own session only: whatever is called back later is
+ * guarded, and needs nothing of the round in which it began.
  */
 export class SiteSession {
   readonly #session: Session;
@@ -52,6 +64,7 @@ export class SiteSession {
     this.#session = session;
     this.#options = options;
     const { run, files } = options;
+    run.budgetOf(session.peerName).connected();
     new Retriever(session, {
       codecs: run.federation.codecs,
       offers: {
@@ -69,11 +82,12 @@ export class SiteSession {
         // A confirmed result may not be on the board yet: without the wait, a quick site would get
         // the same task again.
         next: () => this.#taking.then(() => run.board.next(this.#site)),
-        progress: (body) => this.#progress(body),
+        progress: (body) => this.#within(() => this.#progress(body)),
         evaluated: (body) => this.#evaluated(body),
         fail: (body) => this.#failed(body),
-        'has-base': (body) => this.#hasBase(unpack(body, hasBaseSchema, 'a word on a model').task),
+        'has-base': (body) => this.#within(() => this.#hasBase(unpack(body, hasBaseSchema, 'a word on a model').task)),
       },
+      onFault: (error) => this.#fault(error),
     });
     void session.closed.then(() => this.#stop.abort(new FedStreamError('closed', `the connection of ${this.#site} ended`)));
   }
@@ -86,36 +100,80 @@ export class SiteSession {
     return this.#options.run.federation.asks;
   }
 
+  get #budget(): SiteBudget {
+    return this.#options.run.budgetOf(this.#site);
+  }
+
+  /** The log about this site, which has a budget. */
+  get #log(): Logger {
+    return this.#budget.log;
+  }
+
+  /** Ends the session where the work goes beyond the budget of the site. */
+  async #within<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const failure = asFedStreamError(error);
+      if (failure.code === 'limit') void this.#session.close(failure).catch(() => {});
+      throw failure;
+    }
+  }
+
+  /** A fault in here that no peer should be able to cause: logged, counted, and this session's end. */
+  #fault(error: unknown): void {
+    const failure = asFedStreamError(error);
+    const message = `the session of ${this.#site} ended by a fault of the server: ${failure.message}`;
+    this.#log.error({ site: this.#site, code: failure.code, stack: failure.stack }, message);
+    if (this.#budget.fault()) this.#options.emit({ type: 'warning', message });
+    void this.#session.close(failure).catch(() => {});
+  }
+
   async #progress(body: Uint8Array): Promise<Record<string, never>> {
     const { run, emit } = this.#options;
     const { task, steps, memory, alive } = unpack(body, progressSchema, 'a progress report');
+    await this.#budget.report();
     await run.board.posted(this.#site);
     const open = run.board.open(this.#site, task);
     if (!open) return {};
-    if (steps.length > 0 || alive) run.board.progress(this.#site);
-    for (const step of steps) emit({ type: 'step', site: this.#site, round: open.round, ...step });
-    emit({ type: 'memory', process: this.#site, ...memory });
+    const { recorded, advances } = this.#budget.steps(open, steps);
+    if (advances) run.board.advanced(this.#site);
+    else if (steps.length > 0 || alive) run.board.progress(this.#site);
+    for (const step of recorded) emit({ type: 'step', site: this.#site, round: open.round, ...step });
+    if (this.#budget.memory()) emit({ type: 'memory', process: this.#site, ...memory });
     return {};
   }
 
+  /** Only the first failure of a task is logged: it settles the task. */
   async #failed(body: Uint8Array): Promise<Record<string, never>> {
-    const { run, log } = this.#options;
+    const { board } = this.#options.run;
     const { task, code, message } = unpack(body, failSchema, 'a failure report');
-    log.error({ site: this.#site, code }, message);
-    await run.board.posted(this.#site);
-    if (run.board.open(this.#site, task)) run.board.fail(this.#site, message);
+    await board.posted(this.#site);
+    if (board.open(this.#site, task)) this.#fails(code, message);
     return {};
+  }
+
+  #fails(code: string, message: string): void {
+    const reason = visible(message, BUDGETS.reasonText.limit);
+    this.#log.error({ site: this.#site, code }, reason);
+    this.#options.run.board.fail(this.#site, reason);
   }
 
   async #evaluated(body: Uint8Array): Promise<Record<string, never>> {
     const { board } = this.#options.run;
-    const figures = unpack(body, resultSchema, 'an evaluation');
+    const value = unpackValue(body, 'an evaluation');
     await board.posted(this.#site);
-    const ask = this.#asks.find(this.#site, figures.task);
+    const ask = this.#asks.find(this.#site, taskOfResult(value));
     if (!ask) return {};
-    await this.#asks.acceptFigures(ask, figures);
-    board.done(this.#site, figures);
-    return {};
+    try {
+      const figures = await this.#asks.acceptFigures(ask, resultFigures(value, this.#site));
+      if (board.open(this.#site, figures.task)) board.done(this.#site, figures);
+      return {};
+    } catch (error) {
+      const { code, message } = asFedStreamError(error);
+      if (code === 'limit' && board.open(this.#site, ask.task.id)) this.#fails(code, message);
+      throw error;
+    }
   }
 
   async #file(name: string): Promise<ByteSource> {
@@ -145,7 +203,7 @@ export class SiteSession {
     const { held, model } = ask.offer;
     const wireBytes = encodeManifest(held.manifest).length;
     const figures = { wireBytes, objectBytes: wireBytes, seconds: 0, retries: 0, resumedBytes: 0, digest: '' };
-    this.#transferred('down', figures, (model.updates ?? []).length === 0 ? held.manifest : undefined, ask);
+    this.#transferred('down', figures, this.#sizes((model.updates ?? []).length === 0 ? held.manifest : undefined, ask));
     return {};
   }
 
@@ -157,41 +215,66 @@ export class SiteSession {
     return offered;
   }
 
+  /**
+   * Whatever is recorded of a send is taken when it begins: when it ends, its round may be over and
+   * its models closed.
+   */
   async #watch(kind: RetrievedKind, name: string): Promise<SendWatch> {
-    const { run, log } = this.#options;
-    const broke = (error: Error): void => log.warn({ site: this.#site, object: name }, `sending was interrupted: ${error.message}`);
-    if (kind === 'file') return { broke };
-    // The ask is looked up now, because the round may be over when the transfer ends.
+    const broke = (error: Error): void => this.#log.warn({ site: this.#site, object: name }, `sending was interrupted: ${error.message}`);
+    if (kind === 'file') return { signal: this.#stop.signal, broke };
     const ask = this.#asks.find(this.#site);
     const { brings } = await this.#object(name);
-    const sent = (figures: TransferFigures): void => this.#transferred('down', figures, brings, ask);
-    return { signal: this.#stop.signal, onProgress: () => run.board.progress(this.#site), sent, broke };
+    const sizes = this.#sizes(brings, ask);
+    const sent = (figures: TransferFigures): void => this.#transferred('down', figures, sizes);
+    return { signal: this.#stop.signal, onProgress: (offset) => this.#moved(name, offset), sent, broke };
   }
 
+  /** Records that bytes have moved: an advance only where they had not moved before. */
+  #moved(object: string, offset: number): void {
+    const { board } = this.#options.run;
+    const open = board.open(this.#site);
+    if (open && this.#budget.reaches(open, object, offset)) board.advanced(this.#site);
+    else board.progress(this.#site);
+  }
+
+  /** Takes in a result. Never rejects. */
   async #opened(stream: IncomingStream): Promise<void> {
-    let figures: ResultFigures | undefined;
-    const { run, log } = this.#options;
-    const { board } = run;
     try {
-      const meta = resultStreamSchema.safeParse(stream.meta);
-      if (!meta.success) throw new FedStreamError('bad-frame', 'a stream was opened that carries no result');
-      figures = meta.data.figures;
+      await this.#take(stream);
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  async #take(stream: IncomingStream): Promise<void> {
+    const { board } = this.#options.run;
+    let task: string | undefined;
+    try {
+      const meta = stream.meta as { readonly kind?: unknown; readonly figures?: unknown } | null;
+      if (meta?.kind !== 'result') throw new FedStreamError('bad-frame', 'a stream was opened that carries no result');
+      task = taskOfResult(meta.figures);
+      const figures = resultFigures(meta.figures, this.#site);
       await board.posted(this.#site);
-      const ask = this.#asks.find(this.#site, figures.task);
+      const ask = this.#asks.find(this.#site, task);
       if (!ask) {
         if (await this.#asks.confirmAgain(this.#site, stream, figures.task)) return;
         throw new FedStreamError('refused', `task ${figures.task} is not open for ${this.#site} any more`);
       }
-      const accepted = await this.#asks.accept(ask, stream, figures, () => board.progress(this.#site));
-      if (ask.returns !== 'model') this.#transferred('up', accepted.figures, accepted.manifest, ask);
-      this.#done(figures, ask);
+      await this.#accept(ask, stream, figures);
     } catch (error) {
       const failure = asFedStreamError(error);
       await stream.reject(failure);
-      log.warn({ site: this.#site, code: failure.code }, `a result of ${this.#site} was not accepted: ${failure.message}`);
-      if (figures && !this.#session.ended && !BROKEN.has(failure.code) && failure.code !== 'refused')
-        board.fail(this.#site, failure.message);
+      this.#log.warn({ site: this.#site, code: failure.code }, `a result of ${this.#site} was not accepted: ${failure.message}`);
+      if (task === undefined || this.#session.ended || BROKEN.has(failure.code) || failure.code === 'refused') return;
+      if (board.open(this.#site, task)) board.fail(this.#site, visible(failure.message, BUDGETS.reasonText.limit));
     }
+  }
+
+  async #accept(ask: OpenAsk, stream: IncomingStream, figures: ResultFigures): Promise<void> {
+    const dtypeOf = ownDtypes(ask);
+    const accepted = await this.#asks.accept(ask, stream, figures, (offset) => this.#moved(RESULT, offset));
+    if (ask.returns !== 'model') this.#transferred('up', accepted.figures, this.#sizes(accepted.manifest, ask, dtypeOf));
+    this.#done(figures, ask);
   }
 
   #done(figures: ResultFigures, { task, returns }: OpenAsk): void {
@@ -204,22 +287,30 @@ export class SiteSession {
   }
 
   /**
-   * Records a transfer. `manifest` is that of the model that arrived; undefined for an update that
-   * is only part of the way to one, which an uncoded run would not send.
+   * The sizes of a transfer. `manifest` is that of the model that it brings; undefined for an update
+   * that is only part of the way to one, which an uncoded run would not send.
    */
-  #transferred(direction: 'down' | 'up', figures: TransferFigures, manifest: Manifest | undefined, ask: OpenAsk | undefined): void {
+  #sizes(manifest: Manifest | undefined, ask: OpenAsk | undefined, dtypeOf = ownDtypes(ask)): Sizes {
+    return {
+      // Transfers before the first round count for the first round.
+      round: Math.max(1, ask?.task.round ?? this.#options.run.federation.round),
+      fp32Bytes: manifest ? bytesOf(manifest, () => 'F32') : 0,
+      ownBytes: manifest ? bytesOf(manifest, dtypeOf) : 0,
+    };
+  }
+
+  /** Records a transfer. */
+  #transferred(direction: 'down' | 'up', figures: TransferFigures, sizes: Sizes): void {
     const { run, emit, memory } = this.#options;
     const { wireBytes, seconds, retries, resumedBytes } = figures;
     run.federation.traffic.add(direction, wireBytes);
+    if (!this.#budget.transfer()) return;
     emit({
       type: 'transfer',
       site: this.#site,
-      // Transfers before the first round count for the first round.
-      round: Math.max(1, ask?.task.round ?? run.federation.round),
       direction,
       bytes: wireBytes,
-      fp32Bytes: manifest ? bytesOf(manifest, () => 'F32') : 0,
-      ownBytes: manifest ? bytesOf(manifest, ownDtypes(ask)) : 0,
+      ...sizes,
       seconds,
       retries,
       resumedBytes,
@@ -239,11 +330,15 @@ function forSites({
   roundMs: ____,
   graceMs: _____,
   offerBytes: ______,
+  aliveMs: _______,
   extras,
   ...job
 }: Job): object {
   return Object.keys(extras).length === 0 ? job : { ...job, extras };
 }
+
+/** The key of a task's own result among the objects that have moved. */
+const RESULT = 'result';
 
 type DtypeOf = (tensor: TensorEntry) => TensorEntry['dtype'];
 

@@ -17,18 +17,26 @@ export interface WaitOptions {
   /** A site without a connection for this long is given up. */
   readonly reconnectMs: number;
   /**
-   * The wait ends this long after it began, or (`graceMs`) this long after the quorum was reached.
+   * A site that has only said that it is alive, and advanced by no step and no byte, is given up
+   * after this long; by default never.
+   */
+  readonly aliveMs?: number | undefined;
+  /**
+   * The wait ends this long after it began, or (`graceMs`) this long after the quorum was reached:
+   * a number, or a function of the milliseconds that the quorum took.
    */
   readonly deadlineMs?: number | undefined;
-  readonly graceMs?: number | undefined;
+  readonly graceMs?: number | ((quorumTookMs: number) => number) | undefined;
   readonly signal: AbortSignal;
 }
 
 interface SiteState {
   task?: Task;
   answer?: Answer;
-  /** The time of the site's last progress, or of its task. */
+  /** The time at which the site was last heard of at work, or was given its task. */
   progressMs: number;
+  /** The time at which its work last advanced, or at which it was given its task. */
+  advancedMs: number;
   connected: boolean;
   asking: ((next: NextTask) => void)[];
   waiting: (() => void)[];
@@ -43,7 +51,7 @@ export class TaskBoard {
 
   constructor(sites: readonly string[], now: () => number = () => performance.now()) {
     this.#now = now;
-    for (const site of sites) this.#sites.set(site, { progressMs: now(), connected: false, asking: [], waiting: [] });
+    for (const site of sites) this.#sites.set(site, { progressMs: now(), advancedMs: now(), connected: false, asking: [], waiting: [] });
   }
 
   /**
@@ -89,14 +97,25 @@ export class TaskBoard {
     if (answer) state.answer = answer;
     else delete state.answer;
     state.progressMs = this.#now();
+    state.advancedMs = state.progressMs;
     for (const resolve of state.waiting.splice(0)) resolve();
     if (answer) return;
     for (const resolve of state.asking.splice(0)) resolve({ task });
   }
 
-  /** Records progress of the site: a step, a chunk, a request. */
+  /**
+   * Records that the site is at work, though nothing shows how far it is: a request, a word that it
+   * is alive. That counts for `aliveMs` at the most.
+   */
   progress(site: string): void {
     this.#state(site).progressMs = this.#now();
+  }
+
+  /** Records that the site's work has advanced: by a new step, or by bytes that were not there. */
+  advanced(site: string): void {
+    const state = this.#state(site);
+    state.progressMs = this.#now();
+    state.advancedMs = state.progressMs;
   }
 
   /**
@@ -142,12 +161,15 @@ export class TaskBoard {
   async answers(sites: readonly string[], options: WaitOptions): Promise<Answer[]> {
     const { quorum, deadlineMs = Number.POSITIVE_INFINITY, graceMs = Number.POSITIVE_INFINITY, signal } = options;
     const beganMs = this.#now();
-    let enoughMs = Number.POSITIVE_INFINITY;
+    let graceEndMs = Number.POSITIVE_INFINITY;
     for (;;) {
       signal.throwIfAborted();
       let waitMs = this.#giveUpSilent(sites, options);
-      if (this.#answersOf(sites).filter(({ status }) => status === 'done').length >= quorum) enoughMs = Math.min(enoughMs, this.#now());
-      const endMs = Math.min(beganMs + deadlineMs, enoughMs + graceMs);
+      if (graceEndMs === Number.POSITIVE_INFINITY && this.#answersOf(sites).filter(({ status }) => status === 'done').length >= quorum) {
+        const quorumMs = this.#now();
+        graceEndMs = quorumMs + (typeof graceMs === 'number' ? graceMs : graceMs(quorumMs - beganMs));
+      }
+      const endMs = Math.min(beganMs + deadlineMs, graceEndMs);
       if (this.#now() >= endMs) this.#giveUpLate(sites, beganMs + deadlineMs <= endMs);
       waitMs = Math.min(waitMs, endMs - this.#now());
       const answers = this.#answersOf(sites);
@@ -166,19 +188,21 @@ export class TaskBoard {
    * Gives up the sites that have been silent for too long; returns the time until the next one's
    * limit.
    */
-  #giveUpSilent(sites: readonly string[], { silenceMs, reconnectMs }: WaitOptions): number {
+  #giveUpSilent(sites: readonly string[], { silenceMs, reconnectMs, aliveMs = Number.POSITIVE_INFINITY }: WaitOptions): number {
     let waitMs = Number.POSITIVE_INFINITY;
     for (const site of sites) {
       const state = this.#state(site);
       if (state.answer) continue;
       const limitMs = state.connected ? silenceMs : Math.min(reconnectMs, silenceMs);
-      const leftMs = state.progressMs + limitMs - this.#now();
+      const silentMs = state.progressMs + limitMs - this.#now();
+      const leftMs = Math.min(silentMs, state.advancedMs + aliveMs - this.#now());
       if (leftMs > 0) {
         waitMs = Math.min(waitMs, leftMs);
         continue;
       }
-      const reason = `${state.connected ? 'made no progress' : 'was not connected'} for ${limitMs / 1000} s`;
-      state.answer = { site, status: 'silent', reason };
+      const silent = `${state.connected ? 'made no progress' : 'was not connected'} for ${limitMs / 1000} s`;
+      const idle = `said for ${aliveMs / 1000} s that it is at work, and advanced by no step and no byte`;
+      state.answer = { site, status: 'silent', reason: silentMs <= 0 ? silent : idle };
     }
     return waitMs;
   }
@@ -215,14 +239,21 @@ export class TaskBoard {
 
   #state(site: string): SiteState {
     const state = this.#sites.get(site);
-    if (!state)
-      throw new FedStreamError('refused', `${site} is not a site of this job; its sites are ${[...this.#sites.keys()].join(', ')}`);
+    if (!state) throw new FedStreamError('refused', `${site} is not a site of this job`);
     return state;
   }
 }
 
+/** Sites that an error names with their reasons, and the characters of each: many may fail at once. */
+const REASONS_NAMED = 20;
+const REASON_CHARACTERS = 300;
+
 function quorumLost(quorum: number, sites: readonly string[], lost: readonly Answer[]): FedStreamError {
-  const reasons = lost.map((answer) => `${answer.site} ${answer.status === 'done' ? '' : answer.reason}`).join('; ');
+  const named = lost.slice(0, REASONS_NAMED).map((answer) => {
+    const reason = answer.status === 'done' ? '' : answer.reason;
+    return `${answer.site} ${reason.length > REASON_CHARACTERS ? `${reason.slice(0, REASON_CHARACTERS)}…` : reason}`;
+  });
+  const reasons = [...named, ...(lost.length > named.length ? [`and ${lost.length - named.length} more`] : [])].join('; ');
   return new FedStreamError(
     'quorum',
     `the round needs ${quorum} results and can get at most ${sites.length - lost.length} of ${sites.length}: ${reasons}`,

@@ -1,6 +1,8 @@
 // The chain of broadcasts on the server's disk: the model that the sites hold, and the coded
 // updates for sites that missed some.
+
 import { z } from 'zod';
+import { jsonText } from '../core/json-text.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
 import { readState } from '../exchange/state-file.js';
@@ -79,7 +81,7 @@ export function readChain(folder: Folder): Promise<Chain | undefined> {
 
 /** Writes the chain; returns once it is durable. */
 export async function writeChain(folder: Folder, chain: Chain): Promise<void> {
-  await writeText(folder, FILE, JSON.stringify(chain));
+  await writeText(folder, FILE, jsonText(chain, FILE));
 }
 
 /**

@@ -1,6 +1,8 @@
 // A site's result, kept from when it is coded until the server has it: a site that was killed in
 // between sends it without training again.
+
 import { z } from 'zod';
+import { jsonText } from '../core/json-text.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
 import { readState } from '../exchange/state-file.js';
@@ -15,7 +17,7 @@ const keptSchema = z.strictObject({ task: z.string(), object: z.string(), figure
 
 /** Records the task that the spooled result belongs to. Returns once it is durable. */
 export async function keepResult(folder: Folder, task: Task, figures: ResultFigures, digest: string): Promise<void> {
-  await writeText(folder, RESULT_FILE, JSON.stringify({ task: task.id, object: objectOf(task), figures, digest }));
+  await writeText(folder, RESULT_FILE, jsonText({ task: task.id, object: objectOf(task), figures, digest }, RESULT_FILE));
 }
 
 /** The result of exactly this task, where it is complete; undefined otherwise. */

@@ -1,5 +1,7 @@
 // The policy of a site's owner: filters on every result, which no job can switch off.
+
 import { z } from 'zod';
+import { jsonText } from '../core/json-text.js';
 import type { Logger } from '../core/log.js';
 import type { Choice, Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
@@ -41,7 +43,7 @@ export async function enforcePolicy({ policy, folder, log }: EnforceOptions): Pr
   const before = await readState(folder, STATE, stateSchema);
   if (JSON.stringify(before?.filters ?? []) !== JSON.stringify(choices)) {
     await dropResult(folder);
-    await writeText(folder, STATE, JSON.stringify({ filters: choices }));
+    await writeText(folder, STATE, jsonText({ filters: choices }, STATE));
   }
   if (filters.length > 0) log.info({ filters: choices }, "every result passes the filters of the site's owner");
   return filters;

@@ -1,7 +1,9 @@
 // The residuals of a site's updates: what coding left out is added to the next update (error
 // feedback). One file for each round, bound to a run.
+
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
+import { jsonText } from '../core/json-text.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
 import { contentDigest } from '../exchange/content-digest.js';
@@ -81,7 +83,7 @@ export class Residuals {
   }
 
   async #write(rounds: State['rounds']): Promise<void> {
-    await writeText(this.#folder, STATE, JSON.stringify({ run: this.#run, rounds }));
+    await writeText(this.#folder, STATE, jsonText({ run: this.#run, rounds }, STATE));
   }
 }
 

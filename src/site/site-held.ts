@@ -1,7 +1,9 @@
 // The global model that a site holds from round to round, with the same bits that the server has
 // recorded for it. Bound to a run by its name.
+
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
+import { jsonText } from '../core/json-text.js';
 import type { Folder } from '../core/storage.js';
 import { readText, writeText } from '../core/storage-text.js';
 import { contentDigest, writeDigested } from '../exchange/content-digest.js';
@@ -109,7 +111,7 @@ export class SiteHeld {
   async #note(state: Omit<State, 'run'>, needed: string): Promise<void> {
     const { folder, run } = this.#options;
     this.#known = state.digest;
-    await writeText(folder, STATE, JSON.stringify({ run, ...state }));
+    await writeText(folder, STATE, jsonText({ run, ...state }, STATE));
     for (const name of await folder.list()) if (name !== needed && name !== STATE) await folder.remove(name);
   }
 }

@@ -1,6 +1,8 @@
 // Reports the steps of a task to the server: in the background, in order, one report at a time;
 // with a heartbeat while no step ends.
+
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import { MOST_FIGURE } from '../exchange/figure.js';
 import { type Memory, STEPS_A_REPORT } from '../exchange/protocol.js';
 import type { Task } from '../exchange/task.js';
 import type { StepReport } from '../trainer/trainer.js';
@@ -39,7 +41,7 @@ export class StepReports {
   };
 
   readonly onStep = (report: StepReport): void => {
-    if (!Number.isFinite(report.loss)) {
+    if (!(Math.abs(report.loss) <= MOST_FIGURE)) {
       throw new FedStreamError(
         'non-finite',
         `step ${report.step} of ${this.#options.site} has loss ${report.loss}; lower train.learningRate`,

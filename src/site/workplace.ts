@@ -1,5 +1,6 @@
 // The state that a site keeps from task to task, and the transfers of a task: models and extras in,
 // an answer out.
+
 import type { CodecTable } from '../codec/codec.js';
 import type { Logger } from '../core/log.js';
 import type { Table } from '../core/row.js';
@@ -17,6 +18,7 @@ import type { Trainer } from '../trainer/trainer.js';
 import type { Base } from './find-base.js';
 import { ModelBounds } from './model-bounds.js';
 import { Residuals } from './residuals.js';
+import { checkSentFigures } from './sent-figures.js';
 import type { Joined, ServerLink, WriteResult } from './server-link.js';
 import { SiteHeld } from './site-held.js';
 import { type GivenModel, receiveTaskModel, type TaskModelOptions } from './task-model.js';
@@ -116,6 +118,7 @@ export class Workplace {
    * `figures` while the message is sent.
    */
   async answer(task: Task, figures: ResultFigures, message?: StateDict | WriteResult, said = 'the server has the result'): Promise<void> {
+    checkSentFigures(figures, this.site, this.log);
     try {
       const sent = await this.link.sendResult(task, Object.assign(figures, { peakRssBytes: this.#options.memory().peakRssBytes }), message);
       this.log.info({ round: task.round, task: task.id, trainLoss: figures.trainLoss, ...sent }, said);

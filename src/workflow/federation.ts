@@ -184,11 +184,11 @@ export interface GatherOptions {
   readonly quorum?: number;
   /** A site without progress for this long is given up; by default the job's `stragglerMs`. */
   readonly silenceMs?: number;
-  /** The wait ends this long after the first ask; by default the job's `roundMs`, if it has one. */
+  /** The wait ends this long after the first ask; by default the job's `roundMs`, or three days. */
   readonly deadlineMs?: number;
   /**
-   * The wait ends this long after the quorum was reached; by default the job's `graceMs`, if it has
-   * one.
+   * The wait ends this long after the quorum was reached; by default the job's `graceMs`, or ten
+   * times what the quorum took and at least 30 times `stragglerMs`.
    */
   readonly graceMs?: number;
 }

@@ -1,4 +1,5 @@
 // `fedstream client`: runs one site; its data stays on its machine.
+
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
@@ -23,6 +24,7 @@ import { holdOut } from '../../trainer/data/split.js';
 import { addConnectionOptions, type ConnectionOptions, clientConnecting } from '../connection-options.js';
 import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
 import { named, wholeNumber } from '../options.js';
+import { say as sayAloud } from '../say.js';
 
 interface ClientOptions extends ConnectionOptions, KitOptions {
   readonly connect: string;
@@ -81,7 +83,7 @@ export function clientCommand(): Command {
 async function serveSite(options: ClientOptions): Promise<void> {
   const { site } = options;
   const supervised = options.supervised ?? false;
-  const say = (line: string): void => void process.stderr.write(`${site}: ${line}\n`);
+  const say = (line: string): void => sayAloud(`${site}: ${line}`);
   const { driver, token } = clientConnecting(options.connect, options);
   const kit = await loadKit(options.kit);
   const codecs = nodeCodecs(kit.codecs);

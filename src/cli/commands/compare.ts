@@ -1,7 +1,10 @@
 // `fedstream compare`: how much two models differ, tensor by tensor.
+
 import { Command } from 'commander';
 import { compareAll, compareModels, type TensorComparison } from '../../codec/compare.js';
 import { decodeModel } from '../../codec/quantize.js';
+import { jsonText } from '../../core/json-text.js';
+import { visible } from '../../core/visible.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { byteProgress, watched } from '../byte-progress.js';
@@ -35,7 +38,7 @@ async function compareFiles(pathA: string, pathB: string, options: { json?: bool
     await b.close?.();
   }
   const all = { ...compareAll(tensors), name: 'all' };
-  if (options.json) process.stdout.write(`${JSON.stringify({ tensors: tensors.map(figures), all: figures(all) })}\n`);
+  if (options.json) process.stdout.write(`${jsonText({ tensors: tensors.map(figures), all: figures(all) }, 'the comparison')}\n`);
   else process.stdout.write(table([...tensors, all]));
 }
 
@@ -45,8 +48,9 @@ function figures({ name, elements, mse, snrDb, maxError, relativeL2 }: TensorCom
 }
 
 function table(rows: readonly TensorComparison[]): string {
-  const width = Math.max(...rows.map(({ name }) => name.length));
-  const line = (name: string, ...cells: string[]): string => `${name.padEnd(width)}${cells.map((cell) => cell.padStart(12)).join('')}\n`;
+  const width = rows.reduce((widest, { name }) => Math.max(widest, visible(name).length), 0);
+  const line = (name: string, ...cells: string[]): string =>
+    `${visible(name).padEnd(width)}${cells.map((cell) => cell.padStart(12)).join('')}\n`;
   const figure = (value: number): string => (value === 0 ? '0' : value.toExponential(3));
   return [
     line('tensor', 'elements', 'MSE', 'SNR dB', 'max error', 'relative L2'),

@@ -1,9 +1,12 @@
 // `fedstream inspect`: shows a safetensors file, a model folder, a spool or a run.
+
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { codecLabel } from '../../codec/codec-name.js';
 import { FedStreamError } from '../../core/errors.js';
+import { jsonText } from '../../core/json-text.js';
+import { visible } from '../../core/visible.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { readRunRecord } from '../../record/run-record.js';
@@ -38,7 +41,7 @@ async function inspect(path: string, { json }: { json?: boolean }): Promise<void
   if (found.isDirectory() && existsSync(join(full, 'events.jsonl'))) return inspectRun(full, json);
   const model = await open(full);
   try {
-    if (json) process.stdout.write(`${JSON.stringify(describe(model), null, 2)}\n`);
+    if (json) process.stdout.write(`${jsonText(describe(model), 'the description', 2)}\n`);
     else process.stdout.write(table(model));
   } finally {
     await model.close?.();
@@ -47,8 +50,11 @@ async function inspect(path: string, { json }: { json?: boolean }): Promise<void
 
 async function inspectRun(path: string, json: boolean | undefined): Promise<void> {
   const { summary } = await readRunRecord(nodeFolder(path, { followLinks: true }));
-  if (json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
-  else process.stdout.write(`run ${summary.run}: ${summary.reason ?? 'not finished'}\n${summaryLines(summary, path).join('\n')}\n`);
+  if (json) process.stdout.write(`${jsonText(summary, 'the summary', 2)}\n`);
+  else
+    process.stdout.write(
+      `${[`run ${summary.run}: ${summary.reason ?? 'not finished'}`, ...summaryLines(summary, path)].map((line) => visible(line)).join('\n')}\n`,
+    );
 }
 
 function open(path: string): Promise<StateDict> {
@@ -71,12 +77,12 @@ function parameters(tensors: readonly { readonly shape: readonly number[] }[]): 
 }
 
 function table({ manifest }: StateDict): string {
-  const width = Math.max(4, ...manifest.tensors.map(({ name }) => name.length));
+  const width = manifest.tensors.reduce((widest, { name }) => Math.max(widest, visible(name).length), 4);
   const lines = manifest.tensors.map(({ name, dtype, shape, encoding }) => {
     const coded = encoding.codec === 'raw' ? '' : `  ${codecLabel(encoding, nodeCodecs())}`;
-    return `${name.padEnd(width)}  ${dtype.padEnd(5)} [${shape.join(', ')}]${coded}`;
+    return `${visible(name).padEnd(width)}  ${dtype.padEnd(5)} [${shape.join(', ')}]${coded}`;
   });
-  for (const [alias, name] of Object.entries(manifest.tied)) lines.push(`${alias.padEnd(width)}  is ${name}`);
+  for (const [alias, name] of Object.entries(manifest.tied)) lines.push(`${visible(alias).padEnd(width)}  is ${name}`);
   lines.push(`${manifest.tensors.length} tensors, ${formatCount(parameters(manifest.tensors))} parameters`);
-  return `${lines.join('\n')}\n`;
+  return lines.map((line) => `${visible(line)}\n`).join('');
 }

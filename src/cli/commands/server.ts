@@ -1,6 +1,8 @@
 // `fedstream server`: the server of a job; sites connect to it.
+
 import { Command, Option } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
+import { jsonText } from '../../core/json-text.js';
 import type { Job } from '../../job/job.js';
 import type { Kit } from '../../kit/kit.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
@@ -16,6 +18,7 @@ import { addJobOptions, type JobOptions } from '../job-options.js';
 import { type KitOptions, kitAgain, kitOption, loadKit } from '../kit-file.js';
 import { dtypeOf, dtypeOption, repeated, wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
+import { say } from '../say.js';
 
 interface ServerOptions extends JobOptions, ConnectionOptions, EventOptions, KitOptions {
   readonly listen?: readonly string[];
@@ -68,12 +71,11 @@ async function serve(options: ServerOptions): Promise<void> {
   const { driver, token } = serverConnecting(urls, options);
   const sinks = await openEvents(options, kit.sinks);
   const { runPath, job } = await found.prepare();
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const onStop = (): void => {
     if (!supervised) say('stopping; what is finished is kept (Ctrl-C again: at once)');
   };
   const signal = stopSignal({ supervised, onStop });
-  const write = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+  const write = (value: unknown): void => void process.stdout.write(`${jsonText(value, 'an event')}\n`);
   const reporter = supervised ? undefined : eventReporter(job);
   const onListening = (url: string): void => {
     if (supervised) write({ listening: url });
@@ -105,7 +107,7 @@ async function serve(options: ServerOptions): Promise<void> {
   if (supervised) return;
   const summary = await finishRun(runPath, job, `fedstream server --job ${options.job ?? 'job.json'}`);
   for (const line of summaryLines(summary, runPath)) say(line);
-  if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+  if (options.json) process.stdout.write(`${jsonText(summary, 'the summary', 2)}\n`);
 }
 
 function defaultUrl({ driver }: Job): string {

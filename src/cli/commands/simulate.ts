@@ -1,9 +1,11 @@
 // `fedstream simulate`: a whole federation on this machine, with a process for each site.
+
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
+import { jsonText } from '../../core/json-text.js';
 import { codingLabel } from '../../filter/coding.js';
 import { type Job, siteNames } from '../../job/job.js';
 import type { Kit } from '../../kit/kit.js';
@@ -29,6 +31,7 @@ import { type KitOptions, kitAgain, kitOption, loadKit } from '../kit-file.js';
 import { type LocalNetwork, openLocalNetwork } from '../local-network.js';
 import { dtypeOption } from '../options.js';
 import { type EventReporter, eventReporter } from '../progress.js';
+import { say } from '../say.js';
 
 interface SimulateOptions extends JobOptions, EventOptions, KitOptions {
   readonly resume?: string;
@@ -102,15 +105,15 @@ async function simulate(options: SimulateOptions): Promise<void> {
   } catch (error) {
     reporter.end();
     await conclude(runPath, job, events);
-    process.stderr.write(`go on with: npx fedstream simulate --resume ${runPath}${kitAgain(options)}\n`);
+    say(`go on with: npx fedstream simulate --resume ${runPath}${kitAgain(options)}`);
     throw signal.aborted ? new FedStreamError('aborted', `the run is kept in ${runPath}`) : error;
   } finally {
     network.close();
   }
   reporter.end();
   const summary = await conclude(runPath, job, events);
-  for (const line of summaryLines(summary, runPath)) process.stderr.write(`${line}\n`);
-  if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+  for (const line of summaryLines(summary, runPath)) say(line);
+  if (options.json) process.stdout.write(`${jsonText(summary, 'the summary', 2)}\n`);
 }
 
 async function findOrPrepare(options: SimulateOptions, kit: Kit): Promise<{ runPath: string; job: Job }> {

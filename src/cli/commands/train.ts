@@ -1,7 +1,9 @@
 // `fedstream train`: the training of a job on all its data in one place, without a federation.
+
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
+import { jsonText } from '../../core/json-text.js';
 import { type Job, siteNames } from '../../job/job.js';
 import { fileLogger } from '../../node/process/log-file.js';
 import { processMemory } from '../../node/process/memory.js';
@@ -22,6 +24,7 @@ import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
 import { wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
+import { say } from '../say.js';
 
 interface TrainOptions extends JobOptions, EventOptions {
   readonly threads?: number;
@@ -77,8 +80,8 @@ async function train(options: TrainOptions): Promise<void> {
     reporter.end();
   }
   const summary = await finishRun(runPath, job, 'fedstream train');
-  for (const line of summaryLines(summary, runPath)) process.stderr.write(`${line}\n`);
-  if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+  for (const line of summaryLines(summary, runPath)) say(line);
+  if (options.json) process.stdout.write(`${jsonText(summary, 'the summary', 2)}\n`);
 }
 
 /** All training data, in the order of the sites. */

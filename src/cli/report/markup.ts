@@ -1,4 +1,5 @@
 // HTML templates that escape every value, except what another template made.
+import { visible } from '../../core/visible.js';
 
 /** A piece of HTML that is safe to put into a page. */
 export class Markup {
@@ -30,7 +31,7 @@ function markupOf(value: MarkupValue): string {
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 
 function escapeText(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
+  return visible(text).replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
 }
 
 /**

@@ -1,8 +1,10 @@
-// A log file: one JSON object per line, written at once, so that no line is lost in a crash.
+// A log file: one JSON object per line, written at once, so that no line is lost in a crash. Text of
+// other machines is in it, so characters that a terminal obeys are escaped.
 import { appendFileSync, closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type DestinationStream, pino, stdTimeFunctions } from 'pino';
 import type { Logger } from '../../core/log.js';
+import { visibleJson } from '../../core/visible.js';
 import { ioError } from '../storage/io-error.js';
 import { makePrivateFolder, PRIVATE_FILE } from '../storage/private-modes.js';
 
@@ -61,7 +63,7 @@ class LogFile implements DestinationStream {
   write(line: string): void {
     if (this.#descriptor < 0) return;
     try {
-      appendFileSync(this.#descriptor, line);
+      appendFileSync(this.#descriptor, visibleJson(line));
     } catch {}
   }
 

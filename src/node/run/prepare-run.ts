@@ -1,6 +1,8 @@
 // Prepares a run folder: the job, tokenizer, initial model, and data of sites and evaluation.
+
 import { join } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
+import { jsonText } from '../../core/json-text.js';
 import { readText, writeText } from '../../core/storage-text.js';
 import { type Job, siteNames } from '../../job/job.js';
 import { BASE_FOLDER, writeGlobalModel, writeInitialModel } from '../../server/global-models.js';
@@ -85,7 +87,7 @@ export async function prepareRun(job: Job, runPath: string, data: RunData): Prom
   const resolved = resolveTraining(job, base.tokenizer, training);
   writeRunData(runPath, data);
   await writeEngineModel(resolved, base.config, runPath);
-  await writeText(run, 'job.json', `${JSON.stringify(resolved, null, 2)}\n`);
+  await writeText(run, 'job.json', `${jsonText(resolved, 'job.json', 2)}\n`);
   return resolved;
 }
 
@@ -102,7 +104,7 @@ async function prepareTrainerRun(job: Job, runPath: string, data: RunData): Prom
     await writeInitialModel(run, model, nodeCodecs());
     await model.close?.();
   }
-  await writeText(run, 'job.json', `${JSON.stringify(job, null, 2)}\n`);
+  await writeText(run, 'job.json', `${jsonText(job, 'job.json', 2)}\n`);
   return job;
 }
 

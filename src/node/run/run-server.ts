@@ -17,6 +17,7 @@ import type { RunResult } from '../../server/run.js';
 import { type Dtype, elementCount } from '../../tensor/dtype.js';
 import type { Trainer } from '../../trainer/trainer.js';
 import { nodeCodecs } from '../codec/codecs.js';
+import { catchFaults } from '../process/catch-faults.js';
 import { fileLogger } from '../process/log-file.js';
 import { processMemory } from '../process/memory.js';
 import { nodeFolder } from '../storage/node-folder.js';
@@ -59,6 +60,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
   const record = await openRunRecord(run, { log, sinks: { onEvent, ...options.sinks } });
   const { emit } = record;
   const memory = setInterval(() => emit({ type: 'memory', process: 'server', ...processMemory() }), MEMORY_MS);
+  const stopCatching = catchFaults(log, emit);
   let evaluator: Trainer | undefined;
   try {
     await announce(options, record, emit);
@@ -102,6 +104,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
     throw error;
   } finally {
     clearInterval(memory);
+    stopCatching();
     await evaluator?.close();
     await record.close().finally(() => log.close());
   }

@@ -1,6 +1,8 @@
 // The sink that writes `summary.json`: the figures of the run so far, rewritten after every round
 // and at the end.
+
 import { asFedStreamError, type FedStreamError } from '../../core/errors.js';
+import { jsonText } from '../../core/json-text.js';
 import type { Folder } from '../../core/storage.js';
 import { writeText } from '../../core/storage-text.js';
 import type { RunEvent } from '../events.js';
@@ -53,7 +55,7 @@ class SummaryFile implements Sink {
     try {
       while (this.#isStale) {
         this.#isStale = false;
-        await writeText(this.#folder, SUMMARY_FILE, `${JSON.stringify(this.#figures.summary.summary(), undefined, 2)}\n`);
+        await writeText(this.#folder, SUMMARY_FILE, `${jsonText(this.#figures.summary.summary(), SUMMARY_FILE, 2)}\n`);
       }
     } catch (cause) {
       this.#failure = asFedStreamError(cause, 'io');
