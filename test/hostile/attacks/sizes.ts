@@ -61,6 +61,8 @@ export const sizesAttacks: readonly Attack[] = [
   },
   {
     name: 'a result of a petabyte, and one that does not say its size (budget objectFactor)',
+    // Two sessions, and a result refused in each.
+    mostLines: 6,
     line: /a result of mallory was not accepted/,
     async run(target) {
       for (const totalBytes of [2 ** 50, undefined]) {
