@@ -10,6 +10,8 @@ const BEGIN = '<!-- budgets: made by node scripts/budgets.mjs -->\n';
 const END = '<!-- end of budgets -->\n';
 
 const UNITS = [
+  ['GB', 1e9],
+  ['TiB', 2 ** 40],
   ['GiB', 2 ** 30],
   ['MiB', 2 ** 20],
   ['KiB', 2 ** 10],

@@ -91,8 +91,8 @@ export const BUDGETS = {
   },
   diskReserveBytes: {
     limit: 1024 * 1024 * 1024,
-    unit: 'bytes, or a twentieth of a small disk',
-    each: 'disk that spools are written to',
+    unit: 'bytes',
+    each: 'disk that spools are written to (a twentieth of a small one)',
     beyond: 'the object is refused before it is taken',
     why: 'a disk that is full stops everything else on the machine, the log of it included',
   },

@@ -39,6 +39,7 @@ test.each([
   [{ limit: 16 * 2 ** 20, unit: 'bytes' }, '16 MiB'],
   [{ limit: 3 * 2 ** 10, unit: 'bytes' }, '3 KiB'],
   [{ limit: 1500, unit: 'bytes' }, '1,500 bytes'],
+  [{ limit: 20e9, unit: 'bytes' }, '20 GB'],
   [{ limit: 90_000, unit: 'ms' }, '90 s'],
   [{ limit: 7_200_000, unit: 'ms' }, '2 h'],
   [{ limit: 4096, unit: 'connections' }, '4,096 connections'],
