@@ -1,5 +1,5 @@
 // A site in one call: its link to the server, and the loop over its tasks.
-import { asFedStreamError } from '../core/errors.js';
+import { asFedStreamError, type FedStreamError } from '../core/errors.js';
 import { type ClientOptions, runClient } from '../site/client.js';
 import { type SiteLinkOptions, siteLink } from '../site/site-link.js';
 
@@ -7,7 +7,7 @@ import { type SiteLinkOptions, siteLink } from '../site/site-link.js';
  * A site in a program of one's own: the server's address, the trainer, and the owner's policy on
  * results.
  */
-export type SiteOptions = Omit<SiteLinkOptions & ClientOptions, 'link'>;
+export type SiteOptions = Omit<SiteLinkOptions & ClientOptions, 'link' | 'share'>;
 
 /**
  * Joins the server at `url` and does its tasks until the run is over; resolves with the reason why
@@ -15,12 +15,14 @@ export type SiteOptions = Omit<SiteLinkOptions & ClientOptions, 'link'>;
  * error that keeps the site from working.
  */
 export async function runSite(options: SiteOptions): Promise<string> {
-  const link = siteLink(options);
+  const link = siteLink({ ...options, share: options.policy?.share });
+  let reason: FedStreamError | undefined;
   try {
     return await runClient({ ...options, link });
   } catch (error) {
-    throw options.signal.aborted ? asFedStreamError(options.signal.reason, 'aborted') : error;
+    reason = asFedStreamError(options.signal.aborted ? options.signal.reason : error, options.signal.aborted ? 'aborted' : 'internal');
+    throw reason;
   } finally {
-    await link.close();
+    await link.close(reason);
   }
 }

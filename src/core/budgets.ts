@@ -226,6 +226,27 @@ export const BUDGETS = {
   },
 
   // Texts and configurations from the other side.
+  tokenizerMs: {
+    limit: 60_000,
+    unit: 'ms',
+    each: 'megabyte of text',
+    beyond: 'the tokenizer is stopped, and the site or the command ends with one error',
+    why: 'a tokenizer encodes some megabytes a second; a regular expression that backtracks never ends',
+  },
+  tokenizerHeap: {
+    limit: 2 * 1024 * 1024 * 1024,
+    unit: 'bytes',
+    each: 'tokenizer',
+    beyond: 'the tokenizer is stopped, and the site or the command ends with one error',
+    why: 'the largest vocabularies take some 500 MB; replacements that double a text know no bound',
+  },
+  configurationBytes: {
+    limit: 1024 * 1024,
+    unit: 'bytes',
+    each: 'config.json or tokenizer_config.json',
+    beyond: 'the model is refused by the name of the file',
+    why: 'configurations have a few KiB, those with chat templates some 50',
+  },
   errorText: {
     limit: 8_192,
     unit: 'characters',

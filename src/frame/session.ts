@@ -1,6 +1,6 @@
 // A session: hello, heartbeats and frames between two named endpoints (docs/spec/session.md).
 import { z } from 'zod';
-import { asFedStreamError, ERROR_CODES, FedStreamError } from '../core/errors.js';
+import { asFedStreamError, ERROR_CODES, type ErrorCode, FedStreamError } from '../core/errors.js';
 import { within } from '../core/within.js';
 import type { Connection } from '../driver/driver.js';
 import { decodeFrame, encodeFrame, type Frame, type FrameType } from './frame.js';
@@ -28,6 +28,8 @@ export interface SessionOptions {
   readonly run?: string | undefined;
   /** Versions of the protocol that this endpoint speaks; by default all that this code knows. */
   readonly versions?: VersionRange;
+  /** Returns the text about an error that the other side may read; by default the error's message. */
+  readonly tell?: ((error: FedStreamError) => string) | undefined;
 }
 
 /** The other side's proof of its name. */
@@ -183,11 +185,16 @@ export class Session {
     return this.#writer.bulk(encodeFrame(type, stream, header, ...payload));
   }
 
+  /** The code and the text of an error for the other side. */
+  told(error: FedStreamError): { readonly code: ErrorCode; readonly message: string } {
+    const { tell = ({ message }: FedStreamError) => message } = this.#options;
+    return { code: error.code, message: tell(error).slice(0, 2000) };
+  }
+
   /** Tells the other side the reason, then closes. */
   async close(reason?: FedStreamError): Promise<void> {
     if (!this.#error) {
-      const message = (reason?.message ?? 'done').slice(0, 2000);
-      const flushed = this.control('bye', 0, pack({ code: reason?.code, message })).catch(() => {});
+      const flushed = this.control('bye', 0, pack(reason ? this.told(reason) : { message: 'done' })).catch(() => {});
       this.#end(reason ?? new FedStreamError('closed', `the session with ${this.peer} was closed`));
       // A peer that does not read cannot keep this side from closing.
       await within(flushed, BYE_MS);

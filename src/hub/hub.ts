@@ -1,6 +1,7 @@
 // A hub: listeners, pending connections, and the sessions of sites, each handed to its run.
 import { FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
+import { serverTold } from '../core/told.js';
 import type { Connection, Driver, DriverOptions, Listener } from '../driver/driver.js';
 import { DEFAULT_IDLE_MS, Session } from '../frame/session.js';
 import type { HubRun } from './hub-run.js';
@@ -100,7 +101,7 @@ export class Hub {
   /** Never rejects: an error of a peer ends its own connection and is logged. */
   async #accept(connection: Connection): Promise<void> {
     this.#pending.add(connection);
-    const session = new Session(connection, { name: 'server', idleMs: this.#idleMs() });
+    const session = new Session(connection, { name: 'server', idleMs: this.#idleMs(), tell: serverTold });
     let admitted = false;
     // The line is written when the session closes: start() fails only after that, when the peer may
     // already be gone.

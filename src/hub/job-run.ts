@@ -2,6 +2,7 @@
 // is over.
 import { asFedStreamError, type ErrorCode, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
+import { FIXED_TEXTS } from '../core/told.js';
 import type { Memory } from '../exchange/protocol.js';
 import type { Session } from '../frame/session.js';
 import { siteNames } from '../job/job.js';
@@ -92,7 +93,8 @@ async function finish(run: Run, added: AddedRun, signal: AbortSignal): Promise<R
     return result;
   } catch (error) {
     const failure = signal.aborted ? asFedStreamError(signal.reason, 'aborted') : asFedStreamError(error);
-    await added.remove(new FedStreamError(failure.code, `the run was stopped: ${failure.message}`));
+    // The reason may name other sites and files of this machine: it stays in the server's log.
+    await added.remove(new FedStreamError(failure.code, `the run was stopped: ${FIXED_TEXTS[failure.code]}`));
     throw failure;
   } finally {
     await added.remove();

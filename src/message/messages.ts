@@ -70,8 +70,7 @@ export class Messages {
       .then(() => this.#handler(name)(frame.payload))
       .then((value) => this.#answer(frame.stream, {}, pack(value ?? {})))
       .catch((error: unknown) => {
-        const { code, message } = asFedStreamError(error);
-        this.#answer(frame.stream, { code, message: message.slice(0, 2000) });
+        this.#answer(frame.stream, this.#session.told(asFedStreamError(error)));
       })
       .finally(() => {
         this.#open--;
@@ -88,8 +87,8 @@ export class Messages {
     this.#session.control('reply', id, pack(header), payload).catch((error: unknown) => {
       // A reply above the frame limit would leave the asking side waiting, so it gets the error. In
       // all other cases the session has ended, and the request with it.
-      const { code, message } = asFedStreamError(error);
-      if (code === 'limit') this.#session.control('reply', id, pack({ code, message })).catch(() => {});
+      const told = this.#session.told(asFedStreamError(error));
+      if (told.code === 'limit') this.#session.control('reply', id, pack(told)).catch(() => {});
     });
   }
 

@@ -3,34 +3,42 @@
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Task } from '../exchange/task.js';
 import type { Trainer } from '../trainer/trainer.js';
-import { enforcePolicy, type SitePolicy } from './policy.js';
+import { jobDigest } from './job-digest.js';
+import { checkJob } from './job-limits.js';
+import { enforced as inForce, type SitePolicy } from './policy.js';
 import type { Joined } from './server-link.js';
 import { StepReports } from './step-reports.js';
 import { TASK_HANDLERS, type TaskHandlers } from './task-handlers.js';
+import { siteTold } from './told.js';
 import { isTransient } from './transient-errors.js';
 import { Workplace, type WorkplaceOptions } from './workplace.js';
 
 /** Options of a site: its link to the server, its owner's policy, and its trainer. */
 export interface ClientOptions extends WorkplaceOptions {
-  /** Filters of the site's owner, applied to every result whatever the job says. */
+  /** Rules of the site's owner, which hold whatever the job says; `DEFAULT_LIMITS` without any. */
   readonly policy?: SitePolicy | undefined;
   /** Makes the site's own trainer for a job; the server sends data, never code. */
   makeTrainer(joined: Joined): Promise<Trainer>;
+  /** Called with each failure that the server is told of, in the words that stay here. */
+  onFailure?(failure: FedStreamError): void;
   /** Handlers for further kinds of tasks, beside those that every site knows. */
   readonly tasks?: TaskHandlers;
 }
 
 /**
  * Runs until the server says stop; resolves with the server's reason. Rejects with `aborted`,
- * `refused`, or any other error that keeps the site from working.
+ * `refused` (by the server, or by the site's own limits), or any other error that keeps the site
+ * from working.
  */
 export async function runClient(options: ClientOptions): Promise<string> {
   const { link, log, site, policy, folder } = options;
-  const siteFilters = await enforcePolicy({ policy, folder, log });
+  const enforced = await inForce({ policy, folder, log });
   const joined = await link.join();
-  log.info({ site, rounds: joined.job.rounds }, 'joined the job');
+  const digest = await jobDigest(joined.job);
+  log.info({ site, rounds: joined.job.rounds, digest, limits: enforced.limits }, 'joined the job');
+  checkJob(joined.job, digest, enforced.limits, options.codecs);
   const trainer = await options.makeTrainer(joined);
-  const place = new Workplace(joined, trainer, siteFilters, options);
+  const place = new Workplace(joined, trainer, enforced, options);
   try {
     for (;;) {
       const next = await link.next();
@@ -44,8 +52,9 @@ export async function runClient(options: ClientOptions): Promise<string> {
 
 /** Does one task. A failure is reported to the server, which decides how the round goes on. */
 async function runTask(task: Task, place: Workplace, options: ClientOptions): Promise<void> {
-  const { link, log, signal } = options;
-  const reports = new StepReports(task, options);
+  const { link, log, signal, onFailure = () => {} } = options;
+  const { share } = place.enforced;
+  const reports = new StepReports(task, { ...options, steps: share.steps });
   try {
     const handlers = { ...TASK_HANDLERS, ...options.tasks };
     const handler = Object.hasOwn(handlers, task.kind) ? handlers[task.kind] : undefined;
@@ -59,7 +68,9 @@ async function runTask(task: Task, place: Workplace, options: ClientOptions): Pr
     const failure = asFedStreamError(error);
     if (isTransient(failure, signal)) throw failure;
     log.error({ task: task.id, code: failure.code }, failure.message);
-    await link.fail(task.id, failure.code, failure.message);
+    onFailure(failure);
+    const when = share.errors || task.round === 0 ? '' : ` in round ${task.round}`;
+    await link.fail(task.id, failure.code, `${siteTold(failure, share)}${when}`);
   } finally {
     reports.close();
   }

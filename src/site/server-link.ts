@@ -1,5 +1,5 @@
 // The interface between a site's loop and its server, whatever connection is used.
-
+import type { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import type { Memory } from '../exchange/protocol.js';
 import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
@@ -65,5 +65,6 @@ export interface ServerLink {
   /** Sends the result of this task that an earlier process kept; undefined where there is none. */
   sendKept(task: Task): Promise<TransferFigures | undefined>;
   fail(task: string, code: string, message: string): Promise<void>;
-  close(): Promise<void>;
+  /** Ends the session, with the reason if there is one. */
+  close(reason?: FedStreamError): Promise<void>;
 }

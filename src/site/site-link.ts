@@ -28,6 +28,8 @@ import { type FetchedKind, FetchedSpools } from './fetched-spools.js';
 import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
 import type { FetchBounds } from './model-bounds.js';
 import type { Joined, ReceivedModel, ServerLink, WriteResult } from './server-link.js';
+import { DEFAULT_SHARE, type SiteShare } from './share.js';
+import { siteTold } from './told.js';
 import { isTransient, isWorthARetry } from './transient-errors.js';
 
 /** Options of `siteLink`. */
@@ -51,6 +53,8 @@ export interface SiteLinkOptions {
   readonly diskBytes?: number | undefined;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** The choices of the site's owner on what leaves; by default no words of errors do. */
+  readonly share?: Pick<SiteShare, 'errors'> | undefined;
   /** Milliseconds for which a server that cannot be reached is tried again; 60,000 by default. */
   readonly retryMs?: number;
 }
@@ -87,6 +91,9 @@ class SiteLink implements ServerLink {
     this.#options = options;
     this.#spools = new FetchedSpools(options.folder, options.diskBytes);
   }
+
+  /** Nothing but this text of an error leaves, on whatever way: bye, refusals and resets. */
+  readonly #tell = (error: FedStreamError): string => siteTold(error, this.#options.share ?? DEFAULT_SHARE);
 
   async join(): Promise<Joined> {
     const reply = await this.#retrying(({ messages }) => messages.request('join', {}, joinReplySchema));
@@ -206,9 +213,9 @@ class SiteLink implements ServerLink {
     }
   }
 
-  async close(): Promise<void> {
+  async close(reason?: FedStreamError): Promise<void> {
     const live = await this.#live?.catch(() => undefined);
-    await live?.session.close();
+    await live?.session.close(reason);
   }
 
   #spooling() {
@@ -269,7 +276,7 @@ class SiteLink implements ServerLink {
   async #connect(): Promise<Live> {
     const { driver, url, site, signal, token, run } = this.#options;
     const connection = await driver.connect(url, { signal });
-    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, token, run });
+    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, token, run, tell: this.#tell });
     const retriever = new Retriever(session, { codecs: this.#options.codecs });
     await session.start();
     if (!session.peerFeatures.has('retrieve')) {

@@ -1,8 +1,11 @@
 // The handlers of a site's tasks, by kind. A program that embeds a site may add further kinds.
 import { FedStreamError } from '../core/errors.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
+import { withoutPaths } from '../trainer/offered-texts.js';
 import type { Metrics } from '../trainer/trainer.js';
+import { checkTask, least } from './job-limits.js';
 import { resultMessage } from './result-message.js';
+import { checkExtras, withoutMetadata } from './share.js';
 import type { StepReports } from './step-reports.js';
 import { hasBase } from './task-model.js';
 import type { Workplace } from './workplace.js';
@@ -17,12 +20,15 @@ export type TaskHandlers = Readonly<Record<string, TaskHandler>>;
  * Trains the model of the task, evaluates it first where the task says so, and sends the result.
  */
 const train: TaskHandler = async (task, place, reports) => {
-  const { job, trainer, log, site, codecs, residuals, siteFilters, signal, link } = place;
+  const { job, trainer, log, site, codecs, residuals, enforced, signal, link } = place;
+  checkTask(task, job);
   const kept = await link.sendKept(task);
   if (kept) {
     log.info({ round: task.round, ...kept }, 'the server has the result');
     return;
   }
+  await place.repeats.check(task);
+  if (trainer.samplesIn) least('leastSamples', trainer.samplesIn(task.round), enforced.limits, SAMPLES);
   const { given, release } = await place.model(task);
   const extras = await place.extras(task).catch(async (error: unknown) => {
     await release();
@@ -35,21 +41,26 @@ const train: TaskHandler = async (task, place, reports) => {
     const more = { ...(task.extras && { extras: extras.extras }), ...(numbers && { figures: numbers }) };
     const result = await trainer.train({ ...progress, ...more, signal, onStep: reports.onStep }, given);
     await reports.flush();
+    if (enforced.stated('leastSamples')) least('leastSamples', result.samples, enforced.limits, SAMPLES);
+    if (enforced.stated('leastSteps')) least('leastSteps', result.steps, enforced.limits, 'steps in a round');
+    checkExtras(result.extras ?? {}, extras.extras, job, task);
     const figures: ResultFigures = {
       task: task.id,
       samples: result.samples,
       steps: result.steps,
       trainLoss: result.trainLoss,
-      evaluation: result.evaluation ?? evaluation,
+      evaluation: sharedEvaluation(result.evaluation ?? evaluation, place),
       counts: {},
-      metrics: result.metrics && { ...result.metrics },
+      metrics: place.metrics.of(result.metrics),
     };
     const count = (name: string, amount: number): void => {
       figures.counts[name] = (figures.counts[name] ?? 0) + amount;
     };
     const note = (name: string, amount: number): void => log.info({ round, [name]: amount }, "counted by the owner's filters");
-    const making = { task, job, site, codecs, table: place.filters, residuals, siteFilters, count, note, extras: result.extras };
-    const message = await resultMessage(result.model, given, making);
+    const bare = Object.fromEntries(Object.entries(result.extras ?? {}).map(([name, extra]) => [name, withoutMetadata(extra)]));
+    const making = { task, job, site, codecs, table: place.filters, residuals, siteFilters: enforced.filters, count, note };
+    const message = await resultMessage(withoutMetadata(result.model), given, { ...making, extras: result.extras && bare });
+    await place.repeats.note(task);
     await place.answer(task, figures, message);
     await result.model.close?.();
     for (const extra of Object.values(result.extras ?? {})) await extra.close?.();
@@ -59,13 +70,19 @@ const train: TaskHandler = async (task, place, reports) => {
   }
 };
 
+/** The samples of a round, in the words of a refusal. */
+const SAMPLES = 'different samples in a round';
+
 const evaluate: TaskHandler = async (task, place, reports) => {
+  checkTask(task, place.job);
+  await place.repeats.check(task);
   const { given, release } = await place.model(task);
   try {
     const { round, rounds } = task;
     const evaluation = await place.trainer.evaluate(given, place.signal, { round, rounds, onProgress: reports.onProgress });
     await reports.flush();
-    await place.answer(task, figuresOf(task, evaluation));
+    await place.repeats.note(task);
+    await place.answer(task, figuresOf(task, sharedEvaluation(evaluation, place)));
   } finally {
     await release();
   }
@@ -81,7 +98,8 @@ const offer: TaskHandler = async (task, place) => {
     );
   const { model, files } = await trainer.offer(signal);
   try {
-    await place.answer(task, { ...figuresOf(task), files: { ...files } }, model, 'the server has the initial model');
+    const texts = await withoutPaths(files);
+    await place.answer(task, { ...figuresOf(task), files: texts }, withoutMetadata(model), 'the server has the initial model');
   } finally {
     await model.close?.();
   }
@@ -98,6 +116,22 @@ const base: TaskHandler = async (task, place) => {
 
 /** The handlers of the kinds that every site knows. */
 export const TASK_HANDLERS: TaskHandlers = { train, evaluate, offer, base };
+
+/**
+ * The figures of an evaluation, where it had samples enough; otherwise they stay here, since the
+ * loss on a few samples says what is in them.
+ */
+function sharedEvaluation(evaluation: Metrics | undefined, { enforced, trainer, log }: Workplace): Metrics | undefined {
+  const { limits } = enforced;
+  const counts = trainer.samplesIn !== undefined || enforced.stated('leastEvaluationSamples');
+  if (!evaluation || !counts || evaluation.samples >= limits.leastEvaluationSamples) return evaluation;
+  const { samples } = evaluation;
+  log.warn(
+    { samples, limit: limits.leastEvaluationSamples },
+    `the evaluation on ${samples} samples stays here: limits.leastEvaluationSamples is ${limits.leastEvaluationSamples}`,
+  );
+  return undefined;
+}
 
 /** Figures of a task without training. */
 export function figuresOf({ id }: Task, evaluation?: Metrics): ResultFigures {

@@ -17,9 +17,12 @@ import type { StateDict } from '../tensor/state-dict.js';
 import type { Trainer } from '../trainer/trainer.js';
 import type { Base } from './find-base.js';
 import { ModelBounds } from './model-bounds.js';
+import type { Enforced } from './policy.js';
+import { Repeats } from './repeats.js';
 import { Residuals } from './residuals.js';
 import { checkSentFigures } from './sent-figures.js';
 import type { Joined, ServerLink, WriteResult } from './server-link.js';
+import { SharedMetrics } from './share.js';
 import { SiteHeld } from './site-held.js';
 import { type GivenModel, receiveTaskModel, type TaskModelOptions } from './task-model.js';
 import { isTransient } from './transient-errors.js';
@@ -53,8 +56,10 @@ export class Workplace {
   readonly job: Job;
   readonly trainer: Trainer;
   readonly residuals: Residuals;
-  /** Filters of the site's owner. */
-  readonly siteFilters: readonly Filter[];
+  /** The rules of the site's owner. */
+  readonly enforced: Enforced;
+  readonly repeats: Repeats;
+  readonly metrics: SharedMetrics;
   readonly codecs: CodecTable;
   readonly filters: Table<Filter>;
   readonly link: ServerLink;
@@ -65,7 +70,7 @@ export class Workplace {
   readonly #bases: readonly Base[];
   readonly #bounds: ModelBounds;
 
-  constructor({ job, run, files }: Joined, trainer: Trainer, siteFilters: readonly Filter[], options: WorkplaceOptions) {
+  constructor({ job, run, files }: Joined, trainer: Trainer, enforced: Enforced, options: WorkplaceOptions) {
     const { site, link, log, folder, codecs, signal, bases = [] } = options;
     this.#options = options;
     this.site = site;
@@ -76,8 +81,10 @@ export class Workplace {
     this.filters = options.filters ?? builtInFiltersWith(codecs);
     this.job = job;
     this.trainer = trainer;
-    this.siteFilters = siteFilters;
     this.#bounds = new ModelBounds(codecs, job.trainer ? undefined : files['config.json']);
+    this.enforced = enforced;
+    this.repeats = new Repeats(folder, run, enforced.limits.mostRepeats);
+    this.metrics = new SharedMetrics(enforced.share, log);
     this.#bases = [...bases, ...trainerBase(trainer, job, signal)];
     this.#held = new SiteHeld({ folder: folder.folder('held'), run, bases: this.#bases, codecs });
     this.residuals = new Residuals(folder.folder('residual'), run, codecs);

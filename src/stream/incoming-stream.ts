@@ -177,7 +177,7 @@ export class IncomingStream {
     if (this.#ended) return;
     this.#arrived.clear();
     this.#finish(error);
-    await this.#session.control('refuse', this.id, pack({ code: error.code, message: error.message.slice(0, 2000) })).catch(() => {});
+    await this.#session.control('refuse', this.id, pack(this.#session.told(error))).catch(() => {});
   }
 
   /**

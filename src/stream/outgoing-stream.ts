@@ -123,8 +123,7 @@ export class OutgoingStream {
       return await this.#transmit();
     } catch (error) {
       const failure = asFedStreamError(error);
-      if (!this.#refused)
-        void this.#session.control('reset', this.id, pack({ code: failure.code, message: failure.message.slice(0, 2000) })).catch(() => {});
+      if (!this.#refused) void this.#session.control('reset', this.id, pack(this.#session.told(failure))).catch(() => {});
       throw failure;
     } finally {
       this.#options.signal?.removeEventListener('abort', abort);

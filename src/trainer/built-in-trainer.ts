@@ -66,7 +66,7 @@ class BuiltInTrainer implements Trainer {
   }
 
   async train(task: TrainTask, model: StateDict): Promise<TrainResult> {
-    const { engine, training, settings } = this.#options;
+    const { engine, training } = this.#options;
     const batches = this.#batches;
     if (!batches) throw new FedStreamError('bad-data', 'this trainer has no training data');
     task.signal.throwIfAborted();
@@ -78,7 +78,7 @@ class BuiltInTrainer implements Trainer {
       await engine.guide({ mu, control, own });
       // A round that is cut short leaves the optimizer at the end of no round.
       this.#optimizerRound = 0;
-      const steps = settings.localSteps ?? batches.stepsPerEpoch * (settings.localEpochs ?? 1);
+      const steps = this.#stepsOf(batches);
       const trainLoss = await this.#steps(task, batches, steps);
       this.#optimizerRound = task.round;
       await this.#saveOptimizer(task.round);
@@ -90,6 +90,17 @@ class BuiltInTrainer implements Trainer {
       await own?.close?.();
       throw error;
     }
+  }
+
+  samplesIn(round: number): number {
+    const batches = this.#batches;
+    return batches ? batches.samplesIn((round - 1) * this.#stepsOf(batches) + 1, this.#stepsOf(batches)) : 0;
+  }
+
+  /** Optimizer steps of a round. */
+  #stepsOf({ stepsPerEpoch }: Batches): number {
+    const { localSteps, localEpochs = 1 } = this.#options.settings;
+    return localSteps ?? stepsPerEpoch * localEpochs;
   }
 
   /** Does the steps of a round; returns their mean loss. */

@@ -93,6 +93,11 @@ export interface Trainer {
    */
   readonly evaluatesInTraining?: boolean;
   /**
+   * The number of different samples that the training of a round uses, from a trainer that follows
+   * the job: the site's limits are checked against it before each training.
+   */
+  samplesIn?(round: number): number;
+  /**
    * Offers an initial model, for a server that has none; missing if the trainer has none either.
    */
   offer?(signal: AbortSignal): Promise<Offer>;

@@ -18,6 +18,8 @@ import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
 import type { Metrics, Trainer, TrainTask } from '../../src/trainer/trainer.js';
 
+const SHARED = { errors: true, steps: true };
+
 const URL = 'memory://server';
 
 /** Makes new weights from those that a site received. */
@@ -74,12 +76,14 @@ async function federate(input: JobInput, sites: Record<string, Site>, setting: S
     for (const [site, { learn, samples = 1, evaluate }] of Object.entries(sites)) {
       folders[site] ??= memoryFolder(site);
       const folder = folders[site];
-      const link = siteLink({ ...common, site, folder, retryMs: 500 });
+      const link = siteLink({ ...common, site, folder, share: SHARED, retryMs: 500 });
       const client = {
         ...common,
         site,
         link,
         folder,
+        // One process is both sides here, and the tests read why a site failed.
+        policy: { filters: [], share: SHARED },
         memory: () => ({ rssBytes: 1, peakRssBytes: 2 }),
         makeTrainer: async () => trainerOf(learn, samples, evaluate),
       };

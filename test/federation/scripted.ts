@@ -29,6 +29,8 @@ import type { Workflow } from '../../src/workflow/federation.js';
 /** Values by tensor. */
 export type Values = Readonly<Record<string, Float32Array>>;
 
+const SHARED = { errors: true, steps: true };
+
 const SHAPES: Readonly<Record<string, readonly number[]>> = { w: [64, 48], norm: [1500] };
 
 /** A model of these values in a dtype, which may be F64. */
@@ -101,7 +103,7 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
     const scripted = sites[site] as ScriptedSite;
     folders[site] ??= memoryFolder(site);
     const folder = folders[site] as Folder;
-    const link = siteLink({ ...common, site, folder, retryMs: 500 });
+    const link = siteLink({ ...common, site, folder, share: SHARED, retryMs: 500 });
     const memoryUse = () => ({ rssBytes: 1, peakRssBytes: 2 });
     const client = {
       ...common,
@@ -109,7 +111,8 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
       link,
       folder,
       bases: scripted.bases ?? [],
-      ...(scripted.policy && { policy: scripted.policy }),
+      // One process is both sides here, and the tests read why a site failed.
+      policy: { filters: [], share: SHARED, ...scripted.policy },
       memory: memoryUse,
       makeTrainer: async () => trainerOf(scripted),
     };

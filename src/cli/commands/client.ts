@@ -3,10 +3,11 @@
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { FedStreamError } from '../../core/errors.js';
+import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import type { LogFields } from '../../core/log.js';
 import { choose } from '../../core/row.js';
 import { MAX_STRIPES } from '../../driver/stripe-join.js';
+import type { Kit } from '../../kit/kit.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
 import { fileLogger } from '../../node/process/log-file.js';
 import { processMemory } from '../../node/process/memory.js';
@@ -16,12 +17,15 @@ import { readDataFile } from '../../node/run/data-files.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { makeProcessTrainer } from '../../node/trainer/make-site-trainer.js';
 import { makeTrainer } from '../../node/trainer/make-trainer.js';
-import { readSiteConfig } from '../../node/trainer/site-config.js';
+import { readSiteConfig, type SiteConfig } from '../../node/trainer/site-config.js';
 import { runClient } from '../../site/client.js';
+import { NO_LEAST } from '../../site/limits.js';
+import type { SitePolicy } from '../../site/policy.js';
 import type { Joined } from '../../site/server-link.js';
 import { siteLink } from '../../site/site-link.js';
 import { holdOut } from '../../trainer/data/split.js';
 import { addConnectionOptions, type ConnectionOptions, clientConnecting } from '../connection-options.js';
+import { EXIT } from '../exit-code.js';
 import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
 import { named, wholeNumber } from '../options.js';
 import { say as sayAloud } from '../say.js';
@@ -39,6 +43,7 @@ interface ClientOptions extends ConnectionOptions, KitOptions {
   readonly holdOut?: number;
   readonly log?: string;
   readonly supervised?: boolean;
+  readonly simulated?: boolean;
 }
 
 const HELP = `
@@ -76,6 +81,7 @@ export function clientCommand(): Command {
     .option('--log <file>', 'log file; by default client.log in the work folder')
     .addOption(kitOption())
     .addOption(new Option('--supervised', 'ends with its parent').hideHelp())
+    .addOption(new Option('--simulated', 'a site of a simulation, whose server has its data anyway').hideHelp())
     .addHelpText('after', HELP)
     .action(serveSite);
 }
@@ -104,6 +110,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   };
   const signal = stopSignal({ supervised, onStop });
   const told = supervised ? log : { ...log, warn: warnAloud };
+  const policy = policyOf(config, kit, options.simulated ?? false);
   const link = siteLink({
     site,
     run: options.run,
@@ -116,6 +123,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
     diskBytes: config?.diskBytes,
     log: told,
     signal,
+    share: policy.share,
   });
 
   const trainerOf = async ({ job, files, run }: Joined) => {
@@ -129,11 +137,24 @@ async function serveSite(options: ClientOptions): Promise<void> {
       return makeProcessTrainer(job.trainer.name, own);
     }
     if (data === undefined) throw new FedStreamError('bad-argument', 'the job trains with the built-in trainer: give it data with --data');
+    endsInTime(signal);
     const read = samples ?? (await readDataFile(data));
     const { training, validation } = holdOut(read, (options.holdOut ?? 0) / 100, job.validationSamples, job.seed);
     const threads = options.threads ?? Math.min(availableParallelism(), 4);
-    return makeTrainer({ job, files, training, validation, threads, stateFolder: folder, run, log });
+    return makeTrainer({
+      job,
+      files,
+      training,
+      validation,
+      threads,
+      stateFolder: folder,
+      run,
+      log,
+      signal,
+      mostMemoryBytes: policy.limits?.mostMemoryBytes,
+    });
   };
+  let ended: FedStreamError | undefined;
   try {
     const reason = await runClient({
       site,
@@ -145,17 +166,39 @@ async function serveSite(options: ClientOptions): Promise<void> {
       signal,
       memory: processMemory,
       bases,
-      policy: { filters: config?.filters ?? [], table: kit.filters },
+      policy,
+      onFailure: ({ message }) => say(message),
       makeTrainer: trainerOf,
     });
     if (!supervised) say(`done: ${reason}`);
   } catch (error) {
     log.error({ code: (error as FedStreamError).code }, (error as Error).message);
-    throw signal.aborted ? signal.reason : error;
+    ended = asFedStreamError(signal.aborted ? signal.reason : error);
+    throw ended;
   } finally {
-    await link.close();
+    await link.close(ended);
     log.close();
   }
+}
+
+/**
+ * Ends the process if the built-in trainer is still inside a step some time after it was told to
+ * stop: how long a step takes is the server's choice, and nothing is lost.
+ */
+function endsInTime(signal: AbortSignal): void {
+  signal.addEventListener('abort', () => setTimeout(() => process.exit(EXIT.stopped), MOST_STOP_MS).unref(), { once: true });
+}
+
+/** Longer than a step of an honest job takes. */
+const MOST_STOP_MS = 10_000;
+
+/**
+ * The rules of the site's owner. A simulated site has no default limits: the process that made its
+ * data is the server's own; the limits of its configuration hold all the same.
+ */
+function policyOf(config: SiteConfig | undefined, { filters: table }: Kit, simulated: boolean): SitePolicy {
+  const { filters = [], limits = {}, share } = config ?? {};
+  return { filters, table, share, limits: simulated ? { ...NO_LEAST, ...limits } : limits };
 }
 
 function absolute(path: string | undefined): string | undefined {

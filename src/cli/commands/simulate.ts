@@ -56,6 +56,9 @@ const BIN = fileURLToPath(new URL('../../../bin/fedstream.mjs', import.meta.url)
 /** Children that were asked to stop are killed after this time. */
 const STOP_MS = 15_000;
 
+/** Sites whose own words stand in the error of a simulation. */
+const MOST_WORDS = 3;
+
 /** The subcommand `simulate`. */
 export function simulateCommand(): Command {
   return addJobOptions(
@@ -190,8 +193,25 @@ class Federation {
     await Promise.all(this.#children.map((child) => child.exited));
     if (this.#fatal) throw this.#fatal;
     if (code !== EXIT.ok && !signal.aborted)
-      throw new FedStreamError('closed', `the server ended (${code}): ${lastLine(server) || `see ${runPath}/logs/server.log`}`);
+      throw new FedStreamError(
+        'closed',
+        `the server ended (${code}): ${lastLine(server) || `see ${runPath}/logs/server.log`}${this.#words()}`,
+      );
     signal.throwIfAborted();
+  }
+
+  /** The sites' own words about their failures: they are told here alone, and never to the server. */
+  #words(): string {
+    const failures = this.#children.flatMap(({ name, lastLines }) => {
+      const said = lastLines()
+        .split('\n')
+        .findLast((line) => line.startsWith(`${name}: `));
+      return said === undefined ? [] : [`at ${name} ${said.slice(name.length + 2)}`];
+    });
+    return failures
+      .slice(0, MOST_WORDS)
+      .map((words) => `; ${words}`)
+      .join('');
   }
 
   #server(): Supervised {
@@ -223,6 +243,7 @@ class Federation {
         '--threads',
         '1',
         '--supervised',
+        '--simulated',
         ...network.siteArgs(site),
       );
       if (siteConfig !== undefined) command.push('--site-config', siteConfig);

@@ -6,21 +6,24 @@ import { jsonText } from '../../core/json-text.js';
 import { readText, writeText } from '../../core/storage-text.js';
 import { type Job, siteNames } from '../../job/job.js';
 import { BASE_FOLDER, writeGlobalModel, writeInitialModel } from '../../server/global-models.js';
+import { DEFAULT_LIMITS } from '../../site/limits.js';
 import { openModel } from '../../tensor/model-folder.js';
 import { noteDtypes } from '../../tensor/own-dtypes.js';
 import { withManifest } from '../../tensor/state-dict.js';
 import { OFFERED_FILES } from '../../trainer/bridge/messages.js';
-import { encodeSamples } from '../../trainer/data/encode-sample.js';
+import { type Encoded, encodeSamples } from '../../trainer/data/encode-sample.js';
 import { generateTasks, splitByFamily } from '../../trainer/data/generate/generate-tasks.js';
 import type { Sample } from '../../trainer/data/sample.js';
 import { holdOut, splitSamples } from '../../trainer/data/split.js';
 import { checkLlamaConfig, type LlamaConfig, llamaConfigJson, parseLlamaConfig } from '../../trainer/llama/config.js';
-import { loadTokenizer, type Tokenizer } from '../../trainer/tokenizer/tokenizer.js';
+import { loadTokenizer } from '../../trainer/tokenizer/tokenizer.js';
 import { tokenizerConfigJson, tokenizerJson } from '../../trainer/tokenizer/tokenizer-json.js';
 import { trainBpe } from '../../trainer/tokenizer/train-bpe.js';
 import { nodeCodecs } from '../codec/codecs.js';
 import { nodeFolder } from '../storage/node-folder.js';
 import { startLlamaEngine } from '../trainer/llama-host.js';
+import { configuration, tokenizerTexts } from '../trainer/model-texts.js';
+import { startTokenizer } from '../trainer/tokenizer-host.js';
 import { readDataFile, writeDataFile } from './data-files.js';
 
 /** The text files of a model folder, beside its weights. */
@@ -84,7 +87,7 @@ export async function prepareRun(job: Job, runPath: string, data: RunData): Prom
   const training = [...data.bySite.values()].flat();
   if (job.trainer || job.model === 'offered') return prepareTrainerRun(job, runPath, data);
   const base = 'path' in job.model ? await copyBase(job.model.path, runPath) : await newBase(job, job.model, training, runPath);
-  const resolved = resolveTraining(job, base.tokenizer, training);
+  const resolved = await resolveTraining(job, base, training).finally(() => base.close?.());
   writeRunData(runPath, data);
   await writeEngineModel(resolved, base.config, runPath);
   await writeText(run, 'job.json', `${jsonText(resolved, 'job.json', 2)}\n`);
@@ -115,7 +118,8 @@ function writeRunData(runPath: string, { bySite, validation }: RunData): void {
 
 interface Base {
   readonly config: LlamaConfig;
-  readonly tokenizer: Tokenizer;
+  encode(samples: readonly Sample[], maxTokens: number): Promise<Encoded> | Encoded;
+  close?(): Promise<void>;
 }
 
 /** Copies the texts of a Hugging Face folder into the run. */
@@ -127,8 +131,9 @@ async function copyBase(path: string, runPath: string): Promise<Base> {
       'bad-model',
       `${path} has no ${missing}; a Hugging Face folder has config.json, model.safetensors and tokenizer.json`,
     );
-  const config = parseLlamaConfig(texts['config.json'] as string, `${path}/config.json`);
-  return { config, tokenizer: loadTokenizer(texts['tokenizer.json'] as string, texts['tokenizer_config.json'], `${path}/tokenizer.json`) };
+  const config = parseLlamaConfig(configuration(texts, 'config.json'), `${path}/config.json`);
+  const tokenizer = await startTokenizer(tokenizerTexts(texts, `${path}/tokenizer.json`));
+  return { config, encode: (samples, maxTokens) => tokenizer.encode(samples, maxTokens), close: () => tokenizer.close() };
 }
 
 async function copyTexts(path: string, runPath: string): Promise<Partial<Record<string, string>>> {
@@ -168,7 +173,7 @@ async function newBase(
   await writeText(run, `${BASE_FOLDER}/config.json`, llamaConfigJson(config, { end: tokenizer.endToken, pad: tokenizer.padToken }));
   await writeText(run, `${BASE_FOLDER}/tokenizer.json`, files.json);
   await writeText(run, `${BASE_FOLDER}/tokenizer_config.json`, files.config);
-  return { config, tokenizer };
+  return { config, encode: (samples, maxTokens) => encodeSamples(tokenizer, samples, maxTokens) };
 }
 
 /** The positions of a new model; the rotary table costs nothing. */
@@ -182,16 +187,19 @@ const DEFAULT_LOCAL_STEPS = 60;
  * Fills in the longest sample and the batch size if the job leaves them to the data; throws
  * `bad-data` if no sample fits.
  */
-function resolveTraining(job: Job, tokenizer: Tokenizer, training: readonly Sample[]): Job {
-  const { examples } = encodeSamples(tokenizer, training, job.train.maxTokens ?? 131_072);
+async function resolveTraining(job: Job, base: Base, training: readonly Sample[]): Promise<Job> {
+  const { examples } = await base.encode(training, job.train.maxTokens ?? 131_072);
   const lengths = examples.map(({ tokens }) => tokens.length).sort((a, b) => a - b);
   if (lengths.length === 0)
     throw new FedStreamError('bad-data', `no sample has room for an answer within train.maxTokens = ${job.train.maxTokens}; raise it`);
   const most = lengths[Math.floor(lengths.length * 0.95)] as number;
   const maxTokens = job.train.maxTokens ?? Math.min(Math.ceil(most / 8) * 8, LONGEST_DEFAULT);
   const batchSize = job.train.batchSize ?? Math.max(1, Math.min(32, Math.floor(TOKENS_A_BATCH / maxTokens)));
+  // Long samples make small batches; sites want some samples in every step (docs/site.md).
+  const { accumulate } = job.train;
+  const enough = job.train.batchSize === undefined ? Math.max(accumulate, Math.ceil(DEFAULT_LIMITS.leastBatch / batchSize)) : accumulate;
   const localSteps = job.train.localSteps ?? (job.train.localEpochs === undefined ? DEFAULT_LOCAL_STEPS : undefined);
-  return { ...job, train: { ...job.train, maxTokens, batchSize, localSteps } };
+  return { ...job, train: { ...job.train, maxTokens, batchSize, accumulate: enough, localSteps } };
 }
 
 /**

@@ -1,5 +1,5 @@
 // Makes a site's own trainer: the program that it has registered under the name in the job.
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Logger } from '../../core/log.js';
 import type { Joined } from '../../site/server-link.js';
 import type { BridgeJob } from '../../trainer/bridge/messages.js';
@@ -7,6 +7,7 @@ import { processTrainer } from '../../trainer/bridge/process-trainer.js';
 import type { Trainer } from '../../trainer/trainer.js';
 import { nodeFolder } from '../storage/node-folder.js';
 import { makePrivateFolder } from '../storage/private-modes.js';
+import { identifyModel } from './identify-model.js';
 import { fillPlaceholders, type Placeholders, registeredTrainer, type SiteConfig } from './site-config.js';
 import { startTrainerProcess } from './trainer-process.js';
 
@@ -51,6 +52,7 @@ export async function makeProcessTrainer(name: string, options: SiteTrainerOptio
     log,
     exchange: nodeFolder(exchange),
     pathOf: (file) => join(exchange, file),
+    identify: (path) => identifyModel(resolve(folder, path)),
     start: () => startTrainerProcess({ ...filled, log }),
   });
 }

@@ -5,12 +5,14 @@ import type { Logger } from '../../core/log.js';
 import type { Folder } from '../../core/storage.js';
 import type { Job } from '../../job/job.js';
 import { builtInTrainer } from '../../trainer/built-in-trainer.js';
-import { encodeSamples } from '../../trainer/data/encode-sample.js';
 import type { Sample } from '../../trainer/data/sample.js';
+import type { Example } from '../../trainer/example.js';
 import { parseLlamaConfig } from '../../trainer/llama/config.js';
-import { loadTokenizer } from '../../trainer/tokenizer/tokenizer.js';
 import type { Trainer } from '../../trainer/trainer.js';
 import { startLlamaEngine } from './llama-host.js';
+import { checkMemory } from './model-memory.js';
+import { configuration, tokenizerTexts } from './model-texts.js';
+import { startTokenizer, type TokenizerHost } from './tokenizer-host.js';
 
 /** The job, the model's texts and the data of a trainer. */
 export interface MakeTrainerOptions {
@@ -24,6 +26,10 @@ export interface MakeTrainerOptions {
   /** The run that the trainer's control variate belongs to. */
   readonly run?: string;
   readonly log: Logger;
+  /** Ends the encoding of the data. */
+  readonly signal?: AbortSignal | undefined;
+  /** The most memory that the model may take, in bytes; by default most of the machine's. */
+  readonly mostMemoryBytes?: number | undefined;
 }
 
 /**
@@ -31,19 +37,15 @@ export interface MakeTrainerOptions {
  * `bad-job`, or `bad-data` if no sample fits.
  */
 export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer> {
-  const { job, files, log, threads = Math.min(availableParallelism(), 4), stateFolder, run } = options;
-  const file = (name: string): string => {
-    const text = files[name];
-    if (text === undefined) throw new FedStreamError('bad-model', `the server sent no ${name}`);
-    return text;
-  };
-  const config = parseLlamaConfig(file('config.json'), 'config.json');
-  const tokenizer = loadTokenizer(file('tokenizer.json'), files['tokenizer_config.json'], 'tokenizer.json');
+  const { job, files, log, threads = Math.min(availableParallelism(), 4), stateFolder, run, signal } = options;
+  const config = parseLlamaConfig(configuration(files, 'config.json'), 'config.json');
   const { maxTokens, batchSize } = job.train;
   if (maxTokens === undefined || batchSize === undefined)
     throw new FedStreamError('bad-job', 'train.maxTokens and train.batchSize are open; the server fills them in');
-  const encode = (samples: readonly Sample[], what: string) => {
-    const encoded = encodeSamples(tokenizer, samples, maxTokens);
+  const size = { maxBatch: batchSize, maxSequence: Math.ceil(maxTokens / 8) * 8, threads };
+  checkMemory(config, size, options.mostMemoryBytes);
+  const encode = async (tokenizer: TokenizerHost, samples: readonly Sample[], what: string) => {
+    const encoded = await tokenizer.encode(samples, maxTokens);
     const { skipped, truncated } = encoded;
     if (skipped + truncated > 0)
       log.warn(
@@ -54,9 +56,15 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
       throw new FedStreamError('bad-data', `none of ${samples.length} samples fits into train.maxTokens = ${maxTokens}; raise it`);
     return encoded.examples;
   };
-  const training = encode(options.training, 'training');
-  const validation = encode(options.validation, 'validation');
-  const size = { maxBatch: batchSize, maxSequence: Math.ceil(maxTokens / 8) * 8, threads };
+  const tokenizer = await startTokenizer({ ...tokenizerTexts(files, 'tokenizer.json'), signal });
+  let training: readonly Example[];
+  let validation: readonly Example[];
+  try {
+    training = await encode(tokenizer, options.training, 'training');
+    validation = await encode(tokenizer, options.validation, 'validation');
+  } finally {
+    await tokenizer.close();
+  }
   const engine = await startLlamaEngine({ config, size, optimizer: job.train });
   return builtInTrainer({
     engine,

@@ -1,4 +1,4 @@
-// A site's configuration: its trainers, and the filters that it enforces (docs/site.md).
+// A site's configuration: its trainers, and the filters and limits that it enforces (docs/site.md).
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
@@ -8,6 +8,8 @@ import { builtInFilters } from '../../filter/built-in.js';
 import type { Filter } from '../../filter/filter.js';
 import { siteFiltersSchema } from '../../filter/site-filters.js';
 import { NAME_PATTERN } from '../../job/job.js';
+import { limitsSchema, type SiteLimits } from '../../site/limits.js';
+import { type SiteShare, shareSchema } from '../../site/share.js';
 import { ioError } from '../storage/io-error.js';
 
 /** Longer than a program is silent while it loads a large model. */
@@ -31,6 +33,8 @@ const siteConfigSchema = (table: Table<Filter>) =>
     filters: siteFiltersSchema(table).default([]),
     /** The most bytes of all that a server makes the site keep in its work folder. */
     diskBytes: z.int().min(1).optional(),
+    limits: limitsSchema.default({}),
+    share: shareSchema.prefault({}),
   });
 
 /** A trainer as the site registered it; `folder` is absolute. */
@@ -45,6 +49,9 @@ export interface SiteConfig {
   readonly filters: readonly Choice[];
   /** The most bytes that a server makes the site keep; undefined where the file does not say. */
   readonly diskBytes?: number | undefined;
+  /** Limits on what a job may ask of this site, and the choice of what leaves beside updates. */
+  readonly limits: SiteLimits;
+  readonly share: SiteShare;
 }
 
 /**
@@ -67,7 +74,8 @@ export function readSiteConfig(path: string, table: Table<Filter> = builtInFilte
   const trainers = Object.fromEntries(
     Object.entries(parsed.data.trainers).map(([name, trainer]) => [name, { ...trainer, folder: resolve(base, trainer.folder) }]),
   );
-  return { source: path, trainers, filters: parsed.data.filters, diskBytes: parsed.data.diskBytes };
+  const { filters, diskBytes, limits, share } = parsed.data;
+  return { source: path, trainers, filters, diskBytes, limits, share };
 }
 
 /** The trainer that a job names; throws `refused` if this site has none of that name. */

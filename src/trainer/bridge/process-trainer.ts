@@ -3,6 +3,7 @@ import { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
 import { openSafetensors, writeSafetensors } from '../../tensor/safetensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
+import { type IdentifyModel, withoutPaths } from '../offered-texts.js';
 import type { Metrics, Offer, TaskProgress, Trainer, TrainResult, TrainTask } from '../trainer.js';
 import { fittingResult } from './check-result.js';
 import { openExtras, removeAll, removedWhenClosed, writeExtras } from './exchange-files.js';
@@ -17,6 +18,8 @@ export interface ProcessTrainerOptions extends RunningOptions {
   readonly exchange: Folder;
   /** The absolute path of a file in `exchange`. */
   pathOf(name: string): string;
+  /** Identifies the base of an offered adapter that lies on this machine. */
+  readonly identify?: IdentifyModel;
 }
 
 /** Makes a trainer that starts its program with the first task, and again after it has failed. */
@@ -35,14 +38,15 @@ class ProcessTrainer implements Trainer {
   }
 
   async offer(signal: AbortSignal): Promise<Offer> {
-    const { label, job, exchange } = this.#options;
+    const { label, job, exchange, identify } = this.#options;
     const file = 'offer.safetensors';
     const task = { type: 'task', id: 'offer', kind: 'offer', round: 0, rounds: job.rounds, result: this.#options.pathOf(file) } as const;
     const result = await this.#ask(task, signal, { onStep: () => {}, onProgress: () => {} });
     this.#withoutExtras(result);
+    const texts = Object.entries(result.files).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    const files = await withoutPaths(Object.fromEntries(texts), identify);
     const model = await this.#open(file);
     if (model.manifest.tensors.length === 0) throw new FedStreamError('trainer', `${label} offers a model without tensors`);
-    const files = Object.fromEntries(Object.entries(result.files).filter((entry): entry is [string, string] => entry[1] !== undefined));
     return { model: removedWhenClosed(model, exchange, file), files };
   }
 

@@ -19,6 +19,8 @@ export interface Batches {
   readonly stepsPerEpoch: number;
   /** The micro-batches of a step, counted from 1. */
   at(step: number): Batch[];
+  /** The number of different examples in so many steps from `first` on. */
+  samplesIn(first: number, steps: number): number;
 }
 
 /**
@@ -38,11 +40,19 @@ export function trainingBatches(examples: readonly Example[], { batchSize, accum
     }
     return order;
   };
-  const exampleAt = (position: number): Example => {
+  const indexAt = (position: number): number => {
     const order = permutation(Math.floor(position / examples.length));
-    return examples[order[position % examples.length] as number] as Example;
+    return order[position % examples.length] as number;
+  };
+  const exampleAt = (position: number): Example => examples[indexAt(position)] as Example;
+  const samplesIn = (first: number, steps: number): number => {
+    const positions = steps * perStep;
+    // So many contain a whole epoch, wherever they begin.
+    if (positions >= 2 * examples.length) return examples.length;
+    return new Set(Array.from({ length: positions }, (_, i) => indexAt((first - 1) * perStep + i))).size;
   };
   return {
+    samplesIn,
     stepsPerEpoch: Math.ceil(examples.length / perStep),
     at: (step) =>
       Array.from({ length: accumulate }, (_, micro) => {

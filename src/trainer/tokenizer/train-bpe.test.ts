@@ -1,6 +1,7 @@
 // BPE training: known merges, the same every time, and a comparison with a slow, plain way.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { randomStream } from '../../core/random.js';
 import { byteWord, WORD_PATTERN } from './byte-level.js';
 import { trainBpe } from './train-bpe.js';
 
@@ -65,3 +66,13 @@ function slowMerges(texts: readonly string[], vocabularySize: number): [string, 
   }
   return merges;
 }
+
+test('a word of 100,000 letters costs no more than its letters', { timeout: 30_000 }, () => {
+  const random = randomStream(5, 'letters');
+  const letters = Array.from({ length: 100_000 }, () => String.fromCharCode(97 + random.integer(26))).join('');
+  expect(trainBpe([letters], 1024).merges).toHaveLength(1024 - 260);
+  expect(trainBpe(['a'.repeat(100_000)], 1024).merges.slice(0, 2)).toEqual([
+    ['a', 'a'],
+    ['aa', 'aa'],
+  ]);
+});
