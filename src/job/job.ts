@@ -196,6 +196,10 @@ const FIELDS = {
   integers: z.enum(INTEGER_RULES).default('refuse'),
   /** How much each site's result counts in an average. */
   weights: weightsSchema.prefault('samples'),
+  /**
+   * A result is refused whose update is so many times as large as the median of the round's.
+   */
+  normBound: z.union([z.number().min(1), z.literal('off')], { error: 'must be a number from 1, or "off"' }).default(10),
   streaming: z.enum(['regular', 'container', 'file']).default('file'),
   /** The kind of connection between server and sites, where the command line gives no address. */
   driver: z.enum(SCHEMES, { error: `must be one of ${SCHEMES.join(', ')}` }).default('tcp'),

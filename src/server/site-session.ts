@@ -325,6 +325,7 @@ const SERVERS_OWN: ReadonlySet<string> = new Set([
   'aggregator',
   'integers',
   'weights',
+  'normBound',
   'roundMs',
   'graceMs',
   'offerBytes',

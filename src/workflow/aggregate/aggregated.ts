@@ -33,7 +33,8 @@ export async function aggregated(
   const weights = weightsOf(claims, job.weights);
   for (const weight of weights) if (weight.claimed !== undefined) tell(weight, aggregating, federation);
   const results = claims.map((result, index) => ({ ...result, samples: (weights[index] as Weight).weight }));
-  log.info({ round, sites: results.length }, 'reducing');
+  const norms = outcomes.flatMap((outcome) => (outcome.status === 'done' ? (outcome.reply.norm ?? []) : [])).sort((a, b) => a - b);
+  log.info({ round, sites: results.length, medianNorm: norms[Math.floor((norms.length - 1) / 2)], largestNorm: norms.at(-1) }, 'reducing');
   const state: Record<string, StateDict> = {};
   for (const name of await models.names()) if (name.startsWith(KEPT)) state[name.slice(KEPT.length)] = await models.open(name);
   const open = Object.values(state);
