@@ -7,6 +7,9 @@ import { z } from 'zod';
  */
 const MOST = 1e12;
 
+const SHARE = 0.5;
+const TIMES = 100;
+
 const number = z.number(`must be a number above 0, at most ${MOST}`).positive().max(MOST);
 
 const rowsSchema = z.discriminatedUnion('type', [
@@ -16,9 +19,9 @@ const rowsSchema = z.discriminatedUnion('type', [
      * The largest share of the sum that a site may have. By default no site counts for more than
      * all others together.
      */
-    share: z.number().positive().max(1).default(0.5),
+    share: z.number().positive().max(1).default(SHARE),
     /** The largest multiple of the median of all claims that a site may count for. */
-    times: z.number().min(1).default(100),
+    times: z.number().min(1).default(TIMES),
   }),
   z.strictObject({ type: z.literal('equal') }),
   z.strictObject({ type: z.literal('sites'), sites: z.record(z.string(), number) }),
@@ -26,6 +29,9 @@ const rowsSchema = z.discriminatedUnion('type', [
 
 /** How results are weighted, with all short forms resolved. */
 export type Weights = z.output<typeof rowsSchema>;
+
+/** The weights of a job that has none: claims, within the bounds. */
+export const BY_SAMPLES: Weights = { type: 'samples', share: SHARE, times: TIMES };
 
 /** The values that a job may give for `weights`. */
 export type WeightsInput = 'samples' | 'equal' | z.input<typeof rowsSchema> | Readonly<Record<string, number>>;

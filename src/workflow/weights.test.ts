@@ -4,6 +4,7 @@ import { randomStream } from '../core/random.js';
 import { checkedJob } from '../job/job.js';
 import type { WeightsInput } from '../job/weights.js';
 import { sampleWeights } from './aggregate/mean.js';
+import { siteMean } from './site-mean.js';
 import { weightsOf } from './weights.js';
 
 const HUGE = 2 ** 53 - 1;
@@ -111,4 +112,15 @@ test('a job that was read is the same when it is read again, and a site may be c
   for (const input of ['samples', 'equal', { a: 1, b: 2, c: 3 }] as WeightsInput[])
     expect(rule(rule(input) as WeightsInput)).toEqual(rule(input));
   expect(rule({ type: 5, sites: 6 }, ['type', 'sites'])).toEqual({ type: 'sites', sites: { type: 5, sites: 6 } });
+});
+
+test('one site does not own the mean of evaluations', () => {
+  const evaluated = (site: string, loss: number, samples: number) => {
+    const figures = { task: 't', samples: 1, steps: 0, trainLoss: 0, counts: {}, evaluation: { loss, samples } };
+    return { site, status: 'done', reply: { site, figures, extras: {} } } as const;
+  };
+  const outcomes = [evaluated('a', 1, 30), evaluated('b', 2, 10), evaluated('c', 100, 1e11)];
+  expect(siteMean(outcomes, rule('samples'))).toEqual({ loss: (50 + 40 * 100) / 80, samples: 80 });
+  expect(siteMean(outcomes.slice(0, 2), rule('samples'))).toEqual({ loss: 50 / 40, samples: 40 });
+  expect(siteMean(outcomes, rule({ a: 3, b: 1, c: 1e-6 }))?.loss).toBeCloseTo(1.25, 3);
 });
