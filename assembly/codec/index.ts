@@ -16,5 +16,6 @@ export {
 } from './casts';
 export { accumulateFourBit, decodeFourBit, encodeFp4, encodeNf4 } from './four-bit';
 export { useScratch } from './memory-map';
+export { sumOfSquares } from './squares';
 export { encodeUniform } from './uniform';
 export { accumulateUniform, decodeUniform } from './uniform-decode';

@@ -6,6 +6,7 @@ import type { CodecTable, CodeStep, EncodeReport, WeightedChunk } from './codec.
 import { codecOf } from './codec-table.js';
 import { written } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
+import { sumOfSquares } from './squares.js';
 
 /**
  * The encoding by which raw values of `dtype` are added on a codec thread: F16 and BF16 tensors
@@ -45,14 +46,27 @@ export function codeSum(sum: Float32Array, { codec, to, prepared, addTo }: CodeS
 }
 
 /**
- * Adds chunks to a sum in their order and, with `code`, codes the sum, on the calling thread;
- * throws `NonFiniteValue`.
+ * Adds chunks to a sum in their order and, with `after`, codes or measures the sum, on the calling
+ * thread; throws `NonFiniteValue`.
  */
-export function reduceHere(codecs: CodecTable, chunks: readonly WeightedChunk[], sum: Float32Array, code?: CodeStep): EncodeReport {
+export function reduceHere(
+  codecs: CodecTable,
+  chunks: readonly WeightedChunk[],
+  sum: Float32Array,
+  after?: CodeStep | 'measure',
+): EncodeReport {
   for (const chunk of chunks) addWeighted(codecs, chunk, sum);
-  if (code) return codeSum(sum, code);
+  if (after === 'measure') return { saturated: 0, squares: finiteSquares(sum) };
+  if (after) return codeSum(sum, after);
   requireFinite(sum);
   return NO_REPORT;
+}
+
+/** The sum of the squares of finite values; throws `NonFiniteValue`. */
+function finiteSquares(values: Float32Array): number {
+  const squares = sumOfSquares(values);
+  if (!Number.isFinite(squares)) requireFinite(values);
+  return squares;
 }
 
 /** Throws `NonFiniteValue` with the first infinite or NaN value. */

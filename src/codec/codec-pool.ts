@@ -129,12 +129,13 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
         await run({ work: 'accumulate', encoding, elements: into.length, dtype: 'F32', values: span(sums), coded: span(from), weight });
       }
     },
-    async reduce(chunks, into, code) {
+    async reduce(chunks, into, after) {
       const sums = bytesOf(into);
+      const code = after === 'measure' ? undefined : after;
       const addTo = code?.addTo && { into: bytesOf(code.addTo.into), weight: code.addTo.weight };
       const parts = code ? [code.to, ...(addTo ? [addTo.into] : [])] : [];
       const able = onThreads(code?.codec, sums, ...parts) && chunks.every(({ codec, bytes: coded }) => onThreads(codec, coded));
-      if (!able) return reduceHere(codecs, chunks, into, code);
+      if (!able) return reduceHere(codecs, chunks, into, after);
       const work = chunks.map((chunk) => ({ encoding: addingEncoding(chunk), coded: span(chunk.bytes), weight: chunk.weight }));
       const coding = code && {
         encoding: code.codec?.encoding ?? RAW,
@@ -142,7 +143,13 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
         prepared: code.prepared,
         addTo: addTo && { into: span(addTo.into), weight: addTo.weight },
       };
-      return run({ work: 'reduce', elements: into.length, values: span(sums), chunks: work, code: coding });
+      return run({
+        work: 'reduce',
+        elements: into.length,
+        values: span(sums),
+        chunks: work,
+        after: coding ?? (after === 'measure' ? after : undefined),
+      });
     },
     enter() {
       active++;

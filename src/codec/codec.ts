@@ -28,6 +28,8 @@ export interface EncodeReport {
   readonly saturated: number;
   /** Bytes that were written, if codes vary in size. */
   readonly bytes?: number;
+  /** The sum of the squares of the values of a sum, in float64, if it was measured. */
+  readonly squares?: number;
 }
 
 /**
@@ -118,10 +120,10 @@ export interface CodecPool {
   accumulate(codec: Codec, from: Uint8Array, weight: number, into: Float32Array): Promise<void>;
   /**
    * Adds the chunks to the sum in their order, on one thread, each as `into[i] = fround(into[i] +
-   * fround(weight * decoded[i]))`. With `code`, the same thread codes the sum. Rejects with
-   * `NonFiniteValue` if a sum is infinite or NaN.
+   * fround(weight * decoded[i]))`. With `after`, the same thread codes the sum or measures it: the
+   * report then has its `squares`. Rejects with `NonFiniteValue` if a sum is infinite or NaN.
    */
-  reduce(chunks: readonly WeightedChunk[], into: Float32Array, code?: CodeStep): Promise<EncodeReport>;
+  reduce(chunks: readonly WeightedChunk[], into: Float32Array, after?: CodeStep | 'measure'): Promise<EncodeReport>;
   /** Notes that a model begins to stream through the pool; the function returned notes its end. */
   enter(): () => void;
   /**

@@ -27,6 +27,7 @@ export interface KernelExports {
   narrowBf16(from: number, count: number, to: number): void;
   blockAbsmaxes(from: number, count: number, blockSize: number, scales: number): number;
   nonFiniteIndex(from: number, count: number): number;
+  sumOfSquares(from: number, count: number): number;
   saturatedCount(): number;
   useScratch(address: number): void;
 }

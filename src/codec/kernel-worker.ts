@@ -40,7 +40,7 @@ export interface CodeJob {
   readonly weight?: number;
 }
 
-/** Adds several chunks to one sum, in order, and checks the sum or codes it. */
+/** Adds several chunks to one sum, in order, and checks the sum, measures it or codes it. */
 export interface ReduceJob {
   readonly id: number;
   readonly work: 'reduce';
@@ -48,7 +48,7 @@ export interface ReduceJob {
   /** Float32 sums. */
   readonly values: Span;
   readonly chunks: readonly { readonly encoding: Encoding; readonly coded: Span; readonly weight: number }[];
-  readonly code?: CodeSpans | undefined;
+  readonly after?: CodeSpans | 'measure' | undefined;
 }
 
 /** A `CodeStep` whose buffers are ranges of the shared memory. */
@@ -97,13 +97,16 @@ export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnsw
     if (addTo) codec.accumulate(written(codec, at(coded), report), addTo.weight, new Float32Array(bytes.buffer, addTo.into.at, sum.length));
     return report;
   };
-  const reduce = ({ values, elements, chunks, code: spans }: ReduceJob): EncodeReport => {
+  const reduce = ({ values, elements, chunks, after }: ReduceJob): EncodeReport => {
     const sum = new Float32Array(bytes.buffer, values.at, elements);
     for (const { encoding, coded, weight } of chunks) {
       if (encoding.codec === 'raw') kernels.run.accumulateF32(coded.at, elements, weight, values.at);
       else codecFor(encoding).accumulate(at(coded), weight, sum);
     }
-    if (spans) return code(values, sum, spans);
+    if (after !== undefined && after !== 'measure') return code(values, sum, after);
+    const squares = after && kernels.run.sumOfSquares(values.at, elements);
+    // Squares of finite values have a finite sum.
+    if (squares !== undefined && Number.isFinite(squares)) return { saturated: 0, squares };
     refuseNonFinite(values, sum);
     return NO_REPORT;
   };

@@ -35,6 +35,8 @@ export interface SumOptions {
    */
   readonly passed?: number;
   readonly code?: SumCode;
+  /** Set to have the sum of squares of each chunk in its report. Without `code` alone. */
+  readonly measure?: true;
 }
 
 /** The coding of a sum. */
@@ -191,18 +193,18 @@ async function summed(
   readers: readonly AsyncIterator<Chunk>[],
   slot: Slot,
   sum: Float32Array,
-  { addends, codecs, pool, what }: SumOptions,
+  { addends, codecs, pool, what, measure }: SumOptions,
   codecFor: (encoding: Encoding) => Codec | undefined,
   coder: Coder | undefined,
 ): Promise<{ done: Promise<Summed> }> {
   let group: WeightedChunk[] = [];
   let used = 0;
   let held: Float32Array | undefined;
-  const add = (code?: CodeStep): Promise<EncodeReport> => {
+  const add = (after?: CodeStep | 'measure'): Promise<EncodeReport> => {
     const chunks = group;
     group = [];
     used = 0;
-    const adding = pool ? pool.reduce(chunks, sum, code) : (async () => reduceHere(codecs, chunks, sum, code))();
+    const adding = pool ? pool.reduce(chunks, sum, after) : (async () => reduceHere(codecs, chunks, sum, after))();
     return adding.catch((cause: unknown) => Promise.reject(named(cause, first, what)));
   };
   for (const [index, { weight }] of addends.entries()) {
@@ -223,7 +225,7 @@ async function summed(
       if (dtype !== 'F32') narrowInto(dtype, sum, bytes);
       return { chunk: { ...first, tensor: { ...first.tensor, encoding: RAW }, bytes }, report };
     };
-    return { done: add().then(narrow) };
+    return { done: add(measure && 'measure').then(narrow) };
   }
   const step = await coder.step(first, slot, sum, held);
   const values = step.addTo?.into;

@@ -14,6 +14,7 @@ import { FILTER_POINTS, type Filter } from '../filter/filter.js';
 import { misplacedFilter } from '../filter/order.js';
 import { policySchema } from '../filter/policy.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
+import { unweighted, weightsSchema } from './weights.js';
 
 /** Names of sites and runs; they become file names and log fields. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -193,6 +194,12 @@ const FIELDS = {
   delta: z.boolean().optional(),
   /** The rule for tensors that cannot be averaged (counters, masks). */
   integers: z.enum(INTEGER_RULES).default('refuse'),
+  /** How much each site's result counts in an average. */
+  weights: weightsSchema.prefault('samples'),
+  /**
+   * A result is refused whose update is so many times as large as the median of the round's.
+   */
+  normBound: z.union([z.number().min(1), z.literal('off')], { error: 'must be a number from 1, or "off"' }).default(10),
   streaming: z.enum(['regular', 'container', 'file']).default('file'),
   /** The kind of connection between server and sites, where the command line gives no address. */
   driver: z.enum(SCHEMES, { error: `must be one of ${SCHEMES.join(', ')}` }).default('tcp'),
@@ -227,6 +234,8 @@ export function checkedJob(value: unknown, source: string, tables: JobTables = {
   if (job.quorum !== undefined && job.quorum > sites.length) {
     throw new FedStreamError('bad-job', `${source}: quorum: ${job.quorum} results are asked of ${sites.length} sites`);
   }
+  const unknown = unweighted(job.weights, sites);
+  if (unknown !== undefined) throw new FedStreamError('bad-job', `${source}: weights: ${unknown}`);
   checkExtras(job, source, tables);
   const misplaced = misplacedFilter(job, tables.codecs ?? referenceCodecs, tables.filters);
   if (misplaced !== undefined) throw new FedStreamError('bad-job', `${source}: ${misplaced}`);

@@ -6,11 +6,11 @@ import { FedStreamError } from '../core/errors.js';
 import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
 import { decodedExtras, sentManifest } from '../exchange/extras-coding.js';
-import { checkFinite } from '../exchange/finite.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
 import type { Filter } from '../filter/filter.js';
 import type { Job } from '../job/job.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
+import { MODEL_NAME } from '../tensor/extra-names.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import { splitDicts } from '../tensor/named-dicts.js';
@@ -21,9 +21,10 @@ import { receiveModel } from '../transfer/receive.js';
 import { openSpool, spoolInfo } from '../transfer/spool.js';
 import type { Ask, Outcome, Reply } from '../workflow/federation.js';
 import { BoundsOfAnswers, checkOffered } from './answer-bounds.js';
+import { AnswerNorms } from './answer-norms.js';
 import type { LiveOffer, Offers } from './offers.js';
-import { type ReplyState, readGathered, readReplyState, writeGathered, writeReplyState } from './round-state.js';
-import type { Answer, TaskBoard, WaitOptions } from './task-board.js';
+import { type ReplyState, readGathered, readReplyState, removeReplyState, writeGathered, writeReplyState } from './round-state.js';
+import { type Answer, quorumLost, type TaskBoard, type WaitOptions } from './task-board.js';
 import { UpdateReplies } from './update-replies.js';
 
 /** Options of `Asks`. */
@@ -69,15 +70,16 @@ export class Asks {
   #gathers = 0;
   /** Sites whose answer is waited for. */
   readonly #waiting = new Set<string>();
-  #checking: Promise<void> = Promise.resolve();
   readonly #room: DiskRoom;
   readonly #bounds: BoundsOfAnswers;
+  readonly #norms: AnswerNorms;
 
   constructor(options: AsksOptions) {
     this.#options = options;
     this.#room = new DiskRoom({ folder: options.run });
     this.#bounds = new BoundsOfAnswers(options.job, options.codecs);
     this.#updates = new UpdateReplies(options.job, options.codecs, options.filters);
+    this.#norms = new AnswerNorms(options.job, options.codecs, this.#updates);
   }
 
   /** The open ask for the site's task of that id; undefined where there is none. */
@@ -114,9 +116,30 @@ export class Asks {
     if (known && same && known.every((line) => line.status !== 'done' || posted.get(line.site)?.state))
       return Promise.all(known.map((line) => this.#outcome(line as Answer, posted)));
     for (const { site, task, state } of posted.values()) board.post(site, task, state && { site, status: 'done', result: state.figures });
-    const answers = await board.answers(sites, options);
+    const answers = await this.#judged(await board.answers(sites, options), posted, options.quorum);
     await writeGathered(folder(), number, answers);
     return Promise.all(answers.map((answer) => this.#outcome(answer, posted)));
+  }
+
+  /**
+   * Refuses the answers that are far larger than the others'. Where too few are left, those that
+   * were refused are forgotten: a run that goes on later asks their sites again.
+   */
+  async #judged(answers: readonly Answer[], posted: ReadonlyMap<string, OpenAsk>, quorum: number): Promise<readonly Answer[]> {
+    const measured = answers.flatMap(({ site, status }) => {
+      const ask = posted.get(site) as OpenAsk;
+      return status === 'done' && ask.state?.norms ? [{ ask, norms: ask.state.norms }] : [];
+    });
+    const refused = await this.#norms.refused(measured);
+    if (refused.size === 0) return answers;
+    const judged = answers.map((answer): Answer => {
+      const reason = refused.get(answer.site);
+      return reason === undefined ? answer : { site: answer.site, status: 'failed', reason };
+    });
+    const lost = judged.filter(({ status }) => status !== 'done');
+    if (answers.length - lost.length >= quorum) return judged;
+    for (const site of refused.keys()) await removeReplyState(this.#options.folder(), (posted.get(site) as OpenAsk).task.id);
+    throw quorumLost(quorum, [...posted.keys()], lost);
   }
 
   /**
@@ -132,8 +155,8 @@ export class Asks {
     const { site, task } = ask;
     const { codecs, folder } = this.#options;
     const verify = async (message: StateDict): Promise<void> => {
-      await this.#checkValues(message, ask);
-      const state = { figures, objectId: stream.objectId, digest: stream.foundDigest };
+      const norms = await this.#norms.of(message, ask);
+      const state = { figures, objectId: stream.objectId, digest: stream.foundDigest, norms };
       await writeReplyState(folder(), task.id, state);
       ask.state = state;
     };
@@ -253,12 +276,13 @@ export class Asks {
   }
 
   async #reply({ site, task, state, answer, offer, returns }: OpenAsk): Promise<Reply> {
-    const { figures } = state as ReplyState;
+    const { figures, norms } = state as ReplyState;
     if (!answer) return { site, figures, extras: {} };
     const { model, ...extras } = splitDicts(answer);
     const decoded = await decodedExtras(extras, 'result-in', { ...this.#options, site, round: task.round });
     if (!model || returns !== 'update' || !offer) return { site, figures, ...(model && { model }), extras: decoded };
-    return { site, figures, ...(await this.#updates.contributed(model, offer, task.round, site)), extras: decoded };
+    const contributed = await this.#updates.contributed(model, offer, task.round, site);
+    return { site, figures, ...contributed, norm: norms?.[MODEL_NAME], extras: decoded };
   }
 
   /** Checks that a message could be the answer, without reading a value. */
@@ -281,27 +305,6 @@ export class Asks {
     if (returns === 'figures') throw new FedStreamError('bad-model', `${site} sends a model where figures were asked for`);
     if (returns === 'update' && offer) await this.#updates.check(model, offer, task.round, site);
     else checkOffered(model.manifest, site, this.#options.job);
-  }
-
-  /** Reads every value of a message whose manifest fits. */
-  async #checkValues(message: StateDict, { site, task, offer, returns }: OpenAsk): Promise<void> {
-    const { model, ...extras } = splitDicts(message);
-    for (const [name, dict] of Object.entries(extras)) await this.#checkFinite(dict, `${name} of ${site}`);
-    if (!model) return;
-    if (returns !== 'update' || !offer) return this.#checkFinite(model, `the initial model of ${site}`);
-    const { model: update } = await this.#updates.contributed(model, offer, task.round, site);
-    return this.#checkFinite(update, `the result of ${site}`);
-  }
-
-  /**
-   * Checks run one after the other: each uses all cores, and memory must not grow with the number
-   * of sites that finish at once.
-   */
-  #checkFinite(model: StateDict, whose: string): Promise<void> {
-    const check = (): Promise<void> => checkFinite(model, whose, this.#options.codecs);
-    const checked = this.#checking.then(check);
-    this.#checking = checked.catch(() => {});
-    return checked;
   }
 }
 

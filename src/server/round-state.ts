@@ -7,6 +7,7 @@ import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
 import { readState } from '../exchange/state-file.js';
 import { type ResultFigures, resultSchema } from '../exchange/task.js';
+import type { Norms } from './norm-bound.js';
 import type { Answer } from './task-board.js';
 
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
@@ -30,6 +31,8 @@ const replySchema = z.strictObject({
   objectId: z.string().min(1).max(256).optional(),
   /** Digest of the answer's spool as it was verified; missing for figures alone. */
   digest: digest.optional(),
+  /** L2 norms of the answer's update and extras. */
+  norms: z.record(z.string(), z.number().min(0)).optional(),
 });
 
 /** A site's answer that was verified and is safe on disk. */
@@ -37,6 +40,7 @@ export interface ReplyState {
   readonly figures: ResultFigures;
   readonly objectId?: string | undefined;
   readonly digest?: string | undefined;
+  readonly norms?: Norms | undefined;
 }
 
 const answersSchema = z.array(
@@ -60,6 +64,11 @@ export async function writeBroadcastState(folder: Folder, version: number, state
 /** Reads the state of a task's answer; undefined where there is none. */
 export function readReplyState(folder: Folder, taskId: string): Promise<ReplyState | undefined> {
   return readState(folder, replyFile(taskId), replySchema);
+}
+
+/** Removes the state of a task's answer: the site is asked again. */
+export async function removeReplyState(folder: Folder, taskId: string): Promise<void> {
+  await folder.remove(replyFile(taskId));
 }
 
 /** Writes the state of a task's answer; returns once it is durable. */

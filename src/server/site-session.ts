@@ -319,22 +319,27 @@ export class SiteSession {
   }
 }
 
+/** Fields of a job that concern the server alone. */
+const SERVERS_OWN: ReadonlySet<string> = new Set([
+  'workflow',
+  'aggregator',
+  'integers',
+  'weights',
+  'normBound',
+  'roundMs',
+  'graceMs',
+  'offerBytes',
+  'aliveMs',
+]);
+
 /**
  * The job without the fields that concern the server alone: sites need not know its workflows, and
  * earlier versions of sites do not know these fields.
  */
-function forSites({
-  workflow: _,
-  aggregator: __,
-  integers: ___,
-  roundMs: ____,
-  graceMs: _____,
-  offerBytes: ______,
-  aliveMs: _______,
-  extras,
-  ...job
-}: Job): object {
-  return Object.keys(extras).length === 0 ? job : { ...job, extras };
+function forSites(job: Job): object {
+  const { extras, ...rest } = job;
+  const sent = Object.entries(rest).filter(([field]) => !SERVERS_OWN.has(field));
+  return { ...Object.fromEntries(sent), ...(Object.keys(extras).length > 0 && { extras }) };
 }
 
 /** The key of a task's own result among the objects that have moved. */

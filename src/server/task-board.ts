@@ -248,7 +248,8 @@ export class TaskBoard {
 const REASONS_NAMED = 20;
 const REASON_CHARACTERS = 300;
 
-function quorumLost(quorum: number, sites: readonly string[], lost: readonly Answer[]): FedStreamError {
+/** The error of a round that too few results are left for; it names the sites that are lost. */
+export function quorumLost(quorum: number, sites: readonly string[], lost: readonly Answer[]): FedStreamError {
   const named = lost.slice(0, REASONS_NAMED).map((answer) => {
     const reason = answer.status === 'done' ? '' : answer.reason;
     return `${answer.site} ${reason.length > REASON_CHARACTERS ? `${reason.slice(0, REASON_CHARACTERS)}…` : reason}`;

@@ -12,6 +12,7 @@ import { resultInFilters, sentSubject } from '../filter/order.js';
 import type { Job } from '../job/job.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
+import { tensorsOf } from '../tensor/select-tensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { LiveOffer } from './offers.js';
 
@@ -59,10 +60,16 @@ export class UpdateReplies {
   async contributed(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<Contributed> {
     // A coded message is decoded and added in one kernel; the server's own filters need it decoded.
     const { filters, makes } = this.#resultIn;
-    const model = filters.length > 0 ? await this.#accepted(message, offer, round, site) : message;
+    const model = filters.length > 0 ? await this.#accepted(message, offer, round, site) : inFloat32(message);
     const isUpdate = makes === 'update';
     // Weights that a filter has made from the server's model need no base.
     return { model, isUpdate, base: isUpdate === this.#sendsUpdates ? this.#baseFor(offer) : undefined };
+  }
+
+  /** The model that weights are to be compared with: what of it has changed is their update. */
+  given({ model, isUpdate }: Contributed, { master, held }: LiveOffer): StateDict | undefined {
+    if (isUpdate) return undefined;
+    return inFloat32(tensorsOf(this.#sendsUpdates ? master : inOwnDtypes(held, this.#codecs), model.manifest));
   }
 
   /**

@@ -165,6 +165,8 @@ export interface Reply {
   /** The model that the mean of such models is added to; see `Contribution`. */
   readonly base?: StateDict | undefined;
   readonly extras: NamedDicts;
+  /** The L2 norm of what the site has changed of the model's float values. */
+  readonly norm?: number | undefined;
 }
 
 /** The outcome of asking one site: its reply, or why there is none. */

@@ -62,7 +62,7 @@ async function oneRound(federation: Federation, run: (input: RoundInput) => Prom
   await written.close?.();
   if (!evaluate) await federation.commit({ evaluation: await evaluateHere(federation) });
   else {
-    const evaluation = siteMean(outcomes);
+    const evaluation = siteMean(outcomes, federation.job.weights);
     if (round === 1 && !offer.exact) tellOfStart(evaluation, federation);
     else await federation.note(round - 1, evaluation);
     await federation.commit();
@@ -82,7 +82,7 @@ async function begin(federation: Federation): Promise<Offer> {
   else {
     const exactly = await federation.offer({ exactly: 'sent' });
     const outcomes = await federation.gather({ kind: 'evaluate', offer: exactly, evaluate: true, round: 0 });
-    await federation.note(0, siteMean(outcomes));
+    await federation.note(0, siteMean(outcomes, federation.job.weights));
   }
   return offer;
 }
@@ -119,7 +119,7 @@ async function evaluateLast(federation: Federation): Promise<void> {
   const { round, evaluation } = lastOf(federation.history);
   if (evaluation || round === 0) return;
   const outcomes = await federation.gather({ kind: 'evaluate', offer: await federation.offer(), evaluate: true, round });
-  await federation.note(round, siteMean(outcomes));
+  await federation.note(round, siteMean(outcomes, federation.job.weights));
 }
 
 function lastOf(history: readonly Step[]): Step {

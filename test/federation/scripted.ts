@@ -17,6 +17,7 @@ import { openGlobalModel, writeGlobalModel } from '../../src/server/global-model
 import { runClient } from '../../src/site/client.js';
 import type { Base } from '../../src/site/find-base.js';
 import type { SitePolicy } from '../../src/site/policy.js';
+import type { ServerLink } from '../../src/site/server-link.js';
 import { siteLink } from '../../src/site/site-link.js';
 import type { Dtype } from '../../src/tensor/dtype.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
@@ -69,6 +70,8 @@ export interface ScriptedSite {
   readonly samples?: number;
   readonly bases?: readonly Base[];
   readonly policy?: SitePolicy;
+  /** Replaces what the site sends, for one that does not keep to the protocol. */
+  tampered?(link: ServerLink): ServerLink;
   evaluate?(given: Values): Metrics;
 }
 
@@ -103,7 +106,8 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
     const scripted = sites[site] as ScriptedSite;
     folders[site] ??= memoryFolder(site);
     const folder = folders[site] as Folder;
-    const link = siteLink({ ...common, site, folder, share: SHARED, retryMs: 500 });
+    const honest = siteLink({ ...common, site, folder, share: SHARED, retryMs: 500 });
+    const link = scripted.tampered?.(honest) ?? honest;
     const memoryUse = () => ({ rssBytes: 1, peakRssBytes: 2 });
     const client = {
       ...common,

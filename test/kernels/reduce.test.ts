@@ -5,12 +5,16 @@ import type { CodecPool } from '../../src/codec/codec.js';
 import { codecNames, parseCodecName } from '../../src/codec/codec-name.js';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { decodeModel, encodeModel } from '../../src/codec/quantize.js';
+import { sumOfSquares } from '../../src/codec/squares.js';
+import { randomStream } from '../../src/core/random.js';
 import { reduceChunks } from '../../src/exchange/reduce.js';
+import { sumChunks } from '../../src/exchange/sum-chunks.js';
 import { nodeCodecPool } from '../../src/node/codec/codec-pool.js';
 import type { TensorEntry } from '../../src/tensor/manifest.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
 import { narrowInto, widenInto } from '../../src/tensor/widen.js';
+import { loadKernels } from './load-kernels.js';
 
 function model(seed: number, scale = 1): StateDict {
   const values = Float32Array.from({ length: 70_003 }, (_, i) => Math.sin(i * i + seed) * scale);
@@ -30,6 +34,10 @@ async function bytesOf(chunks: AsyncIterable<{ bytes: Uint8Array }>): Promise<Bu
   const all: Buffer[] = [];
   for await (const { bytes } of chunks) all.push(Buffer.from(bytes));
   return Buffer.concat(all);
+}
+
+async function consumed(chunks: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of chunks);
 }
 
 async function withPools(work: (pool: CodecPool | undefined) => Promise<void>): Promise<void> {
@@ -122,6 +130,53 @@ test('more models than a thread’s queue holds', async () => {
   });
 });
 
+test('the squares of each chunk are measured in the same pass, to the bit', async () => {
+  const addends = [
+    { model: model(1, 1000), weight: 1 },
+    {
+      model: encodeModel(
+        model(2),
+        ({ dtype }) => (dtype === 'I64' ? { codec: 'raw' } : parseCodecName('u4', referenceCodecs)),
+        referenceCodecs,
+      ),
+      weight: -1,
+    },
+  ];
+  const right: (number | undefined)[] = [];
+  for await (const { chunk } of sumChunks({ addends, codecs: referenceCodecs, pool: undefined, what: 'the change' })) {
+    const { dtype } = chunk.tensor;
+    // Values in 16 bits are measured before they are narrowed.
+    right.push(dtype === 'F32' ? sumOfSquares(widenInto(dtype, chunk.bytes, new Float32Array(chunk.elements))) : undefined);
+  }
+  const found: number[][] = [];
+  await withPools(async (pool) => {
+    const options = { addends, codecs: pool?.codecs ?? referenceCodecs, pool, what: 'the change', measure: true } as const;
+    const squares: (number | undefined)[] = [];
+    for await (const { report } of sumChunks(options)) squares.push(report.squares);
+    for (const [index, expected] of right.entries()) if (expected !== undefined) expect(squares[index]).toBe(expected);
+    found.push(squares.map((value) => value ?? -1));
+  });
+  for (const squares of found) expect(squares).toEqual(found[0]);
+  expect(found[0]?.filter((value) => value === -1)).toHaveLength(1); // the counter
+});
+
+test('the kernel of squares and its reference: every length, and values at the edge', () => {
+  const { run, bytes, values } = loadKernels();
+  const room = new Float32Array(bytes.buffer, values, 4099);
+  const random = randomStream(3, 'squares');
+  for (let i = 0; i < room.length; i++) room[i] = (random.uniform() - 0.5) * 10 ** random.integer(38);
+  for (const count of [0, 1, 2, 3, 4, 5, 6, 7, 8, 4096, 4097, 4099])
+    expect(run.sumOfSquares(values, count)).toBe(sumOfSquares(room.subarray(0, count)));
+  room.fill(3.4e38);
+  expect(sumOfSquares(room)).toBeGreaterThan(1e80);
+  expect(run.sumOfSquares(values, 4099)).toBe(sumOfSquares(room));
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    room[4098] = value;
+    expect(Number.isFinite(sumOfSquares(room))).toBe(false);
+    expect(run.sumOfSquares(values, 4099)).toBe(sumOfSquares(room));
+  }
+});
+
 test.each([
   ['a NaN', Number.NaN],
   ['an infinity', Number.NEGATIVE_INFINITY],
@@ -133,6 +188,10 @@ test.each([
     await withPools(async (pool) => {
       const options = { addends: [{ model: poisoned, weight: 1 }], codecs: pool?.codecs ?? referenceCodecs, pool, what: 'the result of x' };
       await expect(bytesOf(reduceChunks(options))).rejects.toMatchObject({
+        code: 'non-finite',
+        message: `the result of x: tensor a has ${value} at element ${at}; it is refused`,
+      });
+      await expect(consumed(sumChunks({ ...options, measure: true }))).rejects.toMatchObject({
         code: 'non-finite',
         message: `the result of x: tensor a has ${value} at element ${at}; it is refused`,
       });

@@ -20,7 +20,10 @@ export interface Contribution {
    * global model that the sites' dtypes could not hold.
    */
   readonly base?: StateDict | undefined;
-  /** The weight of this result in the average; above 0. */
+  /**
+   * The weight of this result in the average, by the job's `weights`: what the site claims, within
+   * bounds, or what the job says. Above 0.
+   */
   readonly samples: number;
   /** Further state dicts that came with the result, decoded as they are read. */
   readonly extras?: NamedDicts;
