@@ -23,10 +23,10 @@ test('once a round has its quorum, the other sites get a limited time', async ()
 });
 
 test('a round that takes too long ends with the results so far, if they are a quorum', async () => {
-  const sites = { a: { learn: same }, b: slow(5000) };
-  const { events } = await federate({ quantize: 'fp32', quorum: 1, roundMs: 500 }, sites);
+  const sites = { a: { learn: same }, b: slow(20_000) };
+  const { events } = await federate({ quantize: 'fp32', quorum: 1, roundMs: 2000 }, sites);
   expect(warnings(events)[0]).toBe("round 1 goes on without b: had not finished when the round's time was up");
-  await expect(federate({ quantize: 'fp32', quorum: 2, roundMs: 300 }, sites)).rejects.toThrow(
+  await expect(federate({ quantize: 'fp32', quorum: 2, roundMs: 2000 }, sites)).rejects.toThrow(
     /needs 2 results and can get at most 1 of 2: b had not finished when the round's time was up/,
   );
 });
