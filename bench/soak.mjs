@@ -10,6 +10,7 @@ import { nodeCodecs } from '../dist/node/codec/codecs.js';
 import { tcp } from '../dist/node/drivers/tcp.js';
 import { processMemory } from '../dist/node/process/memory.js';
 import { nodeFolder } from '../dist/node/storage/node-folder.js';
+import { readTokenFile, readTokenVerifiers, writeTokens } from '../dist/node/tls/token-files.js';
 import { writeGlobalModel } from '../dist/server/global-models.js';
 import { runClient } from '../dist/site/client.js';
 import { siteLink } from '../dist/site/site-link.js';
@@ -74,7 +75,8 @@ async function server({ job, folder, mb }) {
     if (event.type === 'round-finished') process.send({ round: event.round, seconds: event.seconds, ...processMemory() });
     if (event.type === 'warning') process.stderr.write(`${event.message}\n`);
   };
-  const common = { job, run, files: {}, codecs: nodeCodecs(), log: quiet };
+  const admission = { tokens: readTokenVerifiers(join(folder, 'tokens.json')) };
+  const common = { job, run, files: {}, admission, codecs: nodeCodecs(), log: quiet };
   const listeners = [{ driver: tcp(), url: 'tcp://127.0.0.1:0' }];
   await runServer({ ...common, listeners, emit, signal: new AbortController().signal, onListening: (url) => process.send({ url }) });
 }
@@ -82,7 +84,8 @@ async function server({ job, folder, mb }) {
 async function client({ site, seed, url, folder }) {
   const own = nodeFolder(join(folder, site));
   const signal = new AbortController().signal;
-  const link = siteLink({ site, driver: tcp(), url, codecs: nodeCodecs(), folder: own, log: quiet, signal });
+  const credentials = readTokenFile(join(folder, 'tokens', `${site}.token`), site);
+  const link = siteLink({ site, driver: tcp(), url, credentials, codecs: nodeCodecs(), folder: own, log: quiet, signal });
   const options = { site, link, codecs: nodeCodecs(), log: quiet, folder: own, signal, memory: processMemory };
   await runClient({ ...options, makeTrainer: async () => trainer(seed) });
   await link.close();
@@ -119,6 +122,7 @@ async function main() {
   const figures = [];
   const roles = [];
   try {
+    await writeTokens(join(folder, 'tokens'), join(folder, 'tokens.json'), sites);
     const url = await new Promise((resolve, reject) => {
       const role = start('server', { job, folder, mb }, (message) => {
         if (message.url) resolve(message.url);

@@ -1,12 +1,17 @@
-// How the server and the sites of a simulation reach each other on this machine.
+// How the server and the sites of a simulation reach each other on this machine, and nobody else
+// reaches them.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isSecured } from '../driver/scheme.js';
 import { type Job, siteNames } from '../job/job.js';
 import { type CertificateFiles, writeThrowawayCertificates } from '../node/tls/throwaway-certificates.js';
+import { runTokenFiles, writeTokens } from '../node/tls/token-files.js';
 
-/** An address on this machine, with throw-away certificates if its driver uses TLS. */
+/**
+ * An address on this machine, with credentials that are thrown away: certificates if its driver uses
+ * TLS, tokens if not.
+ */
 export interface LocalNetwork {
   /** Where the server listens; port 0 stands for a free port. */
   readonly url: string;
@@ -14,7 +19,7 @@ export interface LocalNetwork {
   readonly serverArgs: readonly string[];
   /** Arguments of a site's process, besides the address. */
   siteArgs(site: string): readonly string[];
-  /** Removes the certificates and the socket's folder. */
+  /** Removes the credentials and the socket's folder. */
   close(): void;
 }
 
@@ -31,7 +36,12 @@ export async function openLocalNetwork(listen: string | undefined, job: Job, run
     return `uds://${join(folder, 'server.sock')}`;
   };
   const url = listen ?? (job.driver === 'uds' ? freeSocket() : `${job.driver}://127.0.0.1:0`);
-  if (!isSecured(url)) return { url, serverArgs: [], siteArgs: () => [], close };
+  if (!isSecured(url)) {
+    const folder = dirname(runTokenFiles(runPath).verifiers);
+    made.push(folder);
+    const { verifiers, of } = await writeTokens(folder, runTokenFiles(runPath).verifiers, siteNames(job), { replace: true });
+    return { url, serverArgs: ['--tokens', verifiers], siteArgs: (site) => ['--token-file', of(site)], close };
+  }
   const folder = join(runPath, 'certificates');
   made.push(folder);
   const files = await writeThrowawayCertificates(folder, siteNames(job));

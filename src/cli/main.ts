@@ -9,6 +9,7 @@ import { inspectCommand } from './commands/inspect.js';
 import { dequantizeCommand, quantizeCommand } from './commands/quantize.js';
 import { serverCommand } from './commands/server.js';
 import { simulateCommand } from './commands/simulate.js';
+import { tokenCommand } from './commands/token.js';
 import { trainCommand } from './commands/train.js';
 import { EXIT, reportFailure } from './exit-code.js';
 import { say } from './say.js';
@@ -20,6 +21,7 @@ Examples:
   $ fedstream simulate --job job.json --codec fp32
   $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --tls-cert server.crt --tls-key server.key --tls-ca ca.crt
   $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --tls-cert a.crt --tls-key a.key --site a --data a.jsonl
+  $ fedstream token --site a --site b              tokens for sites without certificates
   $ fedstream inspect runs/latest
 
 Exit codes: 0 done, 1 the work failed, 2 the input cannot be used, 130 stopped (what was finished is kept).
@@ -36,6 +38,7 @@ export function commandLine(): Command {
     simulateCommand,
     serverCommand,
     clientCommand,
+    tokenCommand,
     trainCommand,
     inspectCommand,
     quantizeCommand,

@@ -31,6 +31,8 @@ export const FRAME_TYPES = {
   reset: 14,
   /** From the receiver of a stream: it is refused, or not taken to its end. */
   refuse: 15,
+  /** Of the session, behind hello: a proof that this side knows the token. */
+  proof: 16,
 } as const;
 
 /** The name of a frame's type. */

@@ -14,6 +14,8 @@ const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.repla
  * idleMs: 30000, token: 'secret'}`.
  */
 const OLD_SITE = bytes('84 a776657273696f6e 01 a46e616d65 a6736974652d31 a669646c654d73 cd7530 a5746f6b656e a6736563726574');
+/** The same of a site with a certificate: `{version: 1, name: 'site-1', idleMs: 30000}`. */
+const OLD_SITE_WITH_CERTIFICATE = bytes('83 a776657273696f6e 01 a46e616d65 a6736974652d31 a669646c654d73 cd7530');
 /** Made by the same code: `{version: 1, name: 'server', idleMs: 30000}`. */
 const OLD_SERVER = bytes('83 a776657273696f6e 01 a46e616d65 a6736572766572 a669646c654d73 cd7530');
 /** The schema by which that code read a hello. */
@@ -27,19 +29,27 @@ const oldSchema = z.object({
 const mine = { versions: { oldest: 1, newest: 1 }, name: 'site-1', idleMs: 30_000, features: ['run'] };
 
 test('a hello of the state before is read, with what it does not say left out', () => {
-  expect(decodeHello(OLD_SITE, { oldest: 1, newest: 3 }, 'peer')).toEqual({
+  expect(decodeHello(OLD_SERVER, { oldest: 1, newest: 3 }, 'peer')).toEqual({
     version: 1,
     versions: { oldest: 1, newest: 1 },
-    name: 'site-1',
+    name: 'server',
     idleMs: 30_000,
-    token: 'secret',
     features: [],
   });
 });
 
+test('a hello of the state before that has a token in it is refused, and says what to do', () => {
+  expect(() => decodeHello(OLD_SITE, { oldest: 1, newest: 3 }, 'peer')).toThrowError(
+    expect.objectContaining({
+      code: 'unsupported',
+      message: expect.stringMatching(/^site-1 sends its token itself.*fedstream token --site site-1/),
+    }),
+  );
+});
+
 test('the state before reads a hello of this one', () => {
-  const read = unpack(encodeHello({ ...mine, token: 'secret', run: 'run-a' }), oldSchema, 'hello');
-  expect(read).toEqual({ version: 1, name: 'site-1', idleMs: 30_000, token: 'secret' });
+  const read = unpack(encodeHello({ ...mine, nonce: new Uint8Array(32), run: 'run-a' }), oldSchema, 'hello');
+  expect(read).toEqual({ version: 1, name: 'site-1', idleMs: 30_000 });
   const later = unpack(encodeHello({ ...mine, versions: { oldest: 1, newest: 9 } }), oldSchema, 'hello');
   expect(later.version).toBe(1);
 });
@@ -54,7 +64,7 @@ async function meet(header: Uint8Array, options: Partial<SessionOptions> = {}): 
 }
 
 test.each([
-  ['the state before, as a site', OLD_SITE, undefined, 1],
+  ['the state before, as a site', OLD_SITE_WITH_CERTIFICATE, undefined, 1],
   ['the state before, as a server', OLD_SERVER, undefined, 1],
   ['1 to 1', encodeHello(mine), undefined, 1],
   ['1 to 9', encodeHello({ ...mine, versions: { oldest: 1, newest: 9 } }), undefined, 1],
@@ -99,10 +109,10 @@ test('features of the other side can be read, known or not', async () => {
 
 test('who decides on a peer sees the run that its hello names', async () => {
   const [near, far] = connectionPair('memory://run');
-  const [site, server] = [new Session(near, { name: 'site-1', token: 'secret', run: 'run-a' }), new Session(far, { name: 'server' })];
+  const [site, server] = [new Session(near, { name: 'site-1', run: 'run-a' }), new Session(far, { name: 'server' })];
   const seen: unknown[] = [];
-  await Promise.all([site.start(), server.start((...args) => seen.push(...args))]);
-  expect(seen).toEqual(['site-1', { certificateNames: undefined, token: 'secret' }, 'run-a']);
+  await Promise.all([site.start(), server.start((...args) => void seen.push(...args))]);
+  expect(seen).toEqual(['site-1', { certificateNames: undefined, prove: undefined, stall: expect.any(Function) }, 'run-a']);
   await site.close();
 });
 
@@ -120,7 +130,8 @@ test.each([
   ['a feature without an end', { features: ['x'.repeat(65)] }, /features/],
   ['a run with a path as its name', { run: '../a' }, /run/],
   ['a run whose name is too long', { run: 'a'.repeat(65) }, /run/],
-  ['a token without an end', { token: 'x'.repeat(1025) }, /token/],
+  ['a nonce without an end', { nonce: new Uint8Array(1025) }, /nonce/],
+  ['a nonce that is no binary', { nonce: 'x'.repeat(32) }, /nonce/],
 ])('%s is no hello', async (_, fields, message) => {
   const header = pack({ version: 1, name: 'server', idleMs: 1000, ...fields });
   await expect(meet(header)).rejects.toMatchObject({ code: 'bad-frame', message: expect.stringMatching(message) });
@@ -132,6 +143,6 @@ test('what this side sends says its versions, its features and no more than it i
   void session.start().catch(() => {});
   const first = await raw[Symbol.asyncIterator]().next();
   const all = unpack(decodeFrame(first.value).header, z.record(z.string(), z.unknown()), 'hello');
-  expect(all).toEqual({ version: 1, newest: 1, name: 'site-1', idleMs: 1000, features: ['run', 'retrieve'] });
+  expect(all).toEqual({ version: 1, newest: 1, name: 'site-1', idleMs: 1000, features: ['run', 'retrieve', 'proof'] });
   await session.close();
 });

@@ -2,21 +2,22 @@
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
 import { pack, unpack } from './pack.js';
+import { NONCE_BYTES } from './proof.js';
 import { commonVersion, type VersionRange } from './versions.js';
 
 /** Features of this code beyond version 1; the other side sees them in `Session.peerFeatures`. */
 export const FEATURES = [
   'run', // serves the run that hello names, or refuses
   'retrieve', // gives files and models to the request of that name
+  'proof', // proves that it knows a token, and sends none
 ] as const;
 
 /** The shortest idle limit that a side may state, in milliseconds. */
 export const MIN_IDLE_MS = 100;
 const MAX_IDLE_MS = 86_400_000;
-/** Limits on the features and the token that a peer makes this side read. */
+/** Limits on the features that a peer makes this side read. */
 const MAX_FEATURES = 64;
 const MAX_FEATURE_CHARACTERS = 64;
-const MAX_TOKEN_CHARACTERS = 1024;
 
 /** The fields of one side's hello. */
 export interface Hello {
@@ -28,7 +29,10 @@ export interface Hello {
    */
   readonly idleMs: number;
   readonly features: readonly string[];
-  readonly token?: string | undefined;
+  /**
+   * Random bytes that the proof of a token is bound to: of a server, and of a site that has a token.
+   */
+  readonly nonce?: Uint8Array | undefined;
   /** The run that a site wants to join; without it, the only one of the server. */
   readonly run?: string | undefined;
 }
@@ -45,7 +49,11 @@ const versionsSchema = z.object({ version, newest: version.optional(), name: nam
 const helloSchema = z.object({
   name,
   idleMs: z.int().min(MIN_IDLE_MS).max(MAX_IDLE_MS),
-  token: z.string().max(MAX_TOKEN_CHARACTERS).optional(),
+  nonce: z
+    .custom<Uint8Array>((value) => value instanceof Uint8Array && value.length === NONCE_BYTES, `must be ${NONCE_BYTES} bytes`)
+    .optional(),
+  /** A token itself, as older versions sent it. */
+  token: z.unknown().optional(),
   features: z.array(z.string().max(MAX_FEATURE_CHARACTERS)).max(MAX_FEATURES).default([]),
   run: name.optional(),
 });
@@ -60,7 +68,8 @@ export function encodeHello({ versions, ...hello }: Hello): Uint8Array {
 
 /**
  * Reads the other side's hello, and finds the version that both speak. Throws `bad-frame`, or
- * `unsupported` if they have none in common.
+ * `unsupported` if they have none in common, or if the other side sends a token, as older versions
+ * did.
  */
 export function decodeHello(header: Uint8Array, own: VersionRange, peer: string): Hello & { readonly version: number } {
   const what = `the hello of ${peer}`;
@@ -68,5 +77,11 @@ export function decodeHello(header: Uint8Array, own: VersionRange, peer: string)
   if (newest < oldest) throw new FedStreamError('bad-frame', `${what} is wrong at newest: ${newest} is below its oldest, ${oldest}`);
   const versions = { oldest, newest };
   const agreed = commonVersion(own, versions, said ?? peer, said ? `${said} (${peer})` : peer);
-  return { ...unpack(header, helloSchema, what), versions, version: agreed };
+  const { token, ...hello } = unpack(header, helloSchema, what);
+  if (token !== undefined)
+    throw new FedStreamError(
+      'unsupported',
+      `${said ?? peer} sends its token itself, as older versions of FedStream did, and anybody on the way could use it: update FedStream there, and give the site a new token (fedstream token --site ${said ?? 'NAME'})`,
+    );
+  return { ...hello, versions, version: agreed };
 }

@@ -3,10 +3,13 @@ import { z } from 'zod';
 import { asFedStreamError, ERROR_CODES, type ErrorCode, FedStreamError } from '../core/errors.js';
 import { within } from '../core/within.js';
 import type { Connection } from '../driver/driver.js';
+import { type ProofExchange, proveToServer, proveToSite } from './exchange-proofs.js';
 import { decodeFrame, encodeFrame, type Frame, type FrameType } from './frame.js';
 import { FrameWriter } from './frame-writer.js';
 import { decodeHello, encodeHello, FEATURES, type Hello } from './hello.js';
 import { pack, unpack } from './pack.js';
+import { NONCE_BYTES, type Prover, type SiteCredentials, transcriptOf } from './proof.js';
+import { stall } from './stall.js';
 import { PROTOCOL_VERSIONS, type VersionRange } from './versions.js';
 
 /** Takes the frames of one type, for the layer above. */
@@ -22,8 +25,11 @@ export interface SessionOptions {
    */
   readonly idleMs?: number;
   readonly signal?: AbortSignal;
-  /** Proves to the other side that this endpoint may use its name. */
-  readonly token?: string | undefined;
+  /**
+   * Prove to the other side that this endpoint may use its name; the other side must then prove that
+   * it knows them as well.
+   */
+  readonly credentials?: SiteCredentials | undefined;
   /** The run that this endpoint is for, if the other side has several. */
   readonly run?: string | undefined;
   /** Versions of the protocol that this endpoint speaks; by default all that this code knows. */
@@ -32,18 +38,27 @@ export interface SessionOptions {
   readonly tell?: ((error: FedStreamError) => string) | undefined;
 }
 
-/** The other side's proof of its name. */
+/** The other side's means to prove its name. */
 export interface Credentials {
   /** The names in a certificate that was verified; undefined if there was none. */
   readonly certificateNames: readonly string[] | undefined;
-  readonly token: string | undefined;
+  /**
+   * Exchanges proofs of a token with the other side, once; resolves with whether its proof is right.
+   * Missing if the other side has no token. Rejects if it leaves, or breaks the protocol.
+   */
+  readonly prove?: ((prover: Prover) => Promise<boolean>) | undefined;
+  /**
+   * Lets the other side wait so many milliseconds, until it leaves, or until the signal is aborted;
+   * whatever it sends meanwhile is dropped. For a peer that is going to be refused.
+   */
+  stall(ms: number, signal: AbortSignal): Promise<void>;
 }
 
 /**
  * Accepts the other side, or refuses it by throwing, before any further frame of it is read. `run`
  * is the run that its hello names.
  */
-export type Admit = (name: string, credentials: Credentials, run: string | undefined) => void;
+export type Admit = (name: string, credentials: Credentials, run: string | undefined) => void | Promise<void>;
 
 /**
  * Default idle limit: long enough for a stalled network to recover, short enough that a person does
@@ -134,19 +149,24 @@ export class Session {
   /**
    * Says hello, waits for the other side's hello, then reads until the end. `admit` may refuse the
    * other side by throwing, and sets the handlers that depend on its name. Throws `unsupported` if
-   * the two speak no version in common.
+   * the two speak no version in common, `refused` if the other side does not know this one's token.
    */
-  async start(admit: Admit = () => {}): Promise<void> {
+  async start(admit?: Admit): Promise<void> {
     const idleMs = this.#idleMs;
     this.#watchSilence();
     this.#options.signal?.addEventListener('abort', this.#aborted, { once: true });
     if (this.#options.signal?.aborted) this.#aborted();
-    const { name, token, run, versions = PROTOCOL_VERSIONS } = this.#options;
-    void this.control('hello', 0, encodeHello({ versions, name, idleMs, token, run, features: FEATURES })).catch(() => {});
+    const { name, credentials, run, versions = PROTOCOL_VERSIONS } = this.#options;
+    const nonce = credentials || admit ? crypto.getRandomValues(new Uint8Array(NONCE_BYTES)) : undefined;
+    const own = encodeHello({ versions, name, idleMs, nonce, run, features: FEATURES });
+    void this.control('hello', 0, own).catch(() => {});
     const frames = this.#connection[Symbol.asyncIterator]();
     try {
-      const hello = await this.#readHello(frames);
-      admit(hello.name, { certificateNames: this.#connection.certificateNames, token: hello.token }, hello.run);
+      const { hello, header } = await this.#readHello(frames);
+      if (credentials) await this.#proveName(hello, this.#exchange(frames, transcriptOf(own, header)), credentials);
+      const prove = hello.nonce && ((prover: Prover) => proveToSite(this.#exchange(frames, transcriptOf(header, own)), prover));
+      const { certificateNames } = this.#connection;
+      await admit?.(hello.name, { certificateNames, prove, stall: (ms, signal) => this.#stall(frames, ms, signal) }, hello.run);
       if (this.#error) throw this.#error;
       // A connection dies of silence, so pings keep to both sides' limits.
       const beatMs = Math.max(Math.min(idleMs, hello.idleMs) / 4, 10);
@@ -206,21 +226,50 @@ export class Session {
     void this.close(asFedStreamError(this.#options.signal?.reason, 'aborted'));
   };
 
-  async #readHello(frames: AsyncIterator<Uint8Array>): Promise<Hello> {
-    const first = await frames.next();
-    if (first.done) throw new FedStreamError('closed', `${this.peer} closed the connection before it said hello`);
-    this.#silentTicks = 0;
-    const frame = this.#decode(first.value);
-    if (frame.type === 'bye') throw this.#byeError(frame);
-    if (frame.type !== 'hello') throw new FedStreamError('bad-frame', `${this.peer} began with a ${frame.type} frame instead of hello`);
+  async #readHello(frames: AsyncIterator<Uint8Array>): Promise<{ hello: Hello; header: Uint8Array }> {
+    const { header } = await this.#next(frames, 'hello');
     const { versions = PROTOCOL_VERSIONS, run } = this.#options;
-    const hello = decodeHello(frame.header, versions, this.peer);
+    const hello = decodeHello(header, versions, this.peer);
     this.peerName = hello.name;
     this.version = hello.version;
     this.peerFeatures = new Set(hello.features);
     if (run !== undefined && !this.peerFeatures.has('run'))
       throw new FedStreamError('unsupported', `${this.peer} knows no runs by name: leave out the name ${run}, or update FedStream there`);
-    return hello;
+    return { hello, header };
+  }
+
+  /** Reads the next frame of a session that has not begun, which must be of this type. */
+  async #next(frames: AsyncIterator<Uint8Array>, type: 'hello' | 'proof'): Promise<Frame> {
+    const before = type === 'hello' ? 'before it said hello' : 'before it proved its name';
+    const next = await frames.next();
+    if (this.#error) throw this.#error;
+    if (next.done) throw new FedStreamError('closed', `${this.peer} closed the connection ${before}`);
+    this.#silentTicks = 0;
+    const frame = this.#decode(next.value);
+    if (frame.type === 'bye') throw this.#byeError(frame);
+    if (frame.type === type) return frame;
+    const wrong = type === 'hello' ? `began with a ${frame.type} frame instead of hello` : `sent a ${frame.type} frame ${before}`;
+    throw new FedStreamError('bad-frame', `${this.peer} ${wrong}`);
+  }
+
+  async #proveName({ nonce }: Hello, exchange: ProofExchange, credentials: SiteCredentials): Promise<void> {
+    if (!nonce)
+      throw new FedStreamError(
+        'unsupported',
+        `${this.peer} would take a token as it is, which anybody on the way could use: update FedStream there`,
+      );
+    await proveToServer(exchange, credentials);
+  }
+
+  #exchange(frames: AsyncIterator<Uint8Array>, transcript: Uint8Array): ProofExchange {
+    const send = (header: Uint8Array): void => void this.control('proof', 0, header).catch(() => {});
+    return { peer: this.peer, transcript, send, next: () => this.#next(frames, 'proof') };
+  }
+
+  /** The session is about to end, so silence is not watched any more. */
+  #stall(frames: AsyncIterator<Uint8Array>, ms: number, signal: AbortSignal): Promise<void> {
+    clearInterval(this.#silence);
+    return stall(frames, ms, (frame) => this.#connection.release?.(frame), signal);
   }
 
   async #read(frames: AsyncIterator<Uint8Array>): Promise<void> {

@@ -3,9 +3,12 @@ import { FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { serverTold } from '../core/told.js';
 import type { Connection, Driver, DriverOptions, Listener } from '../driver/driver.js';
+import { schemeOf } from '../driver/scheme.js';
 import { DEFAULT_IDLE_MS, Session } from '../frame/session.js';
+import { type Applicant, identityOf, reasonOf, refusal } from './admission.js';
 import type { HubRun } from './hub-run.js';
 import { PendingConnections } from './pending-connections.js';
+import { RefusedPeers } from './refused-peers.js';
 import { RunSessions } from './run-sessions.js';
 
 /** Options of a hub. */
@@ -34,6 +37,9 @@ export class Hub {
   readonly #options: HubOptions;
   readonly #listeners = new Set<Listener>();
   readonly #pending = new PendingConnections();
+  readonly #refused = new RefusedPeers();
+  /** Makes the verifiers of names that have no token. */
+  readonly #secret = crypto.getRandomValues(new Uint8Array(32));
   readonly #runs = new Map<string, RunSessions>();
   readonly #stop = new AbortController();
 
@@ -54,7 +60,8 @@ export class Hub {
   async listen(driver: Driver, url: string, options: DriverOptions = {}): Promise<Listener> {
     this.signal.throwIfAborted();
     const onRefused = (peer: string, error: FedStreamError): void => this.#options.log.warn({ peer, code: error.code }, error.message);
-    const listening = await driver.listen?.(url, (connection) => void this.#accept(connection), { onRefused, ...options });
+    const inProcess = schemeOf(url) === 'memory';
+    const listening = await driver.listen?.(url, (connection) => void this.#accept(connection, inProcess), { onRefused, ...options });
     if (!listening) throw new FedStreamError('unsupported', `${url}: this driver cannot listen`);
     const listener = {
       url: listening.url,
@@ -99,25 +106,59 @@ export class Hub {
   }
 
   /** Never rejects: an error of a peer ends its own connection and is logged. */
-  async #accept(connection: Connection): Promise<void> {
+  async #accept(connection: Connection, inProcess: boolean): Promise<void> {
     this.#pending.add(connection);
     const session = new Session(connection, { name: 'server', idleMs: this.#idleMs(), tell: serverTold });
     let admitted = false;
+    let told = false;
+    const refused = (code: string, message: string): void => {
+      if (!admitted && !told) this.#options.log.warn({ peer: connection.peer, code }, `a connection was refused: ${message}`);
+      told = true;
+    };
     // The line is written when the session closes: start() fails only after that, when the peer may
     // already be gone.
-    void session.closed.then(({ code, message }) => {
-      if (!admitted) this.#options.log.warn({ peer: connection.peer, code }, `a connection was refused: ${message}`);
-    });
+    void session.closed.then(({ code, message }) => refused(code, message));
     try {
-      await session.start((site, credentials, run) => {
-        this.#find(run).admit(site, credentials, session);
-        admitted = true;
+      await session.start(async (site, credentials, run) => {
+        const applicant = { site, run, credentials, inProcess };
+        try {
+          await this.#admit(applicant, session);
+          admitted = true;
+        } catch (error) {
+          const reason = reasonOf(error);
+          if (reason === undefined) throw this.#presentable(error, connection.peer);
+          // A stranger hears nothing of the reason, and what it hears comes late.
+          const waits = this.#refused.wait(connection.peer, site, credentials, this.signal);
+          // Of those that are cut off the log says no more than of the many before them.
+          if (waits) refused('refused', reason);
+          else told = true;
+          await (waits ?? connection.close(error as FedStreamError));
+          throw error;
+        }
       });
     } catch {
       // The error is logged already, when the session closed.
     } finally {
       this.#pending.remove(connection);
     }
+  }
+
+  /** An error that says nothing of this machine: any of our own making that is not a bug. */
+  #presentable(error: unknown, peer: string): FedStreamError {
+    if (error instanceof FedStreamError) return error;
+    this.#options.log.error({ peer }, `a connection was not decided on: ${error instanceof Error ? error.message : String(error)}`);
+    return new FedStreamError('internal', 'the server could not decide on the site; its log has the reason');
+  }
+
+  async #admit(applicant: Applicant, session: Session): Promise<void> {
+    const { site, run } = applicant;
+    // Not a refusal, so that a site tries again: the server may be about to start a run or to end.
+    if (this.#runs.size === 0) throw new FedStreamError('closed', 'there is no run here now');
+    const sessions = this.#find(run);
+    // The proof comes first: without it a peer must not learn the names of runs, or of their sites.
+    const identity = await identityOf(applicant, sessions?.run.admission, this.#secret);
+    if (!sessions) throw refusal(this.#unknown(run));
+    sessions.admit(site, identity, session);
   }
 
   /**
@@ -129,19 +170,15 @@ export class Hub {
     return limits.length === 0 ? DEFAULT_IDLE_MS : Math.min(...limits);
   }
 
-  /**
-   * Finds the run of that name, or the only one there is. The error never lists the names of runs.
-   */
-  #find(name: string | undefined): RunSessions {
-    // Not `refused`, so that a site tries again: the server may be about to start a run or to end.
-    if (this.#runs.size === 0) throw new FedStreamError('closed', 'there is no run here now');
-    if (name !== undefined) {
-      const found = this.#runs.get(name);
-      if (found) return found;
-      throw new FedStreamError('refused', `there is no run ${name} here; ask its server for the name`);
-    }
+  /** The run of that name, or the only one there is. */
+  #find(name: string | undefined): RunSessions | undefined {
+    if (name !== undefined) return this.#runs.get(name);
     const [only, ...others] = this.#runs.values();
-    if (only && others.length === 0) return only;
-    throw new FedStreamError('refused', 'there are several runs here: say which one is meant (--run NAME)');
+    return others.length === 0 ? only : undefined;
+  }
+
+  #unknown(name: string | undefined): string {
+    if (name === undefined) return 'there are several runs here: the site must say which one is meant (--run NAME)';
+    return `there is no run ${name} here`;
   }
 }

@@ -25,7 +25,10 @@ export interface JobRunOptions extends Omit<RunOptions, 'workflow'> {
   readonly name?: string | undefined;
   /** Texts of the model folder that sites fetch, by file name. */
   readonly files: Readonly<Record<string, string>>;
-  /** The credentials that the run requires of its sites; by default none. */
+  /**
+   * The credentials that the run requires of its sites. Without it sites need a certificate of their
+   * name, except those in this process (`memory://`).
+   */
   readonly admission?: AdmissionRules;
   /** Reads the memory use of this process, for the figures of transfers. */
   readonly memory?: () => Memory;

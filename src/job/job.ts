@@ -19,6 +19,9 @@ import { unweighted, weightsSchema } from './weights.js';
 /** Names of sites and runs; they become file names and log fields. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
+/** The most sites of a job that gives their number; one that lists their names may have more. */
+export const MOST_COUNTED_SITES = 10_000;
+
 /** The rules for combining tensors that cannot be averaged. */
 export const INTEGER_RULES = ['refuse', 'previous', 'largest'] as const;
 
@@ -151,7 +154,9 @@ const FIELDS = {
   seed: z.int().min(0).max(0xffffffff).default(17),
   rounds: count.max(100_000).default(5),
   /** The number of sites (`site-1`, …), or their names. */
-  sites: z.union([count.max(10_000), z.array(name).min(1)], { error: 'must be a number of sites or a list of their names' }).default(3),
+  sites: z
+    .union([count.max(MOST_COUNTED_SITES), z.array(name).min(1)], { error: 'must be a number of sites or a list of their names' })
+    .default(3),
   /** Results that a round needs; by default two thirds of the sites, rounded up. */
   quorum: count.optional(),
   /** A site that sends nothing for this long is given up for the round. */

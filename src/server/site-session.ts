@@ -20,6 +20,7 @@ import { notedDtypes } from '../tensor/own-dtypes.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import type { OpenAsk } from './asks.js';
 import type { OfferedObject } from './broadcast.js';
+import { jobForSites } from './job-for-sites.js';
 import type { Run } from './run.js';
 import type { SiteBudget } from './site-budget.js';
 
@@ -78,7 +79,7 @@ export class SiteSession {
         this.#taking = this.#taking.then(() => opened);
       },
       handlers: {
-        join: () => ({ job: forSites(options.job), files: Object.keys(files), run: run.name }),
+        join: () => ({ job: jobForSites(options.job), files: Object.keys(files), run: run.name }),
         // A confirmed result may not be on the board yet: without the wait, a quick site would get
         // the same task again.
         next: () => this.#taking.then(() => run.board.next(this.#site)),
@@ -317,29 +318,6 @@ export class SiteSession {
       peakRssBytes: memory?.().peakRssBytes,
     });
   }
-}
-
-/** Fields of a job that concern the server alone. */
-const SERVERS_OWN: ReadonlySet<string> = new Set([
-  'workflow',
-  'aggregator',
-  'integers',
-  'weights',
-  'normBound',
-  'roundMs',
-  'graceMs',
-  'offerBytes',
-  'aliveMs',
-]);
-
-/**
- * The job without the fields that concern the server alone: sites need not know its workflows, and
- * earlier versions of sites do not know these fields.
- */
-function forSites(job: Job): object {
-  const { extras, ...rest } = job;
-  const sent = Object.entries(rest).filter(([field]) => !SERVERS_OWN.has(field));
-  return { ...Object.fromEntries(sent), ...(Object.keys(extras).length > 0 && { extras }) };
 }
 
 /** The key of a task's own result among the objects that have moved. */

@@ -13,6 +13,7 @@ import { joinReplySchema, MANIFEST_FILE, type Memory, nextReplySchema } from '..
 import { Retriever } from '../exchange/retriever.js';
 import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
 import type { Filter } from '../filter/filter.js';
+import type { SiteCredentials } from '../frame/proof.js';
 import { Session } from '../frame/session.js';
 import { checkedJob, type Job } from '../job/job.js';
 import type { Messages } from '../message/messages.js';
@@ -37,8 +38,8 @@ export interface SiteLinkOptions {
   readonly site: string;
   readonly driver: Driver;
   readonly url: string;
-  /** Token that proves the site's name to the server, where it has no certificate. */
-  readonly token?: string | undefined;
+  /** Prove the site's name to the server, where it has no certificate (`siteCredentials`). */
+  readonly credentials?: SiteCredentials | undefined;
   /** The run to join, where the server has several. */
   readonly run?: string | undefined;
   readonly codecs: CodecTable;
@@ -274,9 +275,9 @@ class SiteLink implements ServerLink {
   }
 
   async #connect(): Promise<Live> {
-    const { driver, url, site, signal, token, run } = this.#options;
+    const { driver, url, site, signal, credentials, run } = this.#options;
     const connection = await driver.connect(url, { signal });
-    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, token, run, tell: this.#tell });
+    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, credentials, run, tell: this.#tell });
     const retriever = new Retriever(session, { codecs: this.#options.codecs });
     await session.start();
     if (!session.peerFeatures.has('retrieve')) {

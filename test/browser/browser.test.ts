@@ -6,17 +6,20 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { referenceCodecs } from '../../src/codec/codec-table.js';
+import { FedStreamError } from '../../src/core/errors.js';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import type { Connection, Driver, Listener } from '../../src/driver/driver.js';
 import { Retriever } from '../../src/exchange/retriever.js';
 import { unpack } from '../../src/frame/pack.js';
+import { serverProver } from '../../src/frame/proof.js';
 import { Session } from '../../src/frame/session.js';
+import { tokenVerifier } from '../../src/frame/token.js';
 import { http } from '../../src/node/drivers/http.js';
 import { ws } from '../../src/node/drivers/ws.js';
 import { Offers } from '../../src/transfer/offers.js';
 import { writeSpool } from '../../src/transfer/spool.js';
 import { openPage, withoutChromium } from './chromium.js';
-import { anUpdate, CHECKS, compareSchema, type Found, SCHEMES, type Scheme, theGlobal, type Urls } from './plan.js';
+import { anUpdate, CHECKS, compareSchema, type Found, PAGE_TOKEN, SCHEMES, type Scheme, theGlobal, type Urls } from './plan.js';
 
 const PAGE = '<!doctype html><meta charset="utf-8"><title>FedStream</title><script type="module" src="/page.js"></script>';
 const WORKER = PAGE.replace('src="/page.js">', '>new Worker("/page.js", { type: "module" });');
@@ -165,7 +168,9 @@ async function exchange(connection: Connection): Promise<void> {
       },
     },
   });
-  await session.start();
+  await session.start(async (_name, { prove }) => {
+    if (!(await prove?.(serverProver(await tokenVerifier(PAGE_TOKEN))))) throw new FedStreamError('refused', 'the page proves nothing');
+  });
 }
 
 describe.skipIf(withoutChromium)('ws and http in Chromium', () => {

@@ -1,9 +1,20 @@
 // The checks of a page or a worker with FedStream, over each of its clients. browser.test.ts
 // bundles it for Chromium; it posts its findings.
 
-import { memoryFolder, Offers, Retriever, referenceCodecs, Session } from '../../src/api/index.js';
+import { memoryFolder, Offers, Retriever, referenceCodecs, Session, siteCredentials } from '../../src/api/index.js';
 import { type Connection, chooseDriver, fetchClient, webSocketClient } from '../../src/driver/web.js';
-import { anUpdate, CHECKS, type Check, comparisonSchema, type Found, framesOfAllSizes, SCHEMES, type Scheme, type Urls } from './plan.js';
+import {
+  anUpdate,
+  CHECKS,
+  type Check,
+  comparisonSchema,
+  type Found,
+  framesOfAllSizes,
+  PAGE_TOKEN,
+  SCHEMES,
+  type Scheme,
+  type Urls,
+} from './plan.js';
 
 const driver = chooseDriver([webSocketClient(), fetchClient()]);
 
@@ -25,10 +36,10 @@ const checks: Record<Check, (urls: Urls) => Promise<void>> = {
     same(await connection.closed, undefined, 'the end');
   },
 
-  async 'a coded model comes, and one goes, verified'({ model }) {
+  async 'with a token that is proven, a coded model comes, and one goes, verified'({ model }) {
     const offers = new Offers({ codecs: referenceCodecs, spools: memoryFolder() });
     offers.model('update', anUpdate(), 'container');
-    const session = new Session(await driver.connect(model), { name: 'page' });
+    const session = new Session(await driver.connect(model), { name: 'page', credentials: siteCredentials(PAGE_TOKEN) });
     const retriever = new Retriever(session, { codecs: referenceCodecs, offers });
     await session.start();
     const received = await retriever.model('global', { folder: memoryFolder(), name: 'global' });

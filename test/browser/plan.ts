@@ -13,7 +13,7 @@ export type Urls = Readonly<Record<'echo' | 'model' | 'breaks' | 'nobody' | 'flo
 
 const ALL = [
   'frames of every size come back, whole and in order',
-  'a coded model comes, and one goes, verified',
+  'with a token that is proven, a coded model comes, and one goes, verified',
   'a connection that breaks says so',
   'where nobody is, nobody is waited for',
 ] as const;
@@ -31,6 +31,9 @@ export interface Found {
   /** Undefined if all is well. */
   readonly error?: string | undefined;
 }
+
+/** The token by which the page proves its name. */
+export const PAGE_TOKEN = 'fedstream-token-1:page:8f3c1e0b5a7d924466e1f0a3c2b59d8e7710fe4c3a9b6d52e8c4017fd3ab9526';
 
 /**
  * Asks the server to compare the page's model, and the object that the page offers, with its own.

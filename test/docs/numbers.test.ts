@@ -60,7 +60,12 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
   ],
   'spec/session': () => [
     `${grouped(constant('frame/hello.ts', 'MIN_IDLE_MS'))} to ${grouped(constant('frame/hello.ts', 'MAX_IDLE_MS'))} ms`,
-    `at most ${grouped(constant('frame/hello.ts', 'MAX_TOKEN_CHARACTERS'))} characters`,
+    `${constant('frame/proof.ts', 'NONCE_BYTES')} random bytes, new in every hello`,
+    `whose digits are ${constant('frame/token.ts', 'SECRET_BYTES')} random bytes`,
+    `fewer than ${constant('frame/token.ts', 'LEAST_DIFFERENT_BYTES')} different bytes`,
+    `waits ${constant('hub/refused-peers.ts', 'FIRST_MS')} ms, each further one twice as long, up to ${BUDGETS.refusalPauseMs.limit / 1000} s`,
+    `half of them are forgotten after ${constant('hub/refused-peers.ts', 'HALF_LIFE_MS') / 1000} s`,
+    `At most ${BUDGETS.refusedOfAddress.limit} peers of an address wait so`,
     `at most ${constant('frame/hello.ts', 'MAX_FEATURES')} texts of at most ${constant('frame/hello.ts', 'MAX_FEATURE_CHARACTERS')} characters`,
     `counted in ${WORDS[constant('frame/session.ts', 'SILENT_TICKS')]} ticks`,
     `control beyond ${constant('frame/frame-writer.ts', 'MAX_CONTROL_BYTES') / MIB} MiB`,

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { modelOf, run, SMALL_JOB, start, workFolder } from './command.js';
+import { modelOf, run, SMALL_JOB, start, tokenOf, workFolder } from './command.js';
 
 const folder = workFolder();
 
@@ -33,6 +33,7 @@ test('a server and its sites, started by hand with a TypeScript job, end with th
         `work/${site}`,
         '--threads',
         '1',
+        ...tokenOf('served', site),
       ],
       folder,
     ),

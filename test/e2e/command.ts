@@ -75,6 +75,11 @@ export function jobFile(folder: string, fields: Record<string, unknown> = {}, na
   return path;
 }
 
+/** The options of a site's token that the server has made in its run folder. */
+export function tokenOf(name: string, site: string): string[] {
+  return ['--token-file', join('runs', name, 'tokens', `${site}.token`)];
+}
+
 export function summaryOf(folder: string, name: string): Summary {
   return JSON.parse(readFileSync(join(folder, 'runs', name, 'summary.json'), 'utf8')) as Summary;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
 import { freePort } from '../faults/free-port.js';
-import { modelOf, run, SMALL_JOB, start, workFolder } from './command.js';
+import { modelOf, run, SMALL_JOB, start, tokenOf, workFolder } from './command.js';
 
 const folder = workFolder();
 const KIT = fileURLToPath(new URL('../../examples/own-workflow/kit.ts', import.meta.url));
@@ -45,6 +45,7 @@ test('server --kit, sites without it: killed and started again, it draws the sam
         site,
         '--data',
         `runs/quiet/data/${site}.jsonl`,
+        ...tokenOf('killed', site),
       ],
       folder,
     ),

@@ -8,7 +8,7 @@ import { randomStream } from '../../src/core/random.js';
 import { contentDigest } from '../../src/exchange/content-digest.js';
 import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { openSafetensors } from '../../src/tensor/safetensors.js';
-import { jobFile, lossesOf, modelOf, run, SMALL_JOB, type Started, start, workFolder } from '../e2e/command.js';
+import { jobFile, lossesOf, modelOf, run, SMALL_JOB, type Started, start, tokenOf, workFolder } from '../e2e/command.js';
 import { seeds } from './cases.js';
 import { freePort } from './free-port.js';
 import { badWeather, type Weather } from './proxy.js';
@@ -91,7 +91,7 @@ function roles(name: string, what: string, port: number, connectTo = port): { se
     (site) =>
       new Role([
         ...['client', '--connect', `tcp://127.0.0.1:${connectTo}`, '--site', site, '--threads', '1'],
-        ...['--data', `runs/quiet-${what}/data/${site}.jsonl`, '--work', join(name, site)],
+        ...['--data', `runs/quiet-${what}/data/${site}.jsonl`, '--work', join(name, site), ...tokenOf(name, site)],
       ]),
   );
   return { server, sites };

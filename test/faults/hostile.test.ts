@@ -1,11 +1,11 @@
 // Peers that are no sites: the server logs one clear line for each and ends it, and after ten
 // thousand of them it still serves, in the same memory.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { encodeFrame } from '../../src/frame/frame.js';
 import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/tls/throwaway-certificates.js';
-import { jobFile, modelOf, run, start, workFolder } from '../e2e/command.js';
+import { jobFile, modelOf, run, start, tokenOf, workFolder } from '../e2e/command.js';
 import { type BadPeer, drips, framed, HTTP_REQUEST, hello, noise, TLS_HELLO, writes, writesInTls } from './bad-peers.js';
 
 const folder = workFolder();
@@ -25,7 +25,6 @@ beforeAll(async () => {
   certificates.untrusted = await untrusted.issue('site-1');
   const read = (name: string) => ({ cert: readFileSync(files(name).cert, 'utf8'), key: readFileSync(files(name).key, 'utf8') });
   certificates.right = read('site-2');
-  writeFileSync(join(folder, 'token'), noise(5, 16).toString('hex'));
 });
 
 interface LogLine {
@@ -58,7 +57,7 @@ async function finishes(server: Awaited<ReturnType<typeof serving>>, name: strin
   const secure = ['tcps', 'wss', 'https', 'grpcs'].includes(scheme);
   const sites = ['site-1', 'site-2'].map((site) => {
     const args = ['client', '--connect', server.url, '--site', site, '--data', `runs/first/data/${site}.jsonl`, '--threads', '1'];
-    return run([...args, '--work', `work/${name}-${site}`, ...(secure ? tls(site) : [])], folder);
+    return run([...args, '--work', `work/${name}-${site}`, ...(secure ? tls(site) : tokenOf(name, site))], folder);
   });
   for (const { code, stderr } of await Promise.all(sites)) expect(code, stderr).toBe(0);
   expect((await server.ended).code).toBe(0);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { nodeDrivers } from '../../src/node/drivers/node-drivers.js';
 import { writeThrowawayCertificates } from '../../src/node/tls/throwaway-certificates.js';
+import { readTokenFile, type TokenFiles, writeTokens } from '../../src/node/tls/token-files.js';
 import { jobFile, modelOf, run, type Started, start, workFolder } from '../e2e/command.js';
 import type { LogLine, Target } from './attack.js';
 import { Peer } from './peer.js';
@@ -32,6 +33,7 @@ export class Field {
   #job = '';
   #data = '';
   #tls: (name: string) => string[] = () => [];
+  #tokens: TokenFiles | undefined;
   #material: (name: string) => { cert: string; key: string; ca: string } = () => ({ cert: '', key: '', ca: '' });
 
   async prepare(): Promise<void> {
@@ -44,6 +46,7 @@ export class Field {
     });
     const files = await writeThrowawayCertificates(join(this.folder, 'certificates'), [...HONEST, INSIDER]);
     this.#tls = (name) => ['--tls-cert', files(name).cert, '--tls-key', files(name).key, '--tls-ca', files(name).ca];
+    this.#tokens = await writeTokens(join(this.folder, 'tokens'), join(this.folder, 'tokens.json'), [...HONEST, INSIDER]);
     const text = (path: string): string => readFileSync(path, 'utf8');
     this.#material = (name) => ({ cert: text(files(name).cert), key: text(files(name).key), ca: text(files(name).ca) });
     const { code, stderr } = await run(['simulate', '--job', this.#job, '--name', 'data', '--rounds', '1'], this.folder);
@@ -58,7 +61,10 @@ export class Field {
   /** Starts a server that waits for its sites. */
   async serve(name: string, scheme: string): Promise<{ started: Started; url: string }> {
     const args = ['--job', this.#job, '--name', name, '--listen', `${scheme}://127.0.0.1:0`];
-    const started = start(['server', ...args, ...(SECURED.has(scheme) ? this.#tls('localhost') : [])], this.folder);
+    const started = start(
+      ['server', ...args, ...(SECURED.has(scheme) ? this.#tls('localhost') : ['--tokens', 'tokens.json'])],
+      this.folder,
+    );
     await started.until('listening on');
     const line = this.#log(name).find((one) => 'url' in one) as unknown as { url: string };
     return { started, url: line.url };
@@ -107,7 +113,7 @@ export class Field {
   async #sites(server: Started, url: string, name: string, scheme: string): Promise<void> {
     const sites = HONEST.map((site) => {
       const args = ['client', '--connect', url, '--site', site, '--data', join(this.#data, `${site}.jsonl`), '--threads', '1'];
-      return run([...args, '--work', `work/${name}-${site}`, ...(SECURED.has(scheme) ? this.#tls(site) : [])], this.folder);
+      return run([...args, '--work', `work/${name}-${site}`, ...this.#proof(scheme, site)], this.folder);
     });
     for (const { code, stderr } of await Promise.all(sites)) expect(code, stderr).toBe(0);
     const { code, stderr } = await server.ended;
@@ -115,7 +121,13 @@ export class Field {
   }
 
   #peer(site: string, scheme: string, url: string): Promise<Peer> {
-    return Peer.open(this.#driver(site, scheme), url, { name: site, idleMs: IDLE_MS });
+    const token = SECURED.has(scheme) ? undefined : this.#tokens?.of(site);
+    const credentials = token === undefined ? undefined : readTokenFile(token, site);
+    return Peer.open(this.#driver(site, scheme), url, { name: site, idleMs: IDLE_MS, credentials });
+  }
+
+  #proof(scheme: string, site: string): string[] {
+    return SECURED.has(scheme) ? this.#tls(site) : ['--token-file', this.#tokens?.of(site) ?? ''];
   }
 
   #driver(site: string, scheme: string) {

@@ -10,6 +10,7 @@ import type { Driver } from '../../src/driver/driver.js';
 import { nextReplySchema } from '../../src/exchange/protocol.js';
 import { Retriever } from '../../src/exchange/retriever.js';
 import type { Task } from '../../src/exchange/task.js';
+import type { SiteCredentials } from '../../src/frame/proof.js';
 import { Session } from '../../src/frame/session.js';
 import type { AdmissionRules } from '../../src/hub/admission.js';
 import type { Hub } from '../../src/hub/hub.js';
@@ -30,8 +31,8 @@ export interface Plan {
   /** Makes the first model. */
   readonly seed: number;
   readonly admission?: AdmissionRules;
-  /** Driver, URL and token of each of its sites, and of the guest. */
-  reach(site: string): { readonly driver: Driver; readonly url: string; readonly token?: string | undefined };
+  /** Driver, URL and credentials of each of its sites, and of the guest. */
+  reach(site: string): { readonly driver: Driver; readonly url: string; readonly credentials?: SiteCredentials | undefined };
   /** Called for each task of the guest, which it then fails. */
   guest?(task: Task, guest: Retriever): Promise<void>;
 }
@@ -72,8 +73,8 @@ export async function federateIn(hub: Hub, plan: Plan) {
 }
 
 async function beGuest({ name, reach, guest }: Plan): Promise<void> {
-  const { driver, url, token } = reach(GUEST);
-  const session = new Session(await driver.connect(url), { name: GUEST, run: name, token });
+  const { driver, url, credentials } = reach(GUEST);
+  const session = new Session(await driver.connect(url), { name: GUEST, run: name, credentials });
   const retriever = new Retriever(session, { codecs: referenceCodecs });
   const { messages } = retriever;
   await session.start();

@@ -65,7 +65,8 @@ test.skipIf(withoutNginx)('federations over wss, https and grpcs through nginx e
   const folder = workFolder();
   jobFile(folder, { rounds: 1 });
   writeFileSync(join(folder, 'ca.pem'), ca);
-  writeFileSync(join(folder, 'token'), '0123456789abcdef0123456789abcdef\n');
+  const made = await run(['token', '--site', 'site-1', '--site', 'site-2'], folder);
+  expect(made.code, made.stderr).toBe(0);
   const simulated = await run(['simulate', '--job', 'job.json', '--name', 'simulated'], folder);
   expect(simulated.code, simulated.stderr).toBe(0);
   const ways = {
@@ -74,12 +75,15 @@ test.skipIf(withoutNginx)('federations over wss, https and grpcs through nginx e
     grpcs: [`grpc://127.0.0.1:${ports.grpc}`, `grpcs://127.0.0.1:${tlsPort}`],
   };
   for (const [name, [listen, connect]] of Object.entries(ways) as [string, [string, string]][]) {
-    const server = start(['server', '--job', 'job.json', '--listen', listen, '--token-file', 'token', '--name', name], folder);
+    const server = start(['server', '--job', 'job.json', '--listen', listen, '--tokens', 'tokens.json', '--name', name], folder);
     await server.until('listening on');
     mkdirSync(join(folder, name));
     const sites = ['site-1', 'site-2'].map((site) => {
       const data = ['--data', `runs/simulated/data/${site}.jsonl`, '--work', `${name}/${site}`, '--threads', '1'];
-      return run(['client', '--connect', connect, '--tls-ca', 'ca.pem', '--token-file', 'token', '--site', site, ...data], folder);
+      return run(
+        ['client', '--connect', connect, '--tls-ca', 'ca.pem', '--token-file', `tokens/${site}.token`, '--site', site, ...data],
+        folder,
+      );
     });
     for (const site of await Promise.all(sites)) expect(site.code, site.stderr).toBe(0);
     const ended = await server.ended;

@@ -50,10 +50,10 @@ const HELP = `
 Examples:
   $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --tls-cert hospital-a.crt --tls-key hospital-a.key \\
       --site hospital-a --data patients-qa.jsonl
-  $ fedstream client --connect wss://example.org/fed --token-file token --site lab --data lab.json --work /data/fedstream --threads 8
-  $ fedstream client --connect tcp://127.0.0.1:9000 --site lab --site-config site.json --data lab.json \\
+  $ fedstream client --connect wss://example.org/fed --token-file lab.token --site lab --data lab.json --work /data/fedstream --threads 8
+  $ fedstream client --connect tcp://127.0.0.1:9000 --token-file lab.token --site lab --site-config site.json --data lab.json \\
       --base HuggingFaceTB/SmolLM2-135M-Instruct
-  $ fedstream client --connect tcps://hub:9000 --tls-ca ca.crt --token-file token --run chest-x-ray --site lab --data lab.json
+  $ fedstream client --connect tcps://hub:9000 --tls-ca ca.crt --token-file lab.token --run chest-x-ray --site lab --data lab.json
 `;
 
 /** The subcommand `client`. */
@@ -62,6 +62,7 @@ export function clientCommand(): Command {
   return addConnectionOptions(command)
     .requiredOption('--connect <url>', 'the server: tcps://host:port, wss://host/path, …')
     .requiredOption('--site <name>', "this site's name, as the job has it", named)
+    .option('--token-file <file>', "this site's token, which proves its name where it has no certificate (fedstream token)")
     .option('--run <name>', 'the run to join, where the server has several', named)
     .option('--data <file>', 'instruction data, JSON or JSONL; a trainer of your own decides which formats it reads')
     .option('--validation <file>', 'data for evaluation only; the built-in trainer takes --hold-out instead')
@@ -90,7 +91,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const { site } = options;
   const supervised = options.supervised ?? false;
   const say = (line: string): void => sayAloud(`${site}: ${line}`);
-  const { driver, token } = clientConnecting(options.connect, options);
+  const { driver, credentials } = clientConnecting(options.connect, site, options);
   const kit = await loadKit(options.kit);
   const codecs = nodeCodecs(kit.codecs);
   const config = options.siteConfig === undefined ? undefined : readSiteConfig(options.siteConfig, kit.filters);
@@ -115,7 +116,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
     site,
     run: options.run,
     driver,
-    token,
+    credentials,
     url: options.connect,
     codecs,
     filters: kit.filters,

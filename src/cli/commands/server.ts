@@ -1,16 +1,24 @@
 // `fedstream server`: the server of a job; sites connect to it.
-
+import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
 import { jsonText } from '../../core/json-text.js';
-import type { Job } from '../../job/job.js';
+import { type Job, siteNames } from '../../job/job.js';
 import type { Kit } from '../../kit/kit.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
 import { loadRunData, prepareRun } from '../../node/run/prepare-run.js';
 import { readRunJob } from '../../node/run/run-files.js';
 import { createRunFolder, findRunFolder } from '../../node/run/run-folder.js';
 import { runServerProcess } from '../../node/run/run-server.js';
-import { addConnectionOptions, type ConnectionOptions, driverOption, serverConnecting } from '../connection-options.js';
+import { runTokenFiles } from '../../node/tls/token-files.js';
+import {
+  addConnectionOptions,
+  type ConnectionOptions,
+  driverOption,
+  serverConnecting,
+  sharedTokenOption,
+  tokensOption,
+} from '../connection-options.js';
 import { type EventOptions, eventsOption, openEvents, sinkOption } from '../event-options.js';
 import { finishRun, summaryLines } from '../finish-run.js';
 import { loadJob } from '../job-file.js';
@@ -18,6 +26,7 @@ import { addJobOptions, type JobOptions } from '../job-options.js';
 import { type KitOptions, kitAgain, kitOption, loadKit } from '../kit-file.js';
 import { dtypeOf, dtypeOption, repeated, wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
+import { joinLines, makeRunTokens } from '../run-tokens.js';
 import { say } from '../say.js';
 
 interface ServerOptions extends JobOptions, ConnectionOptions, EventOptions, KitOptions {
@@ -32,13 +41,16 @@ interface ServerOptions extends JobOptions, ConnectionOptions, EventOptions, Kit
 const HELP = `
 Examples:
   $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --tls-cert server.crt --tls-key server.key --tls-ca sites-ca.crt
-  $ fedstream server --job job.json --listen ws://127.0.0.1:9000/fed --token-file token       behind a reverse proxy that has TLS
-  $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --listen wss://0.0.0.0:9443 --token-file token \\
+  $ fedstream server --job job.json --listen ws://127.0.0.1:9000/fed --tokens tokens.json     behind a reverse proxy that has TLS
+  $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --listen wss://0.0.0.0:9443 --tokens tokens.json \\
       --tls-cert server.crt --tls-key server.key --tls-ca sites-ca.crt                        data centres and browsers in one run
   $ fedstream server --resume runs/latest --listen tcp://0.0.0.0:9000 --allow-plain-text      on a network that you trust
 
 The data that the job names (or --data) stays on this machine: it trains the tokenizer, where the model has none, and a held-out
 part of it evaluates the global model. Sites bring their own: fedstream client --data FILE.
+
+Sites prove their names by certificates (--tls-ca) or tokens (--tokens, made by fedstream token). A server of this machine alone that is
+given neither makes tokens in its run folder, and says how its sites join.
 `;
 
 /** The subcommand `server`. */
@@ -47,6 +59,8 @@ export function serverCommand(): Command {
     new Command('server').description('Run the server of a job: it sends the global model to its sites and combines what they learn.'),
   );
   return addConnectionOptions(command)
+    .addOption(tokensOption())
+    .addOption(sharedTokenOption())
     .addOption(driverOption())
     .option('--listen <url>', 'where sites connect, once or several times; by default port 9000 of this machine alone', repeated)
     .option('--resume <folder>', 'go on with a run that was stopped')
@@ -68,9 +82,11 @@ async function serve(options: ServerOptions): Promise<void> {
   const found = await findJob(options, kit);
   const urls = options.listen ?? [defaultUrl(found.job)];
   // Wrong options are found before a run folder is made.
-  const { driver, token } = serverConnecting(urls, options);
+  const connecting = serverConnecting(urls, options, found.tokens);
   const sinks = await openEvents(options, kit.sinks);
   const { runPath, job } = await found.prepare();
+  const { driver } = connecting;
+  const tokens = connecting.tokens === 'make' ? await makeRunTokens(runPath, siteNames(job)) : connecting.tokens;
   const onStop = (): void => {
     if (!supervised) say('stopping; what is finished is kept (Ctrl-C again: at once)');
   };
@@ -79,7 +95,10 @@ async function serve(options: ServerOptions): Promise<void> {
   const reporter = supervised ? undefined : eventReporter(job);
   const onListening = (url: string): void => {
     if (supervised) write({ listening: url });
-    else say(`listening on ${url}; run folder ${runPath}`);
+    else {
+      say(`listening on ${url}; run folder ${runPath}`);
+      if (connecting.tokens === 'make') for (const line of joinLines(url, runPath, siteNames(job))) say(line);
+    }
   };
   try {
     const onEvent = supervised ? write : (reporter?.event ?? write);
@@ -88,7 +107,7 @@ async function serve(options: ServerOptions): Promise<void> {
       job,
       kit,
       listeners: urls.map((url) => ({ driver, url })),
-      token,
+      tokens,
       threads: options.threads,
       dtype: dtypeOf(options.dtype),
       signal,
@@ -98,7 +117,9 @@ async function serve(options: ServerOptions): Promise<void> {
     });
   } catch (error) {
     if (!supervised)
-      say(`go on with: npx fedstream server --resume ${runPath} ${urls.map((url) => `--listen ${url}`).join(' ')}${kitAgain(options)}`);
+      say(
+        `go on with: npx fedstream server --resume ${runPath} ${urls.map((url) => `--listen ${url}`).join(' ')}${tokensAgain(options)}${kitAgain(options)}`,
+      );
     throw error;
   } finally {
     reporter?.end();
@@ -110,6 +131,11 @@ async function serve(options: ServerOptions): Promise<void> {
   if (options.json) process.stdout.write(`${jsonText(summary, 'the summary', 2)}\n`);
 }
 
+/** The option that gives the same tokens again; those of the run's own folder need none. */
+function tokensAgain({ tokens }: ServerOptions): string {
+  return tokens === undefined ? '' : ` --tokens ${tokens}`;
+}
+
 function defaultUrl({ driver }: Job): string {
   if (driver !== 'uds') return `${driver}://127.0.0.1:9000`;
   throw new FedStreamError('bad-argument', 'give the path of the socket: --listen uds:///absolute/path');
@@ -117,6 +143,8 @@ function defaultUrl({ driver }: Job): string {
 
 interface Found {
   readonly job: Job;
+  /** The tokens that the run has in its own folder, if it was started before. */
+  readonly tokens?: string | undefined;
   /** Makes the run folder and fills in the fields that the job left open. */
   prepare(): Promise<{ runPath: string; job: Job }>;
 }
@@ -126,7 +154,8 @@ async function findJob(options: ServerOptions, kit: Kit): Promise<Found> {
   if (existing !== undefined) {
     const runPath = findRunFolder(existing);
     const job = await readRunJob(runPath, kit);
-    return { job, prepare: async () => ({ runPath, job }) };
+    const { verifiers } = runTokenFiles(runPath);
+    return { job, tokens: existsSync(verifiers) ? verifiers : undefined, prepare: async () => ({ runPath, job }) };
   }
   const job = await loadJob(options.job, options, kit);
   if (!job.trainer && 'files' in job.data)

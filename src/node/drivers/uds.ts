@@ -1,6 +1,7 @@
 // The uds driver: frames over a unix socket, for processes of one machine.
+import { chmodSync } from 'node:fs';
 import { unlink } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { FedStreamError } from '../../core/errors.js';
 import type { Driver } from '../../driver/driver.js';
 import { socketDriver } from './socket-driver.js';
@@ -11,8 +12,8 @@ const LONGEST_PATH_BYTES = 103;
 const READ_BYTES = 128 * 1024;
 
 /**
- * Connects and listens at `uds:///absolute/path`. Whoever may write to the path may connect, so
- * choose its folder accordingly.
+ * Connects and listens at `uds:///absolute/path`. The socket is for processes of the same user alone
+ * (mode 0600).
  */
 export function uds(): Driver {
   return socketDriver({
@@ -21,7 +22,7 @@ export function uds(): Driver {
     readBytes: READ_BYTES,
     check: (url) => void pathOf(url),
     dial: (url, { onread }) => connect({ path: pathOf(url), onread }),
-    serve: (accept) => createServer(accept),
+    serve: (accept) => ownersAlone(createServer(accept)),
     where: (url) => ({ path: pathOf(url) }),
     url: (url) => url,
     prepare: (url) => removeStale(pathOf(url)),
@@ -35,6 +36,14 @@ function pathOf(url: string): string {
   if (Buffer.byteLength(path) > LONGEST_PATH_BYTES)
     throw new FedStreamError('bad-argument', `${path} is too long for a socket; at most ${LONGEST_PATH_BYTES} bytes are possible`);
   return path;
+}
+
+/** Lets only this process's user connect, whatever the umask is. */
+function ownersAlone(server: Server): Server {
+  return server.once('listening', () => {
+    const path = server.address();
+    if (typeof path === 'string' && process.platform !== 'win32') chmodSync(path, 0o600);
+  });
 }
 
 /** Removes the socket that a killed process left behind: a path on which nobody answers is free. */

@@ -21,6 +21,7 @@ import { catchFaults } from '../process/catch-faults.js';
 import { fileLogger } from '../process/log-file.js';
 import { processMemory } from '../process/memory.js';
 import { nodeFolder } from '../storage/node-folder.js';
+import type { TokenVerifiers } from '../tls/token-files.js';
 import { makeTrainer } from '../trainer/make-trainer.js';
 import { readDataFile } from './data-files.js';
 import { validationPath } from './prepare-run.js';
@@ -34,8 +35,8 @@ export interface RunServerOptions {
   readonly kit?: Kit;
   /** Listeners for the sites, which may connect to any of them. */
   readonly listeners: readonly Listening[];
-  /** The secret of sites that have no certificate. */
-  readonly token?: string | undefined;
+  /** What the server keeps of the tokens of its sites; sites without a token need a certificate. */
+  readonly tokens?: TokenVerifiers | undefined;
   readonly threads?: number;
   /** The dtype of the model folders that the run leaves; that of its checkpoint by default. */
   readonly dtype?: Dtype | undefined;
@@ -53,7 +54,7 @@ const MEMORY_MS = 1_000;
  * stopped. An error is recorded as an event before it is thrown.
  */
 export async function runServerProcess(options: RunServerOptions): Promise<RunResult> {
-  const { runPath, job, kit = builtInKit, listeners, token, signal } = options;
+  const { runPath, job, kit = builtInKit, listeners, tokens, signal } = options;
   const run = nodeFolder(runPath);
   const log = fileLogger(join(runPath, 'logs', 'server.log'), { name: 'server' });
   const onEvent = { emit: options.onEvent, close: async () => {} };
@@ -84,7 +85,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
       filters: kit.filters,
       workflow: workflowOf(job, kit),
       listeners,
-      admission: { token },
+      admission: { tokens },
       evaluator,
       emit,
       memory: processMemory,

@@ -1,9 +1,10 @@
-// Reads certificates, keys and tokens, and checks them before anybody connects.
+// Reads certificates and keys, and checks them before anybody connects.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { FedStreamError } from '../../core/errors.js';
 import type { TlsMaterial } from '../drivers/tls.js';
 import { ioError } from '../storage/io-error.js';
+import { readSecretText } from './secret-files.js';
 
 /** The paths of PEM files. */
 export interface TlsFiles {
@@ -12,13 +13,11 @@ export interface TlsFiles {
   readonly ca?: string | undefined;
 }
 
-/** A shorter token can be guessed; a longer one is not a token but another file. */
-const TOKEN_LENGTH = { least: 16, most: 1024 } as const;
 const BLOCK = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 /**
  * Reads the files. Throws `bad-argument`, `not-found` or `io`, with the file's name, if one cannot
- * be used.
+ * be used, or if others may read the key.
  */
 export function readTlsFiles(files: TlsFiles): TlsMaterial {
   const { cert: certPath, key: keyPath, ca: caPath } = files;
@@ -28,7 +27,7 @@ export function readTlsFiles(files: TlsFiles): TlsMaterial {
   if (ca !== undefined) readCertificates(ca, caPath as string);
   if (certPath === undefined || keyPath === undefined) return { ca };
   const cert = readText(certPath);
-  const key = readText(keyPath);
+  const key = readSecretText(keyPath);
   const own = readCertificates(cert, certPath)[0] as X509Certificate;
   if (!own.checkPrivateKey(readKey(key, keyPath)))
     throw new FedStreamError(
@@ -36,17 +35,6 @@ export function readTlsFiles(files: TlsFiles): TlsMaterial {
       `${keyPath} is not the key of the certificate in ${certPath}; give the two that belong together`,
     );
   return { cert, key, ca };
-}
-
-/** Reads a token, without the space around it; throws as `readTlsFiles` does. */
-export function readTokenFile(path: string): string {
-  const token = readText(path).trim();
-  const { least, most } = TOKEN_LENGTH;
-  if (token.length >= least && token.length <= most && /^[\x21-\x7e]+$/.test(token)) return token;
-  throw new FedStreamError(
-    'bad-argument',
-    `${path} holds no token: ${least} to ${most} letters, digits and signs in one line; make one with: openssl rand -hex 32`,
-  );
 }
 
 function readText(path: string): string {
