@@ -51,6 +51,15 @@ export interface Connection extends AsyncIterable<Uint8Array> {
    */
   release?(frame: Uint8Array): void;
   /**
+   * Reads one more frame of at most so many bytes, none for 0, and then nothing until it is called
+   * again, or `readOn`: a peer that has not said who it is must cost little. A larger frame ends the
+   * connection with `limit`. Called before the connection is read, or between two frames; a frame
+   * that waits to be taken counts as the one. Missing where whoever sends is trusted.
+   */
+  readOne?(maxBytes: number): void;
+  /** Reads on without that limit, what came meanwhile first. */
+  readOn?(): void;
+  /**
    * Ends the connection: frames that were sent are flushed unless `reason` is an error; incoming
    * ones are dropped. Idempotent.
    */

@@ -98,7 +98,7 @@ class FetchConnection {
         },
         progress: () => this.#taken,
       },
-      { peer: base, maxFrameBytes, release: (frame) => this.#memory.giveBack(frame) },
+      { peer: base, maxFrameBytes, splitter: this.#splitter, release: (frame) => this.#memory.giveBack(frame) },
     );
     void this.#read(down.getReader());
   }

@@ -1,4 +1,5 @@
 // Splits a byte stream into frames, each behind its length as a little-endian u32.
+import { BUDGETS } from '../core/budgets.js';
 import { FedStreamError } from '../core/errors.js';
 import { putUint32, uint32At } from '../core/uint64.js';
 import { copyInto } from './copy-into.js';
@@ -17,6 +18,9 @@ const ROOM_BYTES = 64 * 1024;
  * % slower, a whole frame a ninth (measured).
  */
 const READ_BYTES = 64 * 1024;
+
+/** Bytes that may come after reading was to stop: a read may be under way. */
+const MAX_HELD_BYTES = BUDGETS.heldBytes.limit;
 
 /** Returned by most reads, which end no frame. */
 const NO_FRAMES: readonly Uint8Array[] = [];
@@ -37,6 +41,8 @@ export class FrameSplitter {
   readonly #readBytes: number;
   #gather = new Uint8Array(0);
   #gathered = 0;
+  /** The first byte in `#gather` that was not cut out: other than 0 only after `readOn`. */
+  #from = 0;
   #large: Uint8Array | undefined;
   #largeFilled = 0;
   /**
@@ -45,6 +51,9 @@ export class FrameSplitter {
    */
   #ahead: Uint8Array | undefined;
   #lastLarge = 0;
+  /** The most bytes of the one frame that is cut out until `readOn`: 0 after it, or if there is none. */
+  #one: number | undefined;
+  #dropping = false;
 
   /**
    * Takes `onFilled`, which is called as large frames fill, and `readBytes`, the most bytes of one
@@ -57,9 +66,41 @@ export class FrameSplitter {
     this.#readBytes = readBytes;
   }
 
+  /** The longest frame that is taken now, in bytes. */
+  get maxBytes(): number {
+    return this.#one || this.#maxFrameBytes;
+  }
+
+  /** True while no frame is cut out, and no more bytes should come. */
+  get holds(): boolean {
+    return this.#one === 0;
+  }
+
+  /**
+   * Cuts out one more frame, of at most so many bytes (none for 0), and then none until it is called
+   * again, or `readOn`. Returns that frame if it is complete already; throws as `filled` does.
+   */
+  readOne(maxBytes: number): readonly Uint8Array[] {
+    this.#one = maxBytes;
+    return maxBytes > 0 ? this.#cut(true) : NO_FRAMES;
+  }
+
+  /** Ends that limit; returns the frames that are complete already, and throws as `filled` does. */
+  readOn(): readonly Uint8Array[] {
+    if (this.#one === undefined) return NO_FRAMES;
+    this.#one = undefined;
+    return this.#cut(true);
+  }
+
+  /** Ignores all bytes from now on. */
+  drop(): void {
+    this.#dropping = true;
+  }
+
   /** The number of bytes that wait for the rest of their frame. */
   get pendingBytes(): number {
-    return this.#large ? this.#largeFilled : this.#gathered;
+    if (this.#dropping) return 0;
+    return this.#large ? this.#largeFilled : this.#gathered - this.#from;
   }
 
   /** Memory for the next bytes, with room for at least one. */
@@ -76,9 +117,12 @@ export class FrameSplitter {
    * as soon as a length above the limit is seen.
    */
   filled(bytes: number): readonly Uint8Array[] {
+    if (this.#dropping) return NO_FRAMES;
     if (this.#ahead) return this.#filledAhead(this.#ahead, bytes);
     if (this.#large) return this.#filledLarge(this.#large, bytes);
     this.#gathered += bytes;
+    if (this.#one === 0 && this.#gathered > MAX_HELD_BYTES)
+      throw new FedStreamError('limit', `more than ${MAX_HELD_BYTES} bytes came before the other side was let in`);
     return this.#cut();
   }
 
@@ -124,15 +168,18 @@ export class FrameSplitter {
     }
   }
 
-  #cut(): Uint8Array[] {
+  /** With `inPlace` no byte is moved: the memory behind them was given out for the next read. */
+  #cut(inPlace = false): Uint8Array[] {
     const frames: Uint8Array[] = [];
-    let at = 0;
-    while (this.#gathered - at >= LENGTH_BYTES) {
+    let at = this.#from;
+    while (this.#one !== 0 && this.#gathered - at >= LENGTH_BYTES) {
       const length = this.#lengthAt(at);
       const start = at + LENGTH_BYTES;
       const here = Math.min(this.#gathered - start, length);
-      if (here === length) frames.push(this.#gather.slice(start, start + length));
-      else if (at > 0 || this.#gathered < ROOM_BYTES) break;
+      if (here === length) {
+        frames.push(this.#gather.slice(start, start + length));
+        if (this.#one !== undefined) this.#one = 0;
+      } else if (inPlace || at > 0 || this.#gathered < ROOM_BYTES) break;
       else {
         this.#large = this.#memory.take(length);
         this.#large.set(this.#gather.subarray(start, start + here));
@@ -141,17 +188,23 @@ export class FrameSplitter {
       }
       at = start + here;
     }
-    this.#gather.copyWithin(0, at, this.#gathered);
-    this.#gathered -= at;
+    this.#from = at;
+    if (!inPlace) this.#compact();
     return frames;
+  }
+
+  #compact(): void {
+    this.#gather.copyWithin(0, this.#from, this.#gathered);
+    this.#gathered -= this.#from;
+    this.#from = 0;
   }
 
   #lengthAt(at: number): number {
     const length = uint32At(this.#gather, at);
-    if (length > 0 && length <= this.#maxFrameBytes) return length;
+    if (length > 0 && length <= this.maxBytes) return length;
     throw new FedStreamError(
       'limit',
-      `a frame of ${length} bytes was announced; at most ${this.#maxFrameBytes} are taken (is the other side FedStream?)`,
+      `a frame of ${length} bytes was announced; at most ${this.maxBytes} are taken (is the other side FedStream?)`,
     );
   }
 

@@ -53,6 +53,8 @@ class MemoryEnd implements Connection {
   readonly #incoming = new Queue<Uint8Array>();
   /** Sends of the other end that wait until this end takes a frame. */
   readonly #waiting: ((error?: FedStreamError) => void)[] = [];
+  /** The most bytes of the one frame that is taken until `readOn`: 0 after it. */
+  #one: number | undefined;
   #open = true;
   #resolveClosed: (error: Error | undefined) => void = () => {};
 
@@ -70,17 +72,24 @@ class MemoryEnd implements Connection {
     if (!this.#open || !other) throw this.#closedError();
     const frame = joinParts(parts);
     checkFrameBytes(frame.length, this.#maxFrameBytes);
-    if (frame.length > other.#maxFrameBytes) {
-      const error = new FedStreamError(
-        'limit',
-        `${other.peer} sent a frame of ${frame.length} bytes; at most ${other.#maxFrameBytes} are taken`,
-      );
+    const most = other.#one || other.#maxFrameBytes;
+    if (frame.length > most) {
+      const error = new FedStreamError('limit', `${other.peer} sent a frame of ${frame.length} bytes; at most ${most} are taken`);
       await other.close(error);
       throw this.#closedError();
     }
+    if (other.#one !== undefined) other.#one = 0;
     other.#incoming.push(frame);
     if (other.#incoming.size <= QUEUED_FRAMES) return;
     await new Promise<void>((resolve, reject) => other.#waiting.push((error) => (error ? reject(error) : resolve())));
+  }
+
+  readOne(maxBytes: number): void {
+    this.#one = this.#incoming.size > 0 ? 0 : maxBytes;
+  }
+
+  readOn(): void {
+    this.#one = undefined;
   }
 
   async close(reason?: Error): Promise<void> {

@@ -1,7 +1,8 @@
 // A connection over a transport of whole messages: its queue, its limits and its ends.
-import { FedStreamError } from '../core/errors.js';
+import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { Queue } from '../core/queue.js';
 import { type Connection, checkFrameBytes, DEFAULT_MAX_FRAME_BYTES } from './driver.js';
+import type { FrameSplitter } from './frame-splitter.js';
 
 /** How many frames may wait to be taken before the transport is told to stop. */
 const QUEUED_FRAMES = 4;
@@ -22,6 +23,8 @@ export interface MessageTransport {
   send(parts: readonly Uint8Array[], bytes: number): Promise<void>;
   /** Tells the transport to go on or to stop; missing if it cannot stop its peer. */
   flow?(welcome: boolean): void;
+  /** Called when the limit of frames changes: a library under it that joins them has to know. */
+  limited?(maxBytes: number): void;
   /**
    * Tells the other side that nothing follows the frames that were sent. Incoming frames keep
    * coming.
@@ -38,6 +41,8 @@ export interface MessageConnectionOptions {
   readonly peer: string;
   readonly maxFrameBytes?: number | undefined;
   readonly certificateNames?: readonly string[] | undefined;
+  /** Cuts the frames out of bytes; missing if whole frames arrive. */
+  readonly splitter?: FrameSplitter | undefined;
   /** Gives the memory of a frame back; missing if frames are not pooled. */
   release?(frame: Uint8Array): void;
 }
@@ -49,7 +54,10 @@ export class MessageConnection implements Connection {
   readonly release: ((frame: Uint8Array) => void) | undefined;
   readonly closed: Promise<Error | undefined>;
   readonly #transport: MessageTransport;
+  readonly #splitter: FrameSplitter | undefined;
   readonly #maxFrameBytes: number;
+  /** The most bytes of the one frame that is taken until `readOn`: 0 after it. */
+  #one: number | undefined;
   readonly #incoming = new Queue<Uint8Array>();
   readonly #waiting = new Set<(error: FedStreamError) => void>();
   #closing = false;
@@ -62,18 +70,41 @@ export class MessageConnection implements Connection {
     this.peer = options.peer;
     this.certificateNames = options.certificateNames;
     this.release = options.release;
+    this.#splitter = options.splitter;
     this.#maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
     this.#incoming.onTake = () => {
-      if (this.#incoming.size === QUEUED_FRAMES - 1) transport.flow?.(true);
+      if (this.#incoming.size === QUEUED_FRAMES - 1 && !this.full) transport.flow?.(true);
     };
   }
 
-  /** True if so many frames wait that no more should come. */
+  /** True if no more frames should come: so many wait, or none may until `readOn`. */
   get full(): boolean {
-    return !this.#closing && this.#incoming.size >= QUEUED_FRAMES;
+    return !this.#closing && (this.#incoming.size >= QUEUED_FRAMES || this.#one === 0);
+  }
+
+  /** True once somebody has asked for one frame only. */
+  get isLimited(): boolean {
+    return this.#one !== undefined;
+  }
+
+  readOne(maxBytes: number): void {
+    if (this.#closing || this.#ended) return;
+    const paused = this.#one === 0;
+    this.#one = this.#incoming.size > 0 ? 0 : maxBytes;
+    this.#transport.limited?.(maxBytes);
+    if (!this.#cutHeld(() => this.#splitter?.readOne(this.#one ?? 0))) return;
+    if (this.full) this.#transport.flow?.(false);
+    else if (paused) this.#transport.flow?.(true);
+  }
+
+  readOn(): void {
+    if (this.#one === undefined || this.#closing || this.#ended) return;
+    this.#one = undefined;
+    this.#transport.limited?.(this.#maxFrameBytes);
+    if (this.#cutHeld(() => this.#splitter?.readOn()) && !this.full) this.#transport.flow?.(true);
   }
 
   async send(...parts: readonly Uint8Array[]): Promise<void> {
@@ -106,13 +137,14 @@ export class MessageConnection implements Connection {
   /** A whole frame has come. One above the limit ends the connection with `limit`. */
   received(frame: Uint8Array): void {
     if (this.#closing || this.#ended) return;
-    if (frame.length > this.#maxFrameBytes) {
-      const most = this.#maxFrameBytes;
+    const most = this.#one || this.#maxFrameBytes;
+    if (frame.length > most) {
       this.fail(new FedStreamError('limit', `${this.peer} sent a frame of ${frame.length} bytes; at most ${most} are taken`));
       return;
     }
+    if (this.#one !== undefined) this.#one = 0;
     this.#incoming.push(frame);
-    if (this.#incoming.size >= QUEUED_FRAMES) this.#transport.flow?.(false);
+    if (this.full) this.#transport.flow?.(false);
   }
 
   /** The other side has ended in good order: this side ends too. */
@@ -144,11 +176,23 @@ export class MessageConnection implements Connection {
     this.#transport.abort(error);
   }
 
+  /** Takes frames that were held back; returns false if they ended the connection. */
+  #cutHeld(cut: () => readonly Uint8Array[] | undefined): boolean {
+    try {
+      for (const frame of cut() ?? []) this.received(frame);
+      return true;
+    } catch (error) {
+      this.fail(asFedStreamError(error, 'bad-frame', this.peer));
+      return false;
+    }
+  }
+
   /** Ends this side, and reads on until the other side ends too. */
   async #finishAndWait(): Promise<void> {
     this.#closing = true;
     this.#incoming.end();
     this.#incoming.clear();
+    this.#splitter?.drop();
     this.#transport.flow?.(true);
     this.#transport.finish();
     let before = this.#transport.progress();

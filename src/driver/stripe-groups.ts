@@ -1,15 +1,23 @@
 // The listening side of striping: sorts new connections into stripes and plain ones.
+import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
-import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_FRAME_BYTES, type DriverOptions } from './driver.js';
+import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from './driver.js';
+import { PlainConnection } from './plain-connection.js';
 import { decodeJoin, type StripeJoin } from './stripe-join.js';
 import { StripedConnection } from './striped-connection.js';
 
-/**
- * The most connections that may wait for a first frame, and the most incomplete groups. Beyond that
- * the oldest connection is passed on, or the oldest group closed, so that a server never holds
- * many.
- */
-const MAX_WAITING = 256;
+/** The most connections that may wait, and the most incomplete groups, of all and of one address. */
+export interface StripeLimits {
+  readonly unsorted: number;
+  readonly groups: number;
+  readonly groupsOfAddress: number;
+}
+
+const LIMITS: StripeLimits = {
+  unsorted: BUDGETS.unsortedConnections.limit,
+  groups: BUDGETS.stripeGroups.limit,
+  groupsOfAddress: BUDGETS.stripeGroupsOfAddress.limit,
+};
 
 interface Member {
   readonly connection: Connection;
@@ -19,19 +27,26 @@ interface Member {
 interface Group {
   readonly members: (Member | undefined)[];
   readonly names: string;
+  /** The address of its first stripe. */
+  readonly address: string;
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-/** Waits for the first frame of each new connection, and for all stripes of each group. */
+/**
+ * Waits for the first frame of each new connection, and for all stripes of each group. Nothing but
+ * that frame is read meanwhile, so a group that never becomes complete costs little.
+ */
 export class StripeGroups {
   readonly #accept: (connection: Connection) => void;
   readonly #options: DriverOptions;
   readonly #waitMs: number;
   readonly #silent = new Map<Connection, () => void>();
   readonly #groups = new Map<string, Group>();
+  readonly #limits: StripeLimits;
 
-  constructor(accept: (connection: Connection) => void, options: DriverOptions) {
+  constructor(accept: (connection: Connection) => void, options: DriverOptions, limits: StripeLimits = LIMITS) {
     this.#accept = accept;
+    this.#limits = limits;
     this.#options = options;
     this.#waitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
   }
@@ -41,15 +56,16 @@ export class StripeGroups {
    * passed on as it is: the session reports what is wrong with it.
    */
   add(connection: Connection): void {
+    connection.readOne?.(BUDGETS.helloBytes.limit);
     const frames = connection[Symbol.asyncIterator]();
     const first = frames.next();
     const passOn = (): void => {
       clearTimeout(timer);
-      if (this.#silent.delete(connection)) this.#accept(new PlainConnection(connection, first, frames, this.#options.maxFrameBytes));
+      if (this.#silent.delete(connection)) this.#handOver(new PlainConnection(connection, first, frames, this.#options.maxFrameBytes));
     };
     const timer = setTimeout(passOn, this.#waitMs);
     this.#silent.set(connection, passOn);
-    if (this.#silent.size > MAX_WAITING) oldest(this.#silent)?.();
+    if (this.#silent.size > this.#limits.unsorted) oldest(this.#silent)?.();
     first.then(({ value, done }) => {
       const join = done || !this.#silent.has(connection) ? undefined : this.#joinIn(connection, value);
       if (join === undefined) passOn();
@@ -59,6 +75,12 @@ export class StripeGroups {
         if (join) this.#join(join, { connection, frames });
       }
     }, passOn);
+  }
+
+  /** Whoever does not ask for one frame only is given all of them. */
+  #handOver(connection: PlainConnection | StripedConnection): void {
+    this.#accept(connection);
+    if (!connection.isLimited) connection.readOn();
   }
 
   /** Closes all incomplete groups. */
@@ -83,7 +105,7 @@ export class StripeGroups {
     const { connection } = member;
     const key = [...id].join();
     const names = JSON.stringify(connection.certificateNames ?? null);
-    const group = this.#groups.get(key) ?? this.#begin(key, count, names);
+    const group = this.#groups.get(key) ?? this.#begin(key, count, names, addressOf(connection.peer));
     if (group.names !== names || group.members.length !== count || group.members[index]) {
       this.#refuse(connection, new FedStreamError('bad-frame', `${connection.peer} is not a stripe of the connection that it names`));
       return;
@@ -93,7 +115,7 @@ export class StripeGroups {
     if (members.length < count) return;
     clearTimeout(group.timer);
     this.#groups.delete(key);
-    this.#accept(
+    this.#handOver(
       new StripedConnection(
         members.map((one) => one.connection),
         members.map((one) => one.frames),
@@ -102,14 +124,22 @@ export class StripeGroups {
     );
   }
 
-  #begin(key: string, count: number, names: string): Group {
+  #begin(key: string, count: number, names: string, address: string): Group {
     const late = new FedStreamError('timeout', `not all of its ${count} stripes came within ${this.#waitMs / 1000} s`);
     const timer = setTimeout(() => this.#drop(key, late), this.#waitMs);
-    const group: Group = { members: new Array<Member | undefined>(count).fill(undefined), names, timer };
+    const group: Group = { members: new Array<Member | undefined>(count).fill(undefined), names, address, timer };
     this.#groups.set(key, group);
+    const { groups, groupsOfAddress } = this.#limits;
     const [eldest] = this.#groups.keys();
-    if (this.#groups.size > MAX_WAITING && eldest !== undefined)
-      this.#drop(eldest, new FedStreamError('limit', `more than ${MAX_WAITING} striped connections are incomplete`));
+    const ofAddress = [...this.#groups].filter(([, other]) => other.address === address);
+    const [eldestOfAddress] = ofAddress;
+    if (ofAddress.length > groupsOfAddress && eldestOfAddress)
+      this.#drop(
+        eldestOfAddress[0],
+        new FedStreamError('limit', `more than ${groupsOfAddress} striped connections of ${address} are incomplete`),
+      );
+    else if (this.#groups.size > groups && eldest !== undefined)
+      this.#drop(eldest, new FedStreamError('limit', `more than ${groups} striped connections are incomplete`));
     return group;
   }
 
@@ -118,7 +148,10 @@ export class StripeGroups {
     if (!group) return;
     clearTimeout(group.timer);
     this.#groups.delete(key);
-    for (const member of group.members) if (member) this.#refuse(member.connection, error);
+    const connections = group.members.flatMap((member) => member?.connection ?? []);
+    const [first] = connections;
+    if (first) this.#options.onRefused?.(first.peer, error); // one word for all of them
+    for (const connection of connections) void connection.close(error);
   }
 
   #refuse(connection: Connection, error: FedStreamError): void {
@@ -127,70 +160,12 @@ export class StripeGroups {
   }
 }
 
+/** The address in the name of a peer, without the port. */
+function addressOf(peer: string): string {
+  return peer.replace(/:\d+$/, '');
+}
+
 function oldest(silent: ReadonlyMap<Connection, () => void>): (() => void) | undefined {
   const [first] = silent.values();
   return first;
-}
-
-/** A plain connection whose first frame was read already. */
-class PlainConnection implements Connection {
-  readonly #connection: Connection;
-  readonly #first: Promise<IteratorResult<Uint8Array>>;
-  readonly #frames: AsyncIterator<Uint8Array>;
-  readonly #maxFrameBytes: number;
-
-  constructor(
-    connection: Connection,
-    first: Promise<IteratorResult<Uint8Array>>,
-    frames: AsyncIterator<Uint8Array>,
-    maxFrameBytes = DEFAULT_MAX_FRAME_BYTES,
-  ) {
-    this.#connection = connection;
-    this.#first = first;
-    this.#frames = frames;
-    this.#maxFrameBytes = maxFrameBytes;
-  }
-
-  get peer(): string {
-    return this.#connection.peer;
-  }
-
-  get certificateNames(): readonly string[] | undefined {
-    return this.#connection.certificateNames;
-  }
-
-  get closed(): Promise<Error | undefined> {
-    return this.#connection.closed;
-  }
-
-  send(...parts: readonly Uint8Array[]): Promise<void> {
-    return this.#connection.send(...parts);
-  }
-
-  release(frame: Uint8Array): void {
-    this.#connection.release?.(frame);
-  }
-
-  close(reason?: Error): Promise<void> {
-    return this.#connection.close(reason);
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
-    let next: Promise<IteratorResult<Uint8Array>> | undefined = this.#first;
-    return {
-      next: async () => {
-        const result = await (next ?? this.#frames.next());
-        next = undefined;
-        if (!result.done && result.value.length > this.#maxFrameBytes) {
-          const error = new FedStreamError(
-            'limit',
-            `${this.peer} sent a frame of ${result.value.length} bytes; at most ${this.#maxFrameBytes} are taken`,
-          );
-          await this.close(error);
-          throw error;
-        }
-        return result;
-      },
-    };
-  }
 }

@@ -37,8 +37,8 @@ export class StripedConnection implements Connection {
   #wake: () => void = () => {};
 
   /**
-   * Takes connections to one peer, in an order that both sides need not share, and their iterators,
-   * since a first frame may have been read already.
+   * Takes connections to one peer, and their iterators, since a first frame may have been read
+   * already. The first one is that of index 0 on both sides.
    */
   constructor(connections: readonly Connection[], frames: readonly AsyncIterator<Uint8Array>[], maxFrameBytes = DEFAULT_MAX_FRAME_BYTES) {
     const [first] = connections as [Connection];
@@ -70,6 +70,25 @@ export class StripedConnection implements Connection {
   release(frame: Uint8Array): void {
     const owner = this.#owners.get(frame);
     owner?.connection.release?.(owner.frame);
+  }
+
+  /** True once somebody has asked for one frame only. */
+  isLimited = false;
+
+  /**
+   * The first frame comes over the first stripe, so the others are not read. A later one may come
+   * over any of them.
+   */
+  readOne(maxBytes: number): void {
+    const any = this.isLimited;
+    this.isLimited = true;
+    const most = this.#incoming.size > 0 || maxBytes === 0 ? 0 : maxBytes + NUMBER_BYTES;
+    for (const [i, { connection }] of this.#stripes.entries()) connection.readOne?.(i === 0 || any ? most : 0);
+  }
+
+  readOn(): void {
+    this.isLimited = false;
+    for (const { connection } of this.#stripes) connection.readOn?.();
   }
 
   async close(reason?: Error): Promise<void> {

@@ -2,8 +2,10 @@
 // it as a stream (docs/retrievers.md).
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
+import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
+import { Turns } from '../core/turns.js';
 import { unpack } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 import { Messages, type RequestHandler } from '../message/messages.js';
@@ -28,18 +30,25 @@ export interface RetrieverOptions {
   readonly olderRequests?: boolean;
   /** Handlers of further requests, and of streams of other kinds. */
   readonly handlers?: Readonly<Record<string, RequestHandler>>;
-  onOpen?(stream: IncomingStream): void;
+  onOpen?(stream: IncomingStream): void | Promise<void>;
   /** Called where a callback for a send throws; by default the session ends. */
   onFault?(error: unknown): void;
+  /** The objects that are sent at once; the requests for others wait. */
+  readonly openSends?: number;
+  /** An object is no longer sent if the other side does nothing about it for so long. */
+  readonly sendSilenceMs?: number;
 }
 
 /** The objects that one side offers to the other; `Offers` implements it. */
 export interface Retrievable {
-  /** Both sources throw `not-found` where nothing of that name is offered. */
-  fileSource(name: string): Promise<ByteSource>;
-  modelSource(name: string): Promise<ByteSource>;
+  /**
+   * Both sources throw `not-found` where nothing of that name is offered. The signal is aborted when
+   * nobody needs the source any more.
+   */
+  fileSource(name: string, signal: AbortSignal): Promise<ByteSource>;
+  modelSource(name: string, signal: AbortSignal): Promise<ByteSource>;
   /** Called for each object that is sent; the returned callbacks report how the transfer goes. */
-  watch?(kind: RetrievedKind, name: string): SendWatch | Promise<SendWatch>;
+  watch?(kind: RetrievedKind, name: string, signal: AbortSignal): SendWatch | Promise<SendWatch>;
 }
 
 /** Callbacks for one object that is sent. */
@@ -76,16 +85,18 @@ export class Retriever {
   readonly streams: Streams;
   readonly #session: Session;
   readonly #options: RetrieverOptions;
+  readonly #sends: Turns;
   readonly #waiting = new Map<number, { resolve(stream: IncomingStream): void; reject(error: FedStreamError): void }>();
   #asked = 0;
 
   constructor(session: Session, options: RetrieverOptions) {
     this.#session = session;
     this.#options = options;
+    this.#sends = new Turns(options.openSends ?? BUDGETS.openSends.limit);
     const older = { file: this.#olderRequest('file'), object: this.#olderRequest('object') };
-    const own = { [ASK]: (body: Uint8Array) => this.#answer(body) };
+    const own = { [ASK]: (body: Uint8Array, signal: AbortSignal) => this.#answer(body, signal) };
     this.messages = new Messages(session, { ...options.handlers, ...(options.olderRequests && older), ...own });
-    this.streams = new Streams(session, (stream) => this.#opened(stream));
+    this.streams = new Streams(session, async (stream) => this.#opened(stream));
     void session.closed.then((error) => {
       for (const { reject } of this.#waiting.values()) reject(error);
     });
@@ -127,32 +138,48 @@ export class Retriever {
     }
   }
 
-  async #answer(body: Uint8Array): Promise<Record<string, never>> {
+  async #answer(body: Uint8Array, signal: AbortSignal): Promise<Record<string, never>> {
     const { kind, name, ask } = unpack(body, askSchema, 'a request for an object');
-    return this.#send(kind, name, { kind: 'retrieved', ask });
+    return this.#send(kind, name, { kind: 'retrieved', ask }, signal);
   }
 
   /** Sites from before `retrieve` request the object by its name in the stream itself. */
   #olderRequest(kind: 'file' | 'object') {
-    return (body: Uint8Array) => {
+    return (body: Uint8Array, signal: AbortSignal) => {
       const { name } = unpack(body, olderSchema, 'a request for an object');
-      return this.#send(kind === 'file' ? 'file' : 'model', name, { kind, name });
+      return this.#send(kind === 'file' ? 'file' : 'model', name, { kind, name }, signal);
     };
   }
 
-  async #send(kind: RetrievedKind, name: string, meta: Json): Promise<Record<string, never>> {
+  /**
+   * Begins to send once it is this object's turn: until then the request waits, and nothing is
+   * prepared.
+   */
+  async #send(kind: RetrievedKind, name: string, meta: Json, signal: AbortSignal): Promise<Record<string, never>> {
     const { offers } = this.#options;
     if (!offers) throw new FedStreamError('not-found', `this side offers nothing; it has no ${kind} ${JSON.stringify(name)}`);
-    const source = await (kind === 'file' ? offers.fileSource(name) : offers.modelSource(name));
-    const { sent, broke, ...options } = (await offers.watch?.(kind, name)) ?? {};
-    // A failure reaches the requesting side through the stream itself.
-    sendPrepared(this.streams, meta, { source, release: async () => {} }, options)
-      .then(
-        (figures) => sent?.(figures),
-        (error: Error) => broke?.(error),
-      )
-      .catch((error: unknown) => this.#fault(error));
+    const end = await this.#sends.take(signal);
+    try {
+      const source = await (kind === 'file' ? offers.fileSource(name, signal) : offers.modelSource(name, signal));
+      const watch = (await offers.watch?.(kind, name, signal)) ?? {};
+      signal.throwIfAborted();
+      void this.#sendWatched(meta, source, watch).finally(end);
+    } catch (error) {
+      end();
+      throw error;
+    }
     return {};
+  }
+
+  /** Never rejects: a failure reaches the requesting side through the stream itself. */
+  async #sendWatched(meta: Json, source: ByteSource, { sent, broke, ...options }: SendWatch): Promise<void> {
+    const silenceMs = this.#options.sendSilenceMs ?? BUDGETS.sendSilenceMs.limit;
+    try {
+      const sending = sendPrepared(this.streams, meta, { source, release: async () => {} }, { silenceMs, ...options });
+      await sending.then(sent, broke ?? (() => {}));
+    } catch (error) {
+      this.#fault(error);
+    }
   }
 
   /** A callback has nobody to throw to: its error ends this session, never the process. */
@@ -163,14 +190,14 @@ export class Retriever {
     } catch {
       // Nobody is left to tell it to; the session ends below.
     }
-    void this.#session.close(asFedStreamError(error)).catch(() => {});
+    void this.#session.close(asFedStreamError(error));
   }
 
-  #opened(stream: IncomingStream): void {
+  async #opened(stream: IncomingStream): Promise<void> {
     const meta = metaSchema.safeParse(stream.meta);
     const waiting = meta.success ? this.#waiting.get(meta.data.ask) : undefined;
     if (waiting) waiting.resolve(stream);
-    else if (!meta.success && this.#options.onOpen) this.#options.onOpen(stream);
+    else if (!meta.success && this.#options.onOpen) await this.#options.onOpen(stream);
     else void stream.reject(new FedStreamError('refused', 'nobody asked for this'));
   }
 }

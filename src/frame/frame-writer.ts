@@ -11,7 +11,7 @@ const BULK_IN_FLIGHT = 2;
 
 const MAX_CONTROL_BYTES = BUDGETS.controlBytes.limit;
 /** Bytes that a waiting frame costs beside its content. */
-const FRAME_OVERHEAD_BYTES = 512;
+const FRAME_OVERHEAD_BYTES = 2048;
 
 interface Waiting {
   readonly parts: readonly Uint8Array[];
@@ -32,8 +32,8 @@ export class FrameWriter {
   #error: FedStreamError | undefined;
 
   /**
-   * `onStuck` is called with the error `limit` if the other side does not read and control frames
-   * pile up.
+   * `onStuck` is called once with the error `limit` if the other side does not read and control
+   * frames pile up. By then the writer has ended, so whoever is told may try to send more.
    */
   constructor(connection: Connection, onStuck: (error: FedStreamError) => void) {
     this.#connection = connection;
@@ -44,15 +44,16 @@ export class FrameWriter {
   control(parts: readonly Uint8Array[]): Promise<void> {
     if (this.#error) return Promise.reject(this.#error);
     const bytes = parts.reduce((sum, part) => sum + part.length, FRAME_OVERHEAD_BYTES);
-    this.#controlBytes += bytes;
-    if (this.#controlBytes > MAX_CONTROL_BYTES) {
+    if (this.#controlBytes + bytes > MAX_CONTROL_BYTES) {
       const error = new FedStreamError(
         'limit',
         `${this.#connection.peer} leaves ${MAX_CONTROL_BYTES / 2 ** 20} MiB of control frames unread`,
       );
+      this.end(error);
       this.#onStuck(error);
       return Promise.reject(error);
     }
+    this.#controlBytes += bytes;
     return this.#connection.send(...parts).finally(() => {
       this.#controlBytes -= bytes;
     });

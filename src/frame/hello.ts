@@ -1,5 +1,6 @@
 // Hello, the first frame of each side: the versions it speaks, its name, and the run it is for.
 import { z } from 'zod';
+import { BUDGETS } from '../core/budgets.js';
 import { FedStreamError } from '../core/errors.js';
 import { pack, unpack } from './pack.js';
 import { NONCE_BYTES } from './proof.js';
@@ -73,11 +74,12 @@ export function encodeHello({ versions, ...hello }: Hello): Uint8Array {
  */
 export function decodeHello(header: Uint8Array, own: VersionRange, peer: string): Hello & { readonly version: number } {
   const what = `the hello of ${peer}`;
-  const { version: oldest, newest = oldest, name: said } = unpack(header, versionsSchema, what);
+  const most = BUDGETS.helloItems.limit;
+  const { version: oldest, newest = oldest, name: said } = unpack(header, versionsSchema, what, most);
   if (newest < oldest) throw new FedStreamError('bad-frame', `${what} is wrong at newest: ${newest} is below its oldest, ${oldest}`);
   const versions = { oldest, newest };
   const agreed = commonVersion(own, versions, said ?? peer, said ? `${said} (${peer})` : peer);
-  const { token, ...hello } = unpack(header, helloSchema, what);
+  const { token, ...hello } = unpack(header, helloSchema, what, most);
   if (token !== undefined)
     throw new FedStreamError(
       'unsupported',

@@ -42,10 +42,10 @@ const COUNTED = new Map<number, 2 | 4>([
 
 /**
  * Throws `bad-frame` unless the bytes are one whole msgpack value of JSON-like types, nested at
- * most 64 deep, in which no array or map declares more items than there are bytes left for: the
- * decoder would allocate as many. Needs no memory.
+ * most 64 deep, of at most `maxItems` items on all levels, in which no array or map declares more
+ * items than there are bytes left for: the decoder would allocate as many. Needs no memory.
  */
-export function checkMsgpack(bytes: Uint8Array, what: string): void {
+export function checkMsgpack(bytes: Uint8Array, what: string, maxItems = Number.POSITIVE_INFINITY): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const fail = (why: string): never => {
     throw new FedStreamError('bad-frame', `${what} cannot be decoded: ${why}`);
@@ -56,6 +56,7 @@ export function checkMsgpack(bytes: Uint8Array, what: string): void {
   };
   const left: number[] = [1]; // items still to come, by level
   let pending = 1; // items still to come on all levels: each needs a byte
+  let items = 1; // items on all levels, seen or still to come
   let at = 0;
   while (left.length > 0) {
     if (left[left.length - 1] === 0) {
@@ -66,7 +67,7 @@ export function checkMsgpack(bytes: Uint8Array, what: string): void {
     left[left.length - 1] = (left[left.length - 1] as number) - 1;
     pending--;
     const first = bytes[at++] as number;
-    let items = -1;
+    let inside = -1;
     const fixed = FIXED.get(first);
     const sized = SIZED.get(first);
     const counted = COUNTED.get(first);
@@ -76,16 +77,18 @@ export function checkMsgpack(bytes: Uint8Array, what: string): void {
     else if (first >= 0xa0 && first <= 0xbf) at += first & 0x1f;
     else if (sized) at += sized + number(at, sized);
     else if (counted) {
-      items = number(at, counted) * (first >= 0xde ? 2 : 1);
+      inside = number(at, counted) * (first >= 0xde ? 2 : 1);
       at += counted;
-    } else if (first <= 0x8f) items = (first & 0x0f) * 2;
-    else if (first <= 0x9f) items = first & 0x0f;
+    } else if (first <= 0x8f) inside = (first & 0x0f) * 2;
+    else if (first <= 0x9f) inside = first & 0x0f;
     else fail(`it has a value of type 0x${first.toString(16)}`);
-    if (items < 0) continue;
-    pending += items;
+    if (inside < 0) continue;
+    pending += inside;
+    items += inside;
     if (pending > bytes.length - at) fail('it declares more than it holds');
+    if (items > maxItems) fail(`it has more than ${maxItems} items`);
     if (left.length > MAX_DEPTH) fail(`it is nested more than ${MAX_DEPTH} deep`);
-    left.push(items);
+    left.push(inside);
   }
   if (at !== bytes.length) fail(at > bytes.length ? 'it ends early' : 'bytes follow it');
 }

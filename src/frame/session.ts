@@ -1,5 +1,6 @@
 // A session: hello, heartbeats and frames between two named endpoints (docs/spec/session.md).
 import { z } from 'zod';
+import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, ERROR_CODES, type ErrorCode, FedStreamError } from '../core/errors.js';
 import { within } from '../core/within.js';
 import type { Connection } from '../driver/driver.js';
@@ -7,12 +8,15 @@ import { type ProofExchange, proveToServer, proveToSite } from './exchange-proof
 import { decodeFrame, encodeFrame, type Frame, type FrameType } from './frame.js';
 import { FrameWriter } from './frame-writer.js';
 import { decodeHello, encodeHello, FEATURES, type Hello } from './hello.js';
-import { pack, unpack } from './pack.js';
+import { pack, unpackHeader } from './pack.js';
 import { NONCE_BYTES, type Prover, type SiteCredentials, transcriptOf } from './proof.js';
 import { stall } from './stall.js';
 import { PROTOCOL_VERSIONS, type VersionRange } from './versions.js';
 
-/** Takes the frames of one type, for the layer above. */
+/**
+ * Takes the frames of one type, for the layer above. An error that it throws, at once or later, ends
+ * the session that the frame came from.
+ */
 export type FrameHandler = (frame: Frame) => void;
 
 /** Options of a session: this endpoint's name, and how long a silence it bears. */
@@ -71,6 +75,8 @@ const BYE_MS = 500;
  * Number of pings that follow each other at once: the first ones wait for code that is not warm.
  */
 const FIRST_PINGS = 5;
+/** Round trips that may be asked for at a time; a peer that answers no ping must not gather more. */
+const MOST_PROBES = 64;
 /** Ticks of the idle limit. */
 const SILENT_TICKS = 10;
 
@@ -106,9 +112,14 @@ export class Session {
   #error: FedStreamError | undefined;
   #resolveClosed: (error: FedStreamError) => void = () => {};
 
+  /**
+   * Takes a connection of which nothing was read. Before `start` has accepted the other side's
+   * hello, nothing but that is read.
+   */
   constructor(connection: Connection, options: SessionOptions) {
     this.#connection = connection;
     this.#options = options;
+    connection.readOne?.(BUDGETS.helloBytes.limit);
     this.#idleMs = options.idleMs ?? DEFAULT_IDLE_MS;
     this.#writer = new FrameWriter(connection, (error) => void this.close(error));
     this.closed = new Promise((resolve) => {
@@ -168,6 +179,7 @@ export class Session {
       const { certificateNames } = this.#connection;
       await admit?.(hello.name, { certificateNames, prove, stall: (ms, signal) => this.#stall(frames, ms, signal) }, hello.run);
       if (this.#error) throw this.#error;
+      this.#connection.readOn?.();
       // A connection dies of silence, so pings keep to both sides' limits.
       const beatMs = Math.max(Math.min(idleMs, hello.idleMs) / 4, 10);
       this.#heartbeat = setInterval(() => this.#ping(), beatMs);
@@ -193,11 +205,20 @@ export class Session {
   /** Measures a round trip now, in milliseconds; a ping that is on its way already is used. */
   probe(found: (tookMs: number) => void): void {
     this.#probes.push(found);
+    if (this.#probes.length > MOST_PROBES) this.#probes.shift();
     if (!this.#timed) this.#ping();
   }
 
+  /**
+   * Sends a control frame before any bulk frame that waits; resolves once it is flushed. Every
+   * failure, `limit` for a header or a frame that is too large among them, is a rejection.
+   */
   control(type: FrameType, stream: number, header?: Uint8Array, payload?: Uint8Array): Promise<void> {
-    return this.#writer.control(payload ? encodeFrame(type, stream, header, payload) : encodeFrame(type, stream, header));
+    try {
+      return this.#writer.control(payload ? encodeFrame(type, stream, header, payload) : encodeFrame(type, stream, header));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Sends a bulk frame; resolves once the payload may be reused. */
@@ -211,7 +232,10 @@ export class Session {
     return { code: error.code, message: tell(error).slice(0, 2000) };
   }
 
-  /** Tells the other side the reason, then closes. */
+  /**
+   * Tells the other side the reason, if there is room for another frame, then closes. Never rejects:
+   * the session ends, whatever fails meanwhile.
+   */
   async close(reason?: FedStreamError): Promise<void> {
     if (!this.#error) {
       const flushed = this.control('bye', 0, pack(reason ? this.told(reason) : { message: 'done' })).catch(() => {});
@@ -219,7 +243,7 @@ export class Session {
       // A peer that does not read cannot keep this side from closing.
       await within(flushed, BYE_MS);
     }
-    await this.#connection.close();
+    await this.#connection.close().catch(() => {}); // a connection that fails while it closes is closed
   }
 
   readonly #aborted = (): void => {
@@ -240,6 +264,7 @@ export class Session {
 
   /** Reads the next frame of a session that has not begun, which must be of this type. */
   async #next(frames: AsyncIterator<Uint8Array>, type: 'hello' | 'proof'): Promise<Frame> {
+    if (type === 'proof') this.#connection.readOne?.(BUDGETS.helloBytes.limit);
     const before = type === 'hello' ? 'before it said hello' : 'before it proved its name';
     const next = await frames.next();
     if (this.#error) throw this.#error;
@@ -300,11 +325,12 @@ export class Session {
     else if (frame.type === 'pong') this.#ponged();
     else if (frame.type === 'bye') {
       this.#end(this.#byeError(frame));
-      void this.#connection.close();
+      void this.close();
     } else {
       const handler = this.#handlers.get(frame.type);
       if (!handler) throw new FedStreamError('bad-frame', `${this.peer} sent a ${frame.type} frame, which nothing here takes`);
-      handler(frame);
+      const done: unknown = handler(frame);
+      if (done instanceof Promise) done.catch((error: unknown) => this.close(asFedStreamError(error)));
     }
   }
 
@@ -319,6 +345,7 @@ export class Session {
   }
 
   #ponged(): void {
+    if (this.#pongs === this.#pings) return; // no ping asked for it
     if (++this.#pongs !== this.#timed?.ping) return;
     const tookMs = performance.now() - this.#timed.sentMs;
     this.#timed = undefined;
@@ -328,7 +355,7 @@ export class Session {
   }
 
   #byeError(frame: Frame): FedStreamError {
-    const { code, message } = unpack(frame.header, byeSchema, `the bye of ${this.peer}`);
+    const { code, message } = unpackHeader(frame.header, byeSchema, `the bye of ${this.peer}`);
     return new FedStreamError(code ?? 'closed', code ? `${this.peer} ended the session: ${message}` : `${this.peer} ended the session`);
   }
 

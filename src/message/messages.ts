@@ -1,18 +1,20 @@
 // Requests and replies of a session (docs/spec/message.md).
 import { z } from 'zod';
+import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, ERROR_CODES, FedStreamError } from '../core/errors.js';
 import type { Frame } from '../frame/frame.js';
-import { pack, unpack } from '../frame/pack.js';
+import { pack, unpack, unpackHeader } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 
 /**
  * Answers one request; an error that it throws goes back as code and message. The handler itself
- * checks the body.
+ * checks the body. The signal is aborted with the session's error when the session ends before the
+ * answer: a handler that waits must then let go of all that it holds.
  */
-export type RequestHandler = (body: Uint8Array) => unknown;
+export type RequestHandler = (body: Uint8Array, signal: AbortSignal) => unknown;
 
-/** The most open requests of one peer: a site has a handful. */
-const MAX_OPEN_REQUESTS = 256;
+const MAX_OPEN_REQUESTS = BUDGETS.openRequests.limit;
+const MAX_OPEN_BYTES = BUDGETS.openRequestBytes.limit;
 
 const requestSchema = z.strictObject({ name: z.string().min(1).max(64) });
 const replySchema = z.strictObject({ code: z.enum(ERROR_CODES).optional(), message: z.string().max(8192).optional() });
@@ -28,7 +30,10 @@ export class Messages {
   readonly #handlers: Readonly<Record<string, RequestHandler>>;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
-  #open = 0;
+  /** The requests that wait for an answer of this side. */
+  readonly #open = new Set<AbortController>();
+  /** The bytes of their bodies. */
+  #openBytes = 0;
 
   constructor(session: Session, handlers: Readonly<Record<string, RequestHandler>> = {}) {
     this.#session = session;
@@ -38,6 +43,7 @@ export class Messages {
     void session.closed.then((error) => {
       for (const pending of this.#pending.values()) pending.reject(error);
       this.#pending.clear();
+      for (const open of this.#open) open.abort(error);
     });
   }
 
@@ -49,32 +55,49 @@ export class Messages {
   async request<T>(name: string, body: unknown, reply: z.ZodType<T>): Promise<T> {
     const id = this.#nextId++;
     const answered = new Promise<Uint8Array>((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+    answered.catch(() => {}); // it may fail while the request is still being sent
     try {
       await this.#session.control('request', id, pack({ name }), pack(body));
       return unpack(await answered, reply, `the reply to ${name}`);
     } finally {
       this.#pending.delete(id);
-      answered.catch(() => {});
     }
   }
 
   #requested(frame: Frame): void {
-    const { name } = unpack(frame.header, requestSchema, 'a request frame');
-    if (this.#open >= MAX_OPEN_REQUESTS) {
-      this.#answer(frame.stream, { code: 'limit', message: `more than ${MAX_OPEN_REQUESTS} requests at once` });
-      return;
+    const { name } = unpackHeader(frame.header, requestSchema, 'a request frame');
+    const { stream: id, payload } = frame;
+    const refusal = this.#refusal(payload.length);
+    // A copy: the body may wait for long, and a frame's memory can be many times as large.
+    const body = refusal === undefined ? payload.slice() : undefined;
+    frame.release();
+    if (body) void this.#handle(id, name, body);
+    else this.#answer(id, { code: 'limit', message: refusal });
+  }
+
+  /** The reason why one more request with a body of so many bytes is not taken, if there is one. */
+  #refusal(bytes: number): string | undefined {
+    if (this.#open.size >= MAX_OPEN_REQUESTS) return `more than ${MAX_OPEN_REQUESTS} requests at once`;
+    if (this.#openBytes + bytes > MAX_OPEN_BYTES) return `requests of more than ${MAX_OPEN_BYTES} bytes at once`;
+    return undefined;
+  }
+
+  /** Never rejects. Handlers run outside of the reading loop, so they never keep a frame waiting. */
+  async #handle(id: number, name: string, body: Uint8Array): Promise<void> {
+    const open = new AbortController();
+    const { length } = body;
+    this.#open.add(open);
+    this.#openBytes += length;
+    try {
+      await undefined;
+      const value = await this.#handler(name)(body, open.signal);
+      this.#answer(id, {}, pack(value ?? {}));
+    } catch (error) {
+      this.#answer(id, this.#session.told(asFedStreamError(error)));
+    } finally {
+      this.#open.delete(open);
+      this.#openBytes -= length;
     }
-    this.#open++;
-    // Handlers run outside of the reading loop, so they never keep the next frame waiting.
-    void Promise.resolve()
-      .then(() => this.#handler(name)(frame.payload))
-      .then((value) => this.#answer(frame.stream, {}, pack(value ?? {})))
-      .catch((error: unknown) => {
-        this.#answer(frame.stream, this.#session.told(asFedStreamError(error)));
-      })
-      .finally(() => {
-        this.#open--;
-      });
   }
 
   #handler(name: string): RequestHandler {
@@ -95,7 +118,7 @@ export class Messages {
   #replied(frame: Frame): void {
     const pending = this.#pending.get(frame.stream);
     if (!pending) return; // the asking side has given up
-    const { code, message } = unpack(frame.header, replySchema, 'a reply frame');
+    const { code, message } = unpackHeader(frame.header, replySchema, 'a reply frame');
     if (code) pending.reject(new FedStreamError(code, message ?? code));
     else pending.resolve(frame.payload);
   }

@@ -5,6 +5,7 @@ import { inFloat32 } from '../codec/float32.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
+import { Turns } from '../core/turns.js';
 import { decodedExtras, sentManifest } from '../exchange/extras-coding.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
 import type { Filter } from '../filter/filter.js';
@@ -50,10 +51,8 @@ export interface OpenAsk {
   state: ReplyState | undefined;
   /** The answer, read from its spool; undefined until it is here, and for figures alone. */
   answer: StateDict | undefined;
-  /**
-   * The transfer in progress. Transfers of one answer run one at a time, since they share a spool.
-   */
-  arriving: Promise<unknown>;
+  /** Transfers of one answer run one at a time, since they share a spool. */
+  readonly transfers: Turns;
 }
 
 const RETURNS: Readonly<Record<string, OpenAsk['returns']>> = { train: 'update', offer: 'model' };
@@ -177,31 +176,34 @@ export class Asks {
       });
     };
     // Transfers run one after the other: a site that reconnects may be quicker than the end of its
-    // old connection.
-    const arriving = ask.arriving.then(receive, receive);
-    ask.arriving = arriving;
-    const received = await arriving;
-    ask.answer = received.model;
-    return { figures: received.figures, manifest: received.model.manifest };
+    // old connection. A stream that ends while it waits leaves nothing behind.
+    const end = await ask.transfers.take(stream.signal);
+    try {
+      const received = await receive();
+      ask.answer = received.model;
+      return { figures: received.figures, manifest: received.model.manifest };
+    } finally {
+      end();
+    }
   }
 
   /**
    * Accepts an answer that is figures alone; returns the figures that count. The first ones do: an
    * answer may be sent again while it is being stored.
    */
-  async acceptFigures(ask: OpenAsk, figures: ResultFigures): Promise<ResultFigures> {
+  async acceptFigures(ask: OpenAsk, figures: ResultFigures, signal: AbortSignal): Promise<ResultFigures> {
     if (ask.returns !== 'figures') throw new FedStreamError('refused', `${ask.task.id} asks for a model, not for figures alone`);
-    const store = async (): Promise<ResultFigures> => {
+    const end = await ask.transfers.take(signal);
+    try {
       if (ask.state) return ask.state.figures;
       if (this.#open.get(ask.task.id) !== ask) throw new FedStreamError('refused', `${ask.task.id} is over`);
       const state = { figures };
       await writeReplyState(this.#options.folder(), ask.task.id, state);
       ask.state = state;
       return figures;
-    };
-    const storing = ask.arriving.then(store, store);
-    ask.arriving = storing;
-    return storing;
+    } finally {
+      end();
+    }
   }
 
   /**
@@ -247,7 +249,7 @@ export class Asks {
       returnsExtras,
       state: undefined,
       answer: undefined,
-      arriving: Promise.resolve(),
+      transfers: new Turns(1),
     };
     const state = await readReplyState(folder(), task.id);
     if (state?.digest === undefined) made.state = state;

@@ -15,13 +15,13 @@ import type { IncomingStream } from '../stream/incoming-stream.js';
 import { type ByteSource, memorySource } from '../stream/source.js';
 import { dtypeBytes, elementCount } from '../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../tensor/manifest.js';
-import { encodeManifest } from '../tensor/manifest-json.js';
 import { notedDtypes } from '../tensor/own-dtypes.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import type { OpenAsk } from './asks.js';
 import type { OfferedObject } from './broadcast.js';
 import { jobForSites } from './job-for-sites.js';
 import type { Run } from './run.js';
+import { fileBytes, manifestBytes } from './served-bytes.js';
 import type { SiteBudget } from './site-budget.js';
 
 /** Options of `SiteSession`. */
@@ -69,9 +69,9 @@ export class SiteSession {
     new Retriever(session, {
       codecs: run.federation.codecs,
       offers: {
-        fileSource: (name) => this.#file(name),
-        modelSource: async (name) => (await this.#object(name)).prepared.source,
-        watch: (kind, name) => this.#watch(kind, name),
+        fileSource: (name, signal) => this.#file(name, signal),
+        modelSource: async (name, signal) => (await this.#object(name, signal)).prepared.source,
+        watch: (kind, name, signal) => this.#watch(kind, name, signal),
       },
       olderRequests: true,
       onOpen: (stream) => {
@@ -82,11 +82,11 @@ export class SiteSession {
         join: () => ({ job: jobForSites(options.job), files: Object.keys(files), run: run.name }),
         // A confirmed result may not be on the board yet: without the wait, a quick site would get
         // the same task again.
-        next: () => this.#taking.then(() => run.board.next(this.#site)),
-        progress: (body) => this.#within(() => this.#progress(body)),
-        evaluated: (body) => this.#evaluated(body),
-        fail: (body) => this.#failed(body),
-        'has-base': (body) => this.#within(() => this.#hasBase(unpack(body, hasBaseSchema, 'a word on a model').task)),
+        next: (_, signal) => this.#taking.then(() => run.board.next(this.#site, signal)),
+        progress: (body, signal) => this.#within(() => this.#progress(body, signal)),
+        evaluated: (body, signal) => this.#evaluated(body, signal),
+        fail: (body, signal) => this.#failed(body, signal),
+        'has-base': (body, signal) => this.#within(() => this.#hasBase(unpack(body, hasBaseSchema, 'a word on a model').task, signal)),
       },
       onFault: (error) => this.#fault(error),
     });
@@ -130,11 +130,11 @@ export class SiteSession {
     void this.#session.close(failure).catch(() => {});
   }
 
-  async #progress(body: Uint8Array): Promise<Record<string, never>> {
+  async #progress(body: Uint8Array, signal: AbortSignal): Promise<Record<string, never>> {
     const { run, emit } = this.#options;
     const { task, steps, memory, alive } = unpack(body, progressSchema, 'a progress report');
     await this.#budget.report();
-    await run.board.posted(this.#site);
+    await run.board.posted(this.#site, signal);
     const open = run.board.open(this.#site, task);
     if (!open) return {};
     const { recorded, advances } = this.#budget.steps(open, steps);
@@ -146,10 +146,10 @@ export class SiteSession {
   }
 
   /** Only the first failure of a task is logged: it settles the task. */
-  async #failed(body: Uint8Array): Promise<Record<string, never>> {
+  async #failed(body: Uint8Array, signal: AbortSignal): Promise<Record<string, never>> {
     const { board } = this.#options.run;
     const { task, code, message } = unpack(body, failSchema, 'a failure report');
-    await board.posted(this.#site);
+    await board.posted(this.#site, signal);
     if (board.open(this.#site, task)) this.#fails(code, message);
     return {};
   }
@@ -160,14 +160,14 @@ export class SiteSession {
     this.#options.run.board.fail(this.#site, reason);
   }
 
-  async #evaluated(body: Uint8Array): Promise<Record<string, never>> {
+  async #evaluated(body: Uint8Array, signal: AbortSignal): Promise<Record<string, never>> {
     const { board } = this.#options.run;
     const value = unpackValue(body, 'an evaluation');
-    await board.posted(this.#site);
+    await board.posted(this.#site, signal);
     const ask = this.#asks.find(this.#site, taskOfResult(value));
     if (!ask) return {};
     try {
-      const figures = await this.#asks.acceptFigures(ask, resultFigures(value, this.#site));
+      const figures = await this.#asks.acceptFigures(ask, resultFigures(value, this.#site), signal);
       if (board.open(this.#site, figures.task)) board.done(this.#site, figures);
       return {};
     } catch (error) {
@@ -177,40 +177,39 @@ export class SiteSession {
     }
   }
 
-  async #file(name: string): Promise<ByteSource> {
+  async #file(name: string, signal: AbortSignal): Promise<ByteSource> {
     const { files } = this.#options;
-    const text =
-      name === MANIFEST_FILE ? await this.#manifest() : Object.hasOwn(files, name) ? new TextEncoder().encode(files[name]) : undefined;
+    const text = name === MANIFEST_FILE ? await this.#manifest(signal) : fileBytes(files, name);
     if (text === undefined) throw new FedStreamError('not-found', `the server offers no file ${JSON.stringify(name)}`);
     return memorySource(text);
   }
 
   /** The manifest of the model that the site's task is about. */
-  async #manifest(): Promise<Uint8Array | undefined> {
-    await this.#options.run.board.posted(this.#site);
+  async #manifest(signal: AbortSignal): Promise<Uint8Array | undefined> {
+    await this.#options.run.board.posted(this.#site, signal);
     const offer = this.#asks.find(this.#site)?.offer;
-    return offer && encodeManifest(offer.held.manifest);
+    return offer && manifestBytes(offer.held.manifest);
   }
 
   /**
    * Counts a transfer of the manifest's size: the float32 bytes that it is compared with are those
    * of the model that did not travel.
    */
-  async #hasBase(task: string): Promise<Record<string, never>> {
-    await this.#options.run.board.posted(this.#site);
+  async #hasBase(task: string, signal: AbortSignal): Promise<Record<string, never>> {
+    await this.#options.run.board.posted(this.#site, signal);
     const ask = this.#asks.find(this.#site, task);
     if (!ask?.offer || ask.offer.having.has(this.#site)) return {};
     ask.offer.having.add(this.#site);
     const { held, model } = ask.offer;
-    const wireBytes = encodeManifest(held.manifest).length;
+    const wireBytes = manifestBytes(held.manifest).length;
     const figures = { wireBytes, objectBytes: wireBytes, seconds: 0, retries: 0, resumedBytes: 0, digest: '' };
     this.#transferred('down', figures, this.#sizes((model.updates ?? []).length === 0 ? held.manifest : undefined, ask));
     return {};
   }
 
-  async #object(name: string): Promise<OfferedObject> {
+  async #object(name: string, signal: AbortSignal): Promise<OfferedObject> {
     const { run } = this.#options;
-    await run.board.posted(this.#site);
+    await run.board.posted(this.#site, signal);
     const offered = await run.federation.offers.object(name);
     if (!offered) throw new FedStreamError('not-found', `the server offers no model ${JSON.stringify(name)} now`);
     return offered;
@@ -220,11 +219,11 @@ export class SiteSession {
    * Whatever is recorded of a send is taken when it begins: when it ends, its round may be over and
    * its models closed.
    */
-  async #watch(kind: RetrievedKind, name: string): Promise<SendWatch> {
+  async #watch(kind: RetrievedKind, name: string, signal: AbortSignal): Promise<SendWatch> {
     const broke = (error: Error): void => this.#log.warn({ site: this.#site, object: name }, `sending was interrupted: ${error.message}`);
     if (kind === 'file') return { signal: this.#stop.signal, broke };
     const ask = this.#asks.find(this.#site);
-    const { brings } = await this.#object(name);
+    const { brings } = await this.#object(name, signal);
     const sizes = this.#sizes(brings, ask);
     const sent = (figures: TransferFigures): void => this.#transferred('down', figures, sizes);
     return { signal: this.#stop.signal, onProgress: (offset) => this.#moved(name, offset), sent, broke };
@@ -255,7 +254,7 @@ export class SiteSession {
       if (meta?.kind !== 'result') throw new FedStreamError('bad-frame', 'a stream was opened that carries no result');
       task = taskOfResult(meta.figures);
       const figures = resultFigures(meta.figures, this.#site);
-      await board.posted(this.#site);
+      await board.posted(this.#site, stream.signal);
       const ask = this.#asks.find(this.#site, task);
       if (!ask) {
         if (await this.#asks.confirmAgain(this.#site, stream, figures.task)) return;

@@ -38,8 +38,8 @@ interface SiteState {
   /** The time at which its work last advanced, or at which it was given its task. */
   advancedMs: number;
   connected: boolean;
-  asking: ((next: NextTask) => void)[];
-  waiting: (() => void)[];
+  readonly asking: Set<(next: NextTask) => void>;
+  readonly waiting: Set<() => void>;
 }
 
 /** The tasks of a run's sites, and their answers. */
@@ -51,22 +51,22 @@ export class TaskBoard {
 
   constructor(sites: readonly string[], now: () => number = () => performance.now()) {
     this.#now = now;
-    for (const site of sites) this.#sites.set(site, { progressMs: now(), advancedMs: now(), connected: false, asking: [], waiting: [] });
+    for (const site of sites)
+      this.#sites.set(site, { progressMs: now(), advancedMs: now(), connected: false, asking: new Set(), waiting: new Set() });
   }
 
   /**
    * Resolves with the site's open task, with the next one that is posted, or with the order to
-   * stop. Throws `refused` where the site is not one of the job's.
+   * stop. Rejects with the signal's reason once that is aborted, and then keeps nothing. Throws
+   * `refused` where the site is not one of the job's.
    */
-  next(site: string): Promise<NextTask> {
+  next(site: string, signal?: AbortSignal): Promise<NextTask> {
     const state = this.#state(site);
     this.progress(site);
     if (this.#stop !== undefined) return Promise.resolve({ stop: this.#stop });
     const { task } = state;
     if (task && !state.answer) return Promise.resolve({ task });
-    return new Promise((resolve) => {
-      state.asking.push(resolve);
-    });
+    return waitingIn(state.asking, signal);
   }
 
   /**
@@ -80,12 +80,12 @@ export class TaskBoard {
 
   /**
    * Resolves once the site has been given a task in this process, or all are told to stop. Before
-   * that, it is not known to which task its results belong.
+   * that, it is not known to which task its results belong. Rejects as `next` does.
    */
-  async posted(site: string): Promise<void> {
+  async posted(site: string, signal?: AbortSignal): Promise<void> {
     const state = this.#state(site);
     if (state.task || this.#stop !== undefined) return;
-    await new Promise<void>((resolve) => state.waiting.push(resolve));
+    await waitingIn<void>(state.waiting, signal);
   }
 
   /**
@@ -98,9 +98,8 @@ export class TaskBoard {
     else delete state.answer;
     state.progressMs = this.#now();
     state.advancedMs = state.progressMs;
-    for (const resolve of state.waiting.splice(0)) resolve();
-    if (answer) return;
-    for (const resolve of state.asking.splice(0)) resolve({ task });
+    wake(state.waiting, undefined);
+    if (!answer) wake(state.asking, { task });
   }
 
   /**
@@ -127,7 +126,7 @@ export class TaskBoard {
     state.connected = connected;
     state.progressMs = this.#now();
     // A request over the broken connection is repeated over the next one.
-    if (!connected) state.asking = [];
+    if (!connected) state.asking.clear();
     this.#changed();
   }
 
@@ -147,8 +146,8 @@ export class TaskBoard {
   stop(reason: string): void {
     this.#stop = reason;
     for (const state of this.#sites.values()) {
-      for (const resolve of state.asking.splice(0)) resolve({ stop: reason });
-      for (const resolve of state.waiting.splice(0)) resolve();
+      wake(state.asking, { stop: reason });
+      wake(state.waiting, undefined);
     }
     this.#changed();
   }
@@ -247,6 +246,32 @@ export class TaskBoard {
 /** Sites that an error names with their reasons, and the characters of each: many may fail at once. */
 const REASONS_NAMED = 20;
 const REASON_CHARACTERS = 300;
+
+/** Waits among others until all are woken, or leaves them when the signal is aborted. */
+function waitingIn<T>(waiting: Set<(value: T) => void>, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const woken = (value: T): void => {
+      signal?.removeEventListener('abort', aborted);
+      resolve(value);
+    };
+    const aborted = (): void => {
+      waiting.delete(woken);
+      reject(signal?.reason);
+    };
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    signal?.addEventListener('abort', aborted, { once: true });
+    waiting.add(woken);
+  });
+}
+
+function wake<T>(waiting: Set<(value: T) => void>, value: T): void {
+  const all = [...waiting];
+  waiting.clear();
+  for (const woken of all) woken(value);
+}
 
 /** The error of a round that too few results are left for; it names the sites that are lost. */
 export function quorumLost(quorum: number, sites: readonly string[], lost: readonly Answer[]): FedStreamError {

@@ -10,6 +10,7 @@ import { policyEncoding } from '../exchange/message-coding.js';
 import { MAX_UPDATES, type TaskModel } from '../exchange/task.js';
 import type { Coding } from '../filter/coding.js';
 import type { Policy } from '../filter/policy.js';
+import type { ByteSource } from '../stream/source.js';
 import { notedDtypes } from '../tensor/own-dtypes.js';
 import { openSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
@@ -36,7 +37,7 @@ export class UpdateBroadcaster implements Broadcaster {
   /** The chain, once this process has checked its files. */
   #chain: Chain | undefined;
   /** Sizes and checksums of the spools, by file. */
-  readonly #spools = new Map<string, SpoolInfo>();
+  readonly #spools = new Map<string, SpoolInfo | Promise<SpoolInfo>>();
 
   constructor(options: UpdateBroadcasterOptions) {
     this.#options = options;
@@ -189,6 +190,7 @@ export class UpdateBroadcaster implements Broadcaster {
     // The start travels in the checkpoint's own dtypes, which represent it exactly.
     const wholeModel = startsHere ? encodeModel(held, ownEncoding(held.manifest), codecs) : held;
     const bytes = start?.object === whole ? (start.bytes as number) : objectBytes(wholeModel.manifest, codecs);
+    let wholeSource: ByteSource | undefined; // its head costs as much as the manifest, however often it is asked for
     const object = async (name: string): Promise<OfferedObject | undefined> => {
       const update = updates.find((one) => one.object === name);
       if (update) {
@@ -197,7 +199,8 @@ export class UpdateBroadcaster implements Broadcaster {
       }
       if (name === start?.object) return { prepared: await this.#spooled(START_SPOOL), brings: startsHere ? held.manifest : undefined };
       if (name !== whole) return undefined;
-      return { prepared: { source: objectSource(wholeModel, codecs, whole), release: async () => {} }, brings: held.manifest };
+      wholeSource ??= objectSource(wholeModel, codecs, whole);
+      return { prepared: { source: wholeSource, release: async () => {} }, brings: held.manifest };
     };
     const task: TaskModel = {
       digest: chain.held.digest,
@@ -216,9 +219,14 @@ export class UpdateBroadcaster implements Broadcaster {
   }
 
   async #spooled(name: string): Promise<Prepared> {
-    const info = this.#spools.get(name) ?? (await spoolInfo(this.#folder, name));
-    this.#spools.set(name, info);
-    return { source: spoolSource(this.#folder, name, info), release: async () => {} };
+    const reading = this.#spools.get(name) ?? spoolInfo(this.#folder, name);
+    this.#spools.set(name, reading); // whoever asks meanwhile waits for the same reading
+    try {
+      return { source: spoolSource(this.#folder, name, await reading), release: async () => {} };
+    } catch (error) {
+      this.#spools.delete(name);
+      throw error;
+    }
   }
 }
 

@@ -1,9 +1,10 @@
 // The receiving side of a byte stream: grants credit, verifies leaves, confirms the end.
+import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import { Queue } from '../core/queue.js';
 import type { Frame } from '../frame/frame.js';
-import { pack, unpack } from '../frame/pack.js';
+import { pack, unpackHeader } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 import { EarlyFrames } from './early.js';
 import { checksumOf } from './hashed-memory.js';
@@ -15,8 +16,7 @@ import { decodeDataHeader, endSchema, framingBytes, resetSchema } from './stream
 
 /** Credit frames per window; even so, one goes with megabytes of data. */
 const GRANTS_A_WINDOW = 8;
-/** A link that corrupts this many leaves of one stream is broken. */
-const MAX_RETRIES = 1000;
+const MAX_RETRIES = BUDGETS.streamRetries.limit;
 
 /** How a receiver takes a stream. */
 export interface AcceptOptions {
@@ -95,6 +95,8 @@ export class IncomingStream {
   #awaitsRetry = false;
   #end: { totalBytes: number; digest: string } | undefined;
   #ended = false;
+  #over: AbortController | undefined;
+  #reason: FedStreamError | undefined;
 
   /** `path` holds what the streams of this session have measured, and is shared by them. */
   constructor(session: Session, id: number, opened: OpenedStream, path: Path, close: () => void) {
@@ -110,6 +112,21 @@ export class IncomingStream {
     this.#window = this.#newWindow();
   }
 
+  /** True once it was read from. */
+  get isAccepted(): boolean {
+    return this.#accepted;
+  }
+
+  /**
+   * Aborted once the stream is over, with the error if it failed: whoever waits for something before
+   * reading it must then let go of it.
+   */
+  get signal(): AbortSignal {
+    this.#over ??= new AbortController();
+    if (this.#ended) this.#over.abort(this.#reason);
+    return this.#over.signal;
+  }
+
   /**
    * Yields the verified bytes in order, from the resumed offset on. A piece is valid until the next
    * one is asked for. Ends once size and digest of the whole object were checked.
@@ -120,8 +137,9 @@ export class IncomingStream {
     const { offset, sums } = options.resume ?? { offset: 0, sums: new LeafSums() };
     if (sums.count !== leafCount(offset)) throw new FedStreamError('internal', `${sums.count} checksums are no prefix of ${offset} bytes`);
     const { windowBytes, chunkBytes } = options;
-    this.#window = this.#newWindow({ windowBytes, chunkBytes });
     this.#accepted = true;
+    if (!this.#ended) this.#path.streams++;
+    this.#window = this.#newWindow({ windowBytes, chunkBytes });
     this.sums = sums;
     this.#verified = offset;
     this.#consumed = offset;
@@ -167,9 +185,8 @@ export class IncomingStream {
   #allowance(): Uint8Array | undefined {
     if (this.#path.allowsEarly) return undefined;
     this.#path.settle(this.#session.roundTripMs);
-    const early = { limit: this.#window.firstBytes, chunk: this.#window.chunkBytes };
-    this.#path.allowEarly(early.limit);
-    return pack({ early });
+    const limit = this.#path.allowEarly(this.#window.firstBytes);
+    return pack({ early: { limit, chunk: this.#window.chunkBytes } });
   }
 
   /** Refuses the stream, or tells the sender that receiving it failed here. */
@@ -194,7 +211,7 @@ export class IncomingStream {
       if (this.#accepted) this.#take(frame);
       else if (!this.#early.hold(frame)) throw new FedStreamError('bad-frame', 'data came before the stream was accepted');
     } else if (frame.type === 'reset') {
-      const { code, message } = unpack(frame.header, resetSchema, 'a reset frame');
+      const { code, message } = unpackHeader(frame.header, resetSchema, 'a reset frame');
       this.#finish(new FedStreamError(code, message));
     } else throw new FedStreamError('bad-frame', `a ${frame.type} frame for a stream that this side receives`);
   }
@@ -264,7 +281,7 @@ export class IncomingStream {
   #finished(frame: Frame): void {
     // An end that was on its way when a retry was asked for is sent again behind the chunks.
     if (this.#awaitsRetry || this.#early.unwanted(frame)) return;
-    const end = unpack(frame.header, endSchema, 'an end frame');
+    const end = unpackHeader(frame.header, endSchema, 'an end frame');
     const claimed = this.totalBytes ?? end.totalBytes;
     if (end.totalBytes !== this.#verified || claimed !== end.totalBytes) {
       throw new FedStreamError(
@@ -294,8 +311,11 @@ export class IncomingStream {
   #finish(error?: FedStreamError): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#reason = error;
+    if (this.#accepted) this.#path.streams--;
     this.#early.drop();
     this.#arrived.end(error ? asFedStreamError(error) : undefined);
+    this.#over?.abort(error);
     this.#close();
   }
 }

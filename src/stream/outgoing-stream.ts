@@ -1,8 +1,9 @@
 // The sending side of a byte stream: stays within the receiver's credit and resends on a retry.
+import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { Frame } from '../frame/frame.js';
-import { pack, unpack } from '../frame/pack.js';
+import { pack, unpackHeader } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 import { type Chunk, firstChunk, leavesAChunk, type UnsentLeaf } from './chunks.js';
 import type { EarlyAllowance } from './early.js';
@@ -12,12 +13,23 @@ import { leavesOf } from './leaves.js';
 import type { ByteSource } from './source.js';
 import { acceptSchema, creditSchema, doneSchema, encodeDataHeader, framingBytes, resetSchema, retrySchema } from './stream-frames.js';
 
-/** A link that corrupts this many leaves of one stream is broken. */
-const MAX_RETRIES = 1000;
+const MAX_RETRIES = BUDGETS.streamRetries.limit;
+/**
+ * The most leaves that one stream holds for frames in flight. The receiver chooses how many go into
+ * a frame, and with many connections it could choose a hundred megabytes.
+ */
+const MOST_LEAVES = 32;
+/** Ticks of the limit of silence. */
+const SILENT_TICKS = 10;
 
 /** How a stream is sent. */
 export interface SendOptions {
   readonly signal?: AbortSignal;
+  /**
+   * Fails with `timeout` once the receiver has been waited for so many milliseconds, and has sent no
+   * frame of this stream. Without it, only the session's end ends the wait.
+   */
+  readonly silenceMs?: number | undefined;
   /** Called with the bytes sent so far (from offset 0). */
   onProgress?(offset: number): void;
 }
@@ -70,6 +82,12 @@ export class OutgoingStream {
   #refused = false;
   #error: FedStreamError | undefined;
   #wake: () => void = () => {};
+  /** The other side's part that is waited for: a frame of its own, or that it reads. */
+  #waits: 'frame' | 'reading' | undefined;
+  #silentTicks = 0;
+  /** Frames that may be in flight, and the most leaves of each. */
+  #inFlight = 1;
+  #leavesAFrame = 1;
 
   constructor(id: number, session: Session, source: ByteSource, options: SendOptions, allowance: EarlyAllowance) {
     this.id = id;
@@ -82,12 +100,13 @@ export class OutgoingStream {
 
   /** Takes a frame of this stream. Throws `bad-frame` if the receiver broke a rule. */
   receive(frame: Frame): void {
+    this.#silentTicks = 0;
     if (frame.type === 'accept') this.#accept(frame);
     else if (frame.type === 'credit') this.#credited(frame);
     else if (frame.type === 'retry') this.#retry(frame);
     else if (frame.type === 'done') this.#confirmed(frame);
     else if (frame.type === 'refuse') {
-      const { code, message } = unpack(frame.header, resetSchema, 'a refuse frame');
+      const { code, message } = unpackHeader(frame.header, resetSchema, 'a refuse frame');
       this.#refused = true;
       this.#error ??= new FedStreamError(code, message);
     } else throw new FedStreamError('bad-frame', `a ${frame.type} frame for a stream that this side sends`);
@@ -101,12 +120,16 @@ export class OutgoingStream {
   }
 
   /**
-   * Sends the source. Resolves once the receiver has confirmed that all of it is verified and safe.
+   * Sends the source, with so many frames in flight. Resolves once the receiver has confirmed that
+   * all of it is verified and safe.
    *
    * Throws the receiver's error if it refuses, `digest` if the source changed, `aborted` by the
-   * signal, and `closed` or the session's error if the session ends.
+   * signal, `timeout` after silence, and `closed` or the session's error if the session ends.
    */
-  async send(meta: Json): Promise<SentStream> {
+  async send(meta: Json, inFlight: number): Promise<SentStream> {
+    this.#inFlight = inFlight;
+    this.#leavesAFrame = Math.max(1, Math.floor(MOST_LEAVES / inFlight));
+    const watch = this.#watchSilence();
     const abort = (): void => this.fail(asFedStreamError(this.#options.signal?.reason, 'aborted'));
     this.#options.signal?.addEventListener('abort', abort, { once: true });
     if (this.#options.signal?.aborted) abort();
@@ -126,12 +149,26 @@ export class OutgoingStream {
       if (!this.#refused) void this.#session.control('reset', this.id, pack(this.#session.told(failure))).catch(() => {});
       throw failure;
     } finally {
+      clearInterval(watch);
       this.#options.signal?.removeEventListener('abort', abort);
     }
   }
 
+  #watchSilence(): ReturnType<typeof setInterval> | undefined {
+    const { silenceMs } = this.#options;
+    if (silenceMs === undefined) return undefined;
+    const tick = (): void => {
+      if (!this.#waits || ++this.#silentTicks <= SILENT_TICKS) return;
+      const error = new FedStreamError('timeout', `${this.#session.peer} has not gone on with an object for ${silenceMs / 1000} s`);
+      // Frames that nobody reads can only be taken back with their session.
+      if (this.#waits === 'reading') void this.#session.close(error);
+      else this.fail(error);
+    };
+    return setInterval(tick, silenceMs / SILENT_TICKS);
+  }
+
   #accept(frame: Frame): void {
-    const accepted = unpack(frame.header, acceptSchema, 'an accept frame');
+    const accepted = unpackHeader(frame.header, acceptSchema, 'an accept frame');
     const { offset } = accepted;
     if (this.#accepted) throw new FedStreamError('bad-frame', 'a stream was accepted twice');
     const { id, digest, totalBytes } = this.#source;
@@ -164,19 +201,19 @@ export class OutgoingStream {
   }
 
   #credited(frame: Frame): void {
-    const { limit, chunk } = unpack(frame.header, creditSchema, 'a credit frame');
+    const { limit, chunk } = unpackHeader(frame.header, creditSchema, 'a credit frame');
     this.#limit = Math.max(this.#limit, limit);
     this.#chunkBytes = chunk;
   }
 
   #confirmed(frame: Frame): void {
     if (!this.#ending || !this.#accepted) throw new FedStreamError('bad-frame', 'a stream was confirmed before its end');
-    if (frame.header.length > 0) this.#allowance.allow(unpack(frame.header, doneSchema, 'a done frame').early);
+    if (frame.header.length > 0) this.#allowance.allow(unpackHeader(frame.header, doneSchema, 'a done frame').early);
     this.#done = true;
   }
 
   #retry(frame: Frame): void {
-    const { offset } = unpack(frame.header, retrySchema, 'a retry frame');
+    const { offset } = unpackHeader(frame.header, retrySchema, 'a retry frame');
     if (!this.#accepted || offset < this.#startOffset || offset > this.#reached || offset % LEAF_BYTES !== 0)
       throw new FedStreamError('bad-frame', `a leaf at ${offset} was asked for again, which was never sent`);
     if (++this.#retries > MAX_RETRIES)
@@ -223,10 +260,10 @@ export class OutgoingStream {
     // Leaves that the receiver has and this side has not hashed are read for the digest, and not
     // sent.
     let position = Math.min(Math.floor(this.#offset / LEAF_BYTES), this.#sums.count) * LEAF_BYTES;
-    const leavesAFrame = leavesAChunk(this.#chunkBytes);
+    const leavesAFrame = Math.min(leavesAChunk(this.#chunkBytes), this.#leavesAFrame);
     const frame: UnsentLeaf[] = [];
     try {
-      for await (const bytes of leavesOf(this.#source, position, this.#session.bulkInFlight * leavesAFrame)) {
+      for await (const bytes of leavesOf(this.#source, position, this.#inFlight * leavesAFrame)) {
         const sum = this.#sumOf(position, bytes);
         if (position >= this.#offset) {
           frame.push({ bytes, sum });
@@ -293,12 +330,14 @@ export class OutgoingStream {
     this.#goOn();
     this.#options.onProgress?.(end);
     this.#unflushed.push(sent);
-    await this.#flushed(this.#session.bulkInFlight - 1);
+    await this.#flushed(this.#inFlight - 1);
   }
 
   /** Resolves once at most `most` chunks are not flushed. */
   async #flushed(most: number): Promise<void> {
+    this.#waits = 'reading';
     while (this.#unflushed.length > most) await this.#unflushed.shift();
+    this.#waits = undefined;
   }
 
   /**
@@ -310,9 +349,11 @@ export class OutgoingStream {
       if (this.#error) throw this.#error;
       const found = condition();
       if (found !== false) return found;
+      this.#waits = 'frame';
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      this.#waits = undefined;
     }
   }
 }

@@ -1,4 +1,5 @@
 // The measurements of a session's path, shared by its streams.
+import { BUDGETS } from '../core/budgets.js';
 import { LEAF_BYTES } from './leaf-sums.js';
 import { WindowBreadth } from './window-breadth.js';
 
@@ -8,8 +9,10 @@ import { WindowBreadth } from './window-breadth.js';
 export const DEFAULT_WINDOW_BYTES = LEAF_BYTES / 2;
 /** The least window in bytes, for each connection. */
 export const MIN_WINDOW_BYTES = 192 * 1024;
-/** 1 Gbit/s times 200 ms, twice over: the most memory that a stream can cost. */
-export const MAX_WINDOW_BYTES = 48 * LEAF_BYTES;
+/** 1 Gbit/s times 200 ms, twice over: the most memory that the streams of a session can cost. */
+export const MAX_WINDOW_BYTES = BUDGETS.windowBytes.limit;
+/** The most bytes that may come before their stream is accepted. */
+const MAX_EARLY_BYTES = BUDGETS.earlyBytes.limit;
 /**
  * Added to the round trips of a window, for timers, schedulers and slow disks. It is less if
  * control frames wait too long behind the window.
@@ -58,6 +61,8 @@ export class Path {
    */
   readonly leastBytes: number;
   readonly breadth: WindowBreadth;
+  /** The streams that are being received: they share the path, and the most of its window. */
+  streams = 0;
   /** Bytes that the next stream may send before it is accepted: allowed, and not used yet. */
   #earlyBytes = 0;
   slackMs = SLACK_MS;
@@ -115,8 +120,15 @@ export class Path {
     return this.#earlyBytes > 0;
   }
 
-  allowEarly(bytes: number): void {
-    this.#earlyBytes = bytes;
+  /** Allows so many bytes, or fewer; returns how many. */
+  allowEarly(bytes: number): number {
+    this.#earlyBytes = Math.min(bytes, MAX_EARLY_BYTES);
+    return this.#earlyBytes;
+  }
+
+  /** The most bytes of one stream's window. */
+  get mostBytes(): number {
+    return Math.max(Math.floor(MAX_WINDOW_BYTES / Math.max(this.streams, 1)), this.leastBytes);
   }
 
   /** Uses up the allowance; true if a stream may begin with so many bytes. */

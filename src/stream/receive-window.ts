@@ -71,7 +71,7 @@ export class ReceiveWindow {
 
   get bytes(): number {
     const least = Math.max(this.#path.leastBytes, CHUNKS_A_WINDOW * (this.#options.chunkBytes ?? 0));
-    return Math.max(this.#options.windowBytes ?? this.#path.windowBytes, least);
+    return Math.max(this.#options.windowBytes ?? Math.min(this.#path.windowBytes, this.#path.mostBytes), least);
   }
 
   /**

@@ -27,6 +27,8 @@ const UNFINISHED = /\.part(\.sums|\.json)?$/;
 /** The files and models on offer; any number of sessions may share them. */
 export class Offers {
   readonly #options: OffersOptions;
+  /** Sources of files that are being read for their digest. */
+  readonly #reading = new Map<string, Promise<ByteSource>>();
   readonly #models = new Map<string, { readonly prepare: () => Promise<Prepared>; prepared?: Promise<Prepared> }>();
 
   constructor(options: OffersOptions) {
@@ -80,6 +82,9 @@ export class Offers {
     checkName(name);
     if (!files || UNFINISHED.test(name) || (await files.sizeBytes(name)) === undefined)
       throw new FedStreamError('not-found', `no file ${JSON.stringify(name)} is on offer`);
-    return spoolSource(files, name, await spoolInfo(files, name));
+    // Whoever asks meanwhile gets the same: a large file is not read once for each request.
+    const reading = this.#reading.get(name) ?? spoolInfo(files, name).then((info) => spoolSource(files, name, info));
+    this.#reading.set(name, reading);
+    return reading.finally(() => this.#reading.delete(name));
   }
 }

@@ -41,7 +41,7 @@ const grouped = (value: number): string => value.toLocaleString('en-US');
 describe('the reader of constants', () => {
   test('computes, follows names and imports', () => {
     expect(constant('stream/leaf-sums.ts', 'LEAF_BYTES')).toBe(1_048_576);
-    expect(constant('stream/path.ts', 'MAX_WINDOW_BYTES')).toBe(48 * 1_048_576);
+    expect(constant('stream/path.ts', 'DEFAULT_WINDOW_BYTES')).toBe(524_288);
     expect(constant('stream/receive-window.ts', 'LARGEST_CHUNK_BYTES')).toBe(1_048_576);
   });
 
@@ -55,6 +55,7 @@ describe('the reader of constants', () => {
 const SAID: Readonly<Record<string, () => readonly string[]>> = {
   'spec/frame': () => [
     `nested at most ${constant('frame/msgpack-check.ts', 'MAX_DEPTH')} deep`,
+    `${BUDGETS.helloItems.limit} in a \`hello\`, ${grouped(BUDGETS.headerItems.limit)} in any other header, ${grouped(BUDGETS.messageItems.limit)} in a body`,
     ...['maxStrLength', 'maxBinLength'].map((name) => `A string or a binary has at most 2^${Math.log2(limitOfMsgpack(name))} bytes`),
     `an array ${grouped(limitOfMsgpack('maxArrayLength'))} items, a map ${grouped(limitOfMsgpack('maxMapLength'))} entries`,
   ],
@@ -68,12 +69,16 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `At most ${BUDGETS.refusedOfAddress.limit} peers of an address wait so`,
     `at most ${constant('frame/hello.ts', 'MAX_FEATURES')} texts of at most ${constant('frame/hello.ts', 'MAX_FEATURE_CHARACTERS')} characters`,
     `counted in ${WORDS[constant('frame/session.ts', 'SILENT_TICKS')]} ticks`,
-    `control beyond ${constant('frame/frame-writer.ts', 'MAX_CONTROL_BYTES') / MIB} MiB`,
+    `control beyond ${BUDGETS.controlBytes.limit / MIB} MiB`,
+    `at most ${BUDGETS.helloBytes.limit / 1024} KiB`,
     `at most ${WORDS[constant('frame/frame-writer.ts', 'BULK_IN_FLIGHT')]} bulk frames`,
     // The slowest path on which a chunk still arrives within the limit.
     `${constant('frame/session.ts', 'DEFAULT_IDLE_MS') / 1000} s is enough for ${Math.round((MIB * 8) / constant('frame/session.ts', 'DEFAULT_IDLE_MS') / 10) * 10} kbit/s`,
   ],
-  'spec/message': () => [`A peer may have ${constant('message/messages.ts', 'MAX_OPEN_REQUESTS')} requests under way`],
+  'spec/message': () => [
+    `A peer may have ${BUDGETS.openRequests.limit} requests under way, with ${BUDGETS.openRequestBytes.limit / MIB} MiB of bodies`,
+  ],
+  retrievers: () => [`sends ${WORDS[BUDGETS.openSends.limit]} objects at once`, `for ${BUDGETS.sendSilenceMs.limit / 60_000} minutes`],
   'spec/stream': () => [
     `${constant('stream/receive-window.ts', 'CHUNK_MS')} ms of the path`,
     `round trips and ${constant('stream/path.ts', 'SLACK_MS')} ms`,
@@ -81,15 +86,17 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `up to ${WORDS[constant('stream/window-breadth.ts', 'MOST')]} round trips`,
     `each ${WORDS[constant('stream/window-breadth.ts', 'STALLED')]} of ${WORDS[constant('stream/window-breadth.ts', 'WATCHED')]} intervals`,
     `very ${constant('stream/window-breadth.ts', 'PAUSE_INTERVALS')} intervals`,
-    `After ${grouped(constant('stream/incoming-stream.ts', 'MAX_RETRIES'))} retries`,
-    `${constant('stream/streams.ts', 'MAX_INCOMING')} streams of one peer are taken at once`,
+    `After ${grouped(BUDGETS.streamRetries.limit)} retries`,
+    `${BUDGETS.incomingStreams.limit} streams of one peer are taken at once, ${WORDS[BUDGETS.unacceptedStreams.limit]} of them before`,
+    `at most ${BUDGETS.earlyBytes.limit / MIB} MiB`,
   ],
   'spec/drivers': () => [
     `it waits ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for the next request`,
     `The server waits ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for all of them`,
+    `At most ${grouped(BUDGETS.stripeGroups.limit)} groups may be incomplete, ${BUDGETS.stripeGroupsOfAddress.limit} of one address`,
     `A connection has ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for its handshake`,
     `nothing was sent for ${constant('node/drivers/http-uplink.ts', 'PAUSE_MS')} ms`,
-    `at most ${constant('node/drivers/http-server-connection.ts', 'MAX_EARLY')} requests that come before their turn`,
+    `at most ${BUDGETS.httpRequestsAhead.limit} requests that come before their turn`,
     `At most ${constant('hub/pending-connections.ts', 'MAX_PENDING')} connections`,
   ],
   'spec/spool': () => [

@@ -203,10 +203,38 @@ test('more streams than a session takes are refused one by one', async () => {
       (error: FedStreamError) => error.code,
     ),
   );
-  for (let i = 0; i < 64; i++) await readAll(await opened());
+  await settled(); // all have asked before the first is accepted
+  for (let i = 0; i < 8; i++) await readAll(await opened());
   const ends = await Promise.all(sends);
-  expect(ends.filter((end) => end === 'sent').length).toBe(64);
-  expect(ends.filter((end) => end === 'limit').length).toBe(6);
+  expect(ends.filter((end) => end === 'sent').length).toBe(8);
+  expect(ends.filter((end) => end === 'limit').length).toBe(62);
+  await session.close();
+});
+
+test('streams that are accepted count too, and the next is taken once one has ended', async () => {
+  const { sender, opened, session } = await joined();
+  const send = (): Promise<string> =>
+    sender.send(null, memorySource(someBytes(10))).then(
+      () => 'sent',
+      (error: FedStreamError) => error.code,
+    );
+  const sends: Promise<string>[] = [];
+  const readers: AsyncGenerator<Uint8Array>[] = [];
+  const streams: IncomingStream[] = [];
+  for (let i = 0; i < 32; i++) {
+    sends.push(send());
+    const stream = await opened();
+    streams.push(stream);
+    readers.push(stream.read());
+    await readers.at(-1)?.next();
+  }
+  expect(await send()).toBe('limit');
+  for await (const _ of readers[0] as AsyncGenerator<Uint8Array>);
+  await streams[0]?.confirm();
+  expect(await sends[0]).toBe('sent');
+  const next = send();
+  await readAll(await opened());
+  expect(await next).toBe('sent');
   await session.close();
 });
 

@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { FedStreamError } from '../../core/errors.js';
 import type { HostAddress } from '../../driver/address.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions, type Listener } from '../../driver/driver.js';
-import { CONNECT_PATH, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, widen } from './grpc-stream.js';
+import { CONNECT_PATH, FIRST_SETTINGS, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, widen } from './grpc-stream.js';
 import { startListening } from './start-listening.js';
 import { certificateNames, type TlsMaterial } from './tls.js';
 import { socketPeer, tlsServer } from './tls-server.js';
@@ -43,6 +43,7 @@ class Calls {
   readonly #options: GrpcServerOptions;
   readonly #accept: (connection: Connection) => void;
   #open = 0;
+  #isWide = false;
   /** Runs while no call is open. */
   #idle: NodeJS.Timeout;
 
@@ -59,8 +60,7 @@ class Calls {
       if (!called)
         options.onRefused?.(this.#peer, new FedStreamError('refused', `${this.#peer} was not let in: it made no gRPC call to FedStream`));
     });
-    const session = performServerHandshake(socket, { settings: HTTP2_SETTINGS });
-    widen(session);
+    const session = performServerHandshake(socket, { settings: FIRST_SETTINGS });
     session.on('error', () => socket.destroy());
     session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
       if (headers[':method'] === 'POST' && headers[':path'] === CONNECT_PATH && headers['content-type']?.startsWith(GRPC_TYPE)) {
@@ -80,6 +80,9 @@ class Calls {
       peer: this.#peer,
       maxFrameBytes: this.#options.maxFrameBytes,
       certificateNames: this.#options.tls ? certificateNames(socket as TLSSocket) : undefined,
+      limited: () => {
+        if (!connection.isLimited) this.#widen(session);
+      },
       abort: () => {},
     });
     stream.on('close', () => {
@@ -88,6 +91,15 @@ class Calls {
       session.close();
     });
     this.#accept(connection);
+    if (!connection.isLimited) this.#widen(session);
+  }
+
+  /** Gives the peer the windows of a fast path, once it has said who it is. */
+  #widen(session: ServerHttp2Session): void {
+    if (this.#isWide || session.destroyed) return;
+    this.#isWide = true;
+    session.settings(HTTP2_SETTINGS);
+    widen(session);
   }
 }
 

@@ -27,8 +27,13 @@ export const HTTP2_WINDOW_BYTES = 48 * 1024 * 1024;
 /** The most streams that another library's client may open on one connection. */
 const MAX_STREAMS = 64;
 
-/** The settings that both sides send. */
-export const HTTP2_SETTINGS = { initialWindowSize: HTTP2_WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS, enablePush: false };
+/**
+ * The settings that a server begins with: a stranger has the windows of HTTP/2, 64 KiB, since what
+ * it sends into a window is taken even while nothing reads.
+ */
+export const FIRST_SETTINGS = { maxConcurrentStreams: MAX_STREAMS, enablePush: false };
+/** The settings of a client, which chose its server. */
+export const HTTP2_SETTINGS = { ...FIRST_SETTINGS, initialWindowSize: HTTP2_WINDOW_BYTES };
 
 /** Widens the window that all streams share, which the settings do not reach. */
 export function widen(session: Http2Session): void {
@@ -44,6 +49,8 @@ export interface GrpcStreamOptions {
   readonly certificateNames?: readonly string[] | undefined;
   /** The fault of a call that the other side ended without an error, or undefined. */
   status?(): FedStreamError | undefined;
+  /** Called when the limit of its frames changes. */
+  limited?(): void;
   /** Called after the stream was cut off: the socket under it need not stay. */
   abort(): void;
 }
@@ -80,8 +87,9 @@ export function grpcConnection(stream: Http2Stream, socket: Socket, options: Grp
         connection.ended(reason);
       },
       progress: () => pendingBytes,
+      limited: () => options.limited?.(),
     },
-    { ...options, release: (frame) => memory.giveBack(frame) },
+    { ...options, splitter: frames, release: (frame) => memory.giveBack(frame) },
   );
   const sink = frameSink(splitter, connection);
   const inside = (): FedStreamError | undefined =>

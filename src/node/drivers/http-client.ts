@@ -120,7 +120,7 @@ function connectionOver(
       },
       progress: () => uplink.pendingBytes,
     },
-    { peer, maxFrameBytes, release: (frame) => memory.giveBack(frame) },
+    { peer, maxFrameBytes, splitter, release: (frame) => memory.giveBack(frame) },
   );
   down.message.on('error', () => {});
   down.message.on('close', () => {

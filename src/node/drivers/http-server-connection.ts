@@ -1,5 +1,6 @@
 // A connection on an HTTP server: frames come in request bodies, in turn, and leave in one answer.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { BUDGETS } from '../../core/budgets.js';
 import { FedStreamError } from '../../core/errors.js';
 import type { FrameMemory } from '../../driver/frame-memory.js';
 import type { FrameSplitter } from '../../driver/frame-splitter.js';
@@ -12,7 +13,7 @@ import { HttpBody } from './http-body.js';
 import { writeParts } from './write-parts.js';
 
 /** The most requests that may come before their turn; their bodies are not read until then. */
-const MAX_EARLY = 16;
+const MAX_EARLY = BUDGETS.httpRequestsAhead.limit;
 
 interface Early {
   readonly body: HttpBody;
@@ -53,7 +54,7 @@ export class HttpServerConnection {
       abort: (reason: Error) => this.#abort(reason),
       progress: () => this.#pendingBytes,
     };
-    this.connection = new MessageConnection(transport, { ...options, release: (frame) => this.#memory.giveBack(frame) });
+    this.connection = new MessageConnection(transport, { ...options, splitter, release: (frame) => this.#memory.giveBack(frame) });
     // A proxy that buffers answers would hold frames back; these headers ask it not to.
     down.writeHead(200, { 'content-type': FRAMES_TYPE, 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'no' });
     down.flushHeaders();

@@ -11,7 +11,8 @@ export interface MessageSink extends PayloadSink {
 
 /** The limit of messages, and their mask. */
 export interface MessageReadsOptions {
-  readonly maxBytes: number;
+  /** The longest message that is taken now. */
+  maxBytes(): number;
   /** Takes the mask off; present if the other side must mask. */
   readonly unmask: Unmask | undefined;
 }
@@ -111,7 +112,7 @@ export class MessageReads extends CutReads {
     this.#watched = 0;
     const bytes = short < LENGTH_16 ? short : head.slice(2, lengthEnd).reduce((number, digit) => number * 256 + digit, 0);
     const { maxBytes, unmask } = this.#options;
-    const isFrame = first === WHOLE_BINARY && !this.#fragmented && masked === (unmask !== undefined) && bytes > 0 && bytes <= maxBytes;
+    const isFrame = first === WHOLE_BINARY && !this.#fragmented && masked === (unmask !== undefined) && bytes > 0 && bytes <= maxBytes();
     if (isFrame && watched === 0 && this.isFlowing) {
       const mask = Uint8Array.from(head.slice(lengthEnd));
       this.#mask = mask.some((part) => part !== 0) ? mask : undefined;

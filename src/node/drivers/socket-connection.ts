@@ -69,9 +69,7 @@ export class SocketConnection implements Connection {
         resolve(this.#error);
       });
     });
-    this.#incoming.onTake = () => {
-      if (socket.isPaused() && this.#incoming.size < QUEUED_FRAMES) socket.resume();
-    };
+    this.#incoming.onTake = () => this.#flow();
   }
 
   async send(...parts: readonly Uint8Array[]): Promise<void> {
@@ -87,6 +85,27 @@ export class SocketConnection implements Connection {
     this.#reads.memory.giveBack(frame);
   }
 
+  readOne(maxBytes: number): void {
+    if (this.#closing) return;
+    try {
+      for (const frame of this.#reads.splitter.readOne(this.#incoming.size > 0 ? 0 : maxBytes)) this.#incoming.push(frame);
+      if (this.#full) this.#socket.pause();
+      else this.#flow();
+    } catch (error) {
+      this.#fail(asFedStreamError(error, 'bad-frame', this.peer));
+    }
+  }
+
+  readOn(): void {
+    if (this.#closing) return;
+    try {
+      for (const frame of this.#reads.splitter.readOn()) this.#incoming.push(frame);
+      this.#flow();
+    } catch (error) {
+      this.#fail(asFedStreamError(error, 'bad-frame', this.peer));
+    }
+  }
+
   async close(reason?: Error): Promise<void> {
     if (reason) {
       this.#incoming.clear();
@@ -97,6 +116,15 @@ export class SocketConnection implements Connection {
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     return this.#incoming[Symbol.asyncIterator]();
+  }
+
+  /** True if no more frames should come. */
+  get #full(): boolean {
+    return this.#incoming.size >= QUEUED_FRAMES || this.#reads.splitter.holds;
+  }
+
+  #flow(): void {
+    if (this.#socket.isPaused() && !this.#full) this.#socket.resume();
   }
 
   /**
@@ -133,7 +161,7 @@ export class SocketConnection implements Connection {
         this.#fail(asFedStreamError(error, 'bad-frame', this.peer));
         return false;
       }
-      if (this.#incoming.size < QUEUED_FRAMES) return true;
+      if (!this.#full) return true;
       this.#socket.pause();
       return false;
     };

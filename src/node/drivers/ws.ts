@@ -167,8 +167,9 @@ function connectionOver(socket: WebSocket, under: Duplex, writer: MessageWriter,
       finish: () => socket.close(END_CODE),
       abort: () => socket.terminate(),
       progress: () => socket.bufferedAmount,
+      limited: (maxBytes) => limitMessages(socket, maxBytes),
     },
-    { peer, maxFrameBytes, certificateNames, release: (frame) => memory.giveBack(frame) },
+    { peer, maxFrameBytes, certificateNames, splitter, release: (frame) => memory.giveBack(frame) },
   );
   const frames = {
     ...frameSink(splitter, connection),
@@ -188,7 +189,7 @@ function connectionOver(socket: WebSocket, under: Duplex, writer: MessageWriter,
   socket.on('error', (cause: NodeJS.ErrnoException) => {
     const tooLong = cause.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
     fault = tooLong
-      ? new FedStreamError('limit', `${peer} sent a frame above the limit of ${maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES} bytes`, { cause })
+      ? new FedStreamError('limit', `${peer} sent a frame above the limit of ${splitter.maxBytes} bytes`, { cause })
       : brokenError(peer, cause);
     connection.fail(fault);
   });
@@ -197,11 +198,20 @@ function connectionOver(socket: WebSocket, under: Duplex, writer: MessageWriter,
     else connection.ended(new FedStreamError('closed', `${peer} closed the connection without an end (${code})`));
   });
   const reads = new MessageReads(under as Socket, frames, {
-    maxBytes: maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES,
+    maxBytes: () => splitter.maxBytes,
     unmask: options.unmask,
   });
   direct = reads.install();
   return connection;
+}
+
+/**
+ * Sets the longest message that the library joins from pieces. It takes the limit when it makes its
+ * receiver, and reads it there for every piece.
+ */
+function limitMessages(socket: WebSocket, maxBytes: number): void {
+  const receiver: unknown = Reflect.get(socket, '_receiver');
+  if (maxBytes > 0 && typeof receiver === 'object' && receiver && '_maxPayload' in receiver) receiver._maxPayload = maxBytes;
 }
 
 /**
