@@ -184,7 +184,9 @@ export class Session {
       const beatMs = Math.max(Math.min(idleMs, hello.idleMs) / 4, 10);
       this.#heartbeat = setInterval(() => this.#ping(), beatMs);
     } catch (error) {
-      const failure = this.#error ?? asFedStreamError(error, 'bad-frame');
+      // Whoever has ended the session closes the connection too, once the goodbye has left.
+      if (this.#error) throw this.#error;
+      const failure = asFedStreamError(error, 'bad-frame');
       await this.close(failure);
       throw failure;
     }

@@ -27,7 +27,7 @@ export class RunSessions {
   /**
    * Gives the run a session of one of its sites, which has proven its name, and closes an older one
    * of the same site. Throws a refusal where the site is not one of the run, or where the older
-   * session has another identity, and `closed` where either may be tried again.
+   * session has another identity, and `closed` where the session or the run is over.
    */
   admit(site: string, identity: Identity | undefined, session: Session): void {
     const { run } = this;
@@ -35,7 +35,9 @@ export class RunSessions {
     if (session.ended) throw new FedStreamError('closed', `${session.peer} left before it was admitted`);
     if (!run.sites.includes(site)) throw refusal(`${site} is not a site of the run ${run.name}`);
     const older = this.#live.get(site);
-    if (older) checkSame(site, older.identity, identity);
+    // Only the site itself may end its older session: by the same certificate or the same token. What
+    // has neither is in this process, and gives way only to its like.
+    if (older && older.identity !== identity) throw refusal(`${site} is connected already, with other credentials; its session ends first`);
     session.extendIdle(run.idleMs);
     run.serve(session).catch((error: unknown) => session.close(asFedStreamError(error)));
     this.#live.set(site, { session, identity });
@@ -60,11 +62,4 @@ export class RunSessions {
     this.#over = true;
     await Promise.all([...this.#live.values()].map(({ session }) => session.close(reason)));
   }
-}
-
-/** Only the site itself may end its older session: by the same certificate or the same token. */
-function checkSame(site: string, older: Identity | undefined, newer: Identity | undefined): void {
-  if (newer === undefined)
-    throw new FedStreamError('closed', `${site} is connected already, and without credentials no other session takes its place`);
-  if (older !== newer) throw refusal(`${site} is connected already, with other credentials; its session ends first`);
 }

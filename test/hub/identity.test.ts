@@ -1,10 +1,11 @@
 // Who a session belongs to: what a stranger hears, who throws out whom, and how long a guess takes.
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import type { Driver } from '../../src/driver/driver.js';
+import type { Connection, Driver } from '../../src/driver/driver.js';
 import { decodeFrame, encodeFrame } from '../../src/frame/frame.js';
 import { pack, unpack } from '../../src/frame/pack.js';
 import { siteCredentials } from '../../src/frame/proof.js';
+import { Session } from '../../src/frame/session.js';
 import { makeToken, parseToken, tokenVerifier } from '../../src/frame/token.js';
 import { answering, hubWith, URL } from './answering.js';
 
@@ -97,6 +98,7 @@ test('a live session is not thrown out by a peer without credentials, by a stran
   const alpha = answering('alpha', { admission: await rulesOf('a', 'c') });
   const { hub, driver, join, refusal } = await hubWith(alpha);
   const honest = await join('site-1', credentials('a'));
+  expect(await honest.ask()).toBe('a');
   expect(await refusal('site-1')).toMatchObject({ code: 'refused' });
   expect(await refusal('site-1', credentials('b'))).toMatchObject({ code: 'refused' });
   expect(await refusal('site-1', credentials('c'))).toMatchObject({ code: 'refused' });
@@ -106,15 +108,27 @@ test('a live session is not thrown out by a peer without credentials, by a stran
   await hub.close();
 });
 
-test('without credentials, within one process, a session stays until it ends, and the next one is told to try again', async () => {
-  const { hub, join, refusal } = await hubWith(answering('alpha'));
-  const first = await join('site-1');
-  expect(await refusal('site-1')).toMatchObject({ code: 'closed', message: expect.stringContaining('site-1 is connected already') });
-  expect(await first.ask()).toBe('a');
-  await first.session.close();
-  await vi.waitFor(async () => expect(await (await join('site-1')).ask()).toBe('a'));
+test('a site with a certificate and a token of one name are two identities: neither throws out the other', async () => {
+  const alpha = answering('alpha', { admission: await rulesOf('a') });
+  const { hub, driver, join, warnings } = await hubWith(alpha);
+  const honest = await join('site-1', credentials('a'));
+  expect(await honest.ask()).toBe('a');
+  // A connection whose certificate was verified for the same name.
+  await hub.listen({ ...driver, listen: (url, accept) => certified(driver, url, accept) }, 'memory://certified');
+  const other = new Session(await driver.connect('memory://certified'), { name: 'site-1' });
+  void other.start().catch(() => {});
+  expect(await other.closed).toMatchObject({ code: 'refused' });
+  expect(warnings.at(-1)).toMatch(/site-1 is connected already, with other credentials/);
+  expect(await honest.ask()).toBe('a');
   await hub.close();
 });
+
+/** Listens as the driver does; every connection has shown a certificate of `site-1`. */
+async function certified(driver: Driver, url: string, accept: (connection: Connection) => void) {
+  const listener = await driver.listen?.(url, (connection) => accept(Object.assign(connection, { certificateNames: ['site-1'] })));
+  if (!listener) throw new Error('no listener');
+  return listener;
+}
 
 test('budget refusalPauseMs: who guesses waits longer and longer, and the site itself does not wait', async () => {
   const { hub, driver, join } = await hubWith(answering('alpha', { admission: await rulesOf('a') }));
