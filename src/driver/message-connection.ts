@@ -40,6 +40,8 @@ export interface MessageConnectionOptions {
   readonly certificateNames?: readonly string[] | undefined;
   /** Gives the memory of a frame back; missing if frames are not pooled. */
   release?(frame: Uint8Array): void;
+  /** Called once the peer has proved its name. */
+  admitted?(): void;
 }
 
 /** A connection over a transport of whole messages. */
@@ -47,6 +49,7 @@ export class MessageConnection implements Connection {
   readonly peer: string;
   readonly certificateNames: readonly string[] | undefined;
   readonly release: ((frame: Uint8Array) => void) | undefined;
+  readonly admitted: (() => void) | undefined;
   readonly closed: Promise<Error | undefined>;
   readonly #transport: MessageTransport;
   readonly #maxFrameBytes: number;
@@ -62,6 +65,7 @@ export class MessageConnection implements Connection {
     this.peer = options.peer;
     this.certificateNames = options.certificateNames;
     this.release = options.release;
+    this.admitted = options.admitted;
     this.#maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;

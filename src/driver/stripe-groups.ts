@@ -171,6 +171,10 @@ class PlainConnection implements Connection {
     this.#connection.release?.(frame);
   }
 
+  admitted(): void {
+    this.#connection.admitted?.();
+  }
+
   close(reason?: Error): Promise<void> {
     return this.#connection.close(reason);
   }

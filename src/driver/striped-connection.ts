@@ -72,6 +72,10 @@ export class StripedConnection implements Connection {
     owner?.connection.release?.(owner.frame);
   }
 
+  admitted(): void {
+    for (const { connection } of this.#stripes) connection.admitted?.();
+  }
+
   async close(reason?: Error): Promise<void> {
     if (reason) {
       this.#incoming.clear();

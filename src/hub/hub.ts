@@ -1,11 +1,13 @@
 // A hub: listeners, pending connections, and the sessions of sites, each handed to its run.
-import { FedStreamError } from '../core/errors.js';
+import { type ErrorCode, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
+import { ConnectionGate } from '../driver/connection-gate.js';
 import type { Connection, Driver, DriverOptions, Listener } from '../driver/driver.js';
 import { DEFAULT_IDLE_MS, Session } from '../frame/session.js';
 import type { HubRun } from './hub-run.js';
 import { PendingConnections } from './pending-connections.js';
 import { RunSessions } from './run-sessions.js';
+import { StrangerLog } from './stranger-log.js';
 
 /** Options of a hub. */
 export interface HubOptions {
@@ -30,14 +32,16 @@ export interface AddedRun {
  * never see each other's sites.
  */
 export class Hub {
-  readonly #options: HubOptions;
   readonly #listeners = new Set<Listener>();
   readonly #pending = new PendingConnections();
+  readonly #strangers: StrangerLog;
+  readonly #gate: ConnectionGate;
   readonly #runs = new Map<string, RunSessions>();
   readonly #stop = new AbortController();
 
   constructor(options: HubOptions) {
-    this.#options = options;
+    this.#strangers = new StrangerLog(options.log);
+    this.#gate = new ConnectionGate((peer, { code, message }) => this.#strangers.warn(peer, code, message));
   }
 
   /** Aborted when the hub closes; runs should end with it. */
@@ -52,8 +56,12 @@ export class Hub {
    */
   async listen(driver: Driver, url: string, options: DriverOptions = {}): Promise<Listener> {
     this.signal.throwIfAborted();
-    const onRefused = (peer: string, error: FedStreamError): void => this.#options.log.warn({ peer, code: error.code }, error.message);
-    const listening = await driver.listen?.(url, (connection) => void this.#accept(connection), { onRefused, ...options });
+    const onRefused = (peer: string, { code, message }: FedStreamError): void => this.#refused(peer, code, message);
+    const listening = await driver.listen?.(url, (connection) => void this.#accept(connection), {
+      onRefused,
+      gate: this.#gate,
+      ...options,
+    });
     if (!listening) throw new FedStreamError('unsupported', `${url}: this driver cannot listen`);
     const listener = {
       url: listening.url,
@@ -95,6 +103,12 @@ export class Hub {
     const sessions = [...this.#runs.values()];
     this.#runs.clear();
     await Promise.all([this.#pending.close(told), ...sessions.map((each) => each.close(reason))]);
+    this.#gate.close();
+    this.#strangers.close();
+  }
+
+  #refused(peer: string, code: ErrorCode, message: string): void {
+    if (!this.#gate.told(peer)) this.#strangers.warn(peer, code, message);
   }
 
   /** Never rejects: an error of a peer ends its own connection and is logged. */
@@ -105,12 +119,13 @@ export class Hub {
     // The line is written when the session closes: start() fails only after that, when the peer may
     // already be gone.
     void session.closed.then(({ code, message }) => {
-      if (!admitted) this.#options.log.warn({ peer: connection.peer, code }, `a connection was refused: ${message}`);
+      if (!admitted) this.#refused(connection.peer, code, `a connection was refused: ${message}`);
     });
     try {
       await session.start((site, credentials, run) => {
         this.#find(run).admit(site, credentials, session);
         admitted = true;
+        connection.admitted?.();
       });
     } catch {
       // The error is logged already, when the session closed.

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parseCodecName } from '../../src/codec/codec-name.js';
 import { BLOCK_SIZES, referenceCodecs } from '../../src/codec/codec-table.js';
-import { BUDGETS, type BudgetName } from '../../src/core/budgets.js';
+import { BUDGETS, BUDGETS, type BudgetName } from '../../src/core/budgets.js';
 import { DEFAULT_CODING } from '../../src/filter/coding.js';
 import { parseJob } from '../../src/kit/kit.js';
 
@@ -80,12 +80,17 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `${constant('stream/streams.ts', 'MAX_INCOMING')} streams of one peer are taken at once`,
   ],
   'spec/drivers': () => [
-    `it waits ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for the next request`,
-    `The server waits ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for all of them`,
-    `A connection has ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for its handshake`,
+    `it waits ${BUDGETS.handshakeMs.limit / 1000} s for the next request`,
+    `The server waits ${BUDGETS.handshakeMs.limit / 1000} s for all of them`,
+    `A connection has ${BUDGETS.handshakeMs.limit / 1000} s for its handshake`,
+    `${BUDGETS.helloMs.limit / 1000} s from accept to a hello`,
     `nothing was sent for ${constant('node/drivers/http-uplink.ts', 'PAUSE_MS')} ms`,
-    `at most ${constant('node/drivers/http-server-connection.ts', 'MAX_EARLY')} requests that come before their turn`,
-    `At most ${constant('hub/pending-connections.ts', 'MAX_PENDING')} connections`,
+    `at most ${BUDGETS.earlyRequests.limit} requests that come before their turn`,
+    `At most ${BUDGETS.pendingOfAddress.limit} pending connections of one address`,
+    `and ${grouped(BUDGETS.pendingConnections.limit)} in all`,
+    `where all are younger than ${constant('driver/connection-gate.ts', 'YOUNG_MS') / 1000} s`,
+    `the file descriptors of the process, ${BUDGETS.reservedDescriptors.limit} or a quarter`,
+    `is opened again for ${constant('node/storage/when-descriptors.ts', 'MOST_MS') / 1000} s`,
   ],
   'spec/spool': () => [
     `at most ${constant('transfer/object.ts', 'MAX_MANIFEST_BYTES') / MIB} MiB`,
@@ -111,6 +116,7 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `streaming over ${constant('cli/bench/codecs.ts', 'STREAM_MB')} MB`,
   ],
   proxies: () => [
+    `At most ${BUDGETS.pendingOfAddress.limit} of them may be connecting`,
     `every quarter of the job's \`idleMs\`, every ${parseJob({}, 'test').idleMs / 4000} s by default`,
     `nothing was sent for ${constant('node/drivers/http-uplink.ts', 'PAUSE_MS')} ms`,
     `goes on without it after ${constant('node/drivers/grpc-client.ts', 'HEAD_MS')} ms`,

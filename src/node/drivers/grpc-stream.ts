@@ -1,6 +1,7 @@
 // A connection over one HTTP/2 stream of gRPC messages; both sides of a call use it.
 import { constants, type Http2Session, type Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
+import { BUDGETS } from '../../core/budgets.js';
 import { FedStreamError } from '../../core/errors.js';
 import { MessageConnection } from '../../driver/message-connection.js';
 import { hashedFrames } from '../../stream/hashed-frames.js';
@@ -24,11 +25,13 @@ export const STATUS_OK = '0';
  */
 export const HTTP2_WINDOW_BYTES = 48 * 1024 * 1024;
 
-/** The most streams that another library's client may open on one connection. */
-const MAX_STREAMS = 64;
-
 /** The settings that both sides send. */
-export const HTTP2_SETTINGS = { initialWindowSize: HTTP2_WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS, enablePush: false };
+export const HTTP2_SETTINGS = {
+  initialWindowSize: HTTP2_WINDOW_BYTES,
+  maxConcurrentStreams: BUDGETS.callsOfSocket.limit,
+  maxHeaderListSize: BUDGETS.headBytes.limit,
+  enablePush: false,
+};
 
 /** Widens the window that all streams share, which the settings do not reach. */
 export function widen(session: Http2Session): void {
@@ -42,6 +45,8 @@ export interface GrpcStreamOptions {
   readonly peer: string;
   readonly maxFrameBytes: number | undefined;
   readonly certificateNames?: readonly string[] | undefined;
+  /** Called once the peer has proved its name. */
+  admitted?(): void;
   /** The fault of a call that the other side ended without an error, or undefined. */
   status?(): FedStreamError | undefined;
   /** Called after the stream was cut off: the socket under it need not stay. */

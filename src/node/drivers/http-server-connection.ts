@@ -1,5 +1,6 @@
 // A connection on an HTTP server: frames come in request bodies, in turn, and leave in one answer.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { BUDGETS } from '../../core/budgets.js';
 import { FedStreamError } from '../../core/errors.js';
 import type { FrameMemory } from '../../driver/frame-memory.js';
 import type { FrameSplitter } from '../../driver/frame-splitter.js';
@@ -10,9 +11,6 @@ import { hashedFrames } from '../../stream/hashed-frames.js';
 import { frameSink } from './frame-sink.js';
 import { HttpBody } from './http-body.js';
 import { writeParts } from './write-parts.js';
-
-/** The most requests that may come before their turn; their bodies are not read until then. */
-const MAX_EARLY = 16;
 
 interface Early {
   readonly body: HttpBody;
@@ -25,6 +23,8 @@ export interface HttpServerConnectionOptions {
   readonly peer: string;
   readonly maxFrameBytes: number | undefined;
   readonly certificateNames: readonly string[] | undefined;
+  /** Called once the peer has proved its name. */
+  admitted(): void;
 }
 
 /** Joins the requests of one client to a connection. */
@@ -67,9 +67,9 @@ export class HttpServerConnection {
 
   /** Takes a request of the client: its body brings frames, or it ends the connection. */
   take(turn: number, request: IncomingMessage, response: ServerResponse, ends: boolean): void {
-    if (turn < this.#turn || this.#early.has(turn) || this.#early.size >= MAX_EARLY) {
+    if (turn < this.#turn || this.#early.has(turn) || this.#early.size >= BUDGETS.earlyRequests.limit) {
       this.connection.fail(new FedStreamError('bad-frame', `${this.#peer} sent request ${turn} where ${this.#turn} was expected`));
-      response.writeHead(409).end();
+      response.writeHead(409, { connection: 'close' }).end();
       return;
     }
     this.#early.set(turn, { body: new HttpBody(request), response, ends });
@@ -118,7 +118,7 @@ export class HttpServerConnection {
   #refuseEarly(): void {
     for (const { body, response } of this.#early.values()) {
       body.drop();
-      response.writeHead(410).end();
+      response.writeHead(410, { connection: 'close' }).end();
     }
     this.#early.clear();
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { CodecTable } from '../../codec/codec.js';
 import type { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
+import type { DriverOptions } from '../../driver/driver.js';
 import { wholeBits } from '../../filter/chain.js';
 import { codingLabel } from '../../filter/coding.js';
 import { type Listening, runServer } from '../../hub/server.js';
@@ -34,6 +35,8 @@ export interface RunServerOptions {
   readonly kit?: Kit;
   /** Listeners for the sites, which may connect to any of them. */
   readonly listeners: readonly Listening[];
+  /** Names and origins that requests over HTTP may have. */
+  readonly web?: Pick<DriverOptions, 'hosts' | 'origins'> | undefined;
   /** The secret of sites that have no certificate. */
   readonly token?: string | undefined;
   readonly threads?: number;
@@ -84,6 +87,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
       filters: kit.filters,
       workflow: workflowOf(job, kit),
       listeners,
+      web: options.web,
       admission: { token },
       evaluator,
       emit,
