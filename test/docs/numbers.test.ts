@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parseCodecName } from '../../src/codec/codec-name.js';
 import { BLOCK_SIZES, referenceCodecs } from '../../src/codec/codec-table.js';
-import { BUDGETS, BUDGETS, type BudgetName } from '../../src/core/budgets.js';
+import { BUDGETS, type BudgetName } from '../../src/core/budgets.js';
 import { DEFAULT_CODING } from '../../src/filter/coding.js';
 import { parseJob } from '../../src/kit/kit.js';
 
@@ -134,10 +134,6 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `| \`quantize\` | \`${DEFAULT_CODING}\` |`,
   ],
 };
-
-function seconds(file: string, name: string): string {
-  return `${constant(file, name) / 1000} s`;
-}
 
 function limitOfMsgpack(name: string): number {
   const [, base, exponent] = new RegExp(`${name}: (\\d+) \\*\\* (\\d+)`).exec(readFileSync(join(src, 'frame/pack.ts'), 'utf8')) ?? [];
