@@ -1,5 +1,7 @@
 // The driver contract: the interface of every transport.
+import { BUDGETS } from '../core/budgets.js';
 import { FedStreamError } from '../core/errors.js';
+import type { Gate } from './connection-gate.js';
 
 /** How to connect or to listen; a driver ignores options that it does not know. */
 export interface DriverOptions {
@@ -13,12 +15,29 @@ export interface DriverOptions {
    * that is not for FedStream. For the log.
    */
   onRefused?(peer: string, error: FedStreamError): void;
+  /**
+   * Counts the raw connections of a listener, before TLS. Without one, a listener limits neither
+   * their number nor the time to a hello.
+   */
+  readonly gate?: Gate;
+  /**
+   * Names that a request to a listener over HTTP may have as its host, besides the host of the
+   * listener's own URL, IP addresses, `localhost`, the name of this machine and the names in the
+   * listener's certificate: the public name in front of a reverse proxy that passes it on. Others
+   * are refused, since the page of anybody can have its own name point to this machine.
+   */
+  readonly hosts?: readonly string[];
+  /**
+   * The origins of pages that may connect to a listener over HTTP, such as
+   * `https://lab.example.org`; none by default. A request without an origin is not from a page.
+   */
+  readonly origins?: readonly string[];
 }
 
 /**
  * Long enough for a handshake over a bad line, short enough that a person does not wait in vain.
  */
-export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+export const DEFAULT_CONNECT_TIMEOUT_MS = BUDGETS.handshakeMs.limit;
 
 /**
  * A connection carries frames, whole and in order, both ways. Iterate it once to read; frames are
@@ -59,6 +78,11 @@ export interface Connection extends AsyncIterable<Uint8Array> {
   readOne?(maxBytes: number): void;
   /** Reads on without that limit, what came meanwhile first. */
   readOn?(): void;
+  /**
+   * Called on an accepted connection once its peer has proved its name: the limits for pending
+   * connections concern it no longer. Missing where nothing is counted.
+   */
+  admitted?(): void;
   /**
    * Ends the connection: frames that were sent are flushed unless `reason` is an error; incoming
    * ones are dropped. Idempotent.

@@ -29,11 +29,14 @@ export function pathOf(target: HttpTarget): string {
   return `${HTTP_PATH}/${target.id}${'turn' in target ? `/${target.turn}` : ''}`;
 }
 
-/** The purpose of a request, or undefined if it is not for FedStream. */
-export function targetOf(method: string, url: string): HttpTarget | undefined {
-  const at = url.indexOf(HTTP_PATH);
-  if (at < 0) return undefined;
-  const [empty, id, turn, ...rest] = url.slice(at + HTTP_PATH.length).split('/');
+/**
+ * The purpose of a request, or undefined if it is not for the FedStream server whose URL has this
+ * path.
+ */
+export function targetOf(method: string, url: string, path = ''): HttpTarget | undefined {
+  const start = `${path}${HTTP_PATH}`;
+  if (!url.startsWith(start)) return undefined;
+  const [empty, id, turn, ...rest] = url.slice(start.length).split('/');
   if (empty !== '' || rest.length > 0) return undefined;
   if (id === undefined) return method === 'POST' ? { kind: 'open' } : undefined;
   if (!ID.test(id)) return undefined;

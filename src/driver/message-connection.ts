@@ -45,6 +45,8 @@ export interface MessageConnectionOptions {
   readonly splitter?: FrameSplitter | undefined;
   /** Gives the memory of a frame back; missing if frames are not pooled. */
   release?(frame: Uint8Array): void;
+  /** Called once the peer has proved its name. */
+  admitted?(): void;
 }
 
 /** A connection over a transport of whole messages. */
@@ -52,6 +54,7 @@ export class MessageConnection implements Connection {
   readonly peer: string;
   readonly certificateNames: readonly string[] | undefined;
   readonly release: ((frame: Uint8Array) => void) | undefined;
+  readonly admitted: (() => void) | undefined;
   readonly closed: Promise<Error | undefined>;
   readonly #transport: MessageTransport;
   readonly #splitter: FrameSplitter | undefined;
@@ -71,6 +74,7 @@ export class MessageConnection implements Connection {
     this.certificateNames = options.certificateNames;
     this.release = options.release;
     this.#splitter = options.splitter;
+    this.admitted = options.admitted;
     this.#maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;

@@ -59,6 +59,10 @@ export class PlainConnection implements Connection {
     this.#connection.readOn?.();
   }
 
+  admitted(): void {
+    this.#connection.admitted?.();
+  }
+
   close(reason?: Error): Promise<void> {
     return this.#connection.close(reason);
   }

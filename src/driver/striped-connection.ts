@@ -91,6 +91,10 @@ export class StripedConnection implements Connection {
     for (const { connection } of this.#stripes) connection.readOn?.();
   }
 
+  admitted(): void {
+    for (const { connection } of this.#stripes) connection.admitted?.();
+  }
+
   async close(reason?: Error): Promise<void> {
     if (reason) {
       this.#incoming.clear();

@@ -1,6 +1,7 @@
 // A hub hands each session to the run that its hello names; errors of a session or run stay within
 // it.
 import { expect, test, vi } from 'vitest';
+import { BUDGETS } from '../core/budgets.js';
 import { FedStreamError } from '../core/errors.js';
 import { silentLogger } from '../core/log.js';
 import { memory } from '../driver/memory.js';
@@ -8,7 +9,6 @@ import { decodeFrame, encodeFrame, type FrameType } from '../frame/frame.js';
 import { Session, type SessionOptions } from '../frame/session.js';
 import { Hub } from './hub.js';
 import type { HubRun } from './hub-run.js';
-import { MAX_PENDING } from './pending-connections.js';
 
 const URL = 'memory://hub';
 
@@ -230,7 +230,7 @@ test('of too many that do not say who they are the oldest is closed, and no site
   const { hub, driver, join } = await hubWith(answering('alpha', { idleMs: 60_000 }));
   const site = await join('site-1');
   const ended: number[] = [];
-  for (let i = 0; i < MAX_PENDING + 1; i++) {
+  for (let i = 0; i < BUDGETS.pendingOfAddress.limit + 1; i++) {
     const connection = await driver.connect(URL);
     void connection.closed.then(() => ended.push(i));
   }

@@ -1,7 +1,8 @@
 // A hub: listeners, pending connections, and the sessions of sites, each handed to its run.
-import { FedStreamError } from '../core/errors.js';
+import { type ErrorCode, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { serverTold } from '../core/told.js';
+import { ConnectionGate } from '../driver/connection-gate.js';
 import type { Connection, Driver, DriverOptions, Listener } from '../driver/driver.js';
 import { schemeOf } from '../driver/scheme.js';
 import { DEFAULT_IDLE_MS, Session } from '../frame/session.js';
@@ -10,6 +11,7 @@ import type { HubRun } from './hub-run.js';
 import { PendingConnections } from './pending-connections.js';
 import { RefusedPeers } from './refused-peers.js';
 import { RunSessions } from './run-sessions.js';
+import { StrangerLog } from './stranger-log.js';
 
 /** Options of a hub. */
 export interface HubOptions {
@@ -38,6 +40,8 @@ export class Hub {
   readonly #listeners = new Set<Listener>();
   readonly #pending = new PendingConnections();
   readonly #refused = new RefusedPeers();
+  readonly #strangers: StrangerLog;
+  readonly #gate: ConnectionGate;
   /** Makes the verifiers of names that have no token. */
   readonly #secret = crypto.getRandomValues(new Uint8Array(32));
   readonly #runs = new Map<string, RunSessions>();
@@ -45,6 +49,8 @@ export class Hub {
 
   constructor(options: HubOptions) {
     this.#options = options;
+    this.#strangers = new StrangerLog(options.log);
+    this.#gate = new ConnectionGate((peer, { code, message }) => this.#strangers.warn(peer, code, message));
   }
 
   /** Aborted when the hub closes; runs should end with it. */
@@ -59,9 +65,10 @@ export class Hub {
    */
   async listen(driver: Driver, url: string, options: DriverOptions = {}): Promise<Listener> {
     this.signal.throwIfAborted();
-    const onRefused = (peer: string, error: FedStreamError): void => this.#options.log.warn({ peer, code: error.code }, error.message);
+    const onRefused = (peer: string, { code, message }: FedStreamError): void => this.#tell(peer, code, message);
     const inProcess = schemeOf(url) === 'memory';
-    const listening = await driver.listen?.(url, (connection) => void this.#accept(connection, inProcess), { onRefused, ...options });
+    const accept = (connection: Connection): void => void this.#accept(connection, inProcess);
+    const listening = await driver.listen?.(url, accept, { onRefused, gate: this.#gate, ...options });
     if (!listening) throw new FedStreamError('unsupported', `${url}: this driver cannot listen`);
     const listener = {
       url: listening.url,
@@ -103,6 +110,13 @@ export class Hub {
     const sessions = [...this.#runs.values()];
     this.#runs.clear();
     await Promise.all([this.#pending.close(told), ...sessions.map((each) => each.close(reason))]);
+    this.#gate.close();
+    this.#strangers.close();
+  }
+
+  /** Logs the refusal of a peer, unless the gate has done so. */
+  #tell(peer: string, code: ErrorCode, message: string): void {
+    if (!this.#gate.told(peer)) this.#strangers.warn(peer, code, message);
   }
 
   /** Never rejects: an error of a peer ends its own connection and is logged. */
@@ -111,8 +125,8 @@ export class Hub {
     const session = new Session(connection, { name: 'server', idleMs: this.#idleMs(), tell: serverTold });
     let admitted = false;
     let told = false;
-    const refused = (code: string, message: string): void => {
-      if (!admitted && !told) this.#options.log.warn({ peer: connection.peer, code }, `a connection was refused: ${message}`);
+    const refused = (code: ErrorCode, message: string): void => {
+      if (!admitted && !told) this.#tell(connection.peer, code, `a connection was refused: ${message}`);
       told = true;
     };
     // The line is written when the session closes: start() fails only after that, when the peer may
@@ -124,6 +138,7 @@ export class Hub {
         try {
           await this.#admit(applicant, session);
           admitted = true;
+          connection.admitted?.();
         } catch (error) {
           const reason = reasonOf(error);
           if (reason === undefined) throw this.#presentable(error, connection.peer);

@@ -118,9 +118,12 @@ async function serveChecks(scheme: Scheme, site: Site): Promise<Urls> {
   const listen = async (what: string, serve: (connection: Connection) => Promise<void>): Promise<string> => {
     // A page that closes ends them with an error.
     const accept = (connection: Connection): void => void serve(connection).catch(() => {});
-    const listener = (await DRIVERS[scheme].listen?.(`${scheme}://127.0.0.1:0/${scheme}-${what}`, accept)) as Listener;
+    const listener = (await DRIVERS[scheme].listen?.(`${scheme}://127.0.0.1:0/${scheme}-${what}`, accept, {
+      origins: [site.origin],
+    })) as Listener;
     closing.push(() => listener.close());
-    return scheme === 'http' ? site.passOn(listener.url) : listener.url;
+    // One is on another origin than the page, whose browser asks first whether it may connect.
+    return scheme === 'http' && what !== 'model' ? site.passOn(listener.url) : listener.url;
   };
   let flooded = 0;
   site.serve(`/${scheme}-flooded`, () => String(flooded));

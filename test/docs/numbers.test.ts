@@ -91,13 +91,18 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `at most ${BUDGETS.earlyBytes.limit / MIB} MiB`,
   ],
   'spec/drivers': () => [
-    `it waits ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for the next request`,
-    `The server waits ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for all of them`,
+    `it waits ${BUDGETS.handshakeMs.limit / 1000} s for the next request`,
+    `The server waits ${BUDGETS.handshakeMs.limit / 1000} s for all of them`,
+    `A connection has ${BUDGETS.handshakeMs.limit / 1000} s for its handshake`,
+    `${BUDGETS.helloMs.limit / 1000} s from accept to a hello`,
     `At most ${grouped(BUDGETS.stripeGroups.limit)} groups may be incomplete, ${BUDGETS.stripeGroupsOfAddress.limit} of one address`,
-    `A connection has ${seconds('driver/driver.ts', 'DEFAULT_CONNECT_TIMEOUT_MS')} for its handshake`,
     `nothing was sent for ${constant('node/drivers/http-uplink.ts', 'PAUSE_MS')} ms`,
     `at most ${BUDGETS.httpRequestsAhead.limit} requests that come before their turn`,
-    `At most ${constant('hub/pending-connections.ts', 'MAX_PENDING')} connections`,
+    `At most ${BUDGETS.pendingOfAddress.limit} pending connections of one address`,
+    `and ${grouped(BUDGETS.pendingConnections.limit)} in all`,
+    `where all are younger than ${constant('driver/connection-gate.ts', 'YOUNG_MS') / 1000} s`,
+    `the file descriptors of the process, ${BUDGETS.reservedDescriptors.limit} or a quarter`,
+    `is opened again for ${constant('node/storage/when-descriptors.ts', 'MOST_MS') / 1000} s`,
   ],
   'spec/spool': () => [
     `at most ${constant('transfer/object.ts', 'MAX_MANIFEST_BYTES') / MIB} MiB`,
@@ -123,6 +128,7 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `streaming over ${constant('cli/bench/codecs.ts', 'STREAM_MB')} MB`,
   ],
   proxies: () => [
+    `At most ${BUDGETS.pendingOfAddress.limit} of them may be connecting`,
     `every quarter of the job's \`idleMs\`, every ${parseJob({}, 'test').idleMs / 4000} s by default`,
     `nothing was sent for ${constant('node/drivers/http-uplink.ts', 'PAUSE_MS')} ms`,
     `goes on without it after ${constant('node/drivers/grpc-client.ts', 'HEAD_MS')} ms`,
@@ -140,10 +146,6 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `| \`quantize\` | \`${DEFAULT_CODING}\` |`,
   ],
 };
-
-function seconds(file: string, name: string): string {
-  return `${constant(file, name) / 1000} s`;
-}
 
 function limitOfMsgpack(name: string): number {
   const [, base, exponent] = new RegExp(`${name}: (\\d+) \\*\\* (\\d+)`).exec(readFileSync(join(src, 'frame/pack.ts'), 'utf8')) ?? [];

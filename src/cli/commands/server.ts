@@ -5,6 +5,7 @@ import { FedStreamError } from '../../core/errors.js';
 import { jsonText } from '../../core/json-text.js';
 import { type Job, siteNames } from '../../job/job.js';
 import type { Kit } from '../../kit/kit.js';
+import { checkWebOptions } from '../../node/drivers/web-rules.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
 import { loadRunData, prepareRun } from '../../node/run/prepare-run.js';
 import { readRunJob } from '../../node/run/run-files.js';
@@ -31,6 +32,8 @@ import { say } from '../say.js';
 
 interface ServerOptions extends JobOptions, ConnectionOptions, EventOptions, KitOptions {
   readonly listen?: readonly string[];
+  readonly allowHost?: readonly string[];
+  readonly allowOrigin?: readonly string[];
   readonly resume?: string;
   readonly threads?: number;
   readonly dtype?: string;
@@ -44,6 +47,8 @@ Examples:
   $ fedstream server --job job.json --listen ws://127.0.0.1:9000/fed --tokens tokens.json     behind a reverse proxy that has TLS
   $ fedstream server --job job.json --listen tcps://0.0.0.0:9000 --listen wss://0.0.0.0:9443 --tokens tokens.json \\
       --tls-cert server.crt --tls-key server.key --tls-ca sites-ca.crt                        data centres and browsers in one run
+  $ fedstream server --job job.json --listen wss://0.0.0.0:9443 --tokens tokens.json --tls-cert server.crt --tls-key server.key \\
+      --allow-origin https://lab.example.org                                                  pages of that server may join
   $ fedstream server --resume runs/latest --listen tcp://0.0.0.0:9000 --allow-plain-text      on a network that you trust
 
 The data that the job names (or --data) stays on this machine: it trains the tokenizer, where the model has none, and a held-out
@@ -63,6 +68,12 @@ export function serverCommand(): Command {
     .addOption(sharedTokenOption())
     .addOption(driverOption())
     .option('--listen <url>', 'where sites connect, once or several times; by default port 9000 of this machine alone', repeated)
+    .option(
+      '--allow-host <name>',
+      'a name by which requests over HTTP may call this server, once or several times: its public name',
+      repeated,
+    )
+    .option('--allow-origin <origin>', 'an origin whose pages may connect, once or several times; by default no page may', repeated)
     .option('--resume <folder>', 'go on with a run that was stopped')
     .option('--threads <count>', 'threads that evaluate the global model', wholeNumber(1))
     .addOption(dtypeOption())
@@ -83,6 +94,8 @@ async function serve(options: ServerOptions): Promise<void> {
   const urls = options.listen ?? [defaultUrl(found.job)];
   // Wrong options are found before a run folder is made.
   const connecting = serverConnecting(urls, options, found.tokens);
+  const web = { hosts: options.allowHost, origins: options.allowOrigin };
+  checkWebOptions(web);
   const sinks = await openEvents(options, kit.sinks);
   const { runPath, job } = await found.prepare();
   const { driver } = connecting;
@@ -107,6 +120,7 @@ async function serve(options: ServerOptions): Promise<void> {
       job,
       kit,
       listeners: urls.map((url) => ({ driver, url })),
+      web,
       tokens,
       threads: options.threads,
       dtype: dtypeOf(options.dtype),

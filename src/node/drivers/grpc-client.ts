@@ -8,7 +8,7 @@ import { connecting } from '../../driver/connecting.js';
 import type { Connection, DriverOptions } from '../../driver/driver.js';
 import type { MessageConnection } from '../../driver/message-connection.js';
 import { CONNECT_PATH, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, widen } from './grpc-stream.js';
-import { brokenError, connectError } from './socket-error.js';
+import { answerError, brokenError, connectError } from './socket-error.js';
 import { clientTls, type TlsMaterial } from './tls.js';
 
 /** A connection that has not ended this long after its call is cut off. */
@@ -115,7 +115,9 @@ class Call {
       const { ':status': status, 'content-type': type = '' } = headers;
       if (status !== 200 || !type.startsWith(GRPC_TYPE))
         this.onAnswer(
-          new FedStreamError('closed', `cannot connect to ${url}: it does not answer as a gRPC server (HTTP status ${status})`),
+          status === 421 || status === 403
+            ? answerError(url, status, 'as a gRPC server')
+            : new FedStreamError('closed', `cannot connect to ${url}: it does not answer as a gRPC server (HTTP status ${status})`),
         );
       else if (headers['grpc-status'] !== undefined) {
         this.#status = headers;

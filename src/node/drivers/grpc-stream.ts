@@ -1,6 +1,7 @@
 // A connection over one HTTP/2 stream of gRPC messages; both sides of a call use it.
 import { constants, type Http2Session, type Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
+import { BUDGETS } from '../../core/budgets.js';
 import { FedStreamError } from '../../core/errors.js';
 import { MessageConnection } from '../../driver/message-connection.js';
 import { hashedFrames } from '../../stream/hashed-frames.js';
@@ -24,14 +25,16 @@ export const STATUS_OK = '0';
  */
 export const HTTP2_WINDOW_BYTES = 48 * 1024 * 1024;
 
-/** The most streams that another library's client may open on one connection. */
-const MAX_STREAMS = 64;
-
 /**
  * The settings that a server begins with: a stranger has the windows of HTTP/2, 64 KiB, since what
  * it sends into a window is taken even while nothing reads.
  */
-export const FIRST_SETTINGS = { maxConcurrentStreams: MAX_STREAMS, enablePush: false };
+export const FIRST_SETTINGS = {
+  initialWindowSize: BUDGETS.callBytesBeforeHello.limit,
+  maxConcurrentStreams: BUDGETS.callsOfSocket.limit,
+  maxHeaderListSize: BUDGETS.headBytes.limit,
+  enablePush: false,
+};
 /** The settings of a client, which chose its server. */
 export const HTTP2_SETTINGS = { ...FIRST_SETTINGS, initialWindowSize: HTTP2_WINDOW_BYTES };
 
@@ -47,6 +50,8 @@ export interface GrpcStreamOptions {
   readonly peer: string;
   readonly maxFrameBytes: number | undefined;
   readonly certificateNames?: readonly string[] | undefined;
+  /** Called once the peer has proved its name. */
+  admitted?(): void;
   /** The fault of a call that the other side ended without an error, or undefined. */
   status?(): FedStreamError | undefined;
   /** Called when the limit of its frames changes. */

@@ -12,7 +12,7 @@ import { hashedFrames } from '../../stream/hashed-frames.js';
 import { frameSink } from './frame-sink.js';
 import { HttpBody, readBodies } from './http-body.js';
 import { HttpUplink } from './http-uplink.js';
-import { brokenError, connectError } from './socket-error.js';
+import { answerError, brokenError, connectError } from './socket-error.js';
 import { clientTls, type TlsMaterial } from './tls.js';
 import { writeEach } from './write-parts.js';
 
@@ -84,9 +84,7 @@ function answer(request: ClientRequest, url: string, status: number, signal: Abo
         return;
       }
       response.destroy();
-      const why =
-        response.statusCode === 410 ? 'nobody listens there any more' : `it answers ${response.statusCode}, not as FedStream does`;
-      reject(new FedStreamError('closed', `cannot connect to ${url}: ${why}`));
+      reject(answerError(url, response.statusCode ?? 0, 'as FedStream does'));
     });
   });
 }

@@ -3,10 +3,12 @@ import { createServer, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
+import { BUDGETS } from '../../core/budgets.js';
 import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
 import { handshakeError } from './socket-error.js';
+import { socketPeer } from './socket-peer.js';
 import { serverTls, type TlsMaterial } from './tls.js';
-import { socketPeer, tellRefused } from './tls-server.js';
+import { tellRefused } from './tls-server.js';
 import { writeEach } from './write-parts.js';
 
 /** How often the server looks for connections without a request. */
@@ -28,11 +30,15 @@ export function httpServer({ tls, onRefused = () => {}, connectTimeoutMs = DEFAU
     requestTimeout: 0,
     keepAliveTimeout: 60_000,
     connectionsCheckingInterval: CHECK_MS,
+    maxHeaderSize: BUDGETS.headBytes.limit,
+    requireHostHeader: true,
+    insecureHTTPParser: false,
     noDelay: true,
   };
   const server: Server = tls
     ? createSecureServer({ ...limits, ...serverTls(tls.material, tls.scheme), handshakeTimeout: connectTimeoutMs })
     : createServer(limits);
+  server.maxHeadersCount = BUDGETS.headFields.limit;
   if (tls) {
     tellRefused(server as unknown as TlsServer, onRefused);
     server.on('secureConnection', writeEach);
@@ -41,10 +47,14 @@ export function httpServer({ tls, onRefused = () => {}, connectTimeoutMs = DEFAU
   // is reported elsewhere.
   const asked = new WeakSet<object>();
   server.on('request', ({ socket }) => void asked.add(socket));
+  // Inside TLS, this server hears of failed handshakes as well, which are told above.
+  const isReady = new WeakSet<object>();
+  server.on(tls ? 'secureConnection' : 'connection', (socket) => void isReady.add(socket));
   // The peer sent bytes that are not HTTP, or none at all for too long.
   server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
     const peer = socketPeer(socket as Socket);
     socket.destroy();
+    if (!isReady.has(socket)) return;
     if (cause.code !== 'ECONNRESET' && !asked.has(socket)) onRefused(peer, handshakeError(peer, cause));
   });
   return server;

@@ -26,6 +26,8 @@ export interface HttpServerConnectionOptions {
   readonly peer: string;
   readonly maxFrameBytes: number | undefined;
   readonly certificateNames: readonly string[] | undefined;
+  /** Called once the peer has proved its name. */
+  admitted(): void;
 }
 
 /** Joins the requests of one client to a connection. */
@@ -70,7 +72,7 @@ export class HttpServerConnection {
   take(turn: number, request: IncomingMessage, response: ServerResponse, ends: boolean): void {
     if (turn < this.#turn || this.#early.has(turn) || this.#early.size >= MAX_EARLY) {
       this.connection.fail(new FedStreamError('bad-frame', `${this.#peer} sent request ${turn} where ${this.#turn} was expected`));
-      response.writeHead(409).end();
+      response.writeHead(409, { connection: 'close' }).end();
       return;
     }
     this.#early.set(turn, { body: new HttpBody(request), response, ends });
@@ -119,7 +121,7 @@ export class HttpServerConnection {
   #refuseEarly(): void {
     for (const { body, response } of this.#early.values()) {
       body.drop();
-      response.writeHead(410).end();
+      response.writeHead(410, { connection: 'close' }).end();
     }
     this.#early.clear();
   }

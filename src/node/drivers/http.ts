@@ -1,22 +1,26 @@
 // The http and https drivers: plain requests, for networks that let nothing else through.
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { FedStreamError } from '../../core/errors.js';
+import { guarded } from '../../core/guarded.js';
 import { parseAddress } from '../../driver/address.js';
+import type { Pass } from '../../driver/connection-gate.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type Driver, type DriverOptions, type Listener } from '../../driver/driver.js';
-import { HTTP_HEADER, HTTP_VERSION, type HttpTarget, targetOf } from '../../driver/http-protocol.js';
+import { HTTP_HEADER, HTTP_PATH, HTTP_VERSION, type HttpTarget, targetOf } from '../../driver/http-protocol.js';
+import { answerPreflight, letPageRead } from './cors.js';
+import { cutOff } from './cut-off.js';
 import { readBodies } from './http-body.js';
 import { connectHttp } from './http-client.js';
 import { httpServer } from './http-listener.js';
+import { HttpOpenings } from './http-openings.js';
 import { HttpServerConnection } from './http-server-connection.js';
+import { passOf } from './passes.js';
 import { startListening } from './start-listening.js';
 import { requestNames, type TlsMaterial } from './tls.js';
+import { WebRules } from './web-rules.js';
 
 type Scheme = 'http' | 'https';
 const PORTS = { http: 80, https: 443 } as const;
-/** The most connections that were asked for and have not begun; each costs a few hundred bytes. */
-const MAX_BEGINNING = 1024;
 
 /** Connects and listens at `http://host:port/path`. */
 export function http(): Driver {
@@ -35,11 +39,28 @@ function httpDriver(scheme: Scheme, material: TlsMaterial | undefined): Driver {
     connect: async (url, options = {}) => connectHttp(parse(url), scheme, options, material),
     async listen(url, accept, options = {}) {
       const address = parse(url);
+      const rules = new WebRules(address.host, options, material);
       const server = httpServer({ ...options, tls: scheme === 'https' ? { scheme, material } : undefined });
-      const listening = new HttpListening(server, scheme === 'https', accept, options);
-      return listening.listener(await startListening(server, scheme, address));
+      const listening = new HttpListening(server, scheme === 'https', { ...options, path: address.path, rules, accept });
+      return listening.listener(await startListening(server, scheme, address, options));
     },
   };
+}
+
+interface ListeningOptions extends DriverOptions {
+  /** The path of the listener's URL. */
+  readonly path: string;
+  readonly rules: WebRules;
+  accept(connection: Connection): void;
+}
+
+interface Live {
+  /** The certificate names of the client: nobody else may use the connection. */
+  readonly names: string;
+  readonly connection: HttpServerConnection;
+  /** The passes of the sockets that carry its requests now. */
+  readonly passes: Set<Pass>;
+  isAdmitted: boolean;
 }
 
 /**
@@ -47,26 +68,28 @@ function httpDriver(scheme: Scheme, material: TlsMaterial | undefined): Driver {
  */
 class HttpListening {
   readonly #server: Server;
-  readonly #accept: (connection: Connection) => void;
-  readonly #options: DriverOptions;
-  /**
-   * Connections that were asked for, with the certificate names of the client: nobody else may use
-   * them.
-   */
-  readonly #beginning = new Map<string, { readonly names: string; readonly timer: NodeJS.Timeout }>();
-  readonly #live = new Map<string, { readonly names: string; readonly connection: HttpServerConnection }>();
+  readonly #options: ListeningOptions;
+  readonly #openings: HttpOpenings;
+  readonly #live = new Map<string, Live>();
+  /** The last answer on each socket. */
+  readonly #answers = new WeakMap<Socket, ServerResponse>();
   #closed = false;
 
-  constructor(server: Server, secure: boolean, accept: (connection: Connection) => void, options: DriverOptions) {
+  constructor(server: Server, secure: boolean, options: ListeningOptions) {
     this.#server = server;
-    this.#accept = accept;
     this.#options = options;
+    this.#openings = new HttpOpenings(options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS, () => this.#closeIfDone());
     server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => {
       // Node's parser reads the socket on its own until somebody else listens to it.
       socket.once('data', () => {});
       readBodies(socket);
     });
-    server.on('request', (request, response) => this.#requested(request, response));
+    const failed = cutOff(options.onRefused);
+    const requested = (request: IncomingMessage, response: ServerResponse): void => this.#requested(request, response);
+    server.on(
+      'request',
+      guarded(requested, (error, { socket }) => failed(error, socket)),
+    );
   }
 
   /**
@@ -84,9 +107,20 @@ class HttpListening {
   #requested(request: IncomingMessage, response: ServerResponse): void {
     response.setHeader(HTTP_HEADER, HTTP_VERSION);
     response.on('error', () => {});
-    const target = targetOf(request.method ?? '', request.url ?? '');
+    const { rules, path } = this.#options;
+    const { host, origin, 'sec-fetch-site': site } = request.headers;
+    const fields = request.rawHeaders.length / 2;
+    const refusal = rules.refusal({ host, origin, fields, site: typeof site === 'string' ? site : undefined });
+    if (refusal) {
+      this.#refused(request, response, refusal.status, refusal.why);
+      return;
+    }
+    if (!this.#isNext(request, response)) return;
+    if (origin !== undefined) letPageRead(origin, response);
+    if (answerPreflight(request, response)) return;
+    const target = targetOf(request.method ?? '', request.url ?? '', path);
     if (!target) {
-      this.#refused(request, response, 404, 'it sent an HTTP request that is not for FedStream');
+      this.#refused(request, response, 404, `it sent an HTTP request that is not for FedStream at ${path}${HTTP_PATH}`);
       return;
     }
     if (target.kind === 'open') this.#open(request, response);
@@ -94,64 +128,86 @@ class HttpListening {
     else this.#take(target, request, response);
   }
 
+  /**
+   * False for a request that was sent before the one in front of it was answered, which no client
+   * of ours does: any number of them would fit in one socket.
+   */
+  #isNext(request: IncomingMessage, response: ServerResponse): boolean {
+    const { socket } = request;
+    const before = this.#answers.get(socket);
+    if (before && !before.writableEnded && !before.destroyed) {
+      const peer = peerOf(request);
+      this.#options.onRefused?.(
+        peer,
+        new FedStreamError('limit', `${peer} was cut off: it sends requests before their turn on one socket`),
+      );
+      socket.destroy();
+      return false;
+    }
+    this.#answers.set(socket, response);
+    passOf(socket).pending();
+    response.once('close', () => passOf(socket).idle());
+    return true;
+  }
+
   #open(request: IncomingMessage, response: ServerResponse): void {
     if (this.#closed) {
       response.writeHead(410, { connection: 'close' }).end();
       return;
     }
-    const id = randomBytes(16).toString('hex');
-    const forget = (): void => {
-      this.#beginning.delete(id);
-      this.#closeIfDone();
-    };
-    const timer = setTimeout(forget, this.#options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS);
-    // A client that asks and never begins only pushes out the oldest of its kind.
-    if (this.#beginning.size >= MAX_BEGINNING) this.#forgetOldest();
-    this.#beginning.set(id, { names: namesOf(request), timer });
+    const id = this.#openings.open(peerOf(request), namesOf(request));
     response.writeHead(201, { 'content-type': 'text/plain' }).end(id);
   }
 
   #begin(id: string, request: IncomingMessage, response: ServerResponse): void {
-    const asked = this.#beginning.get(id);
-    if (!asked || asked.names !== namesOf(request)) {
+    const names = namesOf(request);
+    if (!this.#openings.begin(id, names)) {
       this.#refused(request, response, 404, 'it asked for a connection that does not exist');
       return;
     }
-    clearTimeout(asked.timer);
-    this.#beginning.delete(id);
-    const options = { peer: peerOf(request), maxFrameBytes: this.#options.maxFrameBytes, certificateNames: requestNames(request) };
+    const { maxFrameBytes, accept } = this.#options;
+    const admitted = (): void => {
+      live.isAdmitted = true;
+      for (const pass of live.passes) pass.admitted();
+    };
+    const options = { peer: peerOf(request), maxFrameBytes, certificateNames: requestNames(request), admitted };
     const connection = new HttpServerConnection(response, options);
-    this.#live.set(id, { names: asked.names, connection });
+    const live: Live = { names, connection, passes: new Set(), isAdmitted: false };
+    this.#live.set(id, live);
+    carry(live, request, response);
     void connection.connection.closed.then(() => {
       this.#live.delete(id);
       this.#closeIfDone();
     });
-    this.#accept(connection.connection);
+    accept(connection.connection);
   }
 
   #take(target: Extract<HttpTarget, { turn: number }>, request: IncomingMessage, response: ServerResponse): void {
     const live = this.#live.get(target.id);
-    if (live && live.names === namesOf(request)) live.connection.take(target.turn, request, response, target.kind === 'end');
-    else response.writeHead(410).end();
+    if (live && live.names === namesOf(request)) {
+      carry(live, request, response);
+      live.connection.take(target.turn, request, response, target.kind === 'end');
+    } else response.writeHead(410, { connection: 'close' }).end(); // what its body brings is not read
   }
 
+  /** The body of a refused request is not read: its socket ends. */
   #refused(request: IncomingMessage, response: ServerResponse, status: number, why: string): void {
     const peer = peerOf(request);
     this.#options.onRefused?.(peer, new FedStreamError('refused', `${peer} was not let in: ${why}`));
     response.writeHead(status, { connection: 'close' }).end('This is a FedStream server.\n');
   }
 
-  #forgetOldest(): void {
-    for (const [id, { timer }] of this.#beginning) {
-      clearTimeout(timer);
-      this.#beginning.delete(id);
-      return;
-    }
-  }
-
   #closeIfDone(): void {
-    if (this.#closed && this.#live.size === 0 && this.#beginning.size === 0) this.#server.close();
+    if (this.#closed && this.#live.size === 0 && this.#openings.size === 0) this.#server.close();
   }
+}
+
+/** Counts the request's socket with the connection for as long as the request lasts. */
+function carry(live: Live, request: IncomingMessage, response: ServerResponse): void {
+  const pass = passOf(request.socket);
+  live.passes.add(pass);
+  if (live.isAdmitted) pass.admitted();
+  response.once('close', () => live.passes.delete(pass));
 }
 
 function peerOf({ socket }: IncomingMessage): string {

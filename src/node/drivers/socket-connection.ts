@@ -27,12 +27,15 @@ export interface SocketConnectionOptions {
   readonly direct: boolean;
   /** The error that an error of the socket means. */
   broken(cause: Error): FedStreamError;
+  /** Called once the peer has proved its name. */
+  admitted(): void;
 }
 
 /** A connection over a connected socket. */
 export class SocketConnection implements Connection {
   readonly peer: string;
   readonly certificateNames: readonly string[] | undefined;
+  readonly admitted: () => void;
   readonly closed: Promise<Error | undefined>;
   readonly #socket: Socket;
   readonly #incoming = new Queue<Uint8Array>();
@@ -48,6 +51,7 @@ export class SocketConnection implements Connection {
     this.#maxFrameBytes = maxFrameBytes;
     this.peer = options.peer;
     this.certificateNames = options.certificateNames;
+    this.admitted = () => options.admitted();
     this.#reads = reads;
     if (options.direct) {
       reads.onRead = this.#reader((bytes) => splitter.filled(bytes));

@@ -4,6 +4,8 @@ import { FedStreamError } from '../../core/errors.js';
 import { connecting } from '../../driver/connecting.js';
 import type { Connection, Driver, DriverOptions, Listener } from '../../driver/driver.js';
 import { DirectReads } from './direct-reads.js';
+import { gated } from './gated.js';
+import { passOf } from './passes.js';
 import { SocketConnection } from './socket-connection.js';
 import { brokenError, connectError, listenError } from './socket-error.js';
 
@@ -31,6 +33,8 @@ export interface SocketKind {
   prepare?(url: string): Promise<void>;
   /** The name of the peer in messages. */
   peer(socket: Socket, url: string): string;
+  /** The name that all peers share, where they have no addresses. */
+  local?(url: string): string;
   certificateNames?(socket: Socket): readonly string[] | undefined;
 }
 
@@ -74,6 +78,7 @@ async function listen(kind: SocketKind, url: string, accept: (connection: Connec
       accept(connectionOver(kind, socket, url, options, { reads, direct: reads.takeOver(socket) }));
     };
     const server = kind.serve(accepted, options);
+    gated(server, options, kind.local?.(url));
     server.once('error', (cause) => reject(listenError(url, cause)));
     server.listen(kind.where(url), () => {
       // Without file descriptors, one connection is not accepted; the others go on.
@@ -96,5 +101,13 @@ function connectionOver(
 ): Connection {
   const peer = kind.peer(socket, url);
   const certificateNames = kind.certificateNames?.(socket);
-  return new SocketConnection(socket, { peer, certificateNames, maxFrameBytes, ...how, broken: (cause) => brokenError(peer, cause) });
+  const admitted = (): void => passOf(socket).admitted();
+  return new SocketConnection(socket, {
+    peer,
+    certificateNames,
+    maxFrameBytes,
+    admitted,
+    ...how,
+    broken: (cause) => brokenError(peer, cause),
+  });
 }

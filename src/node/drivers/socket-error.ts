@@ -71,6 +71,20 @@ export function connectError(url: string, cause: Error): FedStreamError {
   return new FedStreamError('closed', `cannot connect to ${url}: ${known ?? (cause.message || codeOf(cause))}`, { cause });
 }
 
+/** What an HTTP status of a FedStream server means, for a person. */
+const ANSWERS: Readonly<Record<number, string>> = {
+  403: 'it lets no pages of this origin in; its server must be started with --allow-origin',
+  404: 'it listens at another path, or is no FedStream server; check the path of the address',
+  410: 'nobody listens there any more',
+  421: 'it does not go by the name in the address; its server must be started with --allow-host',
+};
+
+/** The error of a server whose answer to a new connection is another than was `expected`. */
+export function answerError(url: string, status: number, expected: string): FedStreamError {
+  const known = Object.hasOwn(ANSWERS, status) ? `${ANSWERS[status]} (HTTP status ${status})` : `it answered ${status}, not ${expected}`;
+  return new FedStreamError('closed', `cannot connect to ${url}: ${known}`);
+}
+
 /** The error of a server that cannot listen (`io`). */
 export function listenError(url: string, cause: Error): FedStreamError {
   return new FedStreamError('io', `cannot listen on ${url}: ${LISTEN_FAULTS[codeOf(cause)] ?? cause.message}`, { cause });

@@ -3,7 +3,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { addressUrl, parseAddress } from '../../driver/address.js';
 import type { Driver } from '../../driver/driver.js';
 import { socketDriver } from './socket-driver.js';
-import { socketPeer } from './tls-server.js';
+import { socketPeer } from './socket-peer.js';
 
 /** Connects and listens at `tcp://host:port`; port 0 lets the system choose one. */
 export function tcp(): Driver {

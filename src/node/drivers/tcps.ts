@@ -3,9 +3,10 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { addressUrl, parseAddress } from '../../driver/address.js';
 import type { Driver } from '../../driver/driver.js';
 import { socketDriver } from './socket-driver.js';
+import { socketPeer } from './socket-peer.js';
 import { portOf } from './tcp.js';
 import { certificateNames, clientTls, type TlsMaterial } from './tls.js';
-import { socketPeer, tlsServer } from './tls-server.js';
+import { tlsServer } from './tls-server.js';
 import { writeEach } from './write-parts.js';
 
 /** Connects and listens at `tcps://host:port`. */

@@ -1,8 +1,11 @@
 // A TLS server that reports each peer whose handshake fails.
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import { guarded } from '../../core/guarded.js';
 import { DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from '../../driver/driver.js';
+import { cutOff } from './cut-off.js';
 import { handshakeError } from './socket-error.js';
+import { socketPeer } from './socket-peer.js';
 import { serverTls, type TlsMaterial } from './tls.js';
 import { writeEach } from './write-parts.js';
 
@@ -20,10 +23,11 @@ export interface TlsServerOptions extends DriverOptions {
 export function tlsServer(accept: (socket: TLSSocket) => void, options: TlsServerOptions): Server {
   const { onRefused = () => {}, connectTimeoutMs: handshakeTimeout = DEFAULT_CONNECT_TIMEOUT_MS } = options;
   const tls = { ...serverTls(options.material, options.scheme), handshakeTimeout, noDelay: true, ...options.more };
-  const server = createServer(tls, (socket) => {
+  const accepted = (socket: TLSSocket): void => {
     writeEach(socket);
     accept(socket);
-  });
+  };
+  const server = createServer(tls, guarded(accepted, cutOff(onRefused)));
   tellRefused(server, onRefused);
   return server;
 }
@@ -40,11 +44,4 @@ export function tellRefused(server: Server, onRefused: NonNullable<DriverOptions
     socket.destroy();
     onRefused(peer, handshakeError(peer, typeof found === 'string' ? Object.assign(new Error(found), { code: found }) : cause));
   });
-}
-
-/**
- * The address of a peer, for messages: `127.0.0.1:50123`. A socket that is gone already has none.
- */
-export function socketPeer(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
-  return socket.remoteAddress === undefined ? 'a peer' : `${socket.remoteAddress}:${socket.remotePort}`;
 }

@@ -27,6 +27,7 @@ export function uds(): Driver {
     url: (url) => url,
     prepare: (url) => removeStale(pathOf(url)),
     peer: (_, url) => url,
+    local: (url) => url,
   });
 }
 

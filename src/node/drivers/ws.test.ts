@@ -51,10 +51,10 @@ test('fragments, pings between them, and messages of every size come as they wer
   await close();
 });
 
-test('a peer that pings and never reads costs no memory', async () => {
+test('budget pings: a peer that pings and never reads costs no memory, and is cut off', async () => {
   const { url, connection, close } = await served();
   const { port, host } = new URL(url.replace('ws:', 'http:'));
-  const socket = createConnection(Number(port), '127.0.0.1');
+  const socket = createConnection(Number(port), '127.0.0.1').on('error', () => {});
   socket.write(
     `GET / HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ${SUBPROTOCOL}\r\n\r\n`,
   );
@@ -66,7 +66,7 @@ test('a peer that pings and never reads costs no memory', async () => {
   for (let i = 0; i < 300; i++) await new Promise((resolve) => socket.write(pings, resolve));
   const after = process.memoryUsage();
   expect(after.heapUsed + after.external - before.heapUsed - before.external).toBeLessThan(40e6);
+  expect(await server.closed).toMatchObject({ code: 'limit', message: expect.stringMatching(/more than 1000 pings/) });
   socket.destroy();
-  await server.closed;
   await close();
 });

@@ -1,24 +1,29 @@
 // The ws and wss drivers: a frame is a binary WebSocket message, which ordinary proxies let
 // through.
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { RawData, WebSocket } from 'ws';
+import type { RawData, ServerOptions, WebSocket } from 'ws';
+import { BUDGETS } from '../../core/budgets.js';
 import { FedStreamError } from '../../core/errors.js';
+import { guarded } from '../../core/guarded.js';
 import { parseAddress } from '../../driver/address.js';
 import { connecting } from '../../driver/connecting.js';
 import { type Connection, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptions, type Listener } from '../../driver/driver.js';
 import { MessageConnection } from '../../driver/message-connection.js';
 import { SUBPROTOCOL } from '../../driver/web-socket-client.js';
 import { hashedFrames } from '../../stream/hashed-frames.js';
+import { cutOff } from './cut-off.js';
 import { frameSink } from './frame-sink.js';
 import { httpServer } from './http-listener.js';
 import { MessageReads } from './message-reads.js';
 import { needPackage } from './need-package.js';
-import { brokenError, connectError } from './socket-error.js';
+import { passOf } from './passes.js';
+import { answerError, brokenError, connectError } from './socket-error.js';
 import { startListening } from './start-listening.js';
 import { clientTls, requestNames, type TlsMaterial } from './tls.js';
 import { loadUnmask, type Unmask } from './unmask.js';
+import { WebRules } from './web-rules.js';
 import { type MessageMaker, MessageWriter, noMask } from './ws-writer.js';
 
 type Scheme = 'ws' | 'wss';
@@ -78,9 +83,7 @@ function opened(
     };
     stop.addEventListener('abort', () => fail(stop.reason), { once: true });
     socket.once('error', (cause) => fail(connectError(url, cause)));
-    socket.once('unexpected-response', (_, response) => {
-      fail(new FedStreamError('closed', `cannot connect to ${url}: it answered ${response.statusCode}, not with a WebSocket`));
-    });
+    socket.once('unexpected-response', (_, response) => fail(answerError(url, response.statusCode ?? 0, 'with a WebSocket')));
     let under: Duplex | undefined;
     socket.once('upgrade', (response) => {
       under = response.socket;
@@ -104,40 +107,63 @@ async function listen(
   const library = await needPackage('ws', `${scheme}://`, () => import('ws'));
   const unmask = await loadUnmask();
   const maker = makerOf(library);
+  const rules = new WebRules(address.host, options, material);
   const server = httpServer({ ...options, tls: scheme === 'wss' ? { scheme, material } : undefined });
   const sockets = new library.WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
     maxPayload: options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES,
+    maxFragments: BUDGETS.fragments.limit,
     skipUTF8Validation: true,
     autoPong: false,
     clientTracking: false,
-    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
-  });
+    handleProtocols: (offered: ReadonlySet<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  } as ServerOptions);
   const peerOf = ({ socket }: IncomingMessage): string => `${socket.remoteAddress}:${socket.remotePort}`;
-  const refuse = (peer: string): void =>
-    options.onRefused?.(
-      peer,
-      new FedStreamError('refused', `${peer} was not let in: it sent an HTTP request that asks for no FedStream WebSocket`),
+  const refuse = (peer: string, why: string): void =>
+    options.onRefused?.(peer, new FedStreamError('refused', `${peer} was not let in: ${why}`));
+  const noWebSocket = 'it sent an HTTP request that asks for no FedStream WebSocket';
+  const refusalOf = ({ headers, rawHeaders, url = '' }: IncomingMessage): { readonly status: number; readonly why: string } | undefined => {
+    const path = url.replace(/\/+$/, '');
+    const why = `it asked for a WebSocket at another path than ${address.path || '/'}`;
+    return (
+      rules.refusal({ host: headers.host, origin: headers.origin, fields: rawHeaders.length / 2 }) ??
+      (path === address.path ? undefined : { status: 404, why })
     );
+  };
   server.on('request', (request, response) => {
-    refuse(peerOf(request));
+    refuse(peerOf(request), noWebSocket);
     response.writeHead(426, { connection: 'close' }).end('This is a FedStream server; it speaks WebSocket.\n');
   });
-  sockets.on('wsClientError', (_, __, request) => refuse(peerOf(request)));
-  server.on('upgrade', (request, socket, head) => {
+  sockets.on('wsClientError', (_, __, request) => refuse(peerOf(request), noWebSocket));
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    socket.on('error', () => socket.destroy()); // until the WebSocket listens
+    const refusal = refusalOf(request);
+    if (refusal) {
+      refuse(peerOf(request), refusal.why);
+      socket.end(`HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+      socket.once('finish', () => socket.destroy());
+      return;
+    }
     sockets.handleUpgrade(request, socket, head, (client) => {
       if (client.protocol === SUBPROTOCOL) {
         const writer = new MessageWriter(client, socket, maker, 'none');
-        const own = { peer: peerOf(request), certificateNames: requestNames(request), unmask };
+        const admitted = (): void => passOf(socket).admitted();
+        const own = { peer: peerOf(request), certificateNames: requestNames(request), unmask, admitted };
         accept(connectionOver(client, socket, writer, { ...options, ...own }));
       } else {
-        refuse(peerOf(request));
+        refuse(peerOf(request), noWebSocket);
+        client.on('error', () => {}); // whatever it sends now
         client.close(1002, `ask for the subprotocol ${SUBPROTOCOL}`);
       }
     });
-  });
-  const listening = await startListening(server, scheme, address);
+  };
+  const failed = cutOff(options.onRefused);
+  server.on(
+    'upgrade',
+    guarded(upgrade, (error, { socket }) => failed(error, socket)),
+  );
+  const listening = await startListening(server, scheme, address, options);
   return { url: listening, close: async () => void server.close() };
 }
 
@@ -151,6 +177,8 @@ interface ConnectionOptions extends DriverOptions {
   readonly certificateNames?: readonly string[] | undefined;
   /** Takes the mask off; present if the peer must mask. */
   readonly unmask?: Unmask | undefined;
+  /** Called once the peer has proved its name. */
+  admitted?(): void;
 }
 
 function connectionOver(socket: WebSocket, under: Duplex, writer: MessageWriter, options: ConnectionOptions): Connection {
@@ -169,28 +197,46 @@ function connectionOver(socket: WebSocket, under: Duplex, writer: MessageWriter,
       progress: () => socket.bufferedAmount,
       limited: (maxBytes) => limitMessages(socket, maxBytes),
     },
-    { peer, maxFrameBytes, certificateNames, splitter, release: (frame) => memory.giveBack(frame) },
+    {
+      peer,
+      maxFrameBytes,
+      certificateNames,
+      splitter,
+      release: (frame) => memory.giveBack(frame),
+      admitted: () => options.admitted?.(),
+    },
   );
+  let pings = 0;
   const frames = {
     ...frameSink(splitter, connection),
     get welcome() {
       return !connection.full;
     },
-    begin: (bytes: number) => splitter.begin(bytes),
+    begin(bytes: number) {
+      pings = 0;
+      splitter.begin(bytes);
+    },
   };
   // Messages that `MessageReads` leaves to `ws`: a proxy may split them, for example.
   socket.on('message', (data: RawData, isBinary) => {
     const bytes = data as Buffer;
+    pings = 0;
     if (isBinary && bytes.length > 0) connection.received(new Uint8Array(bytes));
     else connection.fail(new FedStreamError('bad-frame', `${peer} sent a WebSocket message that is not a frame`));
   });
+  const limit = BUDGETS.pings.limit;
+  const counted = (): void => {
+    if (++pings > limit) connection.fail(new FedStreamError('limit', `${peer} sent more than ${limit} pings or pongs without a message`));
+  };
+  socket.on('ping', counted).on('pong', counted);
   answerPings(socket);
   let fault: Error | undefined;
   socket.on('error', (cause: NodeJS.ErrnoException) => {
-    const tooLong = cause.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
-    fault = tooLong
-      ? new FedStreamError('limit', `${peer} sent a frame above the limit of ${splitter.maxBytes} bytes`, { cause })
-      : brokenError(peer, cause);
+    if (cause.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH')
+      fault = new FedStreamError('limit', `${peer} sent a frame above the limit of ${splitter.maxBytes} bytes`, { cause });
+    else if (cause.code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS')
+      fault = new FedStreamError('limit', `${peer} sent a message in more than ${BUDGETS.fragments.limit} pieces`, { cause });
+    else fault = brokenError(peer, cause);
     connection.fail(fault);
   });
   socket.on('close', (code) => {

@@ -2,9 +2,19 @@
 import { readFileSync } from 'node:fs';
 import type { Memory } from '../../exchange/protocol.js';
 
-/** The resident memory now, and its peak. */
+/** The resident memory now, and its peak. Never throws: timers call it. */
 export function processMemory(): Memory {
-  return { rssBytes: process.memoryUsage.rss(), peakRssBytes: peakRssBytes() };
+  const peak = peakRssBytes();
+  return { rssBytes: rssBytes() ?? peak, peakRssBytes: peak };
+}
+
+/** Undefined where the system does not say, as in a process that has no file descriptor left. */
+function rssBytes(): number | undefined {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -16,7 +26,7 @@ export function peakRssBytes(): number {
     const [, kib] = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
     if (kib) return Number(kib) * 1024;
   } catch {
-    // not Linux
+    // not Linux, or no descriptor left
   }
   return process.resourceUsage().maxRSS * 1024;
 }

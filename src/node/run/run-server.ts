@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { CodecTable } from '../../codec/codec.js';
 import type { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
+import type { DriverOptions } from '../../driver/driver.js';
 import { wholeBits } from '../../filter/chain.js';
 import { codingLabel } from '../../filter/coding.js';
 import { type Listening, runServer } from '../../hub/server.js';
@@ -35,6 +36,8 @@ export interface RunServerOptions {
   readonly kit?: Kit;
   /** Listeners for the sites, which may connect to any of them. */
   readonly listeners: readonly Listening[];
+  /** Names and origins that requests over HTTP may have. */
+  readonly web?: Pick<DriverOptions, 'hosts' | 'origins'> | undefined;
   /** What the server keeps of the tokens of its sites; sites without a token need a certificate. */
   readonly tokens?: TokenVerifiers | undefined;
   readonly threads?: number;
@@ -85,6 +88,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
       filters: kit.filters,
       workflow: workflowOf(job, kit),
       listeners,
+      web: options.web,
       admission: { tokens },
       evaluator,
       emit,

@@ -6,6 +6,7 @@ import type { ReadableFile, WritableFile } from '../../core/storage.js';
 import { turn } from '../process/turn.js';
 import { ioError } from './io-error.js';
 import { syncDirectory } from './sync-directory.js';
+import { whenDescriptors } from './when-descriptors.js';
 
 const fsyncFile = promisify(fsync);
 
@@ -73,7 +74,7 @@ export class NodeFile implements ReadableFile, WritableFile {
     } catch (cause) {
       throw ioError(cause, 'write', this.#path);
     }
-    for (const folder of this.#unsyncedFolders) syncDirectory(folder);
+    for (const folder of this.#unsyncedFolders) await whenDescriptors(() => syncDirectory(folder));
     this.#unsyncedFolders = [];
   }
 

@@ -21,6 +21,7 @@ import { ioError } from './io-error.js';
 import { NodeFile } from './node-file.js';
 import { makePrivateFolder, PRIVATE_FILE } from './private-modes.js';
 import { syncDirectory } from './sync-directory.js';
+import { whenDescriptors } from './when-descriptors.js';
 
 /** Windows has neither flag; it does not let ordinary users make symbolic links either. */
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
@@ -88,22 +89,23 @@ class NodeFolder implements Folder {
   async rename(from: string, to: string): Promise<void> {
     const source = this.#path(from);
     const target = this.#path(to);
-    this.#attempt('rename', from, () => {
+    const folders = await this.#attempt('rename', from, () => {
       lstatSync(source);
-      const folders = new Set([...this.#makeParents(target), dirname(source)]);
+      const changed = new Set([...this.#makeParents(target), dirname(source)]);
       renameSync(source, target);
-      for (const folder of folders) syncDirectory(folder);
+      return changed;
     });
+    for (const folder of folders) await this.#attempt('rename', from, () => syncDirectory(folder));
   }
 
   async remove(name: string): Promise<void> {
     const path = this.#path(name);
-    this.#attempt('remove', name, () => rmSync(path, { recursive: true, force: true }));
+    await this.#attempt('remove', name, () => rmSync(path, { recursive: true, force: true }));
   }
 
   async sizeBytes(name: string): Promise<number | undefined> {
     const path = this.#path(name);
-    const status = this.#attempt('read', name, () => ignoreMissing(() => (this.#followLinks ? statSync(path) : lstatSync(path))));
+    const status = await this.#attempt('read', name, () => ignoreMissing(() => (this.#followLinks ? statSync(path) : lstatSync(path))));
     return status?.isFile() ? status.size : undefined;
   }
 
@@ -139,7 +141,7 @@ class NodeFolder implements Folder {
     let path = this.#root;
     for (const segment of inside.split('/').slice(0, -1)) {
       path = join(path, segment);
-      const status = this.#attempt('open', inside, () => ignoreMissing(() => lstatSync(path)));
+      const status = this.#told('open', inside, () => ignoreMissing(() => lstatSync(path)));
       if (!status) return;
       if (status.isSymbolicLink()) {
         throw new FedStreamError('io', `${path} is a symbolic link, which is not followed here; put the folder itself in its place`);
@@ -157,7 +159,11 @@ class NodeFolder implements Folder {
     return changed;
   }
 
-  #attempt<T>(doing: string, name: string, action: () => T): T {
+  #attempt<T>(doing: string, name: string, action: () => T): Promise<T> {
+    return whenDescriptors(() => this.#told(doing, name, action));
+  }
+
+  #told<T>(doing: string, name: string, action: () => T): T {
     try {
       return action();
     } catch (cause) {
