@@ -2,6 +2,7 @@
 import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions } from './driver.js';
+import { addressOf } from './peer-address.js';
 import { PlainConnection } from './plain-connection.js';
 import { decodeJoin, type StripeJoin } from './stripe-join.js';
 import { StripedConnection } from './striped-connection.js';
@@ -158,11 +159,6 @@ export class StripeGroups {
     this.#options.onRefused?.(connection.peer, error);
     void connection.close(error);
   }
-}
-
-/** The address in the name of a peer, without the port. */
-function addressOf(peer: string): string {
-  return peer.replace(/:\d+$/, '');
 }
 
 function oldest(silent: ReadonlyMap<Connection, () => void>): (() => void) | undefined {

@@ -36,19 +36,19 @@ export interface AddedRun {
  * never see each other's sites.
  */
 export class Hub {
+  readonly #options: HubOptions;
   readonly #listeners = new Set<Listener>();
   readonly #pending = new PendingConnections();
   readonly #refused = new RefusedPeers();
-  /** Makes the verifiers of names that have no token. */
-  readonly #secret = crypto.getRandomValues(new Uint8Array(32));
-  readonly #log: Logger;
   readonly #strangers: StrangerLog;
   readonly #gate: ConnectionGate;
+  /** Makes the verifiers of names that have no token. */
+  readonly #secret = crypto.getRandomValues(new Uint8Array(32));
   readonly #runs = new Map<string, RunSessions>();
   readonly #stop = new AbortController();
 
   constructor(options: HubOptions) {
-    this.#log = options.log;
+    this.#options = options;
     this.#strangers = new StrangerLog(options.log);
     this.#gate = new ConnectionGate((peer, { code, message }) => this.#strangers.warn(peer, code, message));
   }
@@ -65,13 +65,10 @@ export class Hub {
    */
   async listen(driver: Driver, url: string, options: DriverOptions = {}): Promise<Listener> {
     this.signal.throwIfAborted();
-    const inProcess = schemeOf(url) === 'memory';
     const onRefused = (peer: string, { code, message }: FedStreamError): void => this.#tell(peer, code, message);
-    const listening = await driver.listen?.(url, (connection) => void this.#accept(connection, inProcess), {
-      onRefused,
-      gate: this.#gate,
-      ...options,
-    });
+    const inProcess = schemeOf(url) === 'memory';
+    const accept = (connection: Connection): void => void this.#accept(connection, inProcess);
+    const listening = await driver.listen?.(url, accept, { onRefused, gate: this.#gate, ...options });
     if (!listening) throw new FedStreamError('unsupported', `${url}: this driver cannot listen`);
     const listener = {
       url: listening.url,
@@ -117,6 +114,7 @@ export class Hub {
     this.#strangers.close();
   }
 
+  /** Logs the refusal of a peer, unless the gate has done so. */
   #tell(peer: string, code: ErrorCode, message: string): void {
     if (!this.#gate.told(peer)) this.#strangers.warn(peer, code, message);
   }
@@ -163,7 +161,7 @@ export class Hub {
   /** An error that says nothing of this machine: any of our own making that is not a bug. */
   #presentable(error: unknown, peer: string): FedStreamError {
     if (error instanceof FedStreamError) return error;
-    this.#log.error({ peer }, `a connection was not decided on: ${error instanceof Error ? error.message : String(error)}`);
+    this.#options.log.error({ peer }, `a connection was not decided on: ${error instanceof Error ? error.message : String(error)}`);
     return new FedStreamError('internal', 'the server could not decide on the site; its log has the reason');
   }
 

@@ -93,9 +93,9 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
   'spec/drivers': () => [
     `it waits ${BUDGETS.handshakeMs.limit / 1000} s for the next request`,
     `The server waits ${BUDGETS.handshakeMs.limit / 1000} s for all of them`,
-    `At most ${grouped(BUDGETS.stripeGroups.limit)} groups may be incomplete, ${BUDGETS.stripeGroupsOfAddress.limit} of one address`,
     `A connection has ${BUDGETS.handshakeMs.limit / 1000} s for its handshake`,
     `${BUDGETS.helloMs.limit / 1000} s from accept to a hello`,
+    `At most ${grouped(BUDGETS.stripeGroups.limit)} groups may be incomplete, ${BUDGETS.stripeGroupsOfAddress.limit} of one address`,
     `nothing was sent for ${constant('node/drivers/http-uplink.ts', 'PAUSE_MS')} ms`,
     `at most ${BUDGETS.httpRequestsAhead.limit} requests that come before their turn`,
     `At most ${BUDGETS.pendingOfAddress.limit} pending connections of one address`,

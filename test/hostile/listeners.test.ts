@@ -1,12 +1,12 @@
 // Strangers before a server's process: more sockets than it has descriptors, and pages of the web.
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { jobFile, modelOf, run, type Started, start, workFolder } from '../e2e/command.js';
+import { jobFile, modelOf, run, type Started, start, tokenOf, workFolder } from '../e2e/command.js';
 
 const BIN = fileURLToPath(new URL('../../bin/fedstream.mjs', import.meta.url));
 const folder = workFolder();
@@ -63,6 +63,7 @@ async function finishes(server: Started, url: string, name: string): Promise<voi
         '1',
         '--work',
         `work/${name}-${site}`,
+        ...tokenOf(name, site),
       ],
       folder,
     ),
@@ -137,8 +138,7 @@ test.each([
   ['http', 201],
 ])('over %s a page gets in only from an allowed origin, and no name of somebody else leads to the server', async (scheme, welcome) => {
   const name = `pages-${scheme}`;
-  writeFileSync(join(folder, 'token'), '0123456789abcdef0123456789abcdef\n', { mode: 0o600 });
-  const options = ['--allow-origin', 'https://lab.example', '--allow-host', 'fed.example', '--token-file', 'token'];
+  const options = ['--allow-origin', 'https://lab.example', '--allow-host', 'fed.example'];
   const server = start(['server', '--job', job, '--name', name, '--listen', `${scheme}://127.0.0.1:0/fed`, ...options], folder);
   const url = await urlOf(server, name);
   expect(await statusOf(url, {})).toBe(welcome);

@@ -14,10 +14,12 @@ import { FedStreamError } from '../../core/errors.js';
 import { guarded } from '../../core/guarded.js';
 import type { HostAddress } from '../../driver/address.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type DriverOptions, type Listener } from '../../driver/driver.js';
+
 import { cutOff } from './cut-off.js';
 import { CONNECT_PATH, FIRST_SETTINGS, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, widen } from './grpc-stream.js';
 import { passOf } from './passes.js';
 import { socketPeer } from './socket-peer.js';
+
 import { startListening } from './start-listening.js';
 import { certificateNames, type TlsMaterial } from './tls.js';
 import { tlsServer } from './tls-server.js';
@@ -134,7 +136,7 @@ class Calls {
         if (!connection.isLimited) this.#widen(session);
       },
       abort: () => {},
-      admitted: () => passOf(this.#socket).admitted(),
+      admitted: () => passOf(socket).admitted(),
     });
     stream.on('close', () => {
       if (--this.#open > 0) return;
