@@ -47,9 +47,12 @@ export const sessionAttacks: readonly Attack[] = [
   },
   {
     name: 'a peer that asks much and reads nothing ends once (budget controlBytes)',
-    line: /leaves 16 MiB of control frames unread/,
+    // Over gRPC 48 MiB go into the windows of this side before any frame has to wait.
+    schemes: ['tcp', 'tcps', 'wss', 'https'],
+    line: /leaves 8 MiB of control frames unread/,
     async run(target) {
       const peer = await target.insider();
+      peer.session.extendIdle(600_000); // it is the server that ends this
       peer.stopReading();
       const ended = peer.connection.closed.then(() => true);
       let over = false;
@@ -58,7 +61,9 @@ export const sessionAttacks: readonly Attack[] = [
       });
       for (let i = 0; i < 120_000 && !over; i++) {
         const sent = peer.sendBytes(...encodeFrame('request', i, pack({ name: 'join' }), pack({})));
-        if (i % 64 === 0) await Promise.race([sent, ended]);
+        if (i % 64 > 0) continue;
+        await Promise.race([sent, ended]);
+        await new Promise((resolve) => setImmediate(resolve)); // the honest sites live in this process too
       }
       await ended;
       await peer.close();

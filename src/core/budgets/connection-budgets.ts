@@ -1,0 +1,118 @@
+// The budgets of connections and listeners.
+import type { Budget } from './budget.js';
+
+/** The budgets of connections and listeners. */
+export const CONNECTION_BUDGETS = {
+  connections: {
+    limit: 32_768,
+    unit: 'connections',
+    each: 'hub, over all its listeners',
+    beyond: 'a pending connection ends, of the address that has the most; a new one is closed where none is pending',
+    why: '1,000 sites with 16 stripes each, twice over; the descriptors of the process may allow fewer',
+  },
+  pendingConnections: {
+    limit: 2_048,
+    unit: 'connections',
+    each: 'hub, over all its listeners',
+    beyond: 'one of the address that has the most ends: its oldest, or the new one where all are young (2 s)',
+    why: '1,000 sites that come back at once over two connections each; one inside TLS takes up to 56 KB (measured)',
+  },
+  pendingOfAddress: {
+    limit: 512,
+    unit: 'connections',
+    each: 'address (IPv4, or a /64 of IPv6)',
+    beyond: 'its oldest pending connection ends, or the new one where all are young',
+    why: 'many sites behind one proxy or NAT that come back at once; 28 MB inside TLS',
+  },
+  handshakeMs: {
+    limit: 10_000,
+    unit: 'ms',
+    each: 'connection',
+    beyond: 'the connection ends',
+    why: 'long enough for TLS and the head of a request over a bad line',
+  },
+  helloMs: {
+    limit: 30_000,
+    unit: 'ms',
+    each: 'connection',
+    beyond: 'the connection ends',
+    why: 'a site says who it is within a few round trips of connecting',
+  },
+  reservedDescriptors: {
+    limit: 64,
+    unit: 'file descriptors',
+    each: 'process',
+    beyond: 'a pending connection ends for each new one; with none pending, new ones are closed',
+    why: 'spools, logs and models must be opened however many peers connect; a quarter of the limit where that is more',
+  },
+  headBytes: {
+    limit: 16 * 1024,
+    unit: 'bytes',
+    each: 'request',
+    beyond: 'the request is refused and its connection ends',
+    why: 'the headers of browsers and proxies fit, with cookies of other servers of that host',
+  },
+  headFields: {
+    limit: 128,
+    unit: 'header fields',
+    each: 'request',
+    beyond: 'the request is refused',
+    why: 'browsers and proxies send about 30',
+  },
+  openedIds: {
+    limit: 1_024,
+    unit: 'ids',
+    each: 'http listener',
+    beyond: 'the oldest id of the address that has the most is forgotten',
+    why: 'an id costs a few hundred bytes until its connection begins, or 10 s are over',
+  },
+  callsOfSocket: {
+    limit: 64,
+    unit: 'calls',
+    each: 'grpc socket',
+    beyond: 'the call is refused',
+    why: 'our clients make one; the library of another client may share a socket',
+  },
+  callBytesBeforeHello: {
+    limit: 64 * 1024,
+    unit: 'bytes',
+    each: 'grpc socket',
+    beyond: 'HTTP/2 lets the peer send no more',
+    why: 'a hello is far smaller; the windows are widened once the peer is admitted',
+  },
+  pings: {
+    limit: 1_000,
+    unit: 'WebSocket pings without a message',
+    each: 'connection',
+    beyond: 'the connection ends',
+    why: 'proxies ping a few times a minute, and heartbeats are messages',
+  },
+  fragments: {
+    limit: 16 * 1024,
+    unit: 'WebSocket fragments',
+    each: 'message',
+    beyond: 'the connection ends',
+    why: 'a proxy may cut a frame of 4 MiB into pieces; each piece costs memory besides its bytes',
+  },
+  sameStrangerLines: {
+    limit: 2,
+    unit: 'lines of the log that differ in numbers alone',
+    each: 'address without a name, in 10 s',
+    beyond: 'they are counted, and one line after the 10 s says how many there were',
+    why: 'the third says no more than the first',
+  },
+  strangerLines: {
+    limit: 20,
+    unit: 'kinds of lines of the log',
+    each: 'address without a name, in 10 s',
+    beyond: 'they are counted, and one line after the 10 s says how many there were',
+    why: 'enough to see what a misconfigured site does; too few to fill a disk with lines of its choice',
+  },
+  allStrangerLines: {
+    limit: 50,
+    unit: 'lines of the log about peers without a name',
+    each: 'hub, in 10 s',
+    beyond: 'they are counted, and one line after the 10 s says how many there were',
+    why: 'strangers from many addresses fill no disk either: some 100 MB a day at most',
+  },
+} as const satisfies Readonly<Record<string, Budget>>;
