@@ -135,7 +135,7 @@ export const BUDGETS = {
 
   // Frames, requests and streams of a session.
   controlBytes: {
-    limit: 16 * 1024 * 1024,
+    limit: 8 * 1024 * 1024,
     unit: 'bytes',
     each: 'session',
     beyond: 'the session ends',

@@ -47,7 +47,7 @@ export const sessionAttacks: readonly Attack[] = [
   },
   {
     name: 'a peer that asks much and reads nothing ends once (budget controlBytes)',
-    line: /leaves 16 MiB of control frames unread/,
+    line: /leaves 8 MiB of control frames unread/,
     async run(target) {
       const peer = await target.insider();
       peer.stopReading();
@@ -58,7 +58,9 @@ export const sessionAttacks: readonly Attack[] = [
       });
       for (let i = 0; i < 120_000 && !over; i++) {
         const sent = peer.sendBytes(...encodeFrame('request', i, pack({ name: 'join' }), pack({})));
-        if (i % 64 === 0) await Promise.race([sent, ended]);
+        if (i % 64 > 0) continue;
+        await Promise.race([sent, ended]);
+        await new Promise((resolve) => setImmediate(resolve)); // the honest sites live in this process too
       }
       await ended;
       await peer.close();
