@@ -48,6 +48,8 @@ export interface OpenAsk {
   readonly offer: LiveOffer | undefined;
   readonly returns: 'update' | 'model' | 'figures';
   readonly returnsExtras: Readonly<Record<string, Manifest>>;
+  /** The folder of its round. */
+  readonly folder: Folder;
   state: ReplyState | undefined;
   /** The answer, read from its spool; undefined until it is here, and for figures alone. */
   answer: StateDict | undefined;
@@ -151,22 +153,19 @@ export class Asks {
     figures: ResultFigures,
     onProgress: (receivedBytes: number) => void,
   ): Promise<{ figures: TransferFigures; manifest: Manifest }> {
-    const { site, task } = ask;
-    const { codecs, folder } = this.#options;
+    const { task, folder } = ask;
+    const { codecs } = this.#options;
     const verify = async (message: StateDict): Promise<void> => {
       const norms = await this.#norms.of(message, ask);
-      const state = { figures, objectId: stream.objectId, digest: stream.foundDigest, norms };
-      await writeReplyState(folder(), task.id, state);
-      ask.state = state;
+      await this.#keep(ask, { figures, objectId: stream.objectId, digest: stream.foundDigest, norms });
     };
     const receive = async () => {
-      if (this.#open.get(task.id) !== ask || ask.state)
-        throw new FedStreamError('refused', `the answer of ${site} to ${task.id} is here already, or too late`);
+      if (!this.#isOpen(ask) || ask.state) throw tooLate(ask);
       const expect = (manifest: Manifest) => this.#checkManifest(bytesless(manifest), ask);
       const bounds = this.#bounds.of(ask);
       return receiveModel(stream, {
         codecs,
-        folder: folder(),
+        folder,
         name: spoolOf(task),
         ...bounds,
         room: this.#room,
@@ -196,10 +195,7 @@ export class Asks {
     const end = await ask.transfers.take(signal);
     try {
       if (ask.state) return ask.state.figures;
-      if (this.#open.get(ask.task.id) !== ask) throw new FedStreamError('refused', `${ask.task.id} is over`);
-      const state = { figures };
-      await writeReplyState(this.#options.folder(), ask.task.id, state);
-      ask.state = state;
+      await this.#keep(ask, { figures });
       return figures;
     } finally {
       end();
@@ -217,6 +213,24 @@ export class Asks {
     for await (const _ of stream.read({ resume: { offset, sums } }));
     await stream.confirm();
     return true;
+  }
+
+  #isOpen(ask: OpenAsk): boolean {
+    return this.#open.get(ask.task.id) === ask;
+  }
+
+  /**
+   * Writes the state of an answer beside its spool. An answer that comes while its round ends is
+   * refused: the folder is gone, or about to be.
+   */
+  async #keep(ask: OpenAsk, state: ReplyState): Promise<void> {
+    if (!this.#isOpen(ask)) throw tooLate(ask);
+    try {
+      await writeReplyState(ask.folder, ask.task.id, state);
+    } catch (error) {
+      throw this.#isOpen(ask) ? error : tooLate(ask, error);
+    }
+    ask.state = state;
   }
 
   /** Ends the round: its asks no longer count, and their answers are closed. */
@@ -247,6 +261,7 @@ export class Asks {
       offer: ask.offer as LiveOffer | undefined,
       returns,
       returnsExtras,
+      folder: folder(),
       state: undefined,
       answer: undefined,
       transfers: new Turns(1),
@@ -308,6 +323,10 @@ export class Asks {
     if (returns === 'update' && offer) await this.#updates.check(model, offer, task.round, site);
     else checkOffered(model.manifest, site, this.#options.job);
   }
+}
+
+function tooLate({ site, task }: OpenAsk, cause?: unknown): FedStreamError {
+  return new FedStreamError('refused', `the answer of ${site} to ${task.id} is here already, or too late`, { cause });
 }
 
 function spoolOf({ id }: Task): string {

@@ -54,6 +54,8 @@ export class Offers {
   readonly #live = new Map<string, Promise<LiveOffer>>();
   readonly #extras = new Map<NamedDicts, Promise<ExtrasObject>>();
   readonly #objects = new Map<string, OfferedObject>();
+  /** The number of spools of extras begun in this round; two may be written at the same time. */
+  #extrasSpools = 0;
 
   constructor(options: OffersOptions) {
     this.#options = options;
@@ -102,6 +104,7 @@ export class Offers {
     this.#live.clear();
     this.#extras.clear();
     this.#objects.clear();
+    this.#extrasSpools = 0;
     for (const one of live) {
       const made = await one.catch(() => undefined);
       await made?.broadcast.release();
@@ -147,7 +150,7 @@ export class Offers {
     const folder = this.#options.folder();
     const setting = { job, codecs, filters, site: 'every site', round: models.round };
     const joined = joinDicts(await codedExtras(dicts, 'task-out', setting));
-    const spool = `extras-${this.#objects.size}.spool`;
+    const spool = `extras-${this.#extrasSpools++}.spool`;
     const info = await writeSpool(joined, codecs, folder, spool, { durable: false });
     // The object is named by its digest: after a crash it has the same name, and an interrupted
     // transfer resumes.

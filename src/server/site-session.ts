@@ -164,7 +164,10 @@ export class SiteSession {
     const { board } = this.#options.run;
     const value = unpackValue(body, 'an evaluation');
     await board.posted(this.#site, signal);
-    const ask = this.#asks.find(this.#site, taskOfResult(value));
+    const task = taskOfResult(value);
+    // Figures that name no task are none of the open one either.
+    if (task === undefined) resultFigures(value, this.#site);
+    const ask = this.#asks.find(this.#site, task);
     if (!ask) return {};
     try {
       const figures = await this.#asks.acceptFigures(ask, resultFigures(value, this.#site), signal);
