@@ -1,6 +1,6 @@
 // Attacks by frames: a peer that asks and does not read, asks too much, or sends what fits nowhere.
 import { encode } from '@msgpack/msgpack';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import type { Connection } from '../../../src/driver/driver.js';
 import { encodeJoin } from '../../../src/driver/stripe-join.js';
 import { encodeFrame, type Frame } from '../../../src/frame/frame.js';
@@ -107,7 +107,6 @@ export const sessionAttacks: readonly Attack[] = [
       await pause(3_000);
       expect(target.rssBytes() - before).toBeLessThan(50e6);
       await Promise.all(all.map((connection) => connection.closed));
-      await vi.waitFor(() => expect(target.log().filter(({ msg }) => /not all of its 5 stripes/.test(msg)).length).toBe(8), 15_000);
     },
   },
   {
