@@ -264,7 +264,7 @@ class Federation {
     const what = `${child.name} ended (${code}): ${lastLine(child) || `see ${this.#options.runPath}/logs/${child.name}.log`}`;
     this.#options.reporter.line(`warning: ${what}`);
     if (this.#running || this.#fatal) return;
-    this.#fatal = new FedStreamError('closed', what);
+    this.#fatal = new FedStreamError('closed', `${what}${this.#words()}`);
     for (const other of this.#children) other.stop();
   }
 
