@@ -1,6 +1,6 @@
 // The texts about errors that go to the other side: fixed ones, so that no path, no sample and no
 // word of a training program is in them.
-import type { ErrorCode, FedStreamError } from './errors.js';
+import { type ErrorCode, FedStreamError } from './errors.js';
 
 /** One text a code. It says where the details are, and nothing of them. */
 export const FIXED_TEXTS: Readonly<Record<ErrorCode, string>> = {
@@ -35,4 +35,9 @@ const SERVER_ONLY: ReadonlySet<ErrorCode> = new Set(['io', 'internal', 'quorum',
 /** The text about a server's error for one of its sites: the fixed one where details are not the site's. */
 export function serverTold({ code, message }: FedStreamError): string {
   return SERVER_ONLY.has(code) ? `the server: ${FIXED_TEXTS[code]}` : message;
+}
+
+/** The error that the other side reports. One without words gets those of its code. */
+export function reportedError(code: ErrorCode, message = ''): FedStreamError {
+  return new FedStreamError(code, message.trim() === '' ? `the other side: ${FIXED_TEXTS[code]}` : message);
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, ERROR_CODES, FedStreamError } from '../core/errors.js';
+import { reportedError } from '../core/told.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpack, unpackHeader } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
@@ -119,7 +120,7 @@ export class Messages {
     const pending = this.#pending.get(frame.stream);
     if (!pending) return; // the asking side has given up
     const { code, message } = unpackHeader(frame.header, replySchema, 'a reply frame');
-    if (code) pending.reject(new FedStreamError(code, message ?? code));
+    if (code) pending.reject(reportedError(code, message));
     else pending.resolve(frame.payload);
   }
 }

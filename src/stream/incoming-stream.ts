@@ -3,6 +3,7 @@ import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import { Queue } from '../core/queue.js';
+import { reportedError } from '../core/told.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpackHeader } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
@@ -212,7 +213,7 @@ export class IncomingStream {
       else if (!this.#early.hold(frame)) throw new FedStreamError('bad-frame', 'data came before the stream was accepted');
     } else if (frame.type === 'reset') {
       const { code, message } = unpackHeader(frame.header, resetSchema, 'a reset frame');
-      this.#finish(new FedStreamError(code, message));
+      this.#finish(reportedError(code, message));
     } else throw new FedStreamError('bad-frame', `a ${frame.type} frame for a stream that this side receives`);
   }
 

@@ -2,6 +2,7 @@
 import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
+import { reportedError } from '../core/told.js';
 import type { Frame } from '../frame/frame.js';
 import { pack, unpackHeader } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
@@ -108,7 +109,7 @@ export class OutgoingStream {
     else if (frame.type === 'refuse') {
       const { code, message } = unpackHeader(frame.header, resetSchema, 'a refuse frame');
       this.#refused = true;
-      this.#error ??= new FedStreamError(code, message);
+      this.#error ??= reportedError(code, message);
     } else throw new FedStreamError('bad-frame', `a ${frame.type} frame for a stream that this side sends`);
     this.#wake();
   }
