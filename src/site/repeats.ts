@@ -9,10 +9,16 @@ import type { Task } from '../exchange/task.js';
 import { refusedBy } from './site-rule.js';
 
 const FILE = 'repeats.json';
-/** Asks by `<kind>-<round>`: the models that were answered. */
+/** Asks by `<kind>-<round>`: the models that they were done for. */
 const stateSchema = z.strictObject({ run: z.string(), answered: z.record(z.string(), z.array(z.string())) });
 
-/** The answered asks of one run. */
+/** Digests of what a task is about, as it was found here: a server may call two models by one name. */
+export interface Content {
+  readonly model: string;
+  readonly extras?: string | undefined;
+}
+
+/** The asks of one run that were done. */
 export class Repeats {
   readonly #folder: Folder;
   readonly #run: string;
@@ -25,23 +31,23 @@ export class Repeats {
     this.#most = most;
   }
 
-  /** Throws `refused` if the round was answered for as many other models as is allowed. */
-  async check(task: Task): Promise<void> {
-    const models = (await this.#read())[keyOf(task)] ?? [];
-    if (models.length < this.#most || models.includes(modelOf(task))) return;
-    throw refusedBy(
-      'limits.mostRepeats',
-      `the server asks to ${task.kind} round ${task.round} for another model; this site has done so for ${models.length}, and allows ${this.#most} (docs/site.md)`,
-    );
-  }
-
-  /** Counts a task, durably, before its answer leaves. */
-  async note(task: Task): Promise<void> {
+  /**
+   * Counts a task, durably, before its trainer is called: figures leave while it is at work, and a
+   * server can make a task fail once it has them. Throws `refused` if the round was done for as many
+   * other models as is allowed.
+   */
+  async count(task: Task, content: Content): Promise<void> {
     const answered = await this.#read();
     const key = keyOf(task);
     const models = answered[key] ?? [];
-    if (models.includes(modelOf(task))) return;
-    answered[key] = [...models, modelOf(task)];
+    const model = modelOf(task, content);
+    if (models.includes(model)) return;
+    if (models.length >= this.#most)
+      throw refusedBy(
+        'limits.mostRepeats',
+        `the server asks to ${task.kind} round ${task.round} for another model; this site has done so for ${models.length}, and allows ${this.#most} (docs/site.md)`,
+      );
+    answered[key] = [...models, model];
     await writeText(this.#folder, FILE, jsonText({ run: this.#run, answered }, FILE));
   }
 
@@ -58,8 +64,8 @@ function keyOf({ kind, round }: Task): string {
   return `${kind}-${round}`;
 }
 
-/** The model's digest; broadcasts without one have a name that no other broadcast has. */
-function modelOf({ model, extras, figures }: Task): string {
-  const beside = extras || figures ? ` ${extras?.object ?? ''} ${JSON.stringify(figures ?? {})}` : '';
-  return `${model?.digest ?? model?.whole.object ?? ''}${beside}`;
+/** What a task is about: its model, and what comes beside it. */
+function modelOf({ figures }: Task, { model, extras }: Content): string {
+  const beside = extras !== undefined || figures ? ` ${extras ?? ''} ${JSON.stringify(figures ?? {})}` : '';
+  return `${model}${beside}`;
 }

@@ -27,14 +27,14 @@ const train: TaskHandler = async (task, place, reports) => {
     log.info({ round: task.round, ...kept }, 'the server has the result');
     return;
   }
-  await place.repeats.check(task);
   if (trainer.samplesIn) least('leastSamples', trainer.samplesIn(task.round), enforced.limits, SAMPLES);
-  const { given, release } = await place.model(task);
+  const { given, content: model, release } = await place.model(task);
   const extras = await place.extras(task).catch(async (error: unknown) => {
     await release();
     throw error;
   });
   try {
+    await place.repeats.count(task, { model, extras: extras.content });
     const { round, rounds, figures: numbers } = task;
     const progress = { round, rounds, onProgress: reports.onProgress };
     const evaluation = task.evaluate && !trainer.evaluatesInTraining ? await trainer.evaluate(given, signal, progress) : undefined;
@@ -60,7 +60,6 @@ const train: TaskHandler = async (task, place, reports) => {
     const bare = Object.fromEntries(Object.entries(result.extras ?? {}).map(([name, extra]) => [name, withoutMetadata(extra)]));
     const making = { task, job, site, codecs, table: place.filters, residuals, siteFilters: enforced.filters, count, note };
     const message = await resultMessage(withoutMetadata(result.model), given, { ...making, extras: result.extras && bare });
-    await place.repeats.note(task);
     await place.answer(task, figures, message);
     await result.model.close?.();
     for (const extra of Object.values(result.extras ?? {})) await extra.close?.();
@@ -75,13 +74,12 @@ const SAMPLES = 'different samples in a round';
 
 const evaluate: TaskHandler = async (task, place, reports) => {
   checkTask(task, place.job);
-  await place.repeats.check(task);
-  const { given, release } = await place.model(task);
+  const { given, content: model, release } = await place.model(task);
   try {
+    await place.repeats.count(task, { model });
     const { round, rounds } = task;
     const evaluation = await place.trainer.evaluate(given, place.signal, { round, rounds, onProgress: reports.onProgress });
     await reports.flush();
-    await place.repeats.note(task);
     await place.answer(task, figuresOf(task, sharedEvaluation(evaluation, place)));
   } finally {
     await release();

@@ -5,6 +5,7 @@ import { inFloat32, inOwnDtypes } from '../codec/float32.js';
 import { decodeModel, poolFor } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
+import { contentDigest } from '../exchange/content-digest.js';
 import { reduceChunks } from '../exchange/reduce.js';
 import type { Task, TaskModel } from '../exchange/task.js';
 import { applyFilters, type Filter } from '../filter/filter.js';
@@ -35,6 +36,8 @@ export interface TaskModelOptions {
 export interface GivenModel {
   /** The model in the dtypes of the checkpoint. */
   readonly given: StateDict;
+  /** A digest of what was found or has arrived, not one that the server only states. */
+  readonly content: string;
   release(): Promise<void>;
 }
 
@@ -47,7 +50,7 @@ export async function receiveTaskModel(task: Task, options: TaskModelOptions): P
   const found = await new ModelFinder(task, model, options).find();
   const context = { point: 'task-in', site: options.site, round: task.round, codecs: options.codecs, count: () => {} } as const;
   const filtered = await applyFilters(found.model, options.filters, context);
-  return { given: inOwnDtypes(filtered, options.codecs), release: found.release };
+  return { given: inOwnDtypes(filtered, options.codecs), content: found.content, release: found.release };
 }
 
 /**
@@ -68,6 +71,7 @@ export async function hasBase(task: Task, options: TaskModelOptions): Promise<bo
 interface Found {
   /** float32. */
   readonly model: StateDict;
+  readonly content: string;
   release(): Promise<void>;
 }
 
@@ -83,10 +87,11 @@ class ModelFinder {
   }
 
   async find(): Promise<Found> {
-    const { updates } = this.#model;
-    if (!updates) return (await this.#base(this.#model.start, false)) ?? (await this.#whole());
+    const { updates, start, digest } = this.#model;
+    const isStart = digest === undefined || digest === start?.digest;
+    if (!updates) return (isStart ? await this.#base(start, false) : undefined) ?? (await this.#whole());
     const held = await this.#upToDate(updates);
-    return { model: held.model, release: async () => held.model.close?.() };
+    return { model: held.model, content: held.digest, release: async () => held.model.close?.() };
   }
 
   /** The model that the run begins with, where the site has it. */
@@ -169,7 +174,11 @@ class ModelFinder {
     } finally {
       await release();
     }
-    throw new FedStreamError('digest', `the global model that arrived for ${this.#task.id} has other values than the server says`);
+    throw this.#otherValues();
+  }
+
+  #otherValues(): FedStreamError {
+    return new FedStreamError('digest', `the global model that arrived for ${this.#task.id} has other values than the server says`);
   }
 
   /** Tells the server that the model did not travel, except in a task that only asks about it. */
@@ -179,8 +188,17 @@ class ModelFinder {
 
   async #whole(): Promise<Found> {
     const { codecs } = this.#options;
-    const { model, release } = await this.#fetchWhole();
-    return { model: decodeModel(inFloat32(model), codecs), release };
+    const { digest } = this.#model;
+    const { model: coded, figures, release } = await this.#fetchWhole();
+    const model = decodeModel(inFloat32(coded), codecs);
+    try {
+      // A server that keeps no models states no digest, so this pass over the values is rare.
+      if (digest !== undefined && (await contentDigest(model, codecs)) !== digest) throw this.#otherValues();
+    } catch (error) {
+      await release();
+      throw error;
+    }
+    return { model, content: figures.digest, release };
   }
 
   /** The objects that the task names; spools of other objects are left over from other tasks. */
@@ -217,14 +235,15 @@ class ModelFinder {
       }
       log.info({ base: base.label }, 'the model that the run begins with is here already; nothing of it travels');
       await this.#tellOfBase();
-      if (!keep) return { model, release: async () => model.close?.() };
+      const content = start.digest;
+      if (!keep) return { model, content, release: async () => model.close?.() };
       if (base.stays) {
         const held = await this.#options.held.refer(base, model, start.digest);
-        return { model: held.model, release: async () => {} };
+        return { model: held.model, content, release: async () => {} };
       }
       const held = await this.#options.held.keep(model, start.digest);
       await model.close?.();
-      return held && { model: held.model, release: async () => {} };
+      return held && { model: held.model, content, release: async () => {} };
     }
     return undefined;
   }

@@ -47,6 +47,8 @@ export interface WorkplaceOptions {
 export interface GivenExtras {
   /** float32, decoded while they are read; empty where the task has none. */
   readonly extras: NamedDicts;
+  /** The digest of the object that carried them; undefined without any. */
+  readonly content?: string;
   release(): Promise<void>;
 }
 
@@ -117,7 +119,7 @@ export class Workplace {
     this.log.info({ round: task.round, object: task.extras.object, ...figures }, 'received the extras of the task');
     const { job, codecs, filters, site } = this;
     const setting = { job, codecs, filters, site, round: task.round };
-    return { extras: await decodedExtras(splitDicts(model), 'task-in', setting), release };
+    return { extras: await decodedExtras(splitDicts(model), 'task-in', setting), content: figures.digest, release };
   }
 
   /**

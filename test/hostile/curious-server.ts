@@ -25,7 +25,10 @@ export interface Plan {
   readonly files?: Readonly<Record<string, string>>;
   /** The model of every task; by default one small tensor. */
   readonly model?: StateDict;
-  /** The tasks in order; then the site is told to stop. Fields that are missing are those of a round. */
+  /**
+   * The tasks in order; then the site is told to stop. Fields that are missing are those of a round;
+   * `served` is the task's own model, which has the tensors of `model`.
+   */
   readonly tasks?: readonly Record<string, unknown>[];
 }
 
@@ -47,7 +50,7 @@ export async function curiousServer({ job, files = {}, model = SMALL, tasks = []
     if (!open) return { stop: 'no more tasks' };
     const whole = { object: 'whole', bytes: objectBytes(model.manifest, referenceCodecs) };
     const digest = open.digest === undefined ? {} : { digest: open.digest };
-    const { digest: _, ...task } = open;
+    const { digest: _, served: __, ...task } = open;
     const filled = { id: `t-${tasks.length - left.length}`, kind: 'train', round: 1, rounds: 2, evaluate: false, ...task };
     return { task: { ...filled, ...(filled.kind !== 'offer' && { model: { whole, ...digest } }) } };
   };
@@ -57,7 +60,7 @@ export async function curiousServer({ job, files = {}, model = SMALL, tasks = []
       codecs: referenceCodecs,
       offers: {
         fileSource: async (name) => memorySource(new TextEncoder().encode(files[name] ?? '')),
-        modelSource: async () => objectSource(model, referenceCodecs, 'whole'),
+        modelSource: async () => objectSource((open?.served as StateDict | undefined) ?? model, referenceCodecs, 'whole'),
       },
       onOpen: (stream) => {
         const { figures } = stream.meta as { figures: Record<string, unknown> };

@@ -203,14 +203,16 @@ test('a length that leaves one sample is refused before the training', async () 
 
 test('tasks that step out of the job, and one round again and again, are refused', async () => {
   const model = fitting();
-  const digests = ['a', 'b', 'c'].map((letter) => letter.repeat(32));
+  // All under one name, so that their values alone tell them apart.
+  const models = [0.01, 0.02, 0.03].map((value) => fitting(value));
   const tasks = [
     { round: 3 },
     { rounds: 3 },
     { round: 0 },
     { kind: 'evaluate', round: 9 },
-    ...digests.map((digest) => ({ digest })),
-    { digest: digests[0] },
+    ...models.map((served) => ({ served })),
+    { served: models[0] },
+    { served: models[0], digest: 'a'.repeat(32) },
   ];
   const { server } = await visit({ job: builtIn({}), files: FILES, model, tasks }, { data, config: { limits: { mostRepeats: 2 } } });
   const answers = server.heard.filter(({ name }) => name !== 'progress').map(({ name, body }) => [name, body.message]);
@@ -227,6 +229,7 @@ test('tasks that step out of the job, and one round again and again, are refused
     ['result', undefined],
     rule('mostRepeats', 1),
     ['result', undefined],
+    ['fail', 'it received an object with another digest in round 1'],
   ]);
 });
 
@@ -246,10 +249,10 @@ test('an evaluation on a few samples stays at the site, one on many leaves', asy
 });
 
 /** A model of zeros that fits the configuration. */
-function fitting(): StateDict {
+function fitting(value = 0.01): StateDict {
   const { tensors } = llamaManifest({ ...TINY, vocabularySize: Object.keys(BPE.vocabulary).length });
   return memoryStateDict(
-    tensors.map(({ name, shape }) => ({ name, dtype: 'F32', shape, data: new Float32Array(elementCount(shape)).fill(0.01) })),
+    tensors.map(({ name, shape }) => ({ name, dtype: 'F32', shape, data: new Float32Array(elementCount(shape)).fill(value) })),
   );
 }
 
