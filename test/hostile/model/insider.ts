@@ -25,7 +25,7 @@ interface Ended {
 }
 
 /** Words of an exception that nobody has thought of. */
-const UNFORESEEN =
+export const UNFORESEEN =
   /Cannot read prop|Cannot set prop|is not a function|is not iterable|Maximum call stack|Invalid array length|is not defined|of undefined|of null/;
 
 export class Insider {
