@@ -120,7 +120,9 @@ class ModelFinder {
     const begun =
       bytesOf(updates) + (start?.bytes ?? 0) < bounds.most(whole.bytes) || updates.length === 0 ? await this.#begun(start) : undefined;
     if (begun?.digest === digest) return begun;
-    if (begun) {
+    // No update leads from the start to another model: the task contradicts itself.
+    if (begun && updates.length === 0) await begun.model.close?.();
+    else if (begun) {
       const reached = await this.#replay(begun.model, updates, digest);
       if (reached) return reached;
     }
