@@ -294,7 +294,10 @@ test('requests that come before their turn are bounded (budget httpRequestsAhead
   const sockets = [`GET /fedstream/1/${id}`, ...Array.from({ length: 17 }, (_, i) => `POST /fedstream/1/${id}/${i + 3}`)].map((line, i) => {
     const socket = connect(Number(url.port), '127.0.0.1');
     socket.on('error', () => {});
-    setTimeout(() => socket.write(`${line} HTTP/1.1\r\nhost: ${url.host}\r\n${i > 0 ? 'content-length: 1000\r\n' : ''}\r\n`), i > 0 ? 200 : 0);
+    setTimeout(
+      () => socket.write(`${line} HTTP/1.1\r\nhost: ${url.host}\r\n${i > 0 ? 'content-length: 1000\r\n' : ''}\r\n`),
+      i > 0 ? 200 : 0,
+    );
     return socket;
   });
   const ended = (await (await accepted).closed) as FedStreamError;
