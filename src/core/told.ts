@@ -2,6 +2,9 @@
 // word of a training program is in them.
 import { type ErrorCode, FedStreamError } from './errors.js';
 
+/** The cause of an error whose text is fit for the other side: nothing of this machine is in it. */
+export class Tellable extends Error {}
+
 /** One text a code. It says where the details are, and nothing of them. */
 export const FIXED_TEXTS: Readonly<Record<ErrorCode, string>> = {
   aborted: 'it was stopped',

@@ -1,6 +1,7 @@
 // The frames between hello and the first request by which two sides prove that they know a token.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
+import { Tellable } from '../core/told.js';
 import type { Frame } from './frame.js';
 import { pack, unpack } from './pack.js';
 import { PROOF_BYTES, type Prover } from './proof.js';
@@ -30,6 +31,7 @@ export async function proveToServer(exchange: ProofExchange, prover: Prover): Pr
     throw new FedStreamError(
       'refused',
       `${exchange.peer} does not know the token of this site: it is not the one of that run (--run names it, where the server has several), or another program is at the address; compare token, run and address with whoever runs the server`,
+      { cause: new Tellable() },
     );
   exchange.send(pack({ proof: await prover.prove(exchange.transcript) }));
 }

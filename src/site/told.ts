@@ -1,7 +1,7 @@
 // The text about a failure of this site for its server: fixed by the code, unless the site's owner
 // shares more.
 import type { FedStreamError } from '../core/errors.js';
-import { FIXED_TEXTS } from '../core/told.js';
+import { FIXED_TEXTS, Tellable } from '../core/told.js';
 import { SiteRule } from './site-rule.js';
 
 /**
@@ -9,7 +9,7 @@ import { SiteRule } from './site-rule.js';
  * the values that broke it stay in the site's log.
  */
 export function siteTold(error: FedStreamError, share: { readonly errors: boolean }): string {
-  if (share.errors) return error.message;
+  if (share.errors || error.cause instanceof Tellable) return error.message;
   if (error.cause instanceof SiteRule) return `its owner's rule ${error.cause.name} does not allow it`;
   return FIXED_TEXTS[error.code];
 }
