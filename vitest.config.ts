@@ -7,6 +7,7 @@ const FAST = [
   'test/layers.test.ts',
   'test/docs/**/*.test.ts',
   'test/golden/**/*.test.ts',
+  'test/hub/hub.test.ts',
   'test/conformance/folder.test.ts',
 ];
 

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { modelOf, run, SMALL_JOB, start, tokenOf, workFolder } from './command.js';
+import { finishByHand, modelOf, run, SMALL_JOB, start, tokenOf, workFolder } from './command.js';
 
 const folder = workFolder();
 
@@ -19,28 +19,8 @@ test('a server and its sites, started by hand with a TypeScript job, end with th
   const log = readFileSync(join(folder, 'runs/served/logs/server.log'), 'utf8');
   const url = /tcp:\/\/127\.0\.0\.1:\d+/.exec(log)?.[0] as string;
   mkdirSync(join(folder, 'work'));
-  const sites = ['site-1', 'site-2'].map((site) =>
-    run(
-      [
-        'client',
-        '--connect',
-        url,
-        '--site',
-        site,
-        '--data',
-        `runs/simulated/data/${site}.jsonl`,
-        '--work',
-        `work/${site}`,
-        '--threads',
-        '1',
-        ...tokenOf('served', site),
-      ],
-      folder,
-    ),
-  );
-  for (const site of await Promise.all(sites)) expect(site.code, site.stderr).toBe(0);
-  const ended = await server.ended;
-  expect(ended.code, ended.stderr).toBe(0);
+  const work = (site: string) => `work/${site}`;
+  await finishByHand(server, url, folder, { dataOf: 'simulated', work, proof: (site) => tokenOf('served', site) });
   expect(modelOf(folder, 'served').equals(modelOf(folder, 'simulated'))).toBe(true);
 });
 

@@ -1,9 +1,11 @@
 // Runs the built command as a user does: a process, its output, its exit code.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
 import type { Summary } from '../../src/record/summary-schema.js';
 
 const BIN = fileURLToPath(new URL('../../bin/fedstream.mjs', import.meta.url));
@@ -23,7 +25,16 @@ export interface Started {
 
 /** Starts a command without waiting for its end, for tests that act while it runs. */
 export function start(args: readonly string[], cwd: string): Started {
-  const child = spawn(process.execPath, [BIN, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  return watched(spawn(process.execPath, [BIN, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] }));
+}
+
+/** The same with at most so many file descriptors. */
+export function startLimited(descriptors: number, args: readonly string[], cwd: string): Started {
+  const command = ['-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, process.execPath, BIN, ...args];
+  return watched(spawn('bash', command, { cwd, stdio: ['ignore', 'pipe', 'pipe'] }));
+}
+
+function watched(child: ChildProcessByStdio<null, Readable, Readable>): Started {
   let stdout = '';
   let stderr = '';
   let changed: () => void = () => {};
@@ -50,6 +61,30 @@ export function start(args: readonly string[], cwd: string): Started {
 
 export function run(args: readonly string[], cwd: string): Promise<Ended> {
   return start(args, cwd).ended;
+}
+
+/** The sites of a server that was started by hand. */
+export interface SitesByHand {
+  readonly sites?: readonly string[];
+  /** The run's folder whose data the sites have. */
+  readonly dataOf: string;
+  /** A site's work folder. */
+  work(site: string): string;
+  /** Further arguments of a site: its certificate or its token. */
+  proof(site: string): readonly string[];
+}
+
+/** Runs a site each until the job is done; sites and server must end well. */
+export async function finishByHand(server: Started, url: string, folder: string, options: SitesByHand): Promise<void> {
+  const { sites = ['site-1', 'site-2'], dataOf, work, proof } = options;
+  const ended = sites.map((site) => {
+    const data = `runs/${dataOf}/data/${site}.jsonl`;
+    const args = ['client', '--connect', url, '--site', site, '--data', data, '--threads', '1', '--work', work(site)];
+    return run([...args, ...proof(site)], folder);
+  });
+  for (const { code, stderr } of await Promise.all(ended)) expect(code, stderr).toBe(0);
+  const { code, stderr } = await server.ended;
+  expect(code, stderr).toBe(0);
 }
 
 /** A folder of its own for one test. */

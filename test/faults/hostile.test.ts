@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { encodeFrame } from '../../src/frame/frame.js';
 import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/tls/throwaway-certificates.js';
-import { jobFile, modelOf, run, start, tokenOf, workFolder } from '../e2e/command.js';
+import { finishByHand, jobFile, modelOf, run, start, tokenOf, workFolder } from '../e2e/command.js';
 import { type BadPeer, drips, framed, HTTP_REQUEST, hello, noise, TLS_HELLO, writes, writesInTls } from './bad-peers.js';
 
 const folder = workFolder();
@@ -55,12 +55,9 @@ async function serving(name: string, scheme: string) {
 /** Starts the sites; the run then ends with the same model as the first one. */
 async function finishes(server: Awaited<ReturnType<typeof serving>>, name: string, scheme: string): Promise<void> {
   const secure = ['tcps', 'wss', 'https', 'grpcs'].includes(scheme);
-  const sites = ['site-1', 'site-2'].map((site) => {
-    const args = ['client', '--connect', server.url, '--site', site, '--data', `runs/first/data/${site}.jsonl`, '--threads', '1'];
-    return run([...args, '--work', `work/${name}-${site}`, ...(secure ? tls(site) : tokenOf(name, site))], folder);
-  });
-  for (const { code, stderr } of await Promise.all(sites)) expect(code, stderr).toBe(0);
-  expect((await server.ended).code).toBe(0);
+  const work = (site: string) => `work/${name}-${site}`;
+  const proof = (site: string) => (secure ? tls(site) : tokenOf(name, site));
+  await finishByHand(server, server.url, folder, { dataOf: 'first', work, proof });
   expect(modelOf(folder, name).equals(modelOf(folder, 'first'))).toBe(true);
 }
 

@@ -1,14 +1,11 @@
 // Strangers before a server's process: more sockets than it has descriptors, and pages of the web.
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { jobFile, modelOf, run, type Started, start, tokenOf, workFolder } from '../e2e/command.js';
+import { finishByHand, jobFile, modelOf, run, type Started, start, startLimited, tokenOf, workFolder } from '../e2e/command.js';
 
-const BIN = fileURLToPath(new URL('../../bin/fedstream.mjs', import.meta.url));
 const folder = workFolder();
 let job = '';
 const ending: (() => unknown)[] = [];
@@ -29,48 +26,9 @@ async function urlOf(started: Started, name: string): Promise<string> {
   return /"url":"([^"]+)"/.exec(logOf(name))?.[1] as string;
 }
 
-/** The server with few descriptors; `start` with a limit in front. */
-function startLimited(descriptors: number, args: readonly string[]): Started {
-  const child = spawn('bash', ['-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, process.execPath, BIN, ...args], { cwd: folder });
-  let stderr = '';
-  const ended = new Promise<{ code: number | string; stdout: string; stderr: string }>((resolve) => {
-    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 'unknown', stdout: '', stderr }));
-  });
-  child.stdout.resume();
-  const until = (text: string): Promise<void> =>
-    new Promise((resolve, reject) => {
-      child.stderr.on('data', (bytes) => {
-        stderr += bytes;
-        if (stderr.includes(text)) resolve();
-      });
-      void ended.then(() => reject(new Error(`it ended without "${text}":\n${stderr}`)));
-    });
-  return { child, ended, until };
-}
-
 async function finishes(server: Started, url: string, name: string): Promise<void> {
-  const sites = ['site-1', 'site-2'].map((site) =>
-    run(
-      [
-        'client',
-        '--connect',
-        url,
-        '--site',
-        site,
-        '--data',
-        `runs/first/data/${site}.jsonl`,
-        '--threads',
-        '1',
-        '--work',
-        `work/${name}-${site}`,
-        ...tokenOf(name, site),
-      ],
-      folder,
-    ),
-  );
-  for (const { code, stderr } of await Promise.all(sites)) expect(code, stderr).toBe(0);
-  const { code, stderr } = await server.ended;
-  expect(code, stderr).toBe(0);
+  const work = (site: string) => `work/${name}-${site}`;
+  await finishByHand(server, url, folder, { dataOf: 'first', work, proof: (site) => tokenOf(name, site) });
   expect(modelOf(folder, name).equals(modelOf(folder, 'first'))).toBe(true);
 }
 
@@ -79,7 +37,7 @@ test.runIf(process.platform === 'linux').each(['tcp', 'ws', 'http', 'grpc'])(
   'budget reservedDescriptors, over %s: with more strangers than descriptors a server does its job',
   async (scheme) => {
     const name = `crowd-${scheme}`;
-    const server = startLimited(LIMIT, ['server', '--job', job, '--name', name, '--listen', `${scheme}://127.0.0.1:0`]);
+    const server = startLimited(LIMIT, ['server', '--job', job, '--name', name, '--listen', `${scheme}://127.0.0.1:0`], folder);
     const url = await urlOf(server, name);
     const port = Number(/:(\d+)/.exec(url.slice(scheme.length + 3))?.[1]);
     const sockets = new Set<Socket>();

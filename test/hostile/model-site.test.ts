@@ -1,10 +1,8 @@
 // A server that is hostile says anything at all to its site, in any order: the site gives nothing
 // away, and goes on as soon as its server is honest again.
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, expect, test, vi } from 'vitest';
 import { Findings } from './model/findings.js';
-import { shrunk } from './model/shrink.js';
+import { explain, FIRST, ONLY, SEED, usedBytes } from './model/replay.js';
 import { SITE_COVERED } from './model/site-covered.js';
 import { runSiteEpoch, type SiteEpoch, type SiteEpochResult } from './model/site-machine.js';
 import { siteObjects } from './model/site-objects.js';
@@ -22,10 +20,6 @@ vi.mock('hash-wasm', async (original) => {
 });
 
 const STEPS = Number(process.env.FEDSTREAM_HOSTILE_SITE_STEPS ?? 5_000);
-const SEED = Number(process.env.FEDSTREAM_HOSTILE_SEED ?? 1);
-/** The epoch to begin with, and its steps, to replay what a failure prints. */
-const FIRST = Number(process.env.FEDSTREAM_HOSTILE_EPOCH ?? 0);
-const ONLY = process.env.FEDSTREAM_HOSTILE_ONLY?.split(',').map(Number);
 
 const STEPS_AN_EPOCH = 500;
 /** More memory than after the first epochs. */
@@ -40,17 +34,6 @@ const SETTINGS: readonly SiteSetting[] = [
   { name: 'lies, coded while it is sent', job: { streaming: 'container' }, lies: true },
   { name: 'broken rules, in memory', job: { streaming: 'regular' }, lies: false },
 ];
-
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
-
-async function usedBytes(): Promise<number> {
-  collect();
-  await new Promise((resolve) => setImmediate(resolve));
-  collect();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
-}
 
 /** Digests by the system, which are the only thing that a site waits for. */
 let digesting = 0;
@@ -88,20 +71,6 @@ function epochOf(number: number, steps: readonly number[]): SiteEpoch {
   return { seed: SEED, number, setting: SETTINGS[number % SETTINGS.length] as SiteSetting, steps };
 }
 
-/** Throws with what is needed to replay a failure, and with fewer steps that fail in the same way. */
-async function explain(epoch: SiteEpoch, { kind, detail, step }: NonNullable<SiteEpochResult['failure']>): Promise<never> {
-  const until = epoch.steps.filter((one) => one <= step);
-  const fails = async (steps: readonly number[]) => (await ran({ ...epoch, steps }, new Findings())).failure?.kind === kind;
-  const few = ONLY ? until : await shrunk(until, fails, SHRINK_MS);
-  throw new Error(
-    [
-      `${kind}: ${detail}`,
-      `in epoch ${epoch.number} (${epoch.setting.name}) after step ${step}; replay its ${few.length} steps that are enough with`,
-      `  FEDSTREAM_HOSTILE_SEED=${SEED} FEDSTREAM_HOSTILE_EPOCH=${epoch.number} FEDSTREAM_HOSTILE_ONLY=${few.join(',')}`,
-    ].join('\n'),
-  );
-}
-
 test(`whatever a server says, in ${STEPS} steps`, { timeout: 300_000 + STEPS * 20 }, async () => {
   const quiet = new Map<string, string | undefined>();
   let base = Number.POSITIVE_INFINITY;
@@ -111,7 +80,8 @@ test(`whatever a server says, in ${STEPS} steps`, { timeout: 300_000 + STEPS * 2
     const { name } = epoch.setting;
     if (!quiet.has(name)) quiet.set(name, (await ran({ ...epoch, steps: [] }, new Findings())).digest);
     const result = await ran(epoch);
-    if (result.failure) await explain(epoch, result.failure);
+    const kindOf = async (only: readonly number[]) => (await ran({ ...epoch, steps: only }, new Findings())).failure?.kind;
+    if (result.failure) await explain(epoch, result.failure, kindOf, SHRINK_MS);
     expect(result.digest, `the model after epoch ${number}`).toMatch(/^[0-9a-f]{32}$/);
     expect(result.digest, 'another model than without a hostile server').toBe(quiet.get(name));
     left -= ONLY ? 1 : steps.length;

@@ -1,15 +1,13 @@
 // Insiders with valid credentials say anything at all, in any order: the server goes on as if
 // they did not.
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, expect, test, vi } from 'vitest';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import { memory } from '../../src/driver/memory.js';
 import { COVERED } from './model/covered.js';
 import { Findings } from './model/findings.js';
 import { type Epoch, type EpochResult, runEpoch } from './model/machine.js';
+import { explain, FIRST, ONLY, SEED, usedBytes } from './model/replay.js';
 import { LARGE, SETTINGS } from './model/settings.js';
-import { shrunk } from './model/shrink.js';
 import { movedTime } from './model/time.js';
 import { Unforeseen } from './model/unforeseen.js';
 import { Watchdog } from './model/watchdog.js';
@@ -24,10 +22,6 @@ vi.mock('hash-wasm', async (original) => {
 });
 
 const STEPS = Number(process.env.FEDSTREAM_HOSTILE_STEPS ?? 100_000);
-const SEED = Number(process.env.FEDSTREAM_HOSTILE_SEED ?? 1);
-/** The epoch to begin with, and its steps, to replay what a failure prints. */
-const FIRST = Number(process.env.FEDSTREAM_HOSTILE_EPOCH ?? 0);
-const ONLY = process.env.FEDSTREAM_HOSTILE_ONLY?.split(',').map(Number);
 
 const STEPS_AN_EPOCH = 5_000;
 const ROUNDS_AN_EPOCH = 20;
@@ -43,17 +37,6 @@ const MOST_HELD_BYTES = 8 * 2 ** 20;
 const SHRINK_MS = 120_000;
 /** No step takes as long, on however busy a machine. */
 const HANG_MS = 180_000;
-
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
-
-async function usedBytes(): Promise<number> {
-  collect();
-  await new Promise((resolve) => setImmediate(resolve));
-  collect();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
-}
 
 function inMemory(): Place {
   return { driver: memory(), url: 'memory://model', folder: () => memoryFolder('run') };
@@ -93,32 +76,14 @@ function quietly(number: number): Promise<EpochResult> {
   return known;
 }
 
-/**
- * Throws with what is needed to replay a failure, and with fewer steps that fail in the same way.
- */
-async function explain(epoch: Epoch, { kind, detail, step }: NonNullable<EpochResult['failure']>): Promise<never> {
-  const until = epoch.steps.filter((one) => one <= step);
-  const fails = async (steps: readonly number[]) => (await ran({ ...epoch, steps }, new Findings())).failure?.kind === kind;
-  const few = ONLY ? until : await shrunk(until, fails, SHRINK_MS);
-  const replay = `FEDSTREAM_HOSTILE_SEED=${SEED} FEDSTREAM_HOSTILE_EPOCH=${epoch.number}`;
-  throw new Error(
-    [
-      `${kind}: ${detail}`,
-      `in epoch ${epoch.number} (${epoch.setting.name}) after step ${step}; replay it with`,
-      `  ${replay} FEDSTREAM_HOSTILE_STEPS=${step + 1}`,
-      `and its ${few.length} steps that are enough with`,
-      `  ${replay} FEDSTREAM_HOSTILE_ONLY=${few.join(',')}`,
-    ].join('\n'),
-  );
-}
-
 test(`whatever insiders say, in ${STEPS} steps`, { timeout: 600_000 + STEPS * 20 }, async () => {
   let base = Number.POSITIVE_INFINITY;
   for (let number = FIRST, left = ONLY ? 1 : STEPS; left > 0; number++) {
     const count = Math.min(left, isLarge(number) ? LARGE_STEPS : STEPS_AN_EPOCH);
     const epoch = epochOf(number, ONLY ?? Array.from({ length: count }, (_, step) => step));
     const result = await ran(epoch);
-    if (result.failure) await explain(epoch, result.failure);
+    const kindOf = async (only: readonly number[]) => (await ran({ ...epoch, steps: only }, new Findings())).failure?.kind;
+    if (result.failure) await explain(epoch, result.failure, kindOf, SHRINK_MS, 'FEDSTREAM_HOSTILE_STEPS');
     expect(result.digests, 'other models than without insiders').toEqual((await quietly(number)).digests);
     expect(result.heldBytes, `held for insiders that have left, in epoch ${number}`).toBeLessThan(MOST_HELD_BYTES);
     left -= ONLY ? 1 : result.done;

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { nodeDrivers } from '../../src/node/drivers/node-drivers.js';
 import { writeThrowawayCertificates } from '../../src/node/tls/throwaway-certificates.js';
 import { readTokenFile, type TokenFiles, writeTokens } from '../../src/node/tls/token-files.js';
-import { jobFile, modelOf, run, type Started, start, workFolder } from '../e2e/command.js';
+import { finishByHand, jobFile, modelOf, run, type Started, start, workFolder } from '../e2e/command.js';
 import type { LogLine, Target } from './attack.js';
 import { Peer } from './peer.js';
 
@@ -31,7 +31,6 @@ export interface Served {
 export class Field {
   readonly folder = workFolder();
   #job = '';
-  #data = '';
   #tls: (name: string) => string[] = () => [];
   #tokens: TokenFiles | undefined;
   #material: (name: string) => { cert: string; key: string; ca: string } = () => ({ cert: '', key: '', ca: '' });
@@ -51,7 +50,6 @@ export class Field {
     this.#material = (name) => ({ cert: text(files(name).cert), key: text(files(name).key), ca: text(files(name).ca) });
     const { code, stderr } = await run(['simulate', '--job', this.#job, '--name', 'data', '--rounds', '1'], this.folder);
     expect(code, stderr).toBe(0);
-    this.#data = join('runs', 'data', 'data');
     const quiet = await this.serve('quiet', 'tcp');
     const idle = await this.#peer(INSIDER, 'tcp', quiet.url);
     await this.#sites(quiet.started, quiet.url, 'quiet', 'tcp');
@@ -110,14 +108,10 @@ export class Field {
     };
   }
 
-  async #sites(server: Started, url: string, name: string, scheme: string): Promise<void> {
-    const sites = HONEST.map((site) => {
-      const args = ['client', '--connect', url, '--site', site, '--data', join(this.#data, `${site}.jsonl`), '--threads', '1'];
-      return run([...args, '--work', `work/${name}-${site}`, ...this.#proof(scheme, site)], this.folder);
-    });
-    for (const { code, stderr } of await Promise.all(sites)) expect(code, stderr).toBe(0);
-    const { code, stderr } = await server.ended;
-    expect(code, stderr).toBe(0);
+  #sites(server: Started, url: string, name: string, scheme: string): Promise<void> {
+    const work = (site: string) => `work/${name}-${site}`;
+    const proof = (site: string) => this.#proof(scheme, site);
+    return finishByHand(server, url, this.folder, { sites: HONEST, dataOf: 'data', work, proof });
   }
 
   #peer(site: string, scheme: string, url: string): Promise<Peer> {
