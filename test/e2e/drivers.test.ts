@@ -89,7 +89,8 @@ test('certificates and tokens: valid ones get in, and no others', async () => {
     );
     expect(stderr).toMatch(message);
     expect(stderr.match(/site-[^1-3]|proven/)).toBeNull();
-    expect(log()).toMatch(logged);
+    // The third line of a kind waits for the end of the server's 10 s of counting.
+    await expect.poll(log, { timeout: 15_000 }).toMatch(logged);
     expect(code).toBe(1);
   }
   const bad = await run(site('site-1', url, '--tls-ca', ca, '--tls-cert', 'untrusted/cert', '--tls-key', 'untrusted/key'), folder);
