@@ -9,6 +9,7 @@ const FAST = [
   'test/golden/**/*.test.ts',
   'test/hub/hub.test.ts',
   'test/conformance/folder.test.ts',
+  'test/field/guide.test.ts',
 ];
 
 /** Units all the same, but of many bytes over sockets, or of very many cases. */
