@@ -1,4 +1,5 @@
-// `npm test` and `npm run test:fast`: runs the tests; the last line is `N passed, N failed`.
+// `npm test`, `npm run test:fast` and `npm run test:full`: runs the tests; the last line is `N passed, N failed`.
+// The full suite (--full, or FEDSTREAM_SUITE=full as in CI) tries every seed, scheme and step, the others a share of each.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,8 +10,16 @@ setup();
 const folder = mkdtempSync(join(tmpdir(), 'fedstream-test-'));
 const report = join(folder, 'report.json');
 const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-const args = [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)];
-const done = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+const args = [
+  vitest,
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${report}`,
+  ...process.argv.slice(2).filter((arg) => arg !== '--full'),
+];
+const env = process.argv.includes('--full') ? { ...process.env, FEDSTREAM_SUITE: 'full' } : process.env;
+const done = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit', env });
 const closing = closingLine(report);
 rmSync(folder, { recursive: true, force: true });
 process.stdout.write(`${closing.line}\n`);
