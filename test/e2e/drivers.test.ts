@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { SCHEMES } from '../../src/driver/scheme.js';
 import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/tls/throwaway-certificates.js';
+import { breadth } from '../breadth.js';
 import { jobFile, modelOf, run, start, workFolder } from './command.js';
 
 const folder = workFolder();
@@ -17,14 +18,17 @@ beforeAll(async () => {
   expect(code, stderr).toBe(0);
 });
 
-test.each(SCHEMES)('the main job over %s ends with the same model as over every other driver', async (driver) => {
-  const ended = await run(['simulate', '--job', job, '--driver', driver, '--name', driver], folder);
-  expect(ended.code, ended.stderr).toBe(0);
-  const path = join(folder, 'runs', driver);
-  expect(readFileSync(join(path, 'logs/server.log'), 'utf8')).toContain(`"url":"${driver}://`);
-  expect(modelOf(folder, driver).equals(modelOf(folder, 'first'))).toBe(true);
-  for (const secrets of ['certificates', 'tokens']) expect(existsSync(join(path, secrets))).toBe(false); // thrown away
-});
+test.each(breadth<readonly string[]>(SCHEMES, ['tcp', 'https', 'grpcs']))(
+  'the main job over %s ends with the same model as over every other driver',
+  async (driver) => {
+    const ended = await run(['simulate', '--job', job, '--driver', driver, '--name', driver], folder);
+    expect(ended.code, ended.stderr).toBe(0);
+    const path = join(folder, 'runs', driver);
+    expect(readFileSync(join(path, 'logs/server.log'), 'utf8')).toContain(`"url":"${driver}://`);
+    expect(modelOf(folder, driver).equals(modelOf(folder, 'first'))).toBe(true);
+    for (const secrets of ['certificates', 'tokens']) expect(existsSync(join(path, secrets))).toBe(false); // thrown away
+  },
+);
 
 test('a job names its driver', async () => {
   const own = jobFile(folder, { driver: 'http' });

@@ -1,6 +1,7 @@
 // A server that is hostile says anything at all to its site, in any order: the site gives nothing
 // away, and goes on as soon as its server is honest again.
 import { afterAll, expect, test, vi } from 'vitest';
+import { breadth } from '../breadth.js';
 import { Findings } from './model/findings.js';
 import { explain, FIRST, ONLY, SEED, usedBytes } from './model/replay.js';
 import { SITE_COVERED } from './model/site-covered.js';
@@ -19,7 +20,7 @@ vi.mock('hash-wasm', async (original) => {
   return { ...actual, createXXHash128: async () => one };
 });
 
-const STEPS = Number(process.env.FEDSTREAM_HOSTILE_SITE_STEPS ?? 5_000);
+const STEPS = Number(process.env.FEDSTREAM_HOSTILE_SITE_STEPS ?? breadth(5_000, 2_000));
 
 const STEPS_AN_EPOCH = 500;
 /** More memory than after the first epochs. */

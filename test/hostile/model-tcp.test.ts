@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { tcp } from '../../src/node/drivers/tcp.js';
 import { nodeFolder } from '../../src/node/storage/node-folder.js';
+import { breadth } from '../breadth.js';
 import { Findings } from './model/findings.js';
 import { type EpochResult, runEpoch } from './model/machine.js';
 import { realTime } from './model/time.js';
 import { Unforeseen } from './model/unforeseen.js';
 
-const STEPS = Number(process.env.FEDSTREAM_HOSTILE_TCP_STEPS ?? 2_000);
+const STEPS = Number(process.env.FEDSTREAM_HOSTILE_TCP_STEPS ?? breadth(2_000, 500));
 const SEED = Number(process.env.FEDSTREAM_HOSTILE_SEED ?? 1);
 const SETTING = {
   name: 'over tcp',

@@ -3,6 +3,7 @@
 import { afterAll, expect, test, vi } from 'vitest';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import { memory } from '../../src/driver/memory.js';
+import { breadth } from '../breadth.js';
 import { COVERED } from './model/covered.js';
 import { Findings } from './model/findings.js';
 import { type Epoch, type EpochResult, runEpoch } from './model/machine.js';
@@ -21,7 +22,7 @@ vi.mock('hash-wasm', async (original) => {
   return { ...actual, createXXHash128: async () => one };
 });
 
-const STEPS = Number(process.env.FEDSTREAM_HOSTILE_STEPS ?? 100_000);
+const STEPS = Number(process.env.FEDSTREAM_HOSTILE_STEPS ?? breadth(100_000, 10_000));
 
 const STEPS_AN_EPOCH = 5_000;
 const ROUNDS_AN_EPOCH = 20;
