@@ -166,6 +166,8 @@ function grpcClient(sends, url, credentials) {
   const client = new grpc.Client(new URL(url.replace(/^grpcs?/, 'http')).host, credentials, {
     ...grpcOptions,
     'grpc-node.flow_control_window': WINDOW_BYTES,
+    // Newer versions of Node refuse an address as a server name of TLS.
+    'grpc.ssl_target_name_override': 'localhost',
   });
   const call = client.makeBidiStreamRequest(METHOD.path, same, same);
   grpcSide(sends, call);
