@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { encodeFrame } from '../../src/frame/frame.js';
 import { throwawayAuthority, writeThrowawayCertificates } from '../../src/node/tls/throwaway-certificates.js';
+import { breadth } from '../breadth.js';
 import { finishByHand, jobFile, modelOf, run, start, tokenOf, workFolder } from '../e2e/command.js';
 import { type BadPeer, drips, framed, HTTP_REQUEST, hello, noise, TLS_HELLO, writes, writesInTls } from './bad-peers.js';
 
@@ -131,31 +132,43 @@ async function crowd(count: number, port: number, peers: readonly BadPeer[]): Pr
  * A warm heap still grows by some MB; a kilobyte kept for each of the ten thousand would be more.
  */
 const MOST_GROWTH_BYTES = 24 * 2 ** 20;
+/** A heap that is not warm after one crowd is after two; bytes kept for each peer grow with every one. */
+const MOST_CROWDS = 3;
 
-test.each([
+const CROWDS: readonly (readonly [scheme: string, count: number])[] = [
   ['tcp', 3_000],
   ['tcps', 2_000],
   ['ws', 2_000],
   ['http', 2_000],
   ['grpc', 1_000],
-])('over %s: after %i bad peers a server still serves, with flat memory', { timeout: 240_000 }, async (scheme, count) => {
-  const name = `crowd-${scheme}`;
-  const server = await serving(name, scheme);
-  const plain = [
-    writes(HTTP_REQUEST, 'ends'),
-    writes(noise(7, 2_000), 'ends'),
-    writes(Buffer.alloc(5_000), 'ends'),
-    writes(framed(hello('nobody')), 'ends'),
-    writes(TLS_HELLO, 'resets'),
-    writes(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), 'ends'),
-    writes(Buffer.from('POST /fedstream/1 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n'), 'ends'),
-    writes(Buffer.from(`GET /fedstream/1/${'0'.repeat(32)} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`), 'ends'),
-  ];
-  const inTls = [writesInTls(framed(hello('site-1')), {}), writesInTls(new Uint8Array(0), { ...certificates.untrusted })];
-  const peers = scheme === 'tcps' ? [...plain, ...inTls] : plain;
-  await crowd(count / 2, server.port, peers);
-  const before = server.rssBytes();
-  await crowd(count / 2, server.port, peers);
-  expect(server.rssBytes() - before).toBeLessThan(MOST_GROWTH_BYTES);
-  await finishes(server, name, scheme);
-});
+];
+
+test.each(breadth(CROWDS, CROWDS.slice(-1)))(
+  'over %s: after %i bad peers a server still serves, with flat memory',
+  { timeout: 240_000 },
+  async (scheme, count) => {
+    const name = `crowd-${scheme}`;
+    const server = await serving(name, scheme);
+    const plain = [
+      writes(HTTP_REQUEST, 'ends'),
+      writes(noise(7, 2_000), 'ends'),
+      writes(Buffer.alloc(5_000), 'ends'),
+      writes(framed(hello('nobody')), 'ends'),
+      writes(TLS_HELLO, 'resets'),
+      writes(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), 'ends'),
+      writes(Buffer.from('POST /fedstream/1 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n'), 'ends'),
+      writes(Buffer.from(`GET /fedstream/1/${'0'.repeat(32)} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`), 'ends'),
+    ];
+    const inTls = [writesInTls(framed(hello('site-1')), {}), writesInTls(new Uint8Array(0), { ...certificates.untrusted })];
+    const peers = scheme === 'tcps' ? [...plain, ...inTls] : plain;
+    await crowd(count / 2, server.port, peers);
+    let grown = Number.POSITIVE_INFINITY;
+    for (let crowds = 1; crowds <= MOST_CROWDS && grown >= MOST_GROWTH_BYTES; crowds++) {
+      const before = server.rssBytes();
+      await crowd(count / 2, server.port, peers);
+      grown = server.rssBytes() - before;
+    }
+    expect(grown).toBeLessThan(MOST_GROWTH_BYTES);
+    await finishes(server, name, scheme);
+  },
+);
