@@ -3,6 +3,7 @@
 export { gemm } from './gemm';
 export { rmsNorm, rmsNormBackward, sumRowChunks } from './rms-norm';
 export { rotate } from './rotary';
+export { addBias, sumRows } from './bias';
 export { softmaxRows, softmaxRowsBackward } from './attention';
 export { swiglu, swigluBackward } from './swiglu';
 export { crossEntropy } from './cross-entropy';

@@ -50,11 +50,13 @@ export function scatterRows(from: usize, index: usize, to: usize, first: i32, en
 
 /**
  * Computes to[index[r], c] += from[r, c] for all rows in order and columns first..end. Indices may
- * repeat, so threads share out columns.
+ * repeat, so threads share out columns. Rows whose index is `without` are left out.
  */
-export function scatterAddColumns(from: usize, index: usize, to: usize, rows: i32, first: i32, end: i32, d: i32): void {
+export function scatterAddColumns(from: usize, index: usize, to: usize, rows: i32, first: i32, end: i32, d: i32, without: i32): void {
   for (let r = 0; r < rows; r++) {
-    const target = to + (<usize>(load<i32>(index + (<usize>r << 2)) * d) << 2);
+    const place = load<i32>(index + (<usize>r << 2));
+    if (place == without) continue;
+    const target = to + (<usize>(place * d) << 2);
     addTo(target, from + (<usize>(r * d) << 2), first, end);
   }
 }

@@ -5,11 +5,11 @@ import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
 import { builtInTrainer } from '../../src/trainer/built-in-trainer.js';
 import type { Example } from '../../src/trainer/example.js';
-import type { LlamaConfig } from '../../src/trainer/llama/config.js';
+import type { PlainLlamaConfig } from '../../src/trainer/llama/config.js';
 import type { LlamaEngine } from '../../src/trainer/llama/engine.js';
 import type { Trainer, TrainTask } from '../../src/trainer/trainer.js';
 
-export const TINY: LlamaConfig = {
+export const TINY: PlainLlamaConfig = {
   hiddenSize: 10,
   layers: 1,
   heads: 2,

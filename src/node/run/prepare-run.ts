@@ -15,7 +15,13 @@ import { type Encoded, encodeSamples } from '../../trainer/data/encode-sample.js
 import { generateTasks, splitByFamily } from '../../trainer/data/generate/generate-tasks.js';
 import type { Sample } from '../../trainer/data/sample.js';
 import { holdOut, splitSamples } from '../../trainer/data/split.js';
-import { checkLlamaConfig, type LlamaConfig, llamaConfigJson, parseLlamaConfig } from '../../trainer/llama/config.js';
+import {
+  checkLlamaConfig,
+  type LlamaConfig,
+  llamaConfigJson,
+  type PlainLlamaConfig,
+  parseLlamaConfig,
+} from '../../trainer/llama/config.js';
 import { loadTokenizer } from '../../trainer/tokenizer/tokenizer.js';
 import { tokenizerConfigJson, tokenizerJson } from '../../trainer/tokenizer/tokenizer-json.js';
 import { trainBpe } from '../../trainer/tokenizer/train-bpe.js';
@@ -160,7 +166,7 @@ async function newBase(
   const bpe = trainBpe(texts, model.vocabularySize);
   const files = { json: tokenizerJson(bpe), config: tokenizerConfigJson(MAX_POSITIONS) };
   const tokenizer = loadTokenizer(files.json, files.config, 'the trained tokenizer');
-  const config: LlamaConfig = {
+  const config: PlainLlamaConfig = {
     ...model,
     headDim: model.hiddenSize / model.heads,
     vocabularySize: tokenizer.vocabularySize,

@@ -26,6 +26,11 @@ export interface LayerArena {
   readonly gate: number; // [rows, ffn]
   readonly up: number; // [rows, ffn]
   readonly product: number; // [rows, ffn]
+  /** With norms of q and k: both before their norm; otherwise 0, and no memory. */
+  readonly rawQ: number; // [rows, heads, headDim]
+  readonly rawK: number; // [rows, kvHeads, headDim]
+  readonly qRstd: number; // [rows, heads]
+  readonly kRstd: number; // [rows, kvHeads]
 }
 
 /** Byte offsets of all arrays. */
@@ -52,9 +57,11 @@ export interface Arena {
   readonly dq: number;
   readonly dk: number;
   readonly dv: number;
+  readonly dRawQ: number;
+  readonly dRawK: number;
   readonly dAttended: number;
   readonly dProduct: number; // [rows, ffn]
-  readonly normPartials: number; // [rows / 16, d]
+  readonly normPartials: number; // [rows / 16, d], or those of the heads' norms if they are larger
   readonly squarePartials: number; // float64 [total / 4096]
   /** For each thread: packing buffers of the matrix kernel, and one head's score gradients. */
   readonly scratch: readonly number[];
@@ -83,6 +90,7 @@ export function layOutArena(config: LlamaConfig, size: ArenaSize): Arena {
     at += Math.ceil((count * 4) / 64) * 64;
     return start;
   };
+  const headFloats = (count: number): number => (config.qkNorm ? floats(count) : 0);
   const layer = (): LayerArena => ({
     input: floats(rows * d),
     normed: floats(rows * d),
@@ -98,7 +106,12 @@ export function layOutArena(config: LlamaConfig, size: ArenaSize): Arena {
     gate: floats(rows * f),
     up: floats(rows * f),
     product: floats(rows * f),
+    rawQ: headFloats(rows * heads * headDim),
+    rawK: headFloats(rows * kvHeads * headDim),
+    qRstd: headFloats(rows * heads),
+    kRstd: headFloats(rows * kvHeads),
   });
+  const headPartials = config.qkNorm ? Math.ceil((rows * heads) / 16) * headDim : 0;
   const arena = {
     parameters,
     control: floats(64),
@@ -122,9 +135,11 @@ export function layOutArena(config: LlamaConfig, size: ArenaSize): Arena {
     dq: floats(rows * heads * headDim),
     dk: floats(rows * kvHeads * headDim),
     dv: floats(rows * kvHeads * headDim),
+    dRawQ: headFloats(rows * heads * headDim),
+    dRawK: headFloats(rows * kvHeads * headDim),
     dAttended: floats(rows * heads * headDim),
     dProduct: floats(rows * f),
-    normPartials: floats(Math.ceil(rows / 16) * d),
+    normPartials: floats(Math.max(Math.ceil(rows / 16) * d, headPartials)),
     squarePartials: floats(Math.ceil(parameters.total / SQUARES_CHUNK) * 2),
     scratch: Array.from({ length: threads }, () => floats(GEMM_SCRATCH_BYTES / 4)),
     scores: Array.from({ length: threads }, () => floats(maxSequence * maxSequence)),

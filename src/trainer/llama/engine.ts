@@ -3,16 +3,16 @@
 import { FedStreamError } from '../../core/errors.js';
 import { randomStream } from '../../core/random.js';
 import { chunkPlaces } from '../../tensor/chunks.js';
-import { DTYPES } from '../../tensor/dtype.js';
 import { CHUNK_ELEMENTS, type Manifest, RAW } from '../../tensor/manifest.js';
 import type { ChunkRange, StateDict } from '../../tensor/state-dict.js';
-import { widenInto } from '../../tensor/widen.js';
 import { type Arena, type ArenaSize, layOutArena, SQUARES_CHUNK } from './arena.js';
 import { type Batch, writeBatch } from './batch.js';
 import type { LlamaConfig } from './config.js';
 import type { MicroBatch } from './forward.js';
 import { type Guide, layOutGuide } from './guide.js';
-import { HEAD, llamaManifest, type Parameter } from './parameters.js';
+import { EMBEDDING, HEAD, llamaManifest, type Parameter } from './parameters.js';
+import { type Place, type Put, readTensors } from './read-tensors.js';
+import { checkPositions, writeRotaryTable } from './rope-frequencies.js';
 import type { Command, ThreadInit } from './thread.js';
 import { gradientNorm, type OptimizerSettings } from './update.js';
 
@@ -70,28 +70,17 @@ const PAGE_BYTES = 65_536;
 const MAX_PAGES = 65_536;
 
 /**
- * Lays out the memory and starts the threads; throws `limit` if the model is too large for 4 GiB.
+ * Lays out the memory and starts the threads; throws `limit` if the model is too large for 4 GiB,
+ * `bad-model` if its rotary embeddings do not reach so far.
  */
 export async function startEngine(options: EngineOptions): Promise<LlamaEngine> {
   const { config, size, optimizer, module } = options;
+  checkPositions(config, size.maxSequence);
   const arena = layOutArena(config, size);
   const memory = new WebAssembly.Memory({ initial: Math.ceil(arena.totalBytes / PAGE_BYTES), maximum: MAX_PAGES, shared: true });
-  writeRotary(config, size, arena, memory);
+  writeRotaryTable(config, new Float32Array(memory.buffer, arena.rotary, size.maxSequence * config.headDim));
   const threads = await options.startThreads({ module, memory, config, size, optimizer });
   return new LlamaEngine(options, arena, memory, threads);
-}
-
-/** cos and sin of position × theta^(-2i / headDim). */
-function writeRotary({ headDim, ropeTheta }: LlamaConfig, { maxSequence }: ArenaSize, arena: Arena, memory: WebAssembly.Memory): void {
-  const table = new Float32Array(memory.buffer, arena.rotary, maxSequence * headDim);
-  for (let position = 0; position < maxSequence; position++) {
-    for (let i = 0; i < headDim / 2; i++) {
-      const frequency = Math.fround(1 / Math.fround(ropeTheta ** Math.fround((2 * i) / headDim)));
-      const angle = Math.fround(position * frequency);
-      table[position * headDim + 2 * i] = Math.cos(angle);
-      table[position * headDim + 2 * i + 1] = Math.sin(angle);
-    }
-  }
 }
 
 /** A model and its training. Callers wait for each call to end before the next one. */
@@ -118,24 +107,38 @@ export class LlamaEngine {
   }
 
   /**
-   * Sets normal weights with the configuration's standard deviation, and norms of 1; each tensor
-   * has a random stream of its own.
+   * Sets normal weights with the configuration's standard deviation, norms of 1 and biases of 0; each
+   * tensor has a random stream of its own.
    */
   initialize(seed: number): void {
     for (const parameter of this.#arena.parameters.list) {
       const values = this.#floats(this.#arena.weights, parameter);
       const random = randomStream(seed, 'initial weights', parameter.name);
-      for (let i = 0; i < values.length; i++) values[i] = parameter.isNorm ? 1 : random.normal() * this.config.initializerRange;
+      if (parameter.kind === 'matrix') for (let i = 0; i < values.length; i++) values[i] = random.normal() * this.config.initializerRange;
+      else values.fill(parameter.kind === 'norm' ? 1 : 0);
     }
     this.resetOptimizer();
   }
 
   /**
    * Loads the weights of a raw model in F32, F16 or BF16; throws `bad-model`, which names the first
-   * tensor that does not fit.
+   * tensor that does not fit, or a head that is stored beside the embedding it should be tied to and
+   * has other values.
    */
   async load(model: StateDict): Promise<void> {
-    await this.#read(model, this.#arena.weights, (name) => name, 'the model');
+    const { weights, gradients, parameters } = this.#arena;
+    const wanted = this.#places(weights);
+    const embedding = parameters.list[0] as Parameter;
+    // A step begins with new gradients, so that their memory can take what is only compared.
+    const stored = this.config.tied && model.manifest.tensors.some(({ name }) => name === HEAD);
+    if (stored) wanted.set(HEAD, this.#place(gradients, embedding));
+    await readTensors(model, wanted, { what: 'the model', isIgnored: isKnownExtra });
+    const head = this.#floats(gradients, embedding);
+    if (stored && this.#floats(weights, embedding).some((value, i) => value !== head[i]))
+      throw new FedStreamError(
+        'bad-model',
+        `config.json ties ${HEAD} to ${EMBEDDING} (tie_word_embeddings), and the file has other values for it; set tie_word_embeddings to false if the model was trained with both`,
+      );
   }
 
   /** The current weights, lazy: chunks are copied out of the shared memory when they are read. */
@@ -160,8 +163,9 @@ export class LlamaEngine {
     if (mu > 0) floats(room.anchor).set(floats(this.#arena.weights));
     if (control) {
       for (const base of [room.correction, room.gradientSum]) floats(base).fill(0);
-      await this.#read(control, room.correction, (name) => name, 'the control variate of the server');
-      if (own) await this.#read(own, room.correction, (name) => name, 'the control variate of the site', subtractFrom);
+      const places = this.#places(room.correction);
+      await readTensors(control, places, { what: 'the control variate of the server' });
+      if (own) await readTensors(own, places, { what: 'the control variate of the site', put: subtractFrom });
     }
     this.#guide = { ...room, mu, isCorrected: control !== undefined };
   }
@@ -198,8 +202,8 @@ export class LlamaEngine {
     const step = Number(state.manifest.metadata.step);
     if (!Number.isSafeInteger(step) || step < 0)
       throw new FedStreamError('bad-model', 'the optimizer state does not say its step; remove it to begin anew');
-    await this.#read(state, this.#arena.firstMoments, (name) => `m.${name}`, 'the optimizer state');
-    await this.#read(state, this.#arena.secondMoments, (name) => `v.${name}`, 'the optimizer state');
+    const places = new Map([...this.#places(this.#arena.firstMoments, 'm.'), ...this.#places(this.#arena.secondMoments, 'v.')]);
+    await readTensors(state, places, { what: 'the optimizer state' });
     this.#step = step;
   }
 
@@ -304,38 +308,20 @@ export class LlamaEngine {
     }
   }
 
-  async #read(model: StateDict, base: number, rename: (name: string) => string, what: string, put = replace): Promise<void> {
-    const wanted = new Map(this.#arena.parameters.list.map((parameter) => [rename(parameter.name), parameter]));
-    const have = new Map(model.manifest.tensors.map((tensor) => [tensor.name, tensor]));
-    for (const [name, { shape }] of wanted) {
-      const tensor = have.get(name);
-      if (!tensor) throw new FedStreamError('bad-model', `${what} lacks the tensor ${name} [${shape.join(', ')}]`);
-      if (!DTYPES[tensor.dtype].quantizable || tensor.encoding.codec !== 'raw' || tensor.shape.join() !== shape.join()) {
-        throw new FedStreamError(
-          'bad-model',
-          `${what}: ${name} is ${tensor.dtype} [${tensor.shape.join(', ')}], and [${shape.join(', ')}] is needed; config.json does not belong to these weights`,
-        );
-      }
-    }
-    const extra = base === this.#arena.weights ? [...have.keys()].find((name) => !wanted.has(name) && !this.#isIgnored(name)) : undefined;
-    if (extra) throw new FedStreamError('bad-model', `${what} has the tensor ${extra}, which this architecture does not know`);
-    const values = new Float32Array(model.manifest.chunkElements);
-    for await (const { tensor, firstElement, bytes } of model.chunks()) {
-      const parameter = wanted.get(tensor.name);
-      if (parameter) put(this.#floats(base, parameter), widenInto(tensor.dtype, bytes, values), firstElement);
-    }
+  /** The places of all parameters in one of the arrays. */
+  #places(base: number, prefix = ''): Map<string, Place> {
+    return new Map(this.#arena.parameters.list.map((parameter) => [prefix + parameter.name, this.#place(base, parameter)]));
   }
 
-  /** True for a tied head that is stored nevertheless, and for tables that old files have. */
-  #isIgnored(name: string): boolean {
-    return (this.config.tied && name === HEAD) || name.endsWith('rotary_emb.inv_freq');
+  #place(base: number, parameter: Parameter): Place {
+    return { shape: parameter.shape, values: this.#floats(base, parameter) };
   }
 }
 
-/** Takes values that were read, to their place. */
-type Put = (to: Float32Array, values: Float32Array, first: number) => void;
-
-const replace: Put = (to, values, first) => to.set(values, first);
+/** Tables that files of older versions of transformers have. */
+function isKnownExtra(name: string): boolean {
+  return name.endsWith('rotary_emb.inv_freq');
+}
 
 const subtractFrom: Put = (to, values, first) => {
   for (let i = 0; i < values.length; i++) to[first + i] = (to[first + i] as number) - (values[i] as number);

@@ -1,8 +1,9 @@
 // The forward pass; every thread runs it on its share.
 import type { Arena, LayerArena } from './arena.js';
+import { ATTENTION_ROWS, firstColumn, softmaxWindow } from './attention-window.js';
 import type { LlamaConfig } from './config.js';
 import type { LlamaKernels } from './kernels.js';
-import { EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
+import { biasName, EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
 import { share, type Team } from './team.js';
 
 /** Everything that a thread works with. */
@@ -21,9 +22,6 @@ export interface MicroBatch {
   readonly targets: number;
 }
 
-/** Rows of attention in a block; all to the right of the diagonal block is skipped. */
-export const ATTENTION_ROWS = 32;
-
 /** Byte offset of a parameter. */
 export function weight({ arena }: Program, name: string): number {
   return arena.weights + arena.parameters.at(name) * 4;
@@ -35,6 +33,23 @@ export function linear(program: Program, x: number, w: number, y: number, rows: 
   const [first, end] = share(team, rows, 4);
   if (end > first)
     kernels.gemm(x + first * k * 4, k, 1, w, 1, k, y + first * n * 4, n, end - first, n, k, 0, arena.scratch[team.index] as number);
+}
+
+/** The projection of a layer's part, with its bias if it has one; this thread's rows. */
+function project(
+  program: Program,
+  x: number,
+  layer: number,
+  part: string,
+  y: number,
+  rows: number,
+  n: number,
+  k: number,
+  bias = false,
+): void {
+  linear(program, x, weight(program, layerName(layer, part)), y, rows, n, k);
+  const [first, end] = share(program.team, rows, 4);
+  if (bias) program.kernels.addBias(y, weight(program, biasName(layer, part)), first, end, n);
 }
 
 /** Computes the normed output of the last layer, [rows, d], from the tokens. */
@@ -56,7 +71,7 @@ export function forward(program: Program, micro: MicroBatch): void {
 
 function attentionBlock(program: Program, micro: MicroBatch, layer: LayerArena, index: number): void {
   const { arena, kernels, team, config } = program;
-  const { hiddenSize: d, heads, kvHeads, headDim } = config;
+  const { hiddenSize: d, heads, kvHeads, headDim, qkvBias, outputBias, qkNorm, rmsEps } = config;
   const rows = micro.batch * micro.sequence;
   const [first, end] = share(team, rows, 4);
   kernels.rmsNorm(
@@ -69,48 +84,48 @@ function attentionBlock(program: Program, micro: MicroBatch, layer: LayerArena, 
     d,
     config.rmsEps,
   );
-  linear(program, layer.normed, weight(program, layerName(index, 'self_attn.q_proj')), layer.q, rows, heads * headDim, d);
-  linear(program, layer.normed, weight(program, layerName(index, 'self_attn.k_proj')), layer.k, rows, kvHeads * headDim, d);
-  linear(program, layer.normed, weight(program, layerName(index, 'self_attn.v_proj')), layer.v, rows, kvHeads * headDim, d);
-  kernels.rotate(layer.q, arena.rotary, first, end, micro.sequence, heads, headDim, 1);
-  kernels.rotate(layer.k, arena.rotary, first, end, micro.sequence, kvHeads, headDim, 1);
+  const [q, k] = qkNorm ? [layer.rawQ, layer.rawK] : [layer.q, layer.k];
+  project(program, layer.normed, index, 'self_attn.q_proj', q, rows, heads * headDim, d, qkvBias);
+  project(program, layer.normed, index, 'self_attn.k_proj', k, rows, kvHeads * headDim, d, qkvBias);
+  project(program, layer.normed, index, 'self_attn.v_proj', layer.v, rows, kvHeads * headDim, d, qkvBias);
+  if (qkNorm) {
+    const norm = (part: string): number => weight(program, layerName(index, `self_attn.${part}`));
+    kernels.rmsNorm(q, norm('q_norm'), layer.q, layer.qRstd, first * heads, end * heads, headDim, rmsEps);
+    kernels.rmsNorm(k, norm('k_norm'), layer.k, layer.kRstd, first * kvHeads, end * kvHeads, headDim, rmsEps);
+  }
+  if (!config.unrotated?.[index]) {
+    kernels.rotate(layer.q, arena.rotary, first, end, micro.sequence, heads, headDim, 1);
+    kernels.rotate(layer.k, arena.rotary, first, end, micro.sequence, kvHeads, headDim, 1);
+  }
   team.barrier();
   const [firstHead, endHead] = share(team, micro.batch * heads);
-  for (let unit = firstHead; unit < endHead; unit++) attend(program, micro, layer, Math.floor(unit / heads), unit % heads);
+  for (let unit = firstHead; unit < endHead; unit++)
+    attend(program, micro, layer, Math.floor(unit / heads), unit % heads, config.windows?.[index]);
   team.barrier();
-  linear(program, layer.attended, weight(program, layerName(index, 'self_attn.o_proj')), layer.middle, rows, d, heads * headDim);
+  project(program, layer.attended, index, 'self_attn.o_proj', layer.middle, rows, d, heads * headDim, outputBias);
   kernels.addTo(layer.middle, layer.input, first * d, end * d);
 }
 
 /** One head of one sequence: softmax(q kᵀ / √headDim) v. */
-function attend(program: Program, micro: MicroBatch, layer: LayerArena, sequenceIndex: number, head: number): void {
+function attend(program: Program, micro: MicroBatch, layer: LayerArena, sequenceIndex: number, head: number, window?: number): void {
   const { arena, kernels, team, config } = program;
   const { heads, kvHeads, headDim } = config;
   const length = micro.sequence;
   const scratch = arena.scratch[team.index] as number;
+  const [queryStride, keyStride] = [heads * headDim, kvHeads * headDim];
   const at = headPlaces(config, layer, sequenceIndex, head, length);
   for (let row = 0; row < length; row += ATTENTION_ROWS) {
-    const rows = Math.min(ATTENTION_ROWS, length - row);
-    const width = row + rows;
-    const scores = at.probabilities + row * length * 4;
-    kernels.gemm(
-      at.q + row * heads * headDim * 4,
-      heads * headDim,
-      1,
-      at.k,
-      1,
-      kvHeads * headDim,
-      scores,
-      length,
-      rows,
-      width,
-      headDim,
-      0,
-      scratch,
-    );
-    kernels.softmaxRows(at.probabilities, length, row, row + rows, width, 1 / Math.sqrt(headDim));
-    const to = at.attended + row * heads * headDim * 4;
-    kernels.gemm(scores, length, 1, at.v, kvHeads * headDim, 1, to, heads * headDim, rows, headDim, width, 0, scratch);
+    const end = Math.min(row + ATTENTION_ROWS, length);
+    const left = firstColumn(row, window);
+    const [rows, width] = [end - row, end - left];
+    const scores = at.probabilities + (row * length + left) * 4;
+    const keys = at.k + left * keyStride * 4;
+    const q = at.q + row * queryStride * 4;
+    kernels.gemm(q, queryStride, 1, keys, 1, keyStride, scores, length, rows, width, headDim, 0, scratch);
+    softmaxWindow(kernels, at.probabilities, length, row, end, left, window, 1 / Math.sqrt(headDim));
+    const to = at.attended + row * queryStride * 4;
+    const values = at.v + left * keyStride * 4;
+    kernels.gemm(scores, length, 1, values, keyStride, 1, to, queryStride, rows, headDim, width, 0, scratch);
   }
 }
 
@@ -133,7 +148,7 @@ export function headPlaces(config: LlamaConfig, layer: LayerArena, sequenceIndex
 
 function feedForwardBlock(program: Program, micro: MicroBatch, layer: LayerArena, index: number, output: number): void {
   const { kernels, team, config } = program;
-  const { hiddenSize: d, ffnSize: f } = config;
+  const { hiddenSize: d, ffnSize: f, mlpBias } = config;
   const rows = micro.batch * micro.sequence;
   const [first, end] = share(team, rows, 4);
   kernels.rmsNorm(
@@ -146,10 +161,10 @@ function feedForwardBlock(program: Program, micro: MicroBatch, layer: LayerArena
     d,
     config.rmsEps,
   );
-  linear(program, layer.middleNormed, weight(program, layerName(index, 'mlp.gate_proj')), layer.gate, rows, f, d);
-  linear(program, layer.middleNormed, weight(program, layerName(index, 'mlp.up_proj')), layer.up, rows, f, d);
+  project(program, layer.middleNormed, index, 'mlp.gate_proj', layer.gate, rows, f, d, mlpBias);
+  project(program, layer.middleNormed, index, 'mlp.up_proj', layer.up, rows, f, d, mlpBias);
   kernels.swiglu(layer.gate, layer.up, layer.product, first * f, end * f);
-  linear(program, layer.product, weight(program, layerName(index, 'mlp.down_proj')), output, rows, d, f);
+  project(program, layer.product, index, 'mlp.down_proj', output, rows, d, f, mlpBias);
   kernels.addTo(output, layer.middle, first * d, end * d);
   // The next block works on the same rows, so that it needs no barrier.
 }

@@ -38,12 +38,14 @@ export interface LlamaKernels {
   swiglu(g: number, u: number, h: number, first: number, end: number): void;
   swigluBackward(g: number, u: number, dh: number, first: number, end: number): void;
   crossEntropy(logits: number, targets: number, figures: number, first: number, end: number, vocabulary: number, scale: number): void;
+  addBias(y: number, b: number, first: number, end: number, n: number): void;
+  sumRows(dy: number, to: number, rows: number, first: number, end: number, n: number): void;
   addTo(to: number, from: number, first: number, end: number): void;
   pull(to: number, w: number, anchor: number, mu: number, first: number, end: number): void;
   fill(to: number, first: number, end: number): void;
   gatherRows(from: number, index: number, to: number, first: number, end: number, d: number): void;
   scatterRows(from: number, index: number, to: number, first: number, end: number, d: number): void;
-  scatterAddColumns(from: number, index: number, to: number, rows: number, first: number, end: number, d: number): void;
+  scatterAddColumns(from: number, index: number, to: number, rows: number, first: number, end: number, d: number, without: number): void;
   sumOfSquares(x: number, first: number, end: number): number;
   adamw(
     w: number,

@@ -9,8 +9,8 @@ export interface Parameter {
   /** Its first element, counted over all parameters. */
   readonly start: number;
   readonly elements: number;
-  /** True for norm weights, which do not decay and begin at 1. */
-  readonly isNorm: boolean;
+  /** Norm weights begin at 1 and biases at 0; neither decays. */
+  readonly kind: 'matrix' | 'norm' | 'bias';
 }
 
 /** All parameters, in order. */
@@ -33,25 +33,37 @@ export function layerName(layer: number, part: string): string {
   return `model.layers.${layer}.${part}.weight`;
 }
 
+/** The full name of a bias of a layer. */
+export function biasName(layer: number, part: string): string {
+  return `model.layers.${layer}.${part}.bias`;
+}
+
 /** The parameters in the order of the model's modules; each begins at a multiple of 16 elements. */
 export function llamaParameters(config: LlamaConfig): Parameters {
   const { hiddenSize: d, heads, kvHeads, headDim, ffnSize, vocabularySize, layers, tied } = config;
+  const { qkvBias = false, outputBias = false, mlpBias = false } = config;
   const list: Parameter[] = [];
   let start = 0;
   const add = (name: string, ...shape: number[]): void => {
     const elements = shape.reduce((product, side) => product * side, 1);
-    list.push({ name, shape, start, elements, isNorm: shape.length === 1 });
+    const kind = shape.length > 1 ? 'matrix' : name.endsWith('.bias') ? 'bias' : 'norm';
+    list.push({ name, shape, start, elements, kind });
     start += Math.ceil(elements / 16) * 16;
+  };
+  const project = (layer: number, part: string, n: number, k: number, hasBias: boolean): void => {
+    add(layerName(layer, part), n, k);
+    if (hasBias) add(biasName(layer, part), n);
   };
   add(EMBEDDING, vocabularySize, d);
   for (let layer = 0; layer < layers; layer++) {
-    add(layerName(layer, 'self_attn.q_proj'), heads * headDim, d);
-    add(layerName(layer, 'self_attn.k_proj'), kvHeads * headDim, d);
-    add(layerName(layer, 'self_attn.v_proj'), kvHeads * headDim, d);
-    add(layerName(layer, 'self_attn.o_proj'), d, heads * headDim);
-    add(layerName(layer, 'mlp.gate_proj'), ffnSize, d);
-    add(layerName(layer, 'mlp.up_proj'), ffnSize, d);
-    add(layerName(layer, 'mlp.down_proj'), d, ffnSize);
+    project(layer, 'self_attn.q_proj', heads * headDim, d, qkvBias);
+    project(layer, 'self_attn.k_proj', kvHeads * headDim, d, qkvBias);
+    project(layer, 'self_attn.v_proj', kvHeads * headDim, d, qkvBias);
+    project(layer, 'self_attn.o_proj', d, heads * headDim, outputBias);
+    if (config.qkNorm) for (const part of ['q_norm', 'k_norm']) add(layerName(layer, `self_attn.${part}`), headDim);
+    project(layer, 'mlp.gate_proj', ffnSize, d, mlpBias);
+    project(layer, 'mlp.up_proj', ffnSize, d, mlpBias);
+    project(layer, 'mlp.down_proj', d, ffnSize, mlpBias);
     add(layerName(layer, 'input_layernorm'), d);
     add(layerName(layer, 'post_attention_layernorm'), d);
   }

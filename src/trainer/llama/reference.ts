@@ -2,7 +2,8 @@
 // give the gradients.
 import { type Batch, IGNORED } from './batch.js';
 import type { LlamaConfig } from './config.js';
-import { EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
+import { biasName, EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
+import { ropeFrequencies } from './rope-frequencies.js';
 
 /** Weights by name, row-major. */
 export type ReferenceWeights = ReadonlyMap<string, Float64Array>;
@@ -33,7 +34,7 @@ export function referenceLogits(config: LlamaConfig, weights: ReferenceWeights, 
   for (let layer = 0; layer < layers; layer++) {
     const attended = attention(config, layer, get, normed(x, get(layerName(layer, 'input_layernorm')), rmsEps));
     x = x.map((row, i) => sum(row, attended[i] as Float64Array));
-    const fed = normed(x, get(layerName(layer, 'post_attention_layernorm')), rmsEps).map((row) => feedForward(layer, get, row));
+    const fed = normed(x, get(layerName(layer, 'post_attention_layernorm')), rmsEps).map((row) => feedForward(config, layer, get, row));
     x = x.map((row, i) => sum(row, fed[i] as Float64Array));
   }
   return normed(x, get(FINAL_NORM), rmsEps).map((row) => times(get(tied ? EMBEDDING : HEAD), row));
@@ -42,34 +43,55 @@ export function referenceLogits(config: LlamaConfig, weights: ReferenceWeights, 
 type Get = (name: string) => Float64Array;
 
 function attention(config: LlamaConfig, layer: number, get: Get, x: Float64Array[]): Float64Array[] {
-  const { heads, kvHeads, headDim, ropeTheta } = config;
-  const project = (part: string): Float64Array[] => x.map((row) => times(get(layerName(layer, `self_attn.${part}`)), row));
-  const q = project('q_proj').map((row, position) => rotated(row, position, headDim, ropeTheta));
-  const k = project('k_proj').map((row, position) => rotated(row, position, headDim, ropeTheta));
+  const { heads, kvHeads, headDim, qkvBias, outputBias, qkNorm, rmsEps } = config;
+  const project = (part: string): Float64Array[] => x.map((row) => projected(get, layer, `self_attn.${part}`, row, qkvBias));
+  const normedHeads = (rows: Float64Array[], part: string): Float64Array[] =>
+    qkNorm
+      ? rows.map((row) =>
+          byHead(row, headDim, (head) => normed([head], get(layerName(layer, `self_attn.${part}`)), rmsEps)[0] as Float64Array),
+        )
+      : rows;
+  const turned = (rows: Float64Array[]): Float64Array[] =>
+    config.unrotated?.[layer] ? rows : rows.map((row, position) => rotated(row, position, config));
+  const q = turned(normedHeads(project('q_proj'), 'q_norm'));
+  const k = turned(normedHeads(project('k_proj'), 'k_norm'));
   const v = project('v_proj');
   return x.map((_, i) => {
     const out = new Float64Array(heads * headDim);
     for (let h = 0; h < heads; h++) {
       const kv = Math.floor(h / (heads / kvHeads)) * headDim;
       const query = (q[i] as Float64Array).subarray(h * headDim, (h + 1) * headDim);
-      const scores = k.slice(0, i + 1).map((row) => dot(query, row.subarray(kv, kv + headDim)) / Math.sqrt(headDim));
+      const first = Math.max(0, i + 1 - (config.windows?.[layer] ?? i + 1));
+      const scores = k.slice(first, i + 1).map((row) => dot(query, row.subarray(kv, kv + headDim)) / Math.sqrt(headDim));
       const max = Math.max(...scores);
       const weights = scores.map((score) => Math.exp(score - max));
       const total = weights.reduce((a, b) => a + b, 0);
       for (const [j, weight] of weights.entries()) {
         for (let c = 0; c < headDim; c++)
-          out[h * headDim + c] = (out[h * headDim + c] as number) + (weight / total) * ((v[j] as Float64Array)[kv + c] as number);
+          out[h * headDim + c] = (out[h * headDim + c] as number) + (weight / total) * ((v[first + j] as Float64Array)[kv + c] as number);
       }
     }
-    return times(get(layerName(layer, 'self_attn.o_proj')), out);
+    return projected(get, layer, 'self_attn.o_proj', out, outputBias);
   });
 }
 
-function feedForward(layer: number, get: Get, x: Float64Array): Float64Array {
-  const gate = times(get(layerName(layer, 'mlp.gate_proj')), x);
-  const up = times(get(layerName(layer, 'mlp.up_proj')), x);
+function feedForward({ mlpBias }: LlamaConfig, layer: number, get: Get, x: Float64Array): Float64Array {
+  const gate = projected(get, layer, 'mlp.gate_proj', x, mlpBias);
+  const up = projected(get, layer, 'mlp.up_proj', x, mlpBias);
   const product = gate.map((g, i) => (g / (1 + Math.exp(-g))) * (up[i] as number));
-  return times(get(layerName(layer, 'mlp.down_proj')), product);
+  return projected(get, layer, 'mlp.down_proj', product, mlpBias);
+}
+
+/** w · x, and the bias of the part if it has one. */
+function projected(get: Get, layer: number, part: string, x: Float64Array, bias = false): Float64Array {
+  const product = times(get(layerName(layer, part)), x);
+  return bias ? sum(product, get(biasName(layer, part))) : product;
+}
+
+function byHead(row: Float64Array, headDim: number, each: (head: Float64Array) => Float64Array): Float64Array {
+  const out = new Float64Array(row.length);
+  for (let at = 0; at < row.length; at += headDim) out.set(each(row.subarray(at, at + headDim)), at);
+  return out;
 }
 
 function normed(x: readonly Float64Array[], w: Float64Array, eps: number): Float64Array[] {
@@ -80,13 +102,16 @@ function normed(x: readonly Float64Array[], w: Float64Array, eps: number): Float
 }
 
 /** The half-rotation convention of Hugging Face. */
-function rotated(row: Float64Array, position: number, headDim: number, theta: number): Float64Array {
+function rotated(row: Float64Array, position: number, config: LlamaConfig): Float64Array {
+  const { headDim, ropeTheta, ropeScaling } = config;
   const half = headDim / 2;
+  // Scaled frequencies are compared with those of transformers elsewhere (test/golden).
+  const scaled = ropeScaling && ropeFrequencies(config);
   return row.map((value, at) => {
     const i = at % headDim;
-    const angle = position * theta ** (-(2 * (i % half)) / headDim);
+    const angle = position * (scaled?.frequencies[i % half] ?? ropeTheta ** (-(2 * (i % half)) / headDim));
     const other = row[i < half ? at + half : at - half] as number;
-    return value * Math.cos(angle) + (i < half ? -other : other) * Math.sin(angle);
+    return (value * Math.cos(angle) + (i < half ? -other : other) * Math.sin(angle)) * (scaled?.attention ?? 1);
   });
 }
 

@@ -8,7 +8,7 @@ export interface OptimizerSettings {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Decoupled weight decay; norm weights do not decay. */
+  /** Decoupled weight decay; norms and biases do not decay. */
   readonly weightDecay: number;
   /** Gradients with a larger global norm are scaled down to this one. */
   readonly clipNorm: number;
@@ -41,10 +41,10 @@ export function updateWeights(program: Program, settings: OptimizerSettings, nor
   const { beta1, beta2, epsilon, weightDecay, clipNorm } = settings;
   // As torch.nn.utils.clip_grad_norm_ does it.
   const clip = Math.min(1, clipNorm / (norm + 1e-6));
-  for (const { start, elements, isNorm } of arena.parameters.list) {
+  for (const { start, elements, kind } of arena.parameters.list) {
     const [first, end] = share(team, elements, 16);
     const at = (base: number): number => base + start * 4;
-    const decay = isNorm ? 0 : weightDecay;
+    const decay = kind === 'matrix' ? weightDecay : 0;
     const correction1 = 1 - beta1 ** step;
     const correction2 = 1 - beta2 ** step;
     kernels.adamw(
