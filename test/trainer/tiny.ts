@@ -8,6 +8,7 @@ import type { Example } from '../../src/trainer/example.js';
 import type { PlainLlamaConfig } from '../../src/trainer/llama/config.js';
 import type { LlamaEngine } from '../../src/trainer/llama/engine.js';
 import type { Trainer, TrainTask } from '../../src/trainer/trainer.js';
+import { oneThreadEngine } from './one-thread.js';
 
 export const TINY: PlainLlamaConfig = {
   hiddenSize: 10,
@@ -27,7 +28,8 @@ export const TINY: PlainLlamaConfig = {
 /** `weightDecay` is 0, so that nothing moves without a gradient. */
 export function tinyEngine(threads = 1, weightDecay = 0): Promise<LlamaEngine> {
   const optimizer = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay, clipNorm: 1 };
-  return startLlamaEngine({ config: TINY, size: { maxBatch: 2, maxSequence: 8, threads }, optimizer });
+  const start = threads === 1 ? oneThreadEngine : startLlamaEngine;
+  return start({ config: TINY, size: { maxBatch: 2, maxSequence: 8, threads }, optimizer });
 }
 
 function examples(count: number, seed: number): Example[] {

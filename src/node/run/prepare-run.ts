@@ -22,6 +22,7 @@ import {
   type PlainLlamaConfig,
   parseLlamaConfig,
 } from '../../trainer/llama/config.js';
+import { checkPositions } from '../../trainer/llama/positions.js';
 import { loadTokenizer } from '../../trainer/tokenizer/tokenizer.js';
 import { tokenizerConfigJson, tokenizerJson } from '../../trainer/tokenizer/tokenizer-json.js';
 import { trainBpe } from '../../trainer/tokenizer/train-bpe.js';
@@ -200,6 +201,7 @@ async function resolveTraining(job: Job, base: Base, training: readonly Sample[]
     throw new FedStreamError('bad-data', `no sample has room for an answer within train.maxTokens = ${job.train.maxTokens}; raise it`);
   const most = lengths[Math.floor(lengths.length * 0.95)] as number;
   const maxTokens = job.train.maxTokens ?? Math.min(Math.ceil(most / 8) * 8, LONGEST_DEFAULT);
+  checkPositions(base.config, maxTokens);
   const batchSize = job.train.batchSize ?? Math.max(1, Math.min(32, Math.floor(TOKENS_A_BATCH / maxTokens)));
   // Long samples make small batches; sites want some samples in every step (docs/site.md).
   const { accumulate } = job.train;

@@ -8,6 +8,7 @@ import { builtInTrainer } from '../../trainer/built-in-trainer.js';
 import type { Sample } from '../../trainer/data/sample.js';
 import type { Example } from '../../trainer/example.js';
 import { parseLlamaConfig } from '../../trainer/llama/config.js';
+import { checkPositions, longSamplesWarning } from '../../trainer/llama/positions.js';
 import type { Trainer } from '../../trainer/trainer.js';
 import { startLlamaEngine } from './llama-host.js';
 import { checkMemory } from './model-memory.js';
@@ -43,6 +44,7 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
   if (maxTokens === undefined || batchSize === undefined)
     throw new FedStreamError('bad-job', 'train.maxTokens and train.batchSize are open; the server fills them in');
   const size = { maxBatch: batchSize, maxSequence: Math.ceil(maxTokens / 8) * 8, threads };
+  checkPositions(config, maxTokens);
   checkMemory(config, size, options.mostMemoryBytes);
   const encode = async (tokenizer: TokenizerHost, samples: readonly Sample[], what: string) => {
     const encoded = await tokenizer.encode(samples, maxTokens);
@@ -65,6 +67,11 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
   } finally {
     await tokenizer.close();
   }
+  const long = longSamplesWarning(
+    config,
+    [...training, ...validation].map(({ tokens }) => tokens.length),
+  );
+  if (long !== undefined) log.warn({}, long);
   const engine = await startLlamaEngine({ config, size, optimizer: job.train });
   return builtInTrainer({
     engine,

@@ -11,8 +11,9 @@ import type { LlamaConfig } from './config.js';
 import type { MicroBatch } from './forward.js';
 import { type Guide, layOutGuide } from './guide.js';
 import { EMBEDDING, HEAD, llamaManifest, type Parameter } from './parameters.js';
+import { checkPositions } from './positions.js';
 import { type Place, type Put, readTensors } from './read-tensors.js';
-import { checkPositions, writeRotaryTable } from './rope-frequencies.js';
+import { writeRotaryTable } from './rope-frequencies.js';
 import type { Command, ThreadInit } from './thread.js';
 import { gradientNorm, type OptimizerSettings } from './update.js';
 
@@ -75,7 +76,8 @@ const MAX_PAGES = 65_536;
  */
 export async function startEngine(options: EngineOptions): Promise<LlamaEngine> {
   const { config, size, optimizer, module } = options;
-  checkPositions(config, size.maxSequence);
+  // Sequences are padded to a multiple of 8, and padding is no part of a sample.
+  checkPositions(config, size.maxSequence - 7);
   const arena = layOutArena(config, size);
   const memory = new WebAssembly.Memory({ initial: Math.ceil(arena.totalBytes / PAGE_BYTES), maximum: MAX_PAGES, shared: true });
   writeRotaryTable(config, new Float32Array(memory.buffer, arena.rotary, size.maxSequence * config.headDim));

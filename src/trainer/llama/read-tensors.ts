@@ -1,6 +1,6 @@
 // Reads the tensors of a state dict to their places in the trainer's memory, widened to float32.
 import { FedStreamError } from '../../core/errors.js';
-import { DTYPES } from '../../tensor/dtype.js';
+import type { Dtype } from '../../tensor/dtype.js';
 import type { TensorEntry } from '../../tensor/manifest.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 import { widenInto } from '../../tensor/widen.js';
@@ -22,6 +22,8 @@ export interface ReadOptions {
   /** True for tensors that are passed over; others that are not wanted are refused. By default all are. */
   readonly isIgnored?: (name: string) => boolean;
 }
+
+const TAKEN: ReadonlySet<Dtype> = new Set<Dtype>(['F32', 'F16', 'BF16']);
 
 const replace: Put = (to, values, first) => to.set(values, first);
 
@@ -51,7 +53,7 @@ export async function readTensors(model: StateDict, wanted: ReadonlyMap<string, 
 }
 
 function checkTensor({ name, dtype, shape, encoding }: TensorEntry, wanted: readonly number[], what: string): void {
-  if (!DTYPES[dtype].quantizable || encoding.codec !== 'raw')
+  if (!TAKEN.has(dtype) || encoding.codec !== 'raw')
     throw new FedStreamError(
       'bad-model',
       `${what}: ${name} is ${dtype} [${shape.join(', ')}]${encoding.codec === 'raw' ? '' : ` in ${encoding.codec}`}, and the built-in trainer takes F32, F16 and BF16; bring the model in one of these`,

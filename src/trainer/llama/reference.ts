@@ -106,18 +106,33 @@ function rotated(row: Float64Array, position: number, config: LlamaConfig): Floa
   const { headDim, ropeTheta, ropeScaling } = config;
   const half = headDim / 2;
   // Scaled frequencies are compared with those of transformers elsewhere (test/golden).
-  const scaled = ropeScaling && ropeFrequencies(config);
-  return row.map((value, at) => {
-    const i = at % headDim;
-    const angle = position * (scaled?.frequencies[i % half] ?? ropeTheta ** (-(2 * (i % half)) / headDim));
-    const other = row[i < half ? at + half : at - half] as number;
-    return (value * Math.cos(angle) + (i < half ? -other : other) * Math.sin(angle)) * (scaled?.attention ?? 1);
-  });
+  const { frequencies, attention } = ropeScaling
+    ? ropeFrequencies(config)
+    : { frequencies: Float64Array.from({ length: half }, (_, i) => ropeTheta ** (-(2 * i) / headDim)), attention: 1 };
+  const out = new Float64Array(row.length);
+  for (let i = 0; i < half; i++) {
+    const angle = position * (frequencies[i] as number);
+    const cosine = Math.cos(angle) * attention;
+    const sine = Math.sin(angle) * attention;
+    for (let low = i; low < row.length; low += headDim) {
+      const [a, b] = [row[low] as number, row[low + half] as number];
+      out[low] = a * cosine - b * sine;
+      out[low + half] = b * cosine + a * sine;
+    }
+  }
+  return out;
 }
 
 /** w [n, k] · x [k] */
 function times(w: Float64Array, x: Float64Array): Float64Array {
-  return Float64Array.from({ length: w.length / x.length }, (_, n) => dot(w.subarray(n * x.length, (n + 1) * x.length), x));
+  const out = new Float64Array(w.length / x.length);
+  // Plain loops: finite differences call this some hundred thousand times.
+  for (let n = 0, at = 0; n < out.length; n++) {
+    let total = 0;
+    for (let i = 0; i < x.length; i++) total += (w[at++] as number) * (x[i] as number);
+    out[n] = total;
+  }
+  return out;
 }
 
 function dot(a: Float64Array, b: Float64Array): number {

@@ -102,18 +102,3 @@ export function writeRotaryTable(config: LlamaConfig, table: Float32Array): void
     table[2 * at + 1] = fround(Math.sin(angle)) * attention;
   }
 }
-
-/**
- * Throws `bad-model` where samples of so many tokens would change the rotary embeddings of the model
- * with their own length, which this trainer does not do. Padding up to the next multiple of 8 is no
- * part of a sample.
- */
-export function checkPositions({ ropeScaling, maxPositions }: LlamaConfig, tokens: number): void {
-  const most = ropeScaling?.rope_type === 'longrope' ? ropeScaling.original_max_position_embeddings : maxPositions;
-  if (ropeScaling?.rope_type !== 'longrope' && ropeScaling?.rope_type !== 'dynamic') return;
-  if (tokens <= Math.ceil(most / 8) * 8) return;
-  throw new FedStreamError(
-    'bad-model',
-    `samples of ${tokens} tokens: with rope_type "${ropeScaling.rope_type}" the built-in trainer trains up to ${most} tokens, beyond which the model depends on the length of each batch; set train.maxTokens to at most ${most}`,
-  );
-}
