@@ -181,7 +181,7 @@ async function findJob(options: ServerOptions, kit: Kit): Promise<Found> {
     // Sites with a trainer of their own bring all the data.
     const data = job.trainer ? { bySite: new Map(), validation: [] } : await loadRunData(job);
     const runPath = createRunFolder(options.out, options.name, 'server');
-    return { runPath, job: await prepareRun(job, runPath, data) };
+    return { runPath, job: await prepareRun(job, runPath, data, say) };
   };
   return { job, prepare };
 }

@@ -130,7 +130,7 @@ async function findOrPrepare(options: SimulateOptions, kit: Kit): Promise<{ runP
   checkSiteConfig(job, kit, options);
   const data = await loadRunData(job);
   const runPath = createRunFolder(options.out, options.name, 'simulate');
-  return { runPath, job: await prepareRun(job, runPath, data) };
+  return { runPath, job: await prepareRun(job, runPath, data, say) };
 }
 
 /**

@@ -62,7 +62,7 @@ async function train(options: TrainOptions): Promise<void> {
   const further = await openEvents(options);
   const data = pooled(await loadRunData(asked), asked);
   const runPath = createRunFolder(options.out, options.name, 'train');
-  const job = await prepareRun(asked, runPath, data);
+  const job = await prepareRun(asked, runPath, data, say);
   const reporter = eventReporter(job);
   reporter.line(`run ${runPath}`);
   const signal = stopSignal({ supervised: false, onStop: () => reporter.line('stopping; what is finished is kept') });

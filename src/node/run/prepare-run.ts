@@ -22,7 +22,7 @@ import {
   type PlainLlamaConfig,
   parseLlamaConfig,
 } from '../../trainer/llama/config.js';
-import { checkPositions } from '../../trainer/llama/positions.js';
+import { checkPositions, longSamplesWarning } from '../../trainer/llama/positions.js';
 import { loadTokenizer } from '../../trainer/tokenizer/tokenizer.js';
 import { tokenizerConfigJson, tokenizerJson } from '../../trainer/tokenizer/tokenizer-json.js';
 import { trainBpe } from '../../trainer/tokenizer/train-bpe.js';
@@ -87,14 +87,14 @@ export function validationPath(runPath: string): string {
 
 /**
  * Writes everything that the server and the sites start from; resolves with the job, its open
- * settings filled in.
+ * settings filled in. `note` hears of what goes on all the same.
  */
-export async function prepareRun(job: Job, runPath: string, data: RunData): Promise<Job> {
+export async function prepareRun(job: Job, runPath: string, data: RunData, note: (text: string) => void = () => {}): Promise<Job> {
   const run = nodeFolder(runPath);
   const training = [...data.bySite.values()].flat();
   if (job.trainer || job.model === 'offered') return prepareTrainerRun(job, runPath, data);
   const base = 'path' in job.model ? await copyBase(job.model.path, runPath) : await newBase(job, job.model, training, runPath);
-  const resolved = await resolveTraining(job, base, training).finally(() => base.close?.());
+  const resolved = await resolveTraining(job, base, training, note).finally(() => base.close?.());
   writeRunData(runPath, data);
   await writeEngineModel(resolved, base.config, runPath);
   await writeText(run, 'job.json', `${jsonText(resolved, 'job.json', 2)}\n`);
@@ -194,7 +194,7 @@ const DEFAULT_LOCAL_STEPS = 60;
  * Fills in the longest sample and the batch size if the job leaves them to the data; throws
  * `bad-data` if no sample fits.
  */
-async function resolveTraining(job: Job, base: Base, training: readonly Sample[]): Promise<Job> {
+async function resolveTraining(job: Job, base: Base, training: readonly Sample[], note: (text: string) => void): Promise<Job> {
   const { examples } = await base.encode(training, job.train.maxTokens ?? 131_072);
   const lengths = examples.map(({ tokens }) => tokens.length).sort((a, b) => a - b);
   if (lengths.length === 0)
@@ -202,6 +202,11 @@ async function resolveTraining(job: Job, base: Base, training: readonly Sample[]
   const most = lengths[Math.floor(lengths.length * 0.95)] as number;
   const maxTokens = job.train.maxTokens ?? Math.min(Math.ceil(most / 8) * 8, LONGEST_DEFAULT);
   checkPositions(base.config, maxTokens);
+  const long = longSamplesWarning(
+    base.config,
+    lengths.map((length) => Math.min(length, maxTokens)),
+  );
+  if (long !== undefined) note(long);
   const batchSize = job.train.batchSize ?? Math.max(1, Math.min(32, Math.floor(TOKENS_A_BATCH / maxTokens)));
   // Long samples make small batches; sites want some samples in every step (docs/site.md).
   const { accumulate } = job.train;
