@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { FedStreamError } from '../../core/errors.js';
 import { FAMILIES, type Family, type FamilyField, MODEL_TYPES, type ModelType } from './families.js';
-import { refuseUnknownFields } from './known-fields.js';
+import { refuseUnknownFields, shown } from './known-fields.js';
 import { readLayerKinds } from './layer-kinds.js';
 import { type RopeScaling, readRope } from './rope.js';
 
@@ -53,7 +53,7 @@ const side = z
 const hfSchema = z.object({
   model_type: z.enum(MODEL_TYPES, {
     error: ({ input }) =>
-      `is ${JSON.stringify(input)}, must be one of "${MODEL_TYPES.join('", "')}": the built-in trainer knows no other architecture; train others with a program of your own (docs/site.md)`,
+      `is ${shown(input)}, must be one of "${MODEL_TYPES.join('", "')}": the built-in trainer knows no other architecture; train others with a program of your own (docs/site.md)`,
   }),
   hidden_size: side,
   num_hidden_layers: side.max(1024),
@@ -80,11 +80,11 @@ const hfSchema = z.object({
   initializer_range: z.number().min(0).default(0.02),
   hidden_act: z
     .enum(['silu', 'swish'], {
-      error: ({ input }) => `is ${JSON.stringify(input)}; the built-in trainer has "silu" (also called "swish") alone`,
+      error: ({ input }) => `is ${shown(input)}; the built-in trainer has "silu" (also called "swish") alone`,
     })
     .default('silu'),
   attention_dropout: z
-    .literal(0, { error: ({ input }) => `is ${JSON.stringify(input)}; the built-in trainer drops nothing out, set it to 0` })
+    .literal(0, { error: ({ input }) => `is ${shown(input)}; the built-in trainer drops nothing out, set it to 0` })
     .nullish(),
   attention_bias: z.boolean().optional(),
   mlp_bias: z.boolean().optional(),

@@ -6,7 +6,7 @@ import { FedStreamError } from '../../core/errors.js';
 const ABOUT = [
   'architectures auto_map model_type torch_dtype dtype transformers_version name_or_path tokenizer_class',
   'prefix language license is_llama_config unsloth_version unsloth_fixed transformers.js_config max_sequence_length',
-  'model_max_length',
+  'model_max_length max_seq_len seq_length n_ctx n_positions',
 ].flatMap((names) => names.split(' '));
 
 /** Fields of special tokens, of other heads than a language model's, and of what calls return. */
@@ -36,8 +36,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 /**
  * Throws `bad-model`, which names the first field of `json` that is neither in `read` nor known to
- * be harmless. A field that is switched off (null, false, empty) is no objection, and names that
- * begin with an underscore are notes of transformers to itself.
+ * be harmless. A field that is switched off (null, false, empty, a dropout of 0) is no objection, and
+ * names that begin with an underscore are notes of transformers to itself.
  */
 export function refuseUnknownFields(
   json: Readonly<Record<string, unknown>>,
@@ -46,7 +46,7 @@ export function refuseUnknownFields(
   source: string,
 ): void {
   for (const [name, value] of Object.entries(json)) {
-    if (read.has(name) || HARMLESS.has(name) || name.startsWith('_') || isOff(value)) continue;
+    if (read.has(name) || HARMLESS.has(name) || name.startsWith('_') || isOff(value) || (value === 0 && /drop/.test(name))) continue;
     const advice = ADVICE[name] ?? 'remove the field if it changes nothing, or train with a program of your own (docs/site.md)';
     throw new FedStreamError(
       'bad-model',
@@ -63,6 +63,6 @@ export function isOff(value: unknown): boolean {
 
 /** A value in a message, cut to a line. */
 export function shown(value: unknown): string {
-  const text = JSON.stringify(value);
+  const text = JSON.stringify(value) ?? 'missing';
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

@@ -1,6 +1,7 @@
 // Differences between the layers of one model: a sliding window, or no rotary embedding.
 import { FedStreamError } from '../../core/errors.js';
 import type { ModelType } from './families.js';
+import { shown } from './known-fields.js';
 
 /** The fields of `config.json` that say it; those of other architectures are undefined. */
 export interface LayerFields {
@@ -35,10 +36,7 @@ export function readLayerKinds(type: ModelType, fields: LayerFields, source: str
       throw new FedStreamError('bad-model', `${source}: layer_types has ${types.length} entries for ${layers} layers`);
     const unknown = types.find((kind) => kind !== 'full_attention' && kind !== 'sliding_attention');
     if (unknown !== undefined)
-      throw new FedStreamError(
-        'bad-model',
-        `${source}: layer_types has ${JSON.stringify(unknown)}, which the built-in trainer does not know`,
-      );
+      throw new FedStreamError('bad-model', `${source}: layer_types has ${shown(unknown)}, which the built-in trainer does not know`);
     const stated = types.map((kind) => kind === 'sliding_attention');
     if (stated.includes(true) && window === undefined)
       throw new FedStreamError(
