@@ -10,7 +10,7 @@ import { openModel } from '../../src/tensor/model-folder.js';
 import { writeSafetensors } from '../../src/tensor/safetensors.js';
 import { narrowInto } from '../../src/tensor/widen.js';
 import { parseLlamaConfig } from '../../src/trainer/llama/config.js';
-import { llamaParameters } from '../../src/trainer/llama/parameters.js';
+import { EMBEDDING, HEAD, llamaParameters } from '../../src/trainer/llama/parameters.js';
 import { checkPositions, longSamplesWarning } from '../../src/trainer/llama/positions.js';
 import { referenceLoss } from '../../src/trainer/llama/reference.js';
 import { oneThreadEngine } from '../trainer/one-thread.js';
@@ -23,6 +23,10 @@ export interface BroughtModel {
   /** Tokens of the longest sample; 12 by default. */
   readonly tokens?: number;
   /** Tensors that the file has besides those of the model, or in their place; an empty shape takes one away. */
+  /** A name for a tensor in the file, where it has another than in transformers. */
+  readonly rename?: (name: string) => string;
+  /** The head has the values of the embedding. */
+  readonly sameHead?: boolean;
   readonly stored?: Readonly<Record<string, { readonly shape?: readonly number[]; readonly dtype?: Dtype }>>;
 }
 
@@ -44,12 +48,15 @@ const LLAMA = {
   bos_token_id: 1,
   eos_token_id: 2,
 };
+/** It trains: it has so many tensors, its loss is that of the float64 reference, and steps bring it down. */
+export const trains = (tensors: number) => ({ tensors, asReference: true, learns: true });
+
 /**
  * Some steps of training; resolves with the number of tensors, whether the loss is that of the
  * float64 reference, and whether the steps bring it down. Throws what the product throws.
  */
 export async function trainBrought(
-  { config: fields, dtype = 'F32', tokens = 12, stored = {} }: BroughtModel,
+  { config: fields, dtype = 'F32', tokens = 12, stored = {}, rename = (name) => name, sameHead }: BroughtModel,
   folder: string,
   warn: (text: string) => void,
 ) {
@@ -64,7 +71,10 @@ export async function trainBrought(
   for (const [name, { shape = written.get(name)?.shape ?? [], dtype: own = dtype }] of Object.entries(stored))
     if (shape.length > 0) written.set(name, { shape, dtype: own });
     else written.delete(name);
-  const weights = [...written].map(([name, { shape, dtype }]) => tensorOf(name, shape, dtype));
+  const weights = [...written].map(([name, { shape, dtype }]) => ({
+    ...tensorOf(sameHead && name === HEAD ? EMBEDDING : name, shape, dtype),
+    name: rename(name),
+  }));
   await writeSafetensors(nodeFolder(folder), 'model.safetensors', memoryStateDict(weights));
   const optimizer = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 1 };
   const engine = await oneThreadEngine({ config, size: { maxBatch: 1, maxSequence: tokens, threads: 1 }, optimizer });

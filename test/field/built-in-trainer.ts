@@ -1,6 +1,5 @@
 // Models that people bring to the built-in trainer, as their config.json and their weights say them.
-import { HEAD } from '../../src/trainer/llama/parameters.js';
-import { type BroughtModel, trainBrought } from './brought-model.js';
+import { type BroughtModel, trainBrought, trains } from './brought-model.js';
 import type { FieldTable } from './situation.js';
 
 const QWEN2 = {
@@ -25,9 +24,6 @@ const WHOLE = {
   id2label: { 0: 'LABEL_0' },
   chunk_size_feed_forward: 0,
 };
-
-/** It trains: it has so many tensors, its loss is that of the float64 reference, and steps bring it down. */
-const trains = (tensors: number) => ({ tensors, asReference: true, learns: true });
 
 const rows: FieldTable<BroughtModel>['rows'] = [
   {
@@ -203,32 +199,6 @@ const rows: FieldTable<BroughtModel>['rows'] = [
     advice: 'Any number of key and value heads that divides the heads will do.',
   },
   {
-    name: 'weights in bfloat16',
-    from: 'Hugging Face hub',
-    input: { dtype: 'BF16' },
-    gives: trains(21),
-    advice: 'Weights are widened to float32 for training and go back in their own dtype.',
-  },
-  {
-    name: 'weights in float16',
-    from: 'Hugging Face hub',
-    input: { dtype: 'F16' },
-    gives: trains(21),
-    advice: 'Weights are widened to float32 for training and go back in their own dtype.',
-  },
-  {
-    name: 'tables of rotary embeddings in an old checkpoint',
-    from: 'transformers',
-    input: {
-      stored: {
-        'model.layers.0.self_attn.rotary_emb.inv_freq': { shape: [2] },
-        'model.layers.1.self_attn.rotary_emb.inv_freq': { shape: [2] },
-      },
-    },
-    gives: trains(21),
-    advice: 'They are passed over: the trainer makes its own.',
-  },
-  {
     name: 'a config.json of an older transformers that lists every setting',
     from: 'transformers 4',
     input: { config: WHOLE },
@@ -320,62 +290,12 @@ const rows: FieldTable<BroughtModel>['rows'] = [
     refusal: /config\.json: 4 heads cannot share 3 key and value heads/,
     advice: 'Take the config.json of the model that the weights are from.',
   },
-  {
-    name: 'a head that is missing, and not tied',
-    from: 'Hugging Face hub',
-    input: { stored: { [HEAD]: { shape: [] } } },
-    refusal: /the model lacks the tensor lm_head\.weight \[31, 16\]/,
-    advice: 'Set tie_word_embeddings to true if the head is the embedding.',
-  },
-  {
-    name: 'a stored head that is not the embedding it is tied to',
-    from: 'PEFT',
-    input: { config: { tie_word_embeddings: true }, stored: { [HEAD]: { shape: [31, 16] } } },
-    refusal: /config\.json ties lm_head\.weight to model\.embed_tokens\.weight .* other values for it; set tie_word_embeddings to false/,
-    advice: 'Set tie_word_embeddings to false: both were trained.',
-  },
-  {
-    name: 'biases in the weights that config.json does not mention',
-    from: 'Hugging Face hub',
-    input: { stored: { 'model.layers.0.self_attn.q_proj.bias': { shape: [16] } } },
-    refusal:
-      /the model has the tensor model\.layers\.0\.self_attn\.q_proj\.bias, which this architecture does not know; config\.json does not belong/,
-    advice: 'Take the config.json of the model that the weights are from.',
-  },
-  {
-    name: 'Qwen2 in name, without its biases',
-    from: 'Hugging Face hub',
-    input: { config: QWEN2, stored: { 'model.layers.1.self_attn.k_proj.bias': { shape: [] } } },
-    refusal: /the model lacks the tensor model\.layers\.1\.self_attn\.k_proj\.bias \[8\]/,
-    advice: 'Take the config.json of the model that the weights are from.',
-  },
-  {
-    name: 'weights of another vocabulary than config.json says',
-    from: 'TRL',
-    input: { stored: { 'model.embed_tokens.weight': { shape: [32, 16] } } },
-    refusal: /model\.embed_tokens\.weight is F32 \[32, 16\], and \[31, 16\] is needed/,
-    advice: 'Set vocab_size to the rows of the embedding, after tokens were added.',
-  },
-  {
-    name: 'weights in 8-bit integers',
-    from: 'bitsandbytes',
-    input: { dtype: 'BF16', stored: { 'model.layers.0.mlp.up_proj.weight': { dtype: 'I8' } } },
-    refusal: /model\.layers\.0\.mlp\.up_proj\.weight is I8 \[24, 16\], and the built-in trainer takes F32, F16 and BF16/,
-    advice: 'Bring the model in float32, float16 or bfloat16.',
-  },
-  {
-    name: 'weights in float64',
-    from: 'NumPy',
-    input: { stored: { 'model.norm.weight': { dtype: 'F64' } } },
-    refusal: /model\.norm\.weight is F64 \[16\], and the built-in trainer takes F32, F16 and BF16/,
-    advice: 'Bring the model in float32: the trainer computes in it.',
-  },
 ];
 
 export const BUILT_IN_TRAINER: FieldTable<BroughtModel> = {
-  title: 'Models for the built-in trainer',
+  title: 'Models for the built-in trainer: config.json',
   intro:
-    'The built-in trainer reads `config.json` and `model.safetensors` as transformers writes them. A field that would make another model is read or refused by name, before anything is trained.',
+    'The built-in trainer reads `config.json` as transformers writes it. A field that would make another model is read or refused by name, before anything is trained.',
   run: (input, { folder, warn }) => trainBrought(input, folder, warn),
   rows,
 };

@@ -7,6 +7,7 @@ import { readText, writeText } from '../../core/storage-text.js';
 import { type Job, siteNames } from '../../job/job.js';
 import { BASE_FOLDER, writeGlobalModel, writeInitialModel } from '../../server/global-models.js';
 import { DEFAULT_LIMITS } from '../../site/limits.js';
+import type { Dtype } from '../../tensor/dtype.js';
 import { openModel } from '../../tensor/model-folder.js';
 import { noteDtypes } from '../../tensor/own-dtypes.js';
 import { withManifest } from '../../tensor/state-dict.js';
@@ -233,6 +234,8 @@ async function writeEngineModel(job: Job, config: LlamaConfig, runPath: string):
       const dtypes = new Map(model.manifest.tensors.map(({ name, dtype }) => [name, dtype]));
       await model.close?.();
       const weights = engine.weights();
+      // Of two tied tensors the file may keep the other one.
+      for (const [alias, name] of Object.entries(model.manifest.tied)) dtypes.set(alias, dtypes.get(name) as Dtype);
       const own = weights.manifest.tensors.map((tensor) => ({ ...tensor, dtype: dtypes.get(tensor.name) ?? tensor.dtype }));
       const { metadata } = noteDtypes({ ...weights.manifest, tensors: own });
       await writeGlobalModel(run, 0, withManifest(weights, { ...weights.manifest, metadata }));

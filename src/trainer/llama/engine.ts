@@ -131,9 +131,15 @@ export class LlamaEngine {
     const { weights, gradients, parameters } = this.#arena;
     const wanted = this.#places(weights);
     const embedding = parameters.list[0] as Parameter;
+    const has = (wanted: string): boolean => model.manifest.tensors.some(({ name }) => name === wanted);
+    const stored = this.config.tied && has(HEAD) && has(EMBEDDING);
     // A step begins with new gradients, so that their memory can take what is only compared.
-    const stored = this.config.tied && model.manifest.tensors.some(({ name }) => name === HEAD);
     if (stored) wanted.set(HEAD, this.#place(gradients, embedding));
+    // Of two tied tensors some programs keep the one whose name comes first.
+    else if (this.config.tied && has(HEAD)) {
+      wanted.delete(EMBEDDING);
+      wanted.set(HEAD, this.#place(weights, embedding));
+    }
     await readTensors(model, wanted, { what: 'the model', isIgnored: isKnownExtra });
     const head = this.#floats(gradients, embedding);
     if (stored && this.#floats(weights, embedding).some((value, i) => value !== head[i]))

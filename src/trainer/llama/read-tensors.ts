@@ -4,6 +4,7 @@ import type { Dtype } from '../../tensor/dtype.js';
 import type { TensorEntry } from '../../tensor/manifest.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 import { widenInto } from '../../tensor/widen.js';
+import { HEAD } from './parameters.js';
 
 /** Takes values that were read, to their place. */
 export type Put = (to: Float32Array, values: Float32Array, first: number) => void;
@@ -36,7 +37,8 @@ export async function readTensors(model: StateDict, wanted: ReadonlyMap<string, 
   const have = new Map(model.manifest.tensors.map((tensor) => [tensor.name, tensor]));
   for (const [name, { shape }] of wanted) {
     const tensor = have.get(name);
-    if (!tensor) throw new FedStreamError('bad-model', `${what} lacks the tensor ${name} [${shape.join(', ')}]`);
+    if (!tensor)
+      throw new FedStreamError('bad-model', `${what} lacks the tensor ${name} [${shape.join(', ')}]${adviceFor(name, have.keys())}`);
     checkTensor(tensor, shape, what);
   }
   const extra = [...have.keys()].find((name) => !wanted.has(name) && !isIgnored(name));
@@ -50,6 +52,15 @@ export async function readTensors(model: StateDict, wanted: ReadonlyMap<string, 
     const place = wanted.get(tensor.name);
     if (place) put(place.values, widenInto(tensor.dtype, bytes, values), firstElement);
   }
+}
+
+/** What to do about a tensor that is missing, where its place or its name says it. */
+function adviceFor(name: string, have: Iterable<string>): string {
+  // Names with more or less in front: of a compiled or a wrapped model, or of one without its head.
+  for (const other of have)
+    if (other.endsWith(`.${name}`) || name.endsWith(`.${other}`))
+      return `, and has ${other} in its place; save the model with save_pretrained, which gives its tensors the names of transformers`;
+  return name === HEAD ? '; set tie_word_embeddings to true in config.json if the head is the embedding' : '';
 }
 
 function checkTensor({ name, dtype, shape, encoding }: TensorEntry, wanted: readonly number[], what: string): void {
