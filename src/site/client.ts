@@ -67,6 +67,7 @@ async function runTask(task: Task, place: Workplace, options: ClientOptions): Pr
   } catch (error) {
     const failure = asFedStreamError(error);
     if (isTransient(failure, signal)) throw failure;
+    place.failed();
     log.error({ task: task.id, code: failure.code }, failure.message);
     onFailure(failure);
     const when = share.errors || task.round === 0 ? '' : ` in round ${task.round}`;

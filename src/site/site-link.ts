@@ -21,6 +21,7 @@ import type { Streams } from '../stream/streams.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { parseManifest } from '../tensor/manifest-json.js';
 import type { StateDict } from '../tensor/state-dict.js';
+import type { Fingerprints } from '../trainer/fingerprints.js';
 import type { StepReport } from '../trainer/trainer.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import { type Prepared, prepareModel, sendPrepared } from '../transfer/send.js';
@@ -122,6 +123,13 @@ class SiteLink implements ServerLink {
 
   next(): Promise<NextTask> {
     return this.#retrying(({ messages }) => messages.request('next', {}, nextReplySchema));
+  }
+
+  async about(task: string, fingerprints: Fingerprints): Promise<void> {
+    await this.#retrying(async ({ session, messages }) => {
+      if (session.peerFeatures.has('about')) await messages.request('about', { task, fingerprints }, nothing);
+      else this.#options.log.warn({ task }, 'the server is too old to compare what its sites train');
+    });
   }
 
   async progress(report: { task: string; steps: readonly StepReport[]; memory: Memory; alive: boolean }): Promise<void> {

@@ -21,6 +21,7 @@ import type { Enforced } from './policy.js';
 import { Repeats } from './repeats.js';
 import { Residuals } from './residuals.js';
 import { checkSentFigures } from './sent-figures.js';
+import { checkedFingerprints } from './sent-fingerprints.js';
 import type { Joined, ServerLink, WriteResult } from './server-link.js';
 import { SharedMetrics } from './share.js';
 import { SiteHeld } from './site-held.js';
@@ -71,6 +72,7 @@ export class Workplace {
   readonly #held: SiteHeld;
   readonly #bases: readonly Base[];
   readonly #bounds: ModelBounds;
+  #told = false;
 
   constructor({ job, run, files }: Joined, trainer: Trainer, enforced: Enforced, options: WorkplaceOptions) {
     const { site, link, log, folder, codecs, signal, bases = [] } = options;
@@ -90,6 +92,24 @@ export class Workplace {
     this.#bases = [...bases, ...trainerBase(trainer, job, signal)];
     this.#held = new SiteHeld({ folder: folder.folder('held'), run, bases: this.#bases, codecs });
     this.residuals = new Residuals(folder.folder('residual'), run, codecs);
+  }
+
+  /**
+   * Tells the server what the training here rests on, before the first training and after each that
+   * failed, since a program may have been started anew. Resolves once the server lets it begin.
+   */
+  async tellAbout(task: Task, onProgress: () => void): Promise<void> {
+    if (this.#told) return;
+    const { round, rounds } = task;
+    const { fingerprints: shared = true } = this.enforced.share;
+    const told = shared ? await this.trainer.fingerprints?.(this.signal, { round, rounds, onProgress }) : undefined;
+    await this.link.about(task.id, checkedFingerprints(told ?? {}));
+    this.#told = true;
+  }
+
+  /** Called after a task that failed. */
+  failed(): void {
+    this.#told = false;
   }
 
   /** Fetches or finds the model of a task, with the fewest bytes possible. */

@@ -8,6 +8,7 @@ import type { StateDict } from '../tensor/state-dict.js';
 import { ControlVariates } from './control-variates.js';
 import { type Batches, evaluationBatches, trainingBatches } from './data/batches.js';
 import type { Example } from './example.js';
+import type { Fingerprints } from './fingerprints.js';
 import type { LlamaEngine } from './llama/engine.js';
 import { learningRateAt, type ScheduleSettings } from './llama/schedule.js';
 import type { Metrics, Offer, Trainer, TrainResult, TrainTask } from './trainer.js';
@@ -37,6 +38,8 @@ export interface BuiltInTrainerOptions {
   readonly stateFolder?: Folder;
   /** The run's id: a control variate of another run is not used. */
   readonly run?: string;
+  /** Those of the model folder that the trainer was made from. */
+  readonly fingerprints?: Fingerprints;
 }
 
 /**
@@ -142,6 +145,10 @@ class BuiltInTrainer implements Trainer {
     engine.initialize(seed);
     this.#optimizerRound = 0;
     return { model: engine.weights(), files: {} };
+  }
+
+  async fingerprints(): Promise<Fingerprints> {
+    return this.#options.fingerprints ?? {};
   }
 
   close(): Promise<void> {

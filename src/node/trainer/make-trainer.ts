@@ -8,6 +8,7 @@ import { builtInTrainer } from '../../trainer/built-in-trainer.js';
 import type { Sample } from '../../trainer/data/sample.js';
 import type { Example } from '../../trainer/example.js';
 import { parseLlamaConfig } from '../../trainer/llama/config.js';
+import { modelFingerprints } from '../../trainer/model-fingerprints.js';
 import type { Trainer } from '../../trainer/trainer.js';
 import { startLlamaEngine } from './llama-host.js';
 import { checkMemory } from './model-memory.js';
@@ -75,5 +76,6 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
     validation,
     stateFolder,
     run,
+    fingerprints: await modelFingerprints(files),
   });
 }
