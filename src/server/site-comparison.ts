@@ -54,6 +54,7 @@ export class SiteComparison {
   /** True from the first training on. */
   #begun = false;
   #beginning: Promise<void> | undefined;
+  #kept: Promise<void> = Promise.resolve();
   #refused: readonly Contradiction[] | undefined;
 
   constructor(options: SiteComparisonOptions) {
@@ -80,9 +81,10 @@ export class SiteComparison {
       throw forSite(site, wrong);
     }
     if (wrong.length > 0) this.#refuse(wrong);
+    const known = JSON.stringify(this.#told.get(site)) === JSON.stringify(told);
     this.#told.set(site, told);
-    if (this.#begun) await this.#keep();
-    else await this.#turn(site, signal);
+    if (!this.#begun) await this.#turn(site, signal);
+    else if (!known) await this.#keep();
   }
 
   /** Returns the differences that the job does not allow, and warns of the others. */
@@ -145,7 +147,13 @@ export class SiteComparison {
     this.#begun = true;
   }
 
-  async #keep(): Promise<void> {
+  /** Writes what was told; one write at a time. */
+  #keep(): Promise<void> {
+    this.#kept = this.#kept.catch(() => {}).then(() => this.#write());
+    return this.#kept;
+  }
+
+  async #write(): Promise<void> {
     const places = new Map<string, number>();
     const sites: Record<string, number> = {};
     for (const [site, told] of this.#told) {

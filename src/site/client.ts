@@ -5,7 +5,8 @@ import type { Task } from '../exchange/task.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { jobDigest } from './job-digest.js';
 import { checkJob } from './job-limits.js';
-import { enforced as inForce, type SitePolicy } from './policy.js';
+import { checkPolicy, enforced as inForce, type SitePolicy } from './policy.js';
+import { folderOfRun } from './run-place.js';
 import type { Joined } from './server-link.js';
 import { StepReports } from './step-reports.js';
 import { TASK_HANDLERS, type TaskHandlers } from './task-handlers.js';
@@ -32,8 +33,9 @@ export interface ClientOptions extends WorkplaceOptions {
  */
 export async function runClient(options: ClientOptions): Promise<string> {
   const { link, log, site, policy, folder } = options;
-  const enforced = await inForce({ policy, folder, log });
+  checkPolicy(policy);
   const joined = await link.join();
+  const enforced = await inForce({ policy, folder: folderOfRun(folder, joined.run), log });
   const digest = await jobDigest(joined.job);
   log.info({ site, rounds: joined.job.rounds, digest, limits: enforced.limits }, 'joined the job');
   checkJob(joined.job, digest, enforced.limits, options.codecs);

@@ -21,6 +21,7 @@ import type { Enforced } from './policy.js';
 import { Repeats } from './repeats.js';
 import { Residuals } from './residuals.js';
 import { checkSentFigures } from './sent-figures.js';
+import { folderOfRun } from './run-place.js';
 import { checkedFingerprints } from './sent-fingerprints.js';
 import type { Joined, ServerLink, WriteResult } from './server-link.js';
 import { SharedMetrics } from './share.js';
@@ -36,7 +37,10 @@ export interface WorkplaceOptions {
   /** The filters that the job may name; by default the built-in ones, with these codecs. */
   readonly filters?: Table<Filter> | undefined;
   readonly log: Logger;
-  /** The site's own folder, where it keeps the global model from round to round. */
+  /**
+   * The site's own folder. All that it keeps of a run lies in that run's folder (`folderOfRun`): the
+   * global model from round to round, residuals, counts.
+   */
   readonly folder: Folder;
   readonly signal: AbortSignal;
   memory(): Memory;
@@ -75,7 +79,8 @@ export class Workplace {
   #told = false;
 
   constructor({ job, run, files }: Joined, trainer: Trainer, enforced: Enforced, options: WorkplaceOptions) {
-    const { site, link, log, folder, codecs, signal, bases = [] } = options;
+    const { site, link, log, codecs, signal, bases = [] } = options;
+    const folder = folderOfRun(options.folder, run);
     this.#options = options;
     this.site = site;
     this.link = link;

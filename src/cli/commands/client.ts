@@ -21,6 +21,7 @@ import { readSiteConfig, type SiteConfig } from '../../node/trainer/site-config.
 import { runClient } from '../../site/client.js';
 import { NO_LEAST } from '../../site/limits.js';
 import type { SitePolicy } from '../../site/policy.js';
+import { folderOfRun, nameOfRun } from '../../site/run-place.js';
 import type { Joined } from '../../site/server-link.js';
 import { siteLink } from '../../site/site-link.js';
 import { holdOut } from '../../trainer/data/split.js';
@@ -128,13 +129,14 @@ async function serveSite(options: ClientOptions): Promise<void> {
   });
 
   const trainerOf = async ({ job, files, run }: Joined) => {
+    const ofRun = folderOfRun(folder, run);
     if (!supervised) say(`joined: ${job.rounds} rounds; log ${options.log ?? join(work, 'client.log')}`);
     const data = absolute(options.data);
     const name = job.trainer?.name;
     if (kit.trainers.some((row) => row.name === name))
-      return choose(kit.trainers, name, 'trainer')({ site, job, run, files, folder, log, signal });
+      return choose(kit.trainers, name, 'trainer')({ site, job, run, files, folder: ofRun, log, signal });
     if (job.trainer) {
-      const own = { site, job, config, data, validation: absolute(options.validation), work, log };
+      const own = { site, job, config, data, validation: absolute(options.validation), work: join(work, nameOfRun(run)), log };
       return makeProcessTrainer(job.trainer.name, own);
     }
     if (data === undefined) throw new FedStreamError('bad-argument', 'the job trains with the built-in trainer: give it data with --data');
@@ -148,7 +150,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
       training,
       validation,
       threads,
-      stateFolder: folder,
+      stateFolder: ofRun,
       run,
       log,
       signal,
