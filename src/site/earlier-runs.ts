@@ -20,7 +20,8 @@ const noteSchema = z.strictObject({ run: z.string(), job: z.string().optional(),
 const DEEPEST = 16;
 
 /** What versions before this one kept in the site's folder itself. */
-const OLD = /^(held|residual|trainer|bridge|(policy|repeats|result)\.json|(result|received|extras).*\.spool|(optimizer|control)-\d+\.safetensors)$/;
+const OLD =
+  /^(held|residual|trainer|bridge|(policy|repeats|result)\.json|(result|received|extras).*\.spool|(optimizer|control)-\d+\.safetensors)$/;
 
 /** A run whose folder is there. */
 interface Earlier {
@@ -37,20 +38,25 @@ export interface Entered {
   readonly job?: string | undefined;
 }
 
+/** Options of `enterRun`. */
+export interface EnterOptions {
+  readonly log: Logger;
+  /** The most bytes that earlier runs may have together; by default nothing but their number counts. */
+  readonly mostBytes?: number | undefined;
+  /** Tells whether another process works in the folder of that name now: it is no earlier run's. */
+  inUse?: ((name: string) => boolean) | undefined;
+  readonly now?: () => Date;
+}
+
 /**
  * Notes in the run's folder that it was joined, and looks at what others left: of more than
  * `earlierRuns`, or of more than `mostBytes` together, those that were joined longest ago lose all
  * but the folder of their trainer. The log names what stays and what goes.
  */
-export async function enterRun(
-  folder: Folder,
-  { run, job }: Entered,
-  log: Logger,
-  mostBytes = Number.POSITIVE_INFINITY,
-  now = () => new Date(),
-): Promise<void> {
+export async function enterRun(folder: Folder, { run, job }: Entered, options: EnterOptions): Promise<void> {
+  const { log, mostBytes = Number.POSITIVE_INFINITY, inUse = () => false, now = () => new Date() } = options;
   const own = nameOfRun(run);
-  const earlier = await earlierRuns(folder, own);
+  const earlier = (await earlierRuns(folder, own)).filter(({ name }) => !inUse(name));
   const note = { run, ...(job !== undefined && { job }), joined: now().toISOString() };
   await writeText(folder.folder(own), RUN_NOTE, jsonText(note, RUN_NOTE));
   let left = earlier.length;
@@ -59,7 +65,10 @@ export async function enterRun(
     if (left <= BUDGETS.earlierRuns.limit && bytes <= mostBytes) break;
     const before = await keptBytes(folder.folder(one.name));
     await removeKept(folder, one.name);
-    log.warn({ folder: one.name }, `what ${inWords(one)} had left here was removed (${inBytes(before)}), but for the folder of its trainer`);
+    log.warn(
+      { folder: one.name },
+      `what ${inWords(one)} had left here was removed (${inBytes(before)}), but for the folder of its trainer`,
+    );
     bytes -= before;
     left--;
   }

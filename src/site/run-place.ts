@@ -22,3 +22,11 @@ export function folderOfRun(folder: Folder, run: string): Folder {
 export async function runsIn(folder: Folder): Promise<string[]> {
   return (await folder.list()).filter((name) => name.startsWith(PREFIX));
 }
+
+/** Keeps other processes out of the folders of runs, by their names (`nameOfRun`). */
+export interface RunPlaces {
+  /** Takes the folder of the run that was joined; throws where another process has it. */
+  enter(name: string): void;
+  /** Tells whether another process works in it now. */
+  inUse(name: string): boolean;
+}

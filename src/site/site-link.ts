@@ -30,7 +30,7 @@ import { enterRun } from './earlier-runs.js';
 import { type FetchedKind, FetchedSpools } from './fetched-spools.js';
 import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
 import type { FetchBounds } from './model-bounds.js';
-import { folderOfRun } from './run-place.js';
+import { folderOfRun, nameOfRun, type RunPlaces } from './run-place.js';
 import type { Joined, ReceivedModel, ServerLink, WriteResult } from './server-link.js';
 import { DEFAULT_SHARE, type SiteShare } from './share.js';
 import { siteTold } from './told.js';
@@ -55,6 +55,8 @@ export interface SiteLinkOptions {
    * space that is free on its disk.
    */
   readonly diskBytes?: number | undefined;
+  /** Keeps other processes out of the folders of runs. */
+  readonly places?: RunPlaces | undefined;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** The choices of the site's owner on what leaves; by default no words of errors do. */
@@ -101,13 +103,14 @@ class SiteLink implements ServerLink {
 
   async join(): Promise<Joined> {
     const reply = await this.#retrying(({ messages }) => messages.request('join', {}, joinReplySchema));
-    const { codecs, filters, folder, diskBytes, log } = this.#options;
+    const { codecs, filters, folder, diskBytes, log, places } = this.#options;
     const job = checkedJob(reply.job, 'the job that the server sent', { codecs, ...(filters && { filters }) });
     this.#job = job;
     const spools = new FetchedSpools(folder, reply.run, diskBytes);
     this.#place = { folder: folderOfRun(folder, reply.run), spools };
+    places?.enter(nameOfRun(reply.run));
     const most = await spools.mostBytes();
-    await enterRun(folder, { run: reply.run, job: job.name }, log, most && most / 2);
+    await enterRun(folder, { run: reply.run, job: job.name }, { log, mostBytes: most && most / 2, inUse: places?.inUse });
     const files: Record<string, string> = {};
     let left = BUDGETS.modelTextBytes.limit;
     for (const name of reply.files) {
