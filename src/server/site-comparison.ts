@@ -134,9 +134,8 @@ export class SiteComparison {
   #refuse(wrong: readonly Contradiction[]): void {
     this.#refused ??= wrong;
     const message = `the sites would not train the same thing, and nothing was trained: ${inWords(wrong)}. ${advice(wrong)}`;
-    // The sites that wait hear why before the run ends their sessions.
+    this.#options.board.refuse(new FedStreamError('bad-job', message));
     this.#wake();
-    setTimeout(() => this.#options.board.refuse(new FedStreamError('bad-job', message)), 0);
   }
 
   async #load(): Promise<void> {
