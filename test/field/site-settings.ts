@@ -22,7 +22,7 @@ type Sites = Readonly<Record<string, Brought>>;
 interface Input {
   readonly sites: Sites;
   /** The same run goes on after its first round with these sites. */
-  readonly then?: Sites;
+  readonly afterwards?: Sites;
   readonly job?: JobInput;
   /** Fingerprints of the model folder that the server was given. */
   readonly server?: Fingerprints;
@@ -45,7 +45,7 @@ const mute = (link: ServerLink): ServerLink =>
 
 const shared = { errors: true, steps: true };
 
-async function run({ sites, then, job, server }: Input, warn: (text: string) => void): Promise<number[]> {
+async function run({ sites, afterwards, job, server }: Input, warn: (text: string) => void): Promise<number[]> {
   const [folder, folders] = [memoryFolder('run'), {} as Record<string, Folder>];
   let trained = 0;
   const scripted = (brought: Sites): Record<string, ScriptedSite> =>
@@ -71,8 +71,8 @@ async function run({ sites, then, job, server }: Input, warn: (text: string) => 
   const setting = { run: folder, folders, start: { bias: START }, fingerprints: server, onEvent };
   try {
     let { master } = await federate({ ...whole, rounds: 1 }, scripted(sites), setting);
-    if (then) ({ master } = await federate({ ...whole, rounds: 2 }, scripted(then), setting));
-    return [...((await master(then ? 2 : 1)).bias as Float32Array)];
+    if (afterwards) ({ master } = await federate({ ...whole, rounds: 2 }, scripted(afterwards), setting));
+    return [...((await master(afterwards ? 2 : 1)).bias as Float32Array)];
   } catch (error) {
     if (trained > 0) throw new Error(`${trained} sites trained before: ${(error as Error).message}`);
     throw error;
@@ -218,7 +218,7 @@ export const SITE_SETTINGS: FieldTable<Input> = {
       from: 'NVFlare',
       input: {
         sites: { a: { tells: LORA, adds: 1 }, b: { tells: LORA, adds: 3 } },
-        then: { a: { tells: LORA, adds: 1 }, b: { tells: LORA, adds: 3 } },
+        afterwards: { a: { tells: LORA, adds: 1 }, b: { tells: LORA, adds: 3 } },
       },
       gives: plus(4),
       advice: 'What was compared once is kept in the run folder.',
@@ -228,7 +228,7 @@ export const SITE_SETTINGS: FieldTable<Input> = {
       from: 'PEFT',
       input: {
         sites: { a: { tells: LORA, adds: 1 }, b: { tells: LORA, adds: 3 } },
-        then: { a: { tells: LORA, adds: 1 }, b: { tells: { ...LORA, 'adapter.lora_alpha': '32' }, adds: 100 } },
+        afterwards: { a: { tells: LORA, adds: 1 }, b: { tells: { ...LORA, 'adapter.lora_alpha': '32' }, adds: 100 } },
         job: { quorum: 1 },
       },
       gives: plus(3),
@@ -251,7 +251,7 @@ export const SITE_SETTINGS: FieldTable<Input> = {
       from: 'NVFlare',
       input: {
         sites: { a: { tells: LORA, adds: 1 }, b: { tells: { ...LORA, 'adapter.r': '2' }, adds: 100 } },
-        then: { a: { tells: LORA, adds: 1 }, b: { tells: { ...LORA, 'adapter.r': '2' }, adds: 100 } },
+        afterwards: { a: { tells: LORA, adds: 1 }, b: { tells: { ...LORA, 'adapter.r': '2' }, adds: 100 } },
         job: { workflow: 'cyclic' },
       },
       gives: plus(2),
