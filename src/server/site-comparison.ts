@@ -36,7 +36,7 @@ export interface SiteComparisonOptions {
   refused(site: string, message: string): void;
 }
 
-/** What a server calls its own fingerprints. */
+/** The party that the server's own fingerprints are of. */
 const SERVER = 'the server';
 /** Sites wait for each other, and some may be given up meanwhile: that is looked for so often. */
 const LOOK_MS = 100;
@@ -90,7 +90,7 @@ export class SiteComparison {
   /** Returns the differences that the job does not allow, and warns of the others. */
   #compared(site: string, told: Fingerprints): Contradiction[] {
     const { own, rules, warn } = this.#options;
-    // What a site told before its run began to train may be mended; afterwards it must stay.
+    // Until its run trains, a site may tell something else; afterwards it must stay by it.
     const others = [...this.#told].filter(([other]) => this.#begun || other !== site);
     const parties = others.map(([other, theirs]) => [other === site ? `${site} before` : other, theirs] as const);
     const found = contradictions(site, told, [...parties, [SERVER, own]]);
@@ -114,8 +114,8 @@ export class SiteComparison {
         return;
       }
       signal.throwIfAborted();
-      // A site that waits for others is not silent.
-      this.#options.board.progress(site);
+      // A site that waits for others is not to blame for the time: it is neither silent nor idle.
+      this.#options.board.advanced(site);
       await this.#change(signal);
     }
   }

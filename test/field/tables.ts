@@ -5,4 +5,4 @@ import { SITE_SETTINGS } from './site-settings.js';
 import type { FieldTable } from './situation.js';
 
 // Inputs differ by table; the guide reads only names, outcomes and advice.
-export const TABLES: readonly Pick<FieldTable<never>, 'title' | 'intro' | 'rows'>[] = [SITE_SETTINGS, OLD_FOLDERS, FOLDERS_IN_USE];
+export const TABLES: readonly Pick<FieldTable<unknown>, 'title' | 'intro' | 'rows'>[] = [SITE_SETTINGS, OLD_FOLDERS, FOLDERS_IN_USE];
