@@ -1,5 +1,6 @@
 // The requests between a site and the server: the schema of each body.
 import { z } from 'zod';
+import { fingerprintsSchema } from '../trainer/fingerprints.js';
 import { figureSchema, memoryBytesSchema, peerText, stepCountSchema } from './figure.js';
 import { taskSchema } from './task.js';
 
@@ -42,6 +43,9 @@ export const progressSchema = z.strictObject({
   /** True if the trainer reported activity other than steps since the last report. */
   alive: z.boolean().default(false),
 });
+
+/** The body of `about`: what the training of a task rests on, as the site's trainer tells it. */
+export const aboutSchema = z.strictObject({ task: z.string().max(128), fingerprints: fingerprintsSchema });
 
 /** The body of `fail`: a task that the site could not do. */
 export const failSchema = z.strictObject({ task: z.string().max(128), code: peerText(64), message: peerText(4096) });

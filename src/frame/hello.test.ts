@@ -143,6 +143,6 @@ test('what this side sends says its versions, its features and no more than it i
   void session.start().catch(() => {});
   const first = await raw[Symbol.asyncIterator]().next();
   const all = unpack(decodeFrame(first.value).header, z.record(z.string(), z.unknown()), 'hello');
-  expect(all).toEqual({ version: 1, newest: 1, name: 'site-1', idleMs: 1000, features: ['run', 'retrieve', 'proof'] });
+  expect(all).toEqual({ version: 1, newest: 1, name: 'site-1', idleMs: 1000, features: ['run', 'retrieve', 'proof', 'about'] });
   await session.close();
 });

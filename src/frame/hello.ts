@@ -11,6 +11,7 @@ export const FEATURES = [
   'run', // serves the run that hello names, or refuses
   'retrieve', // gives files and models to the request of that name
   'proof', // proves that it knows a token, and sends none
+  'about', // a site tells what its training rests on, and a server compares that
 ] as const;
 
 /** The shortest idle limit that a side may state, in milliseconds. */

@@ -14,6 +14,7 @@ import { FILTER_POINTS, type Filter } from '../filter/filter.js';
 import { misplacedFilter } from '../filter/order.js';
 import { policySchema } from '../filter/policy.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
+import { FINGERPRINT_NAME } from '../trainer/fingerprints.js';
 import { unweighted, weightsSchema } from './weights.js';
 
 /** Names of sites and runs; they become file names and log fields. */
@@ -205,6 +206,11 @@ const FIELDS = {
    * A result is refused whose update is so many times as large as the median of the round's.
    */
   normBound: z.union([z.number().min(1), z.literal('off')], { error: 'must be a number from 1, or "off"' }).default(10),
+  /**
+   * What comes of sites that tell different things of what they train, by the name of a fingerprint
+   * or the part of it before a dot; `refuse` for each that is not named.
+   */
+  differences: z.record(z.string().regex(FINGERPRINT_NAME), z.enum(['refuse', 'warn'], { error: 'must be "refuse" or "warn"' })).optional(),
   streaming: z.enum(['regular', 'container', 'file']).default('file'),
   /** The kind of connection between server and sites, where the command line gives no address. */
   driver: z.enum(SCHEMES, { error: `must be one of ${SCHEMES.join(', ')}` }).default('tcp'),

@@ -8,11 +8,11 @@ import type { Trainer } from '../trainer/trainer.js';
 export interface TrainerContext {
   readonly site: string;
   readonly job: Job;
-  /** The unique name of the run; state that a trainer keeps is bound to it. */
+  /** The unique name of the run. */
   readonly run: string;
   /** Texts of the model folder by file name: `config.json`, `tokenizer.json`, … */
   readonly files: Readonly<Record<string, string>>;
-  /** The site's own folder. */
+  /** The site's folder of this run: what a trainer keeps there is found again by the same run alone. */
   readonly folder: Folder;
   readonly log: Logger;
   readonly signal: AbortSignal;

@@ -11,11 +11,13 @@ import { type Job, quorumOf, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
 import { runIdOf } from '../record/run-id.js';
 import { bestRound, evaluatedOf } from '../record/selection.js';
+import type { Fingerprints } from '../trainer/fingerprints.js';
 import type { Metrics, Trainer } from '../trainer/trainer.js';
 import type { Workflow } from '../workflow/federation.js';
 import { readJournal } from './journal.js';
 import { RunFederation } from './run-federation.js';
 import { SiteBudget } from './site-budget.js';
+import { SiteComparison } from './site-comparison.js';
 import { TaskBoard } from './task-board.js';
 
 /** Options of a run on the server. */
@@ -31,6 +33,8 @@ export interface RunOptions {
    * theirs.
    */
   readonly evaluator?: Trainer | undefined;
+  /** Fingerprints of the model folder that the run begins with; the sites' own are compared with them. */
+  readonly fingerprints?: Fingerprints | undefined;
   readonly emit: EmitEvent;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -54,6 +58,8 @@ export class Run {
   readonly name: string;
   readonly board: TaskBoard;
   readonly federation: RunFederation;
+  /** What the sites tell of their training. */
+  readonly comparison: SiteComparison;
   readonly #options: RunOptions;
   readonly #budgets = new Map<string, SiteBudget>();
 
@@ -62,6 +68,16 @@ export class Run {
     this.name = name;
     this.board = board;
     this.federation = federation;
+    const { run, job, fingerprints: own = {}, emit, log } = options;
+    const warn = (message: string): void => {
+      log.warn({}, message);
+      emit({ type: 'warning', message });
+    };
+    const refused = (site: string, message: string): void => {
+      this.budgetOf(site).log.error({ site }, message);
+      board.fail(site, message);
+    };
+    this.comparison = new SiteComparison({ run, board, rules: job.differences ?? {}, own, warn, refused });
   }
 
   /** Opens a run from its folder: a new one, or one that was stopped. */

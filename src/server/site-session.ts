@@ -3,7 +3,7 @@ import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { visible } from '../core/visible.js';
-import { failSchema, hasBaseSchema, MANIFEST_FILE, type Memory, progressSchema } from '../exchange/protocol.js';
+import { aboutSchema, failSchema, hasBaseSchema, MANIFEST_FILE, type Memory, progressSchema } from '../exchange/protocol.js';
 import { resultFigures, taskOfResult } from '../exchange/result-figures.js';
 import { type RetrievedKind, Retriever, type SendWatch } from '../exchange/retriever.js';
 import type { ResultFigures } from '../exchange/task.js';
@@ -66,6 +66,7 @@ export class SiteSession {
     this.#options = options;
     const { run, files } = options;
     run.budgetOf(session.peerName).connected();
+    run.comparison.connected(session.peerName, session.peerFeatures.has('about'));
     new Retriever(session, {
       codecs: run.federation.codecs,
       offers: {
@@ -83,6 +84,7 @@ export class SiteSession {
         // A confirmed result may not be on the board yet: without the wait, a quick site would get
         // the same task again.
         next: (_, signal) => this.#taking.then(() => run.board.next(this.#site, signal)),
+        about: (body, signal) => this.#within(() => this.#about(body, signal)),
         progress: (body, signal) => this.#within(() => this.#progress(body, signal)),
         evaluated: (body, signal) => this.#evaluated(body, signal),
         fail: (body, signal) => this.#failed(body, signal),
@@ -128,6 +130,16 @@ export class SiteSession {
     this.#log.error({ site: this.#site, code: failure.code, stack: failure.stack }, message);
     if (this.#budget.fault()) this.#options.emit({ type: 'warning', message });
     void this.#session.close(failure).catch(() => {});
+  }
+
+  /** Answers once the site may train. */
+  async #about(body: Uint8Array, signal: AbortSignal): Promise<Record<string, never>> {
+    const { run } = this.#options;
+    const { task, fingerprints } = unpack(body, aboutSchema, 'what a site trains');
+    await this.#budget.report();
+    await run.board.posted(this.#site, signal);
+    if (run.board.open(this.#site, task)) await run.comparison.tell(this.#site, fingerprints, signal);
+    return {};
   }
 
   async #progress(body: Uint8Array, signal: AbortSignal): Promise<Record<string, never>> {

@@ -47,6 +47,7 @@ export class TaskBoard {
   readonly #sites = new Map<string, SiteState>();
   readonly #now: () => number;
   #stop: string | undefined;
+  #refused: FedStreamError | undefined;
   readonly #listeners = new Set<() => void>();
 
   constructor(sites: readonly string[], now: () => number = () => performance.now()) {
@@ -142,6 +143,17 @@ export class TaskBoard {
     this.#settle({ site, status: 'failed', reason });
   }
 
+  /** The sites that have an open task of training. */
+  training(): string[] {
+    return [...this.#sites].flatMap(([site]) => (this.open(site)?.kind === 'train' ? [site] : []));
+  }
+
+  /** Ends every wait for answers, now or later, with an error. */
+  refuse(error: FedStreamError): void {
+    this.#refused ??= error;
+    this.#changed();
+  }
+
   /** Tells every site that asks for a task, now or later, to stop. */
   stop(reason: string): void {
     this.#stop = reason;
@@ -154,7 +166,8 @@ export class TaskBoard {
 
   /**
    * Waits until every one of the sites has answered or has been given up. Rejects with `quorum` as
-   * soon as too few can answer, and with the signal's reason where it is aborted. Answers come in
+   * soon as too few can answer, with the error of `refuse`, and with the signal's reason where it is
+   * aborted. Answers come in
    * the order of site names. Several waits may run at once, for different sites.
    */
   async answers(sites: readonly string[], options: WaitOptions): Promise<Answer[]> {
@@ -163,6 +176,7 @@ export class TaskBoard {
     let graceEndMs = Number.POSITIVE_INFINITY;
     for (;;) {
       signal.throwIfAborted();
+      if (this.#refused) throw this.#refused;
       let waitMs = this.#giveUpSilent(sites, options);
       if (graceEndMs === Number.POSITIVE_INFINITY && this.#answersOf(sites).filter(({ status }) => status === 'done').length >= quorum) {
         const quorumMs = this.#now();

@@ -5,7 +5,8 @@ import type { Task } from '../exchange/task.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { jobDigest } from './job-digest.js';
 import { checkJob } from './job-limits.js';
-import { enforced as inForce, type SitePolicy } from './policy.js';
+import { checkPolicy, enforced as inForce, type SitePolicy } from './policy.js';
+import { folderOfRun } from './run-place.js';
 import type { Joined } from './server-link.js';
 import { StepReports } from './step-reports.js';
 import { TASK_HANDLERS, type TaskHandlers } from './task-handlers.js';
@@ -19,8 +20,10 @@ export interface ClientOptions extends WorkplaceOptions {
   readonly policy?: SitePolicy | undefined;
   /** Makes the site's own trainer for a job; the server sends data, never code. */
   makeTrainer(joined: Joined): Promise<Trainer>;
-  /** Called with each failure that the server is told of, in the words that stay here. */
-  onFailure?(failure: FedStreamError): void;
+  /** Called with each failure that the server is told of, in the words that stay here, and its task. */
+  onFailure?(failure: FedStreamError, task: Task): void;
+  /** Called with each task that was done. */
+  onDone?(task: Task): void;
   /** Handlers for further kinds of tasks, beside those that every site knows. */
   readonly tasks?: TaskHandlers;
 }
@@ -32,8 +35,9 @@ export interface ClientOptions extends WorkplaceOptions {
  */
 export async function runClient(options: ClientOptions): Promise<string> {
   const { link, log, site, policy, folder } = options;
-  const enforced = await inForce({ policy, folder, log });
+  checkPolicy(policy);
   const joined = await link.join();
+  const enforced = await inForce({ policy, folder: folderOfRun(folder, joined.run), log });
   const digest = await jobDigest(joined.job);
   log.info({ site, rounds: joined.job.rounds, digest, limits: enforced.limits }, 'joined the job');
   checkJob(joined.job, digest, enforced.limits, options.codecs);
@@ -52,7 +56,7 @@ export async function runClient(options: ClientOptions): Promise<string> {
 
 /** Does one task. A failure is reported to the server, which decides how the round goes on. */
 async function runTask(task: Task, place: Workplace, options: ClientOptions): Promise<void> {
-  const { link, log, signal, onFailure = () => {} } = options;
+  const { link, log, signal, onFailure = () => {}, onDone = () => {} } = options;
   const { share } = place.enforced;
   const reports = new StepReports(task, { ...options, steps: share.steps });
   try {
@@ -64,11 +68,13 @@ async function runTask(task: Task, place: Workplace, options: ClientOptions): Pr
         `this site has no task ${JSON.stringify(task.kind)}; it has ${Object.keys(handlers).join(', ')}`,
       );
     await handler(task, place, reports);
+    onDone(task);
   } catch (error) {
     const failure = asFedStreamError(error);
     if (isTransient(failure, signal)) throw failure;
+    place.failed();
     log.error({ task: task.id, code: failure.code }, failure.message);
-    onFailure(failure);
+    onFailure(failure, task);
     const when = share.errors || task.round === 0 ? '' : ` in round ${task.round}`;
     await link.fail(task.id, failure.code, `${siteTold(failure, share)}${when}`);
   } finally {

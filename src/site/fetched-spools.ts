@@ -2,7 +2,9 @@
 import { BUDGETS } from '../core/budgets.js';
 import type { Folder } from '../core/storage.js';
 import { DiskRoom } from '../transfer/disk-room.js';
+import { earlierBytes } from './earlier-runs.js';
 import { RESULT_SPOOL } from './kept-result.js';
+import { folderOfRun, nameOfRun } from './run-place.js';
 
 /** The kinds of objects that a site fetches; each begins the names of its spools. */
 export const FETCHED_KINDS = ['received', 'extras'] as const;
@@ -14,15 +16,22 @@ const KEPT_FOLDERS = ['held', 'residual'];
 /** Files that go with an object that has not arrived whole (docs/spec/spool.md). */
 const ENDINGS = ['', '.part', '.part.sums', '.part.json'];
 
-/** The spools in a site's folder. */
+/** The spools in the folder of a site's run. */
 export class FetchedSpools {
+  readonly #site: Folder;
+  readonly #run: string;
   readonly #folder: Folder;
   readonly #diskBytes: number | undefined;
   #room: Promise<DiskRoom> | undefined;
 
-  /** `diskBytes` is the owner's limit; by default a share of the space that was free. */
-  constructor(folder: Folder, diskBytes: number | undefined) {
-    this.#folder = folder;
+  /**
+   * `site` is the site's own folder, in which that of the run is. `diskBytes` is the owner's limit;
+   * by default a share of the space that was free.
+   */
+  constructor(site: Folder, run: string, diskBytes: number | undefined) {
+    this.#site = site;
+    this.#run = run;
+    this.#folder = folderOfRun(site, run);
     this.#diskBytes = diskBytes;
   }
 
@@ -49,14 +58,18 @@ export class FetchedSpools {
   }
 
   async #makeRoom(): Promise<DiskRoom> {
-    const folder = this.#folder;
-    const used = (): Promise<number> => this.#usedBytes();
+    // The run's folder is on the disk of the site's.
+    const folder = this.#site;
+    const used = async (): Promise<number> => (await this.#usedBytes()) + (await earlierBytes(this.#site, nameOfRun(this.#run)));
     if (this.#diskBytes !== undefined)
       return new DiskRoom({ folder, limitBytes: this.#diskBytes, limitedBy: '"diskBytes" of this site', used });
-    const space = await folder.space?.();
-    // What an earlier process left is part of the share, or the share would shrink with each start.
-    const limitBytes = space && Math.floor(((space.freeBytes + (await used())) * BUDGETS.diskShare.limit) / 100);
+    const limitBytes = await shareBytes(folder, await used());
     return new DiskRoom({ folder, limitBytes, limitedBy: `half of the disk's free space ("diskBytes" in the site's configuration)`, used });
+  }
+
+  /** The most bytes of all that servers make this site keep; undefined where nothing says so. */
+  async mostBytes(): Promise<number | undefined> {
+    return this.#diskBytes ?? shareBytes(this.#site, await earlierBytes(this.#site, nameOfRun(this.#run)));
   }
 
   async #usedBytes(): Promise<number> {
@@ -69,4 +82,10 @@ export class FetchedSpools {
     }
     return bytes;
   }
+}
+
+/** What an earlier process left is part of the share, or the share would shrink with each start. */
+async function shareBytes(folder: Folder, usedBytes: number): Promise<number | undefined> {
+  const space = await folder.space?.();
+  return space && Math.floor(((space.freeBytes + usedBytes) * BUDGETS.diskShare.limit) / 100);
 }

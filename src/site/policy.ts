@@ -34,7 +34,7 @@ const stateSchema = z.strictObject({ filters: z.array(z.unknown()), limits: z.un
 /** Options of `enforcePolicy`. */
 export interface EnforceOptions {
   readonly policy: SitePolicy | undefined;
-  /** The site's own folder. */
+  /** The folder of the site's run. */
   readonly folder: Folder;
   readonly log: Logger;
 }
@@ -55,6 +55,12 @@ export async function enforcePolicy({ policy, folder, log }: EnforceOptions): Pr
   }
   if (filters.length > 0) log.info({ filters: choices }, "every result passes the filters of the site's owner");
   return filters;
+}
+
+/** Throws as `enforced` does, before anything is known of a run. */
+export function checkPolicy({ filters = [], table = builtInFilters, limits }: Partial<SitePolicy> = {}): void {
+  siteFilters(filters, table);
+  checkedLimits(limits);
 }
 
 /** A policy in force. */

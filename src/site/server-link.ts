@@ -6,6 +6,7 @@ import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
 import type { Job } from '../job/job.js';
 import type { Manifest } from '../tensor/manifest.js';
 import type { StateDict } from '../tensor/state-dict.js';
+import type { Fingerprints } from '../trainer/fingerprints.js';
 import type { StepReport } from '../trainer/trainer.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import type { SpoolInfo } from '../transfer/spool.js';
@@ -41,6 +42,12 @@ export type WriteResult = (spool: { readonly folder: Folder; readonly name: stri
 export interface ServerLink {
   join(): Promise<Joined>;
   next(): Promise<NextTask>;
+  /**
+   * Tells the server what the training of a task rests on. Resolves once the server lets it begin;
+   * rejects with `bad-job` where it contradicts what another site has told. A server that is too old
+   * to compare is told nothing.
+   */
+  about(task: string, fingerprints: Fingerprints): Promise<void>;
   progress(report: { task: string; steps: readonly StepReport[]; memory: Memory; alive: boolean }): Promise<void>;
   /**
    * Fetches a model within its bounds. Spools left over from objects that are not in `among` are

@@ -16,6 +16,8 @@ export const shareSchema = z.strictObject({
   errors: z.boolean().default(false),
   /** Reports the loss of each step. */
   steps: z.boolean().default(true),
+  /** False where nothing is told of what the training rests on: the server then compares nothing. */
+  fingerprints: z.boolean().optional(),
   /** The names of a trainer's metrics that leave; by default all with the name of a figure. */
   metrics: z.array(z.string().min(1).max(64)).optional(),
 });

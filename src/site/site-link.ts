@@ -21,13 +21,16 @@ import type { Streams } from '../stream/streams.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { parseManifest } from '../tensor/manifest-json.js';
 import type { StateDict } from '../tensor/state-dict.js';
+import type { Fingerprints } from '../trainer/fingerprints.js';
 import type { StepReport } from '../trainer/trainer.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import { type Prepared, prepareModel, sendPrepared } from '../transfer/send.js';
 import { type SpoolInfo, spoolSource } from '../transfer/spool.js';
+import { enterRun } from './earlier-runs.js';
 import { type FetchedKind, FetchedSpools } from './fetched-spools.js';
 import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
 import type { FetchBounds } from './model-bounds.js';
+import { folderOfRun, nameOfRun, type RunPlaces } from './run-place.js';
 import type { Joined, ReceivedModel, ServerLink, WriteResult } from './server-link.js';
 import { DEFAULT_SHARE, type SiteShare } from './share.js';
 import { siteTold } from './told.js';
@@ -45,13 +48,15 @@ export interface SiteLinkOptions {
   readonly codecs: CodecTable;
   /** The filters that the job may name; by default the built-in ones. */
   readonly filters?: Table<Filter> | undefined;
-  /** The site's own folder, in which its spools are kept. */
+  /** The site's own folder, in which each run has one for its spools. */
   readonly folder: Folder;
   /**
    * The most bytes of all that a server makes this site keep in its folder; by default half of the
    * space that is free on its disk.
    */
   readonly diskBytes?: number | undefined;
+  /** Keeps other processes out of the folders of runs. */
+  readonly places?: RunPlaces | undefined;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** The choices of the site's owner on what leaves; by default no words of errors do. */
@@ -86,11 +91,11 @@ class SiteLink implements ServerLink {
   readonly #options: SiteLinkOptions;
   #live: Promise<Live> | undefined;
   #job: Job | undefined;
-  readonly #spools: FetchedSpools;
+  /** The folder of the run that was joined, and its spools. */
+  #place: { readonly folder: Folder; readonly spools: FetchedSpools } | undefined;
 
   constructor(options: SiteLinkOptions) {
     this.#options = options;
-    this.#spools = new FetchedSpools(options.folder, options.diskBytes);
   }
 
   /** Nothing but this text of an error leaves, on whatever way: bye, refusals and resets. */
@@ -98,9 +103,14 @@ class SiteLink implements ServerLink {
 
   async join(): Promise<Joined> {
     const reply = await this.#retrying(({ messages }) => messages.request('join', {}, joinReplySchema));
-    const { codecs, filters } = this.#options;
+    const { codecs, filters, folder, diskBytes, log, places } = this.#options;
     const job = checkedJob(reply.job, 'the job that the server sent', { codecs, ...(filters && { filters }) });
     this.#job = job;
+    const spools = new FetchedSpools(folder, reply.run, diskBytes);
+    this.#place = { folder: folderOfRun(folder, reply.run), spools };
+    places?.enter(nameOfRun(reply.run));
+    const most = await spools.mostBytes();
+    await enterRun(folder, { run: reply.run, job: job.name }, { log, mostBytes: most && most / 2, inUse: places?.inUse });
     const files: Record<string, string> = {};
     let left = BUDGETS.modelTextBytes.limit;
     for (const name of reply.files) {
@@ -124,6 +134,15 @@ class SiteLink implements ServerLink {
     return this.#retrying(({ messages }) => messages.request('next', {}, nextReplySchema));
   }
 
+  async about(task: string, fingerprints: Fingerprints): Promise<void> {
+    try {
+      await this.#retrying(({ messages }) => messages.request('about', { task, fingerprints }, nothing));
+    } catch (error) {
+      if (asFedStreamError(error).code !== 'unsupported') throw error;
+      this.#options.log.warn({ task }, 'the server is too old to compare what its sites train');
+    }
+  }
+
   async progress(report: { task: string; steps: readonly StepReport[]; memory: Memory; alive: boolean }): Promise<void> {
     await this.#retrying(({ messages }) => messages.request('progress', report, nothing));
   }
@@ -142,8 +161,7 @@ class SiteLink implements ServerLink {
 
   /** Fetches an object of a kind. Spools of that kind left over from other objects are removed. */
   async #fetch(kind: FetchedKind, object: string, among: readonly string[], bounds: FetchBounds): Promise<ReceivedModel> {
-    const { mode, folder } = this.#spooling();
-    const spools = this.#spools;
+    const { mode, folder, spools } = this.#spooling();
     const name = spools.name(kind, object);
     await spools.keepOnly(kind, among);
     const room = mode === 'regular' ? undefined : await spools.room();
@@ -220,8 +238,10 @@ class SiteLink implements ServerLink {
   }
 
   #spooling() {
+    const place = this.#place;
+    if (!place) throw new FedStreamError('internal', 'nothing is fetched or sent before a run was joined');
     const mode = this.#job?.streaming ?? 'file';
-    return { mode, folder: mode === 'regular' ? memoryFolder('spool') : this.#options.folder };
+    return { mode, folder: mode === 'regular' ? memoryFolder('spool') : place.folder, spools: place.spools };
   }
 
   async #fetchFile({ retriever }: Live, name: string, maxBytes: number): Promise<string> {

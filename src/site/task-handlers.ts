@@ -28,6 +28,7 @@ const train: TaskHandler = async (task, place, reports) => {
     return;
   }
   if (trainer.samplesIn) least('leastSamples', trainer.samplesIn(task.round), enforced.limits, SAMPLES);
+  await place.tellAbout(task, reports.onProgress);
   const { given, content: model, release } = await place.model(task);
   const extras = await place.extras(task).catch(async (error: unknown) => {
     await release();

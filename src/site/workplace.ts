@@ -20,7 +20,9 @@ import { ModelBounds } from './model-bounds.js';
 import type { Enforced } from './policy.js';
 import { Repeats } from './repeats.js';
 import { Residuals } from './residuals.js';
+import { folderOfRun } from './run-place.js';
 import { checkSentFigures } from './sent-figures.js';
+import { checkedFingerprints } from './sent-fingerprints.js';
 import type { Joined, ServerLink, WriteResult } from './server-link.js';
 import { SharedMetrics } from './share.js';
 import { SiteHeld } from './site-held.js';
@@ -35,7 +37,10 @@ export interface WorkplaceOptions {
   /** The filters that the job may name; by default the built-in ones, with these codecs. */
   readonly filters?: Table<Filter> | undefined;
   readonly log: Logger;
-  /** The site's own folder, where it keeps the global model from round to round. */
+  /**
+   * The site's own folder. All that it keeps of a run lies in that run's folder (`folderOfRun`): the
+   * global model from round to round, residuals, counts.
+   */
   readonly folder: Folder;
   readonly signal: AbortSignal;
   memory(): Memory;
@@ -71,9 +76,11 @@ export class Workplace {
   readonly #held: SiteHeld;
   readonly #bases: readonly Base[];
   readonly #bounds: ModelBounds;
+  #told = false;
 
   constructor({ job, run, files }: Joined, trainer: Trainer, enforced: Enforced, options: WorkplaceOptions) {
-    const { site, link, log, folder, codecs, signal, bases = [] } = options;
+    const { site, link, log, codecs, signal, bases = [] } = options;
+    const folder = folderOfRun(options.folder, run);
     this.#options = options;
     this.site = site;
     this.link = link;
@@ -90,6 +97,24 @@ export class Workplace {
     this.#bases = [...bases, ...trainerBase(trainer, job, signal)];
     this.#held = new SiteHeld({ folder: folder.folder('held'), run, bases: this.#bases, codecs });
     this.residuals = new Residuals(folder.folder('residual'), run, codecs);
+  }
+
+  /**
+   * Tells the server what the training here rests on, before the first training and after each that
+   * failed, since a program may have been started anew. Resolves once the server lets it begin.
+   */
+  async tellAbout(task: Task, onProgress: () => void): Promise<void> {
+    if (this.#told) return;
+    const { round, rounds } = task;
+    const { fingerprints: shared = true } = this.enforced.share;
+    const told = shared ? await this.trainer.fingerprints?.(this.signal, { round, rounds, onProgress }) : undefined;
+    await this.link.about(task.id, checkedFingerprints(told ?? {}));
+    this.#told = true;
+  }
+
+  /** Called after a task that failed. */
+  failed(): void {
+    this.#told = false;
   }
 
   /** Fetches or finds the model of a task, with the fewest bytes possible. */

@@ -4,10 +4,11 @@ import { FedStreamError } from '../core/errors.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
 import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
-import type { StateDict } from '../tensor/state-dict.js';
+import { type StateDict, withManifest } from '../tensor/state-dict.js';
 import { ControlVariates } from './control-variates.js';
 import { type Batches, evaluationBatches, trainingBatches } from './data/batches.js';
 import type { Example } from './example.js';
+import type { Fingerprints } from './fingerprints.js';
 import type { LlamaEngine } from './llama/engine.js';
 import { learningRateAt, type ScheduleSettings } from './llama/schedule.js';
 import type { Metrics, Offer, Trainer, TrainResult, TrainTask } from './trainer.js';
@@ -35,8 +36,10 @@ export interface BuiltInTrainerOptions {
    * as long as the process.
    */
   readonly stateFolder?: Folder;
-  /** The run's id: a control variate of another run is not used. */
+  /** The run's id: a control variate or an optimizer's state of another run is not used. */
   readonly run?: string;
+  /** Those of the model folder that the trainer was made from. */
+  readonly fingerprints?: Fingerprints;
 }
 
 /**
@@ -44,6 +47,8 @@ export interface BuiltInTrainerOptions {
  * task, the change of the site's own goes with the result.
  */
 const CONTROL = 'control';
+/** The key of a file's metadata that holds the run's id. */
+const RUN = 'fedstream.run';
 
 /** Makes a trainer over an engine, which it closes. */
 export function builtInTrainer(options: BuiltInTrainerOptions): Trainer {
@@ -54,13 +59,15 @@ class BuiltInTrainer implements Trainer {
   readonly #options: BuiltInTrainerOptions;
   readonly #batches: Batches | undefined;
   readonly #controls: ControlVariates;
+  readonly #run: string;
   /** The round at whose end the optimizer in memory stands; 0 if at none. */
   #optimizerRound = 0;
 
   constructor(options: BuiltInTrainerOptions) {
     const { training, settings, seed, padToken } = options;
     this.#options = options;
-    this.#controls = new ControlVariates(options.stateFolder ?? memoryFolder(), options.run ?? '');
+    this.#run = options.run ?? '';
+    this.#controls = new ControlVariates(options.stateFolder ?? memoryFolder(), this.#run);
     const { batchSize, accumulate } = settings;
     this.#batches = training.length === 0 ? undefined : trainingBatches(training, { batchSize, accumulate, seed, padToken });
   }
@@ -144,6 +151,10 @@ class BuiltInTrainer implements Trainer {
     return { model: engine.weights(), files: {} };
   }
 
+  async fingerprints(): Promise<Fingerprints> {
+    return this.#options.fingerprints ?? {};
+  }
+
   close(): Promise<void> {
     return this.#options.engine.close();
   }
@@ -159,9 +170,10 @@ class BuiltInTrainer implements Trainer {
       const name = stateFile(round - 1);
       if (stateFolder && (await stateFolder.sizeBytes(name)) !== undefined) {
         const state = await openSafetensors(stateFolder, name);
-        await engine.loadOptimizer(state);
+        const own = state.manifest.metadata[RUN] === this.#run;
+        if (own) await engine.loadOptimizer(state);
         await state.close?.();
-        return;
+        if (own) return;
       }
     }
     engine.resetOptimizer();
@@ -171,7 +183,9 @@ class BuiltInTrainer implements Trainer {
   async #saveOptimizer(round: number): Promise<void> {
     const { engine, settings, stateFolder } = this.#options;
     if (settings.optimizerState !== 'keep' || !stateFolder) return;
-    await writeSafetensors(stateFolder, stateFile(round), engine.saveOptimizer());
+    const state = engine.saveOptimizer();
+    const bound = withManifest(state, { ...state.manifest, metadata: { ...state.manifest.metadata, [RUN]: this.#run } });
+    await writeSafetensors(stateFolder, stateFile(round), bound);
     await stateFolder.remove(stateFile(round - 2));
   }
 }

@@ -1,5 +1,6 @@
 // The trainer contract: a model and a task in, a trained model and its figures out.
 import type { StateDict } from '../tensor/state-dict.js';
+import type { Fingerprints } from './fingerprints.js';
 
 /** Figures of one optimizer step, as `metrics.jsonl` has them. */
 export interface StepReport {
@@ -97,6 +98,12 @@ export interface Trainer {
    * the job: the site's limits are checked against it before each training.
    */
   samplesIn?(round: number): number;
+  /**
+   * What the training rests on, as short texts by name (`fingerprintsSchema`): settings of an adapter,
+   * digests of base and tokenizer. The site asks once before its first task of training, and again
+   * after a task that failed; the server trains only with sites that do not contradict each other.
+   */
+  fingerprints?(signal: AbortSignal, progress?: TaskProgress): Promise<Fingerprints>;
   /**
    * Offers an initial model, for a server that has none; missing if the trainer has none either.
    */

@@ -61,7 +61,7 @@ export class DiskRoom {
     if (usedBytes + this.#promised <= limitBytes) return;
     throw new FedStreamError(
       'limit',
-      `${what} needs ${inWords(bytes)}, and ${inWords(usedBytes)} are used: ${limitedBy} allows ${inWords(limitBytes)}`,
+      `${what} needs ${inBytes(bytes)}, and ${inBytes(usedBytes)} are used: ${limitedBy} allows ${inBytes(limitBytes)}`,
     );
   }
 
@@ -71,7 +71,7 @@ export class DiskRoom {
     if (!space || this.#promised + reserveOf(space) <= space.freeBytes) return;
     throw new FedStreamError(
       'io',
-      `${what} needs ${inWords(bytes)} on a disk that has ${inWords(space.freeBytes)} free, of which ${inWords(reserveOf(space))} stay free: free some space`,
+      `${what} needs ${inBytes(bytes)} on a disk that has ${inBytes(space.freeBytes)} free, of which ${inBytes(reserveOf(space))} stay free: free some space`,
     );
   }
 }
@@ -81,7 +81,8 @@ export function reserveOf({ totalBytes }: Space): number {
   return Math.min(BUDGETS.diskReserveBytes.limit, Math.floor(totalBytes / 20));
 }
 
-function inWords(bytes: number): string {
+/** A number of bytes for people: `1.29 GB`. */
+export function inBytes(bytes: number): string {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
   let value = bytes;
   let unit = 0;

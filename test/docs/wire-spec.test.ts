@@ -106,7 +106,7 @@ test('docs/spec/run.md has every field of a task and of an answer, and the limit
   };
   expect(rows('Task')).toEqual(Object.keys(taskSchema.shape).sort());
   expect(rows('Answer')).toEqual(Object.keys(resultSchema.shape).sort());
-  expect(rows('Requests of a site')).toEqual(['evaluated', 'fail', 'has-base', 'join', 'next', 'progress', 'retrieve']);
+  expect(rows('Requests of a site')).toEqual(['about', 'evaluated', 'fail', 'has-base', 'join', 'next', 'progress', 'retrieve']);
   expect(said('run')).toContain(`\`steps\` are at most ${STEPS_A_REPORT}`);
   expect(said('run')).toContain(`at most ${MAX_EXTRAS} others go with it`);
 });

@@ -7,6 +7,7 @@ import { referenceCodecs } from '../../src/codec/codec-table.js';
 import { randomStream } from '../../src/core/random.js';
 import { contentDigest } from '../../src/exchange/content-digest.js';
 import { nodeFolder } from '../../src/node/storage/node-folder.js';
+import { runsIn } from '../../src/site/run-place.js';
 import { openSafetensors } from '../../src/tensor/safetensors.js';
 import { jobFile, lossesOf, modelOf, run, SMALL_JOB, type Started, start, tokenOf, workFolder } from '../e2e/command.js';
 import { inProportion, seeds } from './cases.js';
@@ -114,7 +115,8 @@ async function expectQuietEnd(name: string, what: string, ends: Promise<{ code: 
 
 /** The digest of the newest held model of a folder, computed from its values. */
 async function heldDigest(of: string): Promise<string | undefined> {
-  const own = nodeFolder(join(folder, of, 'held'));
+  const site = (await runsIn(nodeFolder(join(folder, of)))).find((name) => name !== 'run-name');
+  const own = nodeFolder(join(folder, of, site ?? '.', 'held'));
   const names = (await own.list()).filter((name) => name.endsWith('.safetensors'));
   const newest = names.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1);
   return newest === undefined ? undefined : contentDigest(await openSafetensors(own, newest), referenceCodecs);

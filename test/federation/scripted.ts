@@ -13,10 +13,12 @@ import { runServer } from '../../src/hub/server.js';
 import type { JobInput } from '../../src/job/job.js';
 import { kitWith, parseJob } from '../../src/kit/kit.js';
 import type { EventBody } from '../../src/record/events.js';
+import { RUN_ID_FILE } from '../../src/record/run-id.js';
 import { openGlobalModel, writeGlobalModel } from '../../src/server/global-models.js';
 import { runClient } from '../../src/site/client.js';
 import type { Base } from '../../src/site/find-base.js';
 import type { SitePolicy } from '../../src/site/policy.js';
+import { runsIn } from '../../src/site/run-place.js';
 import type { ServerLink } from '../../src/site/server-link.js';
 import { siteLink } from '../../src/site/site-link.js';
 import type { Dtype } from '../../src/tensor/dtype.js';
@@ -24,6 +26,7 @@ import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import { openSafetensors } from '../../src/tensor/safetensors.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
 import { narrowInto, widenInto } from '../../src/tensor/widen.js';
+import type { Fingerprints } from '../../src/trainer/fingerprints.js';
 import type { Metrics, Trainer, TrainTask } from '../../src/trainer/trainer.js';
 import type { Workflow } from '../../src/workflow/federation.js';
 
@@ -68,6 +71,8 @@ export interface ScriptedSite {
   learn(given: Values, round: number, task?: TrainTask): Learnt | Promise<Learnt>;
   readonly dtype?: Dtype;
   readonly samples?: number;
+  /** What the site tells of its training. */
+  readonly fingerprints?: Fingerprints | (() => Promise<Fingerprints>);
   readonly bases?: readonly Base[];
   readonly policy?: SitePolicy;
   /** Replaces what the site sends, for one that does not keep to the protocol. */
@@ -87,6 +92,8 @@ export interface Scripted {
   readonly workflow?: Workflow;
   /** Evaluates on the server; by default the sites evaluate. */
   evaluate?(given: Values): Metrics;
+  /** Of the model folder that the server begins with. */
+  readonly fingerprints?: Fingerprints;
   /** Called on the server's events. */
   onEvent?(event: EventBody): void;
 }
@@ -140,6 +147,7 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
     files: {},
     emit,
     evaluator,
+    fingerprints: setting.fingerprints,
     onListening,
   });
   // Sites that were cut off have ended before others use their folders.
@@ -154,8 +162,9 @@ function isBoth(learnt: Learnt): learnt is Exclude<Learnt, Values> {
 }
 
 /** The trainer of a scripted site. */
-export function trainerOf({ learn, dtype, samples = 1, evaluate }: ScriptedSite): Trainer {
+export function trainerOf({ learn, dtype, samples = 1, evaluate, fingerprints = {} }: ScriptedSite): Trainer {
   return {
+    fingerprints: async () => (typeof fingerprints === 'function' ? fingerprints() : fingerprints),
     async train(task: TrainTask, model: StateDict) {
       const own = model.manifest.tensors[0]?.dtype as Dtype;
       const answer = await learn(await valuesOf(model), task.round, task);
@@ -170,9 +179,16 @@ export function trainerOf({ learn, dtype, samples = 1, evaluate }: ScriptedSite)
 
 /** The values that a site, or the server, holds now; undefined if none. */
 export async function heldIn(folder: Folder): Promise<Record<string, Float32Array> | undefined> {
-  const names = (await folder.list('held')).filter((name) => name.endsWith('.safetensors'));
+  const held = await heldFolder(folder);
+  const names = (await held.list()).filter((name) => name.endsWith('.safetensors'));
   const name = names.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1);
-  return name === undefined ? undefined : valuesOf(await openSafetensors(folder, `held/${name}`));
+  return name === undefined ? undefined : valuesOf(await openSafetensors(held, name));
+}
+
+/** The folder of held models: the server's own, or that of a site's one run. */
+export async function heldFolder(folder: Folder): Promise<Folder> {
+  const run = (await runsIn(folder)).find((name) => name !== RUN_ID_FILE);
+  return (run === undefined ? folder : folder.folder(run)).folder('held');
 }
 
 /** A digest of the bits of each tensor. */

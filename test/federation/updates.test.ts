@@ -6,7 +6,7 @@ import { memoryFolder } from '../../src/core/memory-folder.js';
 import type { Folder } from '../../src/core/storage.js';
 import type { JobInput } from '../../src/job/job.js';
 import type { Base } from '../../src/site/find-base.js';
-import { bitsOf, federate, heldIn, inBf16, modelOf, type ScriptedSite, someValues, type Values } from './scripted.js';
+import { bitsOf, federate, heldFolder, heldIn, inBf16, modelOf, type ScriptedSite, someValues, type Values } from './scripted.js';
 
 type Change = (value: number, index: number, round: number) => number;
 
@@ -232,7 +232,7 @@ test('a held model that a crash of the machine has damaged is detected by its di
   };
   await expect(federate(job, { ...SITES, b: stops }, { run, folders, stop })).rejects.toMatchObject({ code: 'aborted' });
   for (const own of [folders.a, folders.b, run]) {
-    const folder = (own as Folder).folder('held');
+    const folder = await heldFolder(own as Folder);
     const name = (await folder.list()).filter((one) => one.endsWith('.safetensors')).at(-1) as string;
     const file = await folder.create(name, { keep: true });
     await file.write(Uint8Array.of(1, 2, 3, 4), 9000);

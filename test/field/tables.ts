@@ -1,7 +1,16 @@
 // All tables of situations, in the order of the guide.
 import { BUILT_IN_TRAINER } from './built-in-trainer.js';
 import { BUILT_IN_WEIGHTS } from './built-in-weights.js';
+import { FOLDERS_IN_USE } from './folders-in-use.js';
+import { OLD_FOLDERS } from './old-folders.js';
+import { SITE_SETTINGS } from './site-settings.js';
 import type { FieldTable } from './situation.js';
 
 // Inputs differ by table; the guide reads only names, outcomes and advice.
-export const TABLES: readonly Pick<FieldTable<unknown>, 'title' | 'intro' | 'rows'>[] = [BUILT_IN_TRAINER, BUILT_IN_WEIGHTS];
+export const TABLES: readonly Pick<FieldTable<unknown>, 'title' | 'intro' | 'rows'>[] = [
+  BUILT_IN_TRAINER,
+  BUILT_IN_WEIGHTS,
+  SITE_SETTINGS,
+  OLD_FOLDERS,
+  FOLDERS_IN_USE,
+];

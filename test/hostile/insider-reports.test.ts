@@ -81,6 +81,23 @@ test('an evaluation of 1e308 over 2^53 − 1 samples leaves the journal readable
   expect(summary.evaluations.length).toBeGreaterThan(0);
 });
 
+test.each([
+  [
+    'budget fingerprints: a thousand settings of its training',
+    Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`m${i}`, 'x'])),
+    /at most 64 fingerprints/,
+  ],
+  ['budget fingerprintText: a setting of a megabyte', { 'adapter.r': 'x'.repeat(2 ** 20) }, /a value has 1 to 128 characters/],
+  ['a setting that a terminal obeys', { 'adapter.r': '\u001b[2J' }, /a value has 1 to 128 characters/],
+])('%s is refused, and the round goes on', async (_, fingerprints, named) => {
+  const { model } = await runWith({}, async (peer) => {
+    const { id } = await firstTask(peer);
+    expect((await refusal(peer.ask('about', { task: id, fingerprints }))).message).toMatch(named);
+    await failOn(peer);
+  });
+  expect(bitsOf(model)).toEqual(await quiet);
+});
+
 test('the first answer counts where two come at once', async () => {
   const { lines } = await runWith({ rounds: 1 }, async (peer) => {
     for (;;) {

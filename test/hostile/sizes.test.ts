@@ -13,6 +13,7 @@ import { Session } from '../../src/frame/session.js';
 import { runServer } from '../../src/hub/server.js';
 import { parseJob } from '../../src/kit/kit.js';
 import { runClient } from '../../src/site/client.js';
+import { folderOfRun } from '../../src/site/run-place.js';
 import { siteLink } from '../../src/site/site-link.js';
 import { type ByteSource, memorySource } from '../../src/stream/source.js';
 import { type Manifest, RAW, type TensorEntry } from '../../src/tensor/manifest.js';
@@ -183,7 +184,7 @@ async function siteOf({ objects = {}, files = {}, task = {}, diskBytes, folder =
   );
   const message = await failure;
   await ended;
-  const left = (await folder.list()).filter((name) => /received|extras/.test(name));
+  const left = (await folderOfRun(folder, 'r').list()).filter((name) => /received|extras/.test(name));
   await link.close();
   await listener?.close();
   return { message, left };

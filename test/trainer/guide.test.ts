@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../../src/core/memory-folder.js';
 import { randomStream } from '../../src/core/random.js';
+import type { Folder } from '../../src/core/storage.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
 import { openSafetensors } from '../../src/tensor/safetensors.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
@@ -179,6 +180,28 @@ test('a round that is cut short begins again from the last one’s optimizer and
     await trainer.close();
   }
   expect(ends[1]).toEqual(ends[0]);
+});
+
+test('the optimizer of another run is not gone on with', async () => {
+  const model = await tinyModel();
+  const second = async (stateFolder: Folder, run: string): Promise<Map<string, Float32Array>> => {
+    const trainer = await tinyTrainer({ stateFolder, run });
+    const { model: trained } = await trainer.train(tinyTask({ round: 2 }), model);
+    const weights = await tensorsOf(trained);
+    await trainer.close();
+    return weights;
+  };
+  const folder = memoryFolder();
+  const first = await tinyTrainer({ stateFolder: folder, run: 'a' });
+  await first.train(tinyTask(), model);
+  await first.close();
+  const fresh = await second(memoryFolder(), 'b');
+  expect(await second(folder, 'a')).not.toEqual(fresh);
+  const other = memoryFolder();
+  const again = await tinyTrainer({ stateFolder: other, run: 'a' });
+  await again.train(tinyTask(), model);
+  await again.close();
+  expect(await second(other, 'b')).toEqual(fresh);
 });
 
 test('the control variate of another run is not used, and removed', async () => {

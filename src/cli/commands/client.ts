@@ -21,14 +21,17 @@ import { readSiteConfig, type SiteConfig } from '../../node/trainer/site-config.
 import { runClient } from '../../site/client.js';
 import { NO_LEAST } from '../../site/limits.js';
 import type { SitePolicy } from '../../site/policy.js';
+import { folderOfRun, nameOfRun } from '../../site/run-place.js';
 import type { Joined } from '../../site/server-link.js';
 import { siteLink } from '../../site/site-link.js';
 import { holdOut } from '../../trainer/data/split.js';
 import { addConnectionOptions, type ConnectionOptions, clientConnecting } from '../connection-options.js';
 import { EXIT } from '../exit-code.js';
+import { FailedRounds } from '../failed-rounds.js';
 import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
 import { named, wholeNumber } from '../options.js';
 import { say as sayAloud } from '../say.js';
+import { lockWork } from '../work-locks.js';
 
 interface ClientOptions extends ConnectionOptions, KitOptions {
   readonly connect: string;
@@ -71,7 +74,7 @@ export function clientCommand(): Command {
       '--base <folder...>',
       'a model that this site has already, a folder or a name in the Hugging Face cache: a run that begins with it does not send it',
     )
-    .option('--work <folder>', 'where spools and optimizer state are kept; by default fedstream-<site>')
+    .option('--work <folder>', 'where spools and optimizer state are kept, for each run by itself; by default fedstream-<site>')
     .option('--threads <count>', 'training threads; by default one a core, at most 4', wholeNumber(1))
     .option(
       '--stripes <count>',
@@ -100,6 +103,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const samples = options.data === undefined || ownTrainers ? undefined : await readDataFile(options.data);
   const bases = (options.base ?? []).map((base) => folderBase(base));
   const work = resolve(options.work ?? `fedstream-${site}`);
+  const locks = await lockWork(work, options, supervised ? ORPHAN_MS : 0);
   const folder = nodeFolder(work);
   const log = fileLogger(options.log ?? join(work, 'client.log'), { name: site });
   const warnAloud = (fields: LogFields, message: string): void => {
@@ -122,19 +126,21 @@ async function serveSite(options: ClientOptions): Promise<void> {
     filters: kit.filters,
     folder,
     diskBytes: config?.diskBytes,
+    places: locks,
     log: told,
     signal,
     share: policy.share,
   });
 
   const trainerOf = async ({ job, files, run }: Joined) => {
+    const ofRun = folderOfRun(folder, run);
     if (!supervised) say(`joined: ${job.rounds} rounds; log ${options.log ?? join(work, 'client.log')}`);
     const data = absolute(options.data);
     const name = job.trainer?.name;
     if (kit.trainers.some((row) => row.name === name))
-      return choose(kit.trainers, name, 'trainer')({ site, job, run, files, folder, log, signal });
+      return choose(kit.trainers, name, 'trainer')({ site, job, run, files, folder: ofRun, log, signal });
     if (job.trainer) {
-      const own = { site, job, config, data, validation: absolute(options.validation), work, log };
+      const own = { site, job, config, data, validation: absolute(options.validation), work: join(work, nameOfRun(run)), log };
       return makeProcessTrainer(job.trainer.name, own);
     }
     if (data === undefined) throw new FedStreamError('bad-argument', 'the job trains with the built-in trainer: give it data with --data');
@@ -148,13 +154,14 @@ async function serveSite(options: ClientOptions): Promise<void> {
       training,
       validation,
       threads,
-      stateFolder: folder,
+      stateFolder: ofRun,
       run,
       log,
       signal,
       mostMemoryBytes: policy.limits?.mostMemoryBytes,
     });
   };
+  const failures = new FailedRounds();
   let ended: FedStreamError | undefined;
   try {
     const reason = await runClient({
@@ -168,9 +175,15 @@ async function serveSite(options: ClientOptions): Promise<void> {
       memory: processMemory,
       bases,
       policy,
-      onFailure: ({ message }) => say(message),
+      onFailure: (failure, task) => {
+        failures.failed(failure, task);
+        say(failure.message);
+      },
+      onDone: (task) => failures.done(task),
       makeTrainer: trainerOf,
     });
+    const failed = failures.error(reason);
+    if (failed) throw failed;
     if (!supervised) say(`done: ${reason}`);
   } catch (error) {
     log.error({ code: (error as FedStreamError).code }, (error as Error).message);
@@ -179,6 +192,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   } finally {
     await link.close(ended);
     log.close();
+    locks.release();
   }
 }
 
@@ -189,6 +203,9 @@ async function serveSite(options: ClientOptions): Promise<void> {
 function endsInTime(signal: AbortSignal): void {
   signal.addEventListener('abort', () => setTimeout(() => process.exit(EXIT.stopped), MOST_STOP_MS).unref(), { once: true });
 }
+
+/** A site whose simulation was killed ends by itself within this time, and then holds nothing. */
+const ORPHAN_MS = 15_000;
 
 /** Longer than a step of an honest job takes. */
 const MOST_STOP_MS = 10_000;

@@ -27,6 +27,7 @@ import { addJobOptions, type JobOptions } from '../job-options.js';
 import { type KitOptions, kitAgain, kitOption, loadKit } from '../kit-file.js';
 import { dtypeOf, dtypeOption, repeated, wholeNumber } from '../options.js';
 import { eventReporter } from '../progress.js';
+import { lockServer } from '../run-locks.js';
 import { joinLines, makeRunTokens } from '../run-tokens.js';
 import { say } from '../say.js';
 
@@ -98,6 +99,7 @@ async function serve(options: ServerOptions): Promise<void> {
   checkWebOptions(web);
   const sinks = await openEvents(options, kit.sinks);
   const { runPath, job } = await found.prepare();
+  const lock = lockServer(runPath, supervised);
   const { driver } = connecting;
   const tokens = connecting.tokens === 'make' ? await makeRunTokens(runPath, siteNames(job)) : connecting.tokens;
   const onStop = (): void => {
@@ -138,6 +140,7 @@ async function serve(options: ServerOptions): Promise<void> {
   } finally {
     reporter?.end();
     if (!supervised) await finishRun(runPath, job, `fedstream server --job ${options.job ?? 'job.json'}`);
+    lock.release();
   }
   if (supervised) return;
   const summary = await finishRun(runPath, job, `fedstream server --job ${options.job ?? 'job.json'}`);

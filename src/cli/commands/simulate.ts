@@ -31,6 +31,7 @@ import { type KitOptions, kitAgain, kitOption, loadKit } from '../kit-file.js';
 import { type LocalNetwork, openLocalNetwork } from '../local-network.js';
 import { dtypeOption } from '../options.js';
 import { type EventReporter, eventReporter } from '../progress.js';
+import { lockSimulation } from '../run-locks.js';
 import { say } from '../say.js';
 
 interface SimulateOptions extends JobOptions, EventOptions, KitOptions {
@@ -81,6 +82,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
   const kit = await loadKit(options.kit);
   const sinks = await openEvents(options, kit.sinks);
   const { runPath, job } = await findOrPrepare(options, kit);
+  const lock = await lockSimulation(runPath);
   const reporter = eventReporter(job);
   const events = new SinkGroup({ progress: { emit: reporter.event, close: async () => {} }, ...sinks }, (name, { message }) =>
     reporter.line(`warning: events do not go to ${name} any more: ${message}`),
@@ -112,6 +114,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
     throw signal.aborted ? new FedStreamError('aborted', `the run is kept in ${runPath}`) : error;
   } finally {
     network.close();
+    lock.release();
   }
   reporter.end();
   const summary = await conclude(runPath, job, events);

@@ -59,6 +59,13 @@ export const SIZE_BUDGETS = {
     beyond: 'the task fails with one error; nothing of the object is kept',
     why: 'a disk has other users; the owner says otherwise in site.json (diskBytes)',
   },
+  earlierRuns: {
+    limit: 3,
+    unit: 'runs',
+    each: "site's folder, besides the run that it has joined",
+    beyond: 'the one that was joined longest ago is removed there, but for the folder of its trainer, and the log says so',
+    why: 'a run that was stopped may go on; a server that names ever new runs must not fill the disk',
+  },
   diskReserveBytes: {
     limit: 1024 * 1024 * 1024,
     unit: 'bytes',

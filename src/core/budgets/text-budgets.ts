@@ -24,6 +24,20 @@ export const TEXT_BUDGETS = {
     beyond: 'the model is refused by the name of the file',
     why: 'configurations have a few KiB, those with chat templates some 50',
   },
+  fingerprints: {
+    limit: 64,
+    unit: 'texts',
+    each: 'message of a site or its program on what it trains',
+    beyond: 'the message is refused: the program counts as failed, and so does the task of the site',
+    why: 'the settings of an adapter and of a base are some fifty',
+  },
+  fingerprintText: {
+    limit: 128,
+    unit: 'characters',
+    each: 'value among them',
+    beyond: 'the message is refused: the program counts as failed, and so does the task of the site',
+    why: 'a longer setting is told by its digest, which has 71 characters',
+  },
   errorText: {
     limit: 8_192,
     unit: 'characters',

@@ -16,6 +16,8 @@ import { hasGlobalModel, openGlobalModel } from '../../server/global-models.js';
 import { readJournal } from '../../server/journal.js';
 import type { RunResult } from '../../server/run.js';
 import { type Dtype, elementCount } from '../../tensor/dtype.js';
+import type { Fingerprints } from '../../trainer/fingerprints.js';
+import { modelFingerprints } from '../../trainer/model-fingerprints.js';
 import type { Trainer } from '../../trainer/trainer.js';
 import { nodeCodecs } from '../codec/codecs.js';
 import { catchFaults } from '../process/catch-faults.js';
@@ -91,6 +93,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
       web: options.web,
       admission: { tokens },
       evaluator,
+      fingerprints: await ownFingerprints(job, files),
       emit,
       memory: processMemory,
       log,
@@ -113,6 +116,16 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
     await evaluator?.close();
     await record.close().finally(() => log.close());
   }
+}
+
+/**
+ * The fingerprints that sites with a trainer of their own must not contradict. Vocabularies are left
+ * out, since scripts add tokens; and the texts of an offered model are a site's own.
+ */
+async function ownFingerprints(job: Job, files: Readonly<Record<string, string>>): Promise<Fingerprints> {
+  if (job.model === 'offered') return {};
+  const { 'base.config.vocab_size': _, tokenizer, labels, ...own } = await modelFingerprints(files);
+  return own;
 }
 
 /** Records the start of a run, in its first session only; a later session resumes the run. */

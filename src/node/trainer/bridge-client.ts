@@ -21,6 +21,7 @@ import {
   type SiteMessage,
   siteMessageSchema,
 } from '../../trainer/bridge/messages.js';
+import type { Fingerprints } from '../../trainer/fingerprints.js';
 import { nodeFolder } from '../storage/node-folder.js';
 
 /**
@@ -65,13 +66,18 @@ export interface SentFigures {
 export interface TrainerInit {
   /** Makes the model that the job begins with if the server has none; called only then. */
   initial?(): readonly Tensor[] | Promise<readonly Tensor[]>;
+  /**
+   * What this program's training rests on, as short texts by name: the server refuses to average
+   * with a site that tells another value under the same name (docs/spec/trainer-bridge.md).
+   */
+  readonly fingerprints?: Fingerprints;
 }
 
 /**
  * Connects to the site that started this program; rejects with `refused` if no site did, and with
  * `closed` if the site is gone.
  */
-export async function init({ initial }: TrainerInit = {}): Promise<TrainerBridge> {
+export async function init({ initial, fingerprints }: TrainerInit = {}): Promise<TrainerBridge> {
   const address = process.env[BRIDGE_VARIABLE];
   if (!address?.startsWith('unix:'))
     throw new FedStreamError('refused', `${BRIDGE_VARIABLE} is not set: a site starts this program (docs/site.md), not a person`);
@@ -81,7 +87,7 @@ export async function init({ initial }: TrainerInit = {}): Promise<TrainerBridge
     socket.once('error', (cause) => reject(new FedStreamError('closed', `the site is not there: ${cause.message}`, { cause })));
   });
   const bridge = new Bridge(socket, initial);
-  await bridge.greet();
+  await bridge.greet(fingerprints);
   return bridge;
 }
 
@@ -123,11 +129,12 @@ class Bridge implements TrainerBridge {
     this.#messages = siteMessages(socket);
   }
 
-  async greet(): Promise<void> {
+  async greet(fingerprints: Fingerprints | undefined): Promise<void> {
     this.#say({ type: 'hello', protocol: BRIDGE_PROTOCOL, client: 'fedstream/trainer' });
     const message = await this.#next();
     if (message.type !== 'welcome') throw new FedStreamError('trainer', `the site sent "${message.type}" before its welcome`);
     ({ site: this.site, folder: this.folder, job: this.job } = message);
+    if (fingerprints) this.#say({ type: 'about', fingerprints });
   }
 
   async isRunning(): Promise<boolean> {

@@ -1,6 +1,7 @@
 // Makes a site's own trainer: the program that it has registered under the name in the job.
 import { join, resolve } from 'node:path';
 import type { Logger } from '../../core/log.js';
+import { TRAINER_FOLDER } from '../../site/earlier-runs.js';
 import type { Joined } from '../../site/server-link.js';
 import type { BridgeJob } from '../../trainer/bridge/messages.js';
 import { processTrainer } from '../../trainer/bridge/process-trainer.js';
@@ -19,7 +20,7 @@ export interface SiteTrainerOptions {
   /** Absolute paths of data files; undefined if the site was given none. */
   readonly data: string | undefined;
   readonly validation: string | undefined;
-  /** The site's own folder, absolute. */
+  /** The folder of the site's run, absolute: another run's program finds nothing of this one. */
   readonly work: string;
   readonly log: Logger;
 }
@@ -31,7 +32,7 @@ export interface SiteTrainerOptions {
 export async function makeProcessTrainer(name: string, options: SiteTrainerOptions): Promise<Trainer> {
   const { site, job, config, data, validation, work, log } = options;
   const { command, folder, environment, silenceMs, stopMs } = registeredTrainer(config, name);
-  const own = join(work, 'trainer');
+  const own = join(work, TRAINER_FOLDER);
   const exchange = join(work, 'bridge');
   for (const path of [own, exchange]) makePrivateFolder(path);
   const placeholders: Placeholders = { data, validation, site, work: own };

@@ -9,6 +9,7 @@ import type { Sample } from '../../trainer/data/sample.js';
 import type { Example } from '../../trainer/example.js';
 import { parseLlamaConfig } from '../../trainer/llama/config.js';
 import { checkPositions, longSamplesWarning } from '../../trainer/llama/positions.js';
+import { modelFingerprints } from '../../trainer/model-fingerprints.js';
 import type { Trainer } from '../../trainer/trainer.js';
 import { startLlamaEngine } from './llama-host.js';
 import { checkMemory } from './model-memory.js';
@@ -82,5 +83,6 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
     validation,
     stateFolder,
     run,
+    fingerprints: await modelFingerprints(files),
   });
 }

@@ -2,6 +2,7 @@
 // result.
 import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
+import type { Fingerprints } from '../fingerprints.js';
 import type { StepReport } from '../trainer.js';
 import { LineSplitter } from './line-splitter.js';
 import {
@@ -41,9 +42,13 @@ export class BridgeSession {
    * has ended; never resolves.
    */
   readonly failed: Promise<never>;
+  /** Resolves once the program has first asked for a task, and so has told all that it tells before. */
+  readonly ready: Promise<void>;
   readonly #connection: BridgeConnection;
   readonly #options: BridgeSessionOptions;
   #fail: (error: FedStreamError) => void = () => {};
+  #becomeReady: () => void = () => {};
+  #about: Fingerprints = {};
   #ready = false;
   #waiting: BridgeTask | { type: 'stop'; reason: string } | undefined;
   #open: { readonly task: BridgeTask; resolve(result: BridgeResult): void } | undefined;
@@ -55,7 +60,15 @@ export class BridgeSession {
       this.#fail = reject;
     });
     this.failed.catch(() => {});
+    this.ready = new Promise((resolve) => {
+      this.#becomeReady = resolve;
+    });
     void this.#read();
+  }
+
+  /** What the program has told last about its training. */
+  get about(): Fingerprints {
+    return this.#about;
   }
 
   /**
@@ -123,7 +136,11 @@ export class BridgeSession {
         log.info({ client: message.client }, `${program} is connected`);
         this.#send({ type: 'welcome', protocol: BRIDGE_PROTOCOL, site, folder, job });
         break;
+      case 'about':
+        this.#about = message.fingerprints;
+        break;
       case 'receive':
+        this.#becomeReady();
         this.#asked();
         break;
       case 'step':

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { FedStreamError } from '../../core/errors.js';
 import type { Json } from '../../core/json.js';
+import { fingerprintsSchema } from '../fingerprints.js';
 
 /** Version of the bridge. */
 export const BRIDGE_PROTOCOL = 1;
@@ -64,6 +65,7 @@ export type BridgeResult = z.output<typeof bridgeResultSchema>;
 /** Messages of a program. */
 export const programMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), protocol: z.number(), client: z.string().max(256) }),
+  z.object({ type: z.literal('about'), fingerprints: fingerprintsSchema }),
   z.object({ type: z.literal('receive') }),
   z.object({
     type: z.literal('step'),

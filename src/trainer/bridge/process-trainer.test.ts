@@ -24,7 +24,7 @@ const task = (more: Partial<TrainTask> = {}): TrainTask => ({
  * A program that writes `files` beside its result, and whose result message has `fields`; `lines`
  * collects the messages of the site.
  */
-function scripted(fields: Record<string, unknown>, files: Record<string, StateDict | Uint8Array> = {}) {
+function scripted(fields: Record<string, unknown>, files: Record<string, StateDict | Uint8Array> = {}, about: readonly unknown[] = []) {
   const exchange = memoryFolder();
   const lines: string[] = [];
   const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -40,6 +40,7 @@ function scripted(fields: Record<string, unknown>, files: Record<string, StateDi
     const hear = async (line: string): Promise<void> => {
       lines.push(line);
       const message = JSON.parse(line) as { type: string; id: string };
+      if (message.type === 'welcome') for (const fingerprints of about) say({ type: 'about', fingerprints });
       if (message.type === 'welcome') say({ type: 'receive' });
       if (message.type !== 'task') return;
       await writeSafetensors(exchange, 'result-2.safetensors', model(5));
@@ -159,5 +160,35 @@ test('extras in the answer to an evaluation are refused', async () => {
   const { trainer } = scripted({ extras: ['c'], evaluation: { loss: 1, samples: 1 } });
   const evaluation = trainer.evaluate(model(1), new AbortController().signal);
   await expect(evaluation).rejects.toMatchObject({ code: 'trainer', message: expect.stringMatching(/answered evaluate-0 with extras/) });
+  await trainer.close();
+});
+
+const progress = { round: 2, rounds: 3 };
+const { signal } = new AbortController();
+
+test('what a program says of its training before its first task is told; the last word counts', async () => {
+  const { trainer } = scripted({}, {}, [{ 'adapter.r': '4' }, { 'adapter.r': '8', tokenizer: 'sha256-00' }]);
+  expect(await trainer.fingerprints?.(signal, progress)).toEqual({ 'adapter.r': '8', tokenizer: 'sha256-00' });
+  expect((await trainer.train(task(), model(1))).samples).toBe(1);
+  await trainer.close();
+});
+
+test('a program that says nothing of its training has no fingerprints', async () => {
+  const { trainer } = scripted({});
+  expect(await trainer.fingerprints?.(signal, progress)).toEqual({});
+  await trainer.close();
+});
+
+test.each<[string, unknown, RegExp]>([
+  ['a value that is no text', { 'adapter.r': 8 }, /sent a message "about" that is none: fingerprints\.adapter\.r/],
+  ['an empty value', { 'adapter.r': '' }, /a value has 1 to 128 characters/],
+  ['65 of them', Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`f${i}`, 'x'])), /at most 64 fingerprints/],
+  ['a name with a space', { 'adapter r': '8' }, /a message "about" that is none/],
+])('of the training, %s ends the program with an error', async (_, about, message) => {
+  const { trainer } = scripted({}, {}, [about]);
+  await expect(trainer.fingerprints?.(signal, progress)).rejects.toMatchObject({
+    code: 'trainer',
+    message: expect.stringMatching(message),
+  });
   await trainer.close();
 });

@@ -3,6 +3,7 @@ import { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
 import { openSafetensors, writeSafetensors } from '../../tensor/safetensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
+import type { Fingerprints } from '../fingerprints.js';
 import { type IdentifyModel, withoutPaths } from '../offered-texts.js';
 import type { Metrics, Offer, TaskProgress, Trainer, TrainResult, TrainTask } from '../trainer.js';
 import { fittingResult } from './check-result.js';
@@ -82,6 +83,11 @@ class ProcessTrainer implements Trainer {
     }
   }
 
+  fingerprints(signal: AbortSignal, progress?: TaskProgress): Promise<Fingerprints> {
+    const listener = { onStep: () => {}, onProgress: () => progress?.onProgress?.() };
+    return this.#withProgram(signal, (running) => running.about(progress?.round ?? 1, signal, listener));
+  }
+
   async evaluate(model: StateDict, signal: AbortSignal, progress?: TaskProgress): Promise<Metrics | undefined> {
     const { job, exchange, pathOf } = this.#options;
     const { round = 0, rounds = job.rounds } = progress ?? {};
@@ -105,11 +111,15 @@ class ProcessTrainer implements Trainer {
   }
 
   async #ask(task: BridgeTask, signal: AbortSignal, listener: TaskListener): Promise<BridgeResult> {
+    return this.#withProgram(signal, (running) => running.ask(task, signal, listener));
+  }
+
+  /** Starts the program where none runs; one that has failed is started anew by the next call. */
+  async #withProgram<T>(signal: AbortSignal, work: (running: RunningProgram) => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     this.#running ??= new RunningProgram(await this.#options.start(), this.#options);
-    const running = this.#running;
     try {
-      return await running.ask(task, signal, listener);
+      return await work(this.#running);
     } catch (error) {
       this.#running = undefined;
       throw error;

@@ -3,6 +3,7 @@
 import { FedStreamError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
 import { within } from '../../core/within.js';
+import type { Fingerprints } from '../fingerprints.js';
 import type { StepReport } from '../trainer.js';
 import { BridgeSession } from './bridge-session.js';
 import type { BridgeJob, BridgeResult, BridgeTask } from './messages.js';
@@ -52,20 +53,38 @@ export class RunningProgram {
    * Resolves with the result; rejects with `trainer` and the end of the output, or with the
    * signal's reason. The program has ended after a rejection.
    */
-  async ask(task: BridgeTask, signal: AbortSignal, listener: TaskListener): Promise<BridgeResult> {
+  ask(task: BridgeTask, signal: AbortSignal, listener: TaskListener): Promise<BridgeResult> {
+    return this.#watched(async () => (await this.#connected()).ask(task), during(task), signal, listener);
+  }
+
+  /**
+   * What the program says of its training before it asks for its first task, which is one of the
+   * round; rejects as `ask` does.
+   */
+  about(round: number, signal: AbortSignal, listener: TaskListener): Promise<Fingerprints> {
+    const told = async (): Promise<Fingerprints> => {
+      const session = await this.#connected();
+      await session.ready;
+      return session.about;
+    };
+    return this.#watched(told, `in round ${round}`, signal, listener);
+  }
+
+  /** Waits for an answer of the program, as long as it lives, keeps the rules and is not silent. */
+  async #watched<T>(answer: () => Promise<T>, when: string, signal: AbortSignal, listener: TaskListener): Promise<T> {
     const { label, silenceMs } = this.#options;
     const watch = new SilenceWatch(silenceMs);
     this.#watch = watch;
     this.#listener = listener;
-    const silent = watch.over.then(() => this.#failure(`said nothing for ${silenceMs / 1000} s ${during(task)} and was ended`));
+    const silent = watch.over.then(() => this.#failure(`said nothing for ${silenceMs / 1000} s ${when} and was ended`));
     const aborted = abortion(signal);
     try {
-      return await Promise.race([this.#answer(task), this.#lost, silent, aborted.promise]);
+      return await Promise.race([answer(), this.#lost, silent, aborted.promise]);
     } catch (error) {
       // The end of the output is complete only once the program has ended.
       await this.end();
       if (signal.aborted) throw signal.reason;
-      throw this.#withOutput(error, label, task);
+      throw this.#withOutput(error, label, when);
     } finally {
       aborted.forget();
       watch.stop();
@@ -93,9 +112,9 @@ export class RunningProgram {
     await this.#program.end();
   }
 
-  async #answer(task: BridgeTask): Promise<BridgeResult> {
+  async #connected(): Promise<BridgeSession> {
     for (;;) {
-      if (this.#session) return this.#session.ask(task);
+      if (this.#session) return this.#session;
       await this.#program.connected;
       // The session exists one turn of the event loop after the connection.
       await Promise.resolve();
@@ -137,11 +156,11 @@ export class RunningProgram {
   }
 
   /** Adds name, round and output to an error; the message of `closed` lacks the program's name. */
-  #withOutput(error: unknown, label: string, task: BridgeTask): FedStreamError {
+  #withOutput(error: unknown, label: string, at: string): FedStreamError {
     const { code, message } = error as FedStreamError;
     const output = this.#program.lastLines();
     const what = code === 'closed' && !message.startsWith(label) ? `${label} ${message}` : message;
-    const when = what.includes(' in round ') || task.kind === 'offer' ? '' : ` ${during(task)}`;
+    const when = what.includes(' in round ') || !at.startsWith('in round ') ? '' : ` ${at}`;
     const end = output ? `; the end of its output: ${output}` : '; it printed nothing';
     return new FedStreamError('trainer', `${what}${when}${end}`, { cause: error });
   }

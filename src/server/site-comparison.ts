@@ -1,0 +1,200 @@
+// Holds a run's training back until all its sites have told what it rests on, and refuses those that
+// contradict each other.
+import { z } from 'zod';
+import { FedStreamError } from '../core/errors.js';
+import { jsonText } from '../core/json-text.js';
+import type { Folder } from '../core/storage.js';
+import { writeText } from '../core/storage-text.js';
+import { readState } from '../exchange/state-file.js';
+import { type Fingerprints, fingerprintsSchema } from '../trainer/fingerprints.js';
+import { type Contradiction, contradictions, type DifferenceRules, inWords, ruleFor } from './contradictions.js';
+import type { TaskBoard } from './task-board.js';
+
+/** The file that keeps, from the first training on, what the sites told. */
+export const FINGERPRINTS_FILE = 'fingerprints.json';
+
+const stateSchema = z.strictObject({
+  /** What was told; many sites tell the same. */
+  told: z.array(fingerprintsSchema),
+  /** The place in `told` of what each site told. */
+  sites: z.record(z.string(), z.int().min(0)),
+  /** Names whose difference was warned of. */
+  warned: z.array(z.string()),
+});
+
+/** Options of `SiteComparison`. */
+export interface SiteComparisonOptions {
+  /** The run folder. */
+  readonly run: Folder;
+  readonly board: TaskBoard;
+  readonly rules: DifferenceRules;
+  /** The fingerprints of the model folder that the run begins with. */
+  readonly own: Fingerprints;
+  /** Called once for each difference that the job allows. */
+  warn(message: string): void;
+  /** Called for a site that contradicts what the run has trained with; the run goes on without it. */
+  refused(site: string, message: string): void;
+}
+
+/** The party that the server's own fingerprints are of. */
+const SERVER = 'the server';
+/** Sites wait for each other, and some may be given up meanwhile: that is looked for so often. */
+const LOOK_MS = 100;
+const TO_DO = 'Make them alike, or allow the difference in the job: "differences"';
+
+/** What the sites of a run have told of their training. */
+export class SiteComparison {
+  readonly #options: SiteComparisonOptions;
+  readonly #told = new Map<string, Fingerprints>();
+  /** Sites of earlier versions, which tell nothing. */
+  readonly #silent = new Set<string>();
+  readonly #warned = new Set<string>();
+  readonly #waiting = new Set<() => void>();
+  #loaded: Promise<void> | undefined;
+  /** True from the first training on. */
+  #begun = false;
+  #beginning: Promise<void> | undefined;
+  #kept: Promise<void> = Promise.resolve();
+  #refused: readonly Contradiction[] | undefined;
+
+  constructor(options: SiteComparisonOptions) {
+    this.#options = options;
+  }
+
+  /** Called for each new session of a site. */
+  connected(site: string, tells: boolean): void {
+    if (tells) this.#silent.delete(site);
+    else this.#silent.add(site);
+  }
+
+  /**
+   * Takes what a site tells, and resolves once the site may train: when all sites that have a task
+   * of training have told, or were given up. Rejects with `bad-job` where the site contradicts
+   * another; before the first training that ends the run.
+   */
+  async tell(site: string, told: Fingerprints, signal: AbortSignal): Promise<void> {
+    this.#loaded ??= this.#load();
+    await this.#loaded;
+    const wrong = this.#compared(site, told);
+    if (wrong.length > 0 && this.#begun) {
+      this.#options.refused(site, `it does not train what this run has trained: ${inWords(wrong)}. ${advice(wrong)}`);
+      throw forSite(site, wrong);
+    }
+    if (wrong.length > 0) this.#refuse(wrong);
+    const known = JSON.stringify(this.#told.get(site)) === JSON.stringify(told);
+    this.#told.set(site, told);
+    if (!this.#begun) await this.#turn(site, signal);
+    else if (!known) await this.#keep();
+  }
+
+  /** Returns the differences that the job does not allow, and warns of the others. */
+  #compared(site: string, told: Fingerprints): Contradiction[] {
+    const { own, rules, warn } = this.#options;
+    // Until its run trains, a site may tell something else; afterwards it must stay by it.
+    const others = [...this.#told].filter(([other]) => this.#begun || other !== site);
+    const parties = others.map(([other, theirs]) => [other === site ? `${site} before` : other, theirs] as const);
+    const found = contradictions(site, told, [...parties, [SERVER, own]]);
+    for (const difference of found) {
+      if (ruleFor(difference.name, rules) === 'refuse' || this.#warned.has(difference.name)) continue;
+      this.#warned.add(difference.name);
+      warn(`the sites differ, as the job allows: ${inWords([difference])}`);
+    }
+    return found.filter(({ name }) => ruleFor(name, rules) === 'refuse');
+  }
+
+  /** Waits until training may begin. */
+  async #turn(site: string, signal: AbortSignal): Promise<void> {
+    this.#wake();
+    for (;;) {
+      if (this.#refused) throw forSite(site, this.#refused);
+      if (this.#begun) return;
+      if (this.#complete()) {
+        this.#beginning ??= this.#begin();
+        await this.#beginning;
+        return;
+      }
+      signal.throwIfAborted();
+      // A site that waits for others is not to blame for the time: it is neither silent nor idle.
+      this.#options.board.advanced(site);
+      await this.#change(signal);
+    }
+  }
+
+  #complete(): boolean {
+    const { board } = this.#options;
+    return board.training().every((site) => this.#told.has(site) || this.#silent.has(site));
+  }
+
+  async #begin(): Promise<void> {
+    await this.#keep();
+    this.#begun = true;
+    this.#wake();
+  }
+
+  #refuse(wrong: readonly Contradiction[]): void {
+    this.#refused ??= wrong;
+    const message = `the sites would not train the same thing, and nothing was trained: ${inWords(wrong)}. ${advice(wrong)}`;
+    this.#options.board.refuse(new FedStreamError('bad-job', message));
+    this.#wake();
+  }
+
+  async #load(): Promise<void> {
+    const state = await readState(this.#options.run, FINGERPRINTS_FILE, stateSchema);
+    if (!state) return;
+    for (const [site, place] of Object.entries(state.sites)) this.#told.set(site, state.told[place] ?? {});
+    for (const name of state.warned) this.#warned.add(name);
+    this.#begun = true;
+  }
+
+  /** Writes what was told; one write at a time. */
+  #keep(): Promise<void> {
+    this.#kept = this.#kept.catch(() => {}).then(() => this.#write());
+    return this.#kept;
+  }
+
+  async #write(): Promise<void> {
+    const places = new Map<string, number>();
+    const sites: Record<string, number> = {};
+    for (const [site, told] of this.#told) {
+      const text = JSON.stringify(Object.entries(told).sort());
+      if (!places.has(text)) places.set(text, places.size);
+      sites[site] = places.get(text) as number;
+    }
+    const told = [...places.keys()].map((text) => Object.fromEntries(JSON.parse(text) as [string, string][]));
+    await writeText(this.#options.run, FINGERPRINTS_FILE, jsonText({ told, sites, warned: [...this.#warned] }, FINGERPRINTS_FILE));
+  }
+
+  #wake(): void {
+    const all = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of all) wake();
+  }
+
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', finish);
+        this.#waiting.delete(finish);
+        resolve();
+      };
+      const timer = setTimeout(finish, LOOK_MS);
+      signal.addEventListener('abort', finish);
+      this.#waiting.add(finish);
+    });
+  }
+}
+
+function advice(wrong: readonly Contradiction[]): string {
+  return `${TO_DO}: {${JSON.stringify((wrong[0] as Contradiction).name)}: "warn"} (docs/job.md)`;
+}
+
+/** The error that a site is told: the names, and of the values only its own. */
+function forSite(site: string, wrong: readonly Contradiction[]): FedStreamError {
+  const own = wrong.flatMap(({ name, values }) => {
+    const mine = [...values].find(([, parties]) => parties.includes(site));
+    return mine ? [`${name} is ${JSON.stringify(mine[0])} here and another value elsewhere`] : [];
+  });
+  const what = own.length > 0 ? own.slice(0, 5).join('; ') : 'other sites of this run contradict each other';
+  return new FedStreamError('bad-job', `not trained: ${what}. The server's operator sees which sites differ, and in what`);
+}
