@@ -52,11 +52,12 @@ export class FetchedSpools {
     const folder = this.#folder;
     const used = (): Promise<number> => this.#usedBytes();
     if (this.#diskBytes !== undefined)
-      return new DiskRoom({ folder, limitBytes: this.#diskBytes, limitedBy: '"diskBytes" of this site', used });
+      return new DiskRoom({ folder, limitBytes: this.#diskBytes, limitedBy: '"diskBytes" of this site', where: folder.label, used });
     const space = await folder.space?.();
     // What an earlier process left is part of the share, or the share would shrink with each start.
     const limitBytes = space && Math.floor(((space.freeBytes + (await used())) * BUDGETS.diskShare.limit) / 100);
-    return new DiskRoom({ folder, limitBytes, limitedBy: `half of the disk's free space ("diskBytes" in the site's configuration)`, used });
+    const limitedBy = `half of the disk's free space ("diskBytes" in the site's configuration)`;
+    return new DiskRoom({ folder, limitBytes, limitedBy, where: folder.label, used });
   }
 
   async #usedBytes(): Promise<number> {
