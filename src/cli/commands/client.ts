@@ -14,11 +14,13 @@ import { processMemory } from '../../node/process/memory.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
 import { folderBase } from '../../node/run/base-folder.js';
 import { readDataFile } from '../../node/run/data-files.js';
+import { checkWritable } from '../../node/storage/check-writable.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { makeProcessTrainer } from '../../node/trainer/make-site-trainer.js';
 import { makeTrainer } from '../../node/trainer/make-trainer.js';
 import { readSiteConfig, type SiteConfig } from '../../node/trainer/site-config.js';
 import { runClient } from '../../site/client.js';
+import { failureWords } from '../../site/disk-fault.js';
 import { NO_LEAST } from '../../site/limits.js';
 import type { SitePolicy } from '../../site/policy.js';
 import type { Joined } from '../../site/server-link.js';
@@ -27,7 +29,7 @@ import { holdOut } from '../../trainer/data/split.js';
 import { addConnectionOptions, type ConnectionOptions, clientConnecting } from '../connection-options.js';
 import { EXIT } from '../exit-code.js';
 import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
-import { named, wholeNumber } from '../options.js';
+import { duration, named, wholeNumber } from '../options.js';
 import { say as sayAloud } from '../say.js';
 
 interface ClientOptions extends ConnectionOptions, KitOptions {
@@ -40,6 +42,7 @@ interface ClientOptions extends ConnectionOptions, KitOptions {
   readonly base?: readonly string[];
   readonly work?: string;
   readonly threads?: number;
+  readonly retry?: number;
   readonly holdOut?: number;
   readonly log?: string;
   readonly supervised?: boolean;
@@ -54,6 +57,7 @@ Examples:
   $ fedstream client --connect tcp://127.0.0.1:9000 --token-file lab.token --site lab --site-config site.json --data lab.json \\
       --base HuggingFaceTB/SmolLM2-135M-Instruct
   $ fedstream client --connect tcps://hub:9000 --tls-ca ca.crt --token-file lab.token --run chest-x-ray --site lab --data lab.json
+  $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --token-file lab.token --site lab --data lab.json --retry forever
 `;
 
 /** The subcommand `client`. */
@@ -78,6 +82,11 @@ export function clientCommand(): Command {
       'connections that share the traffic, for paths with high latency or packet loss',
       wholeNumber(1, MAX_STRIPES),
     )
+    .option(
+      '--retry <duration>',
+      'how long a server that is away is looked for, each time: 30s, 10m, 2h, forever (for a service); training goes on meanwhile. By default 10m',
+      duration,
+    )
     .option('--hold-out <percent>', 'share of the data for evaluation only, in percent', wholeNumber(0), 0)
     .option('--log <file>', 'log file; by default client.log in the work folder')
     .addOption(kitOption())
@@ -100,6 +109,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const samples = options.data === undefined || ownTrainers ? undefined : await readDataFile(options.data);
   const bases = (options.base ?? []).map((base) => folderBase(base));
   const work = resolve(options.work ?? `fedstream-${site}`);
+  await checkWritable(work, '--work');
   const folder = nodeFolder(work);
   const log = fileLogger(options.log ?? join(work, 'client.log'), { name: site });
   const warnAloud = (fields: LogFields, message: string): void => {
@@ -122,6 +132,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
     filters: kit.filters,
     folder,
     diskBytes: config?.diskBytes,
+    retryMs: options.retry ?? config?.retryMs,
     log: told,
     signal,
     share: policy.share,
@@ -168,7 +179,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
       memory: processMemory,
       bases,
       policy,
-      onFailure: ({ message }) => say(message),
+      onFailure: (failure) => say(failureWords(failure)),
       makeTrainer: trainerOf,
     });
     if (!supervised) say(`done: ${reason}`);
