@@ -155,7 +155,8 @@ test('a stop of the site ends its search at once', async () => {
   await server.listening;
   const { ended, stop, lines } = join('a', { learn: plusOne }, Number.POSITIVE_INFINITY);
   await server.kill();
-  while (!lines.some((line) => line.includes('looking for the server until it is there'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!lines.some((line) => line.includes('looking for the server until it is there')))
+    await new Promise((resolve) => setTimeout(resolve, 5));
   const sentMs = performance.now();
   stop.abort(new FedStreamError('aborted', 'Ctrl-C'));
   await expect(ended).rejects.toMatchObject({ code: 'aborted', message: 'Ctrl-C' });

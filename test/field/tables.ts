@@ -5,4 +5,4 @@ import type { FieldTable } from './situation.js';
 import { VERSIONS } from './versions.js';
 
 // Inputs differ by table; the guide reads only names, outcomes and advice.
-export const TABLES: readonly Pick<FieldTable<never>, 'title' | 'intro' | 'rows'>[] = [NETWORK, SITE_DISK, VERSIONS];
+export const TABLES: readonly Pick<FieldTable<unknown>, 'title' | 'intro' | 'rows'>[] = [NETWORK, SITE_DISK, VERSIONS];
