@@ -1,5 +1,6 @@
 // Parsers of command-line values; each error says which values are allowed.
 import { InvalidArgumentError, Option } from 'commander';
+import { DURATIONS, parseDuration } from '../core/duration.js';
 import { NAME_PATTERN } from '../job/job.js';
 import type { Dtype } from '../tensor/dtype.js';
 
@@ -20,6 +21,13 @@ export function positiveNumber(value: string): number {
   const number = Number(value);
   if (value.trim() === '' || !Number.isFinite(number) || number <= 0) throw new InvalidArgumentError('It must be a number above 0.');
   return number;
+}
+
+/** Parses a duration (`10m`, `forever`) into ms; a bare number is seconds. */
+export function duration(value: string): number {
+  const ms = parseDuration(value);
+  if (ms === undefined) throw new InvalidArgumentError(`Write a duration such as ${DURATIONS}; a bare number is seconds.`);
+  return ms;
 }
 
 /** Collects the values of an option that may be given several times, in order. */

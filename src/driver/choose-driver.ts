@@ -22,6 +22,7 @@ export function chooseDriver(drivers: readonly Driver[]): Driver {
   return {
     schemes,
     connect: async (url, options) => of(url).connect(url, options),
+    identify: async (url, options) => of(url).identify?.(url, options),
     async listen(url, accept, options) {
       const driver = of(url);
       if (!driver.listen) throw new FedStreamError('unsupported', `nothing can listen on ${url} here`);

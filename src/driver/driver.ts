@@ -107,11 +107,17 @@ export interface Listener {
 export interface Driver {
   readonly schemes: readonly string[];
   /**
-   * Connects to a URL. Rejects with `closed` (nobody is there), `timeout`, `aborted`, `refused` (a
-   * certificate that does not fit), `unsupported` (a package is missing), or `bad-argument` for a
-   * URL that is not valid.
+   * Connects to a URL. Rejects with `closed` (nobody is there now), `timeout`, `aborted`, `refused` (a
+   * certificate that does not fit, a login), `unsupported` (a package is missing), or `bad-argument`
+   * for a URL that is not valid, or at which something else answers.
    */
   connect(url: string, options?: DriverOptions): Promise<Connection>;
+  /**
+   * Finds out what else listens at a URL at which no session could begin: resolves with the error that
+   * says so, and what to do (`bad-argument`), or with undefined where nothing is there, or nothing
+   * can be said. Never rejects. Missing on a platform that cannot look.
+   */
+  identify?(url: string, options?: DriverOptions): Promise<FedStreamError | undefined>;
   /**
    * Listens at a URL. Missing on a platform that cannot listen (a page). `accept` is called for
    * each connection and owns it. Rejects with `io` if the address is in use.

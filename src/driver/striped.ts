@@ -13,10 +13,11 @@ import { NUMBER_BYTES, StripedConnection } from './striped-connection.js';
 export function striped(driver: Driver, stripes: number): Driver {
   if (!Number.isInteger(stripes) || stripes < 1 || stripes > MAX_STRIPES)
     throw new FedStreamError('bad-argument', `${stripes} stripes; 1 to ${MAX_STRIPES} are possible`);
-  const { listen } = driver;
+  const { listen, identify } = driver;
   return {
     schemes: driver.schemes,
     connect: (url, options) => (stripes === 1 ? driver.connect(url, options) : connect(driver, url, stripes, options)),
+    ...(identify && { identify: (url, options) => identify.call(driver, url, options) }),
     ...(listen
       ? {
           async listen(url, accept, options = {}) {

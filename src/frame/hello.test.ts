@@ -1,6 +1,7 @@
 // Hellos between neighbouring versions of the protocol, down to the bytes.
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { RELEASE } from '../core/release.js';
 import { connectionPair } from '../driver/memory.js';
 import { decodeFrame, encodeFrame } from './frame.js';
 import { decodeHello, encodeHello } from './hello.js';
@@ -143,6 +144,7 @@ test('what this side sends says its versions, its features and no more than it i
   void session.start().catch(() => {});
   const first = await raw[Symbol.asyncIterator]().next();
   const all = unpack(decodeFrame(first.value).header, z.record(z.string(), z.unknown()), 'hello');
-  expect(all).toEqual({ version: 1, newest: 1, name: 'site-1', idleMs: 1000, features: ['run', 'retrieve', 'proof', 'about'] });
+  const features = ['run', 'retrieve', 'proof', 'about'];
+  expect(all).toEqual({ version: 1, newest: 1, name: 'site-1', release: RELEASE, idleMs: 1000, features });
   await session.close();
 });

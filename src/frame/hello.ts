@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { BUDGETS } from '../core/budgets.js';
 import { FedStreamError } from '../core/errors.js';
+import { RELEASE_PATTERN } from '../core/release.js';
 import { pack, unpack } from './pack.js';
 import { NONCE_BYTES } from './proof.js';
 import { commonVersion, type VersionRange } from './versions.js';
@@ -37,6 +38,8 @@ export interface Hello {
   readonly nonce?: Uint8Array | undefined;
   /** The run that a site wants to join; without it, the only one of the server. */
   readonly run?: string | undefined;
+  /** The release of FedStream, for messages alone: which side is older. Older releases say none. */
+  readonly release?: string | undefined;
 }
 
 const version = z.int().min(1);
@@ -58,6 +61,7 @@ const helloSchema = z.object({
   token: z.unknown().optional(),
   features: z.array(z.string().max(MAX_FEATURE_CHARACTERS)).max(MAX_FEATURES).default([]),
   run: name.optional(),
+  release: z.string().max(40).regex(RELEASE_PATTERN).optional().catch(undefined),
 });
 
 /**

@@ -39,6 +39,14 @@ export function unpack<T>(bytes: Uint8Array, schema: z.ZodType<T>, what: string,
   const value = unpackValue(bytes, what, maxItems);
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0] as z.core.$ZodIssue;
-  throw new FedStreamError('bad-frame', `${what} is wrong at ${issue.path.join('.') || 'its root'}: ${issue.message}`);
+  const { path, message } = innermost(parsed.error.issues[0] as z.core.$ZodIssue);
+  throw new FedStreamError('bad-frame', `${what} is wrong at ${path.join('.') || 'its root'}: ${message}`);
+}
+
+/** The fault of a value that is one of several kinds: that of the kind which it fits the farthest. */
+function innermost(issue: z.core.$ZodIssue): { readonly path: readonly PropertyKey[]; readonly message: string } {
+  if (issue.code !== 'invalid_union') return issue;
+  const kinds = issue.errors.flatMap(([first, ...more]) => (first ? [{ ...innermost(first), faults: 1 + more.length }] : []));
+  const [farthest] = kinds.sort((a, b) => b.path.length - a.path.length || a.faults - b.faults);
+  return farthest ? { path: [...issue.path, ...farthest.path], message: farthest.message } : issue;
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { BUDGETS } from '../core/budgets.js';
 import { asFedStreamError, ERROR_CODES, type ErrorCode, FedStreamError } from '../core/errors.js';
+import { RELEASE } from '../core/release.js';
 import { within } from '../core/within.js';
 import type { Connection } from '../driver/driver.js';
 import { type ProofExchange, proveToServer, proveToSite } from './exchange-proofs.js';
@@ -38,6 +39,8 @@ export interface SessionOptions {
   readonly run?: string | undefined;
   /** Versions of the protocol that this endpoint speaks; by default all that this code knows. */
   readonly versions?: VersionRange;
+  /** The release that this endpoint says; by default that of this code. */
+  readonly release?: string | undefined;
   /** Returns the text about an error that the other side may read; by default the error's message. */
   readonly tell?: ((error: FedStreamError) => string) | undefined;
 }
@@ -95,6 +98,8 @@ export class Session {
   version = 0;
   /** Features that the other endpoint has, known here or not, once `start` has resolved. */
   peerFeatures: ReadonlySet<string> = new Set();
+  /** The release of FedStream that the other endpoint says; undefined if it says none. */
+  peerRelease: string | undefined;
   /** The shortest time between a ping and its pong; undefined until the first. */
   roundTripMs: number | undefined;
   readonly #connection: Connection;
@@ -167,9 +172,9 @@ export class Session {
     this.#watchSilence();
     this.#options.signal?.addEventListener('abort', this.#aborted, { once: true });
     if (this.#options.signal?.aborted) this.#aborted();
-    const { name, credentials, run, versions = PROTOCOL_VERSIONS } = this.#options;
+    const { name, credentials, run, versions = PROTOCOL_VERSIONS, release = RELEASE } = this.#options;
     const nonce = credentials || admit ? crypto.getRandomValues(new Uint8Array(NONCE_BYTES)) : undefined;
-    const own = encodeHello({ versions, name, idleMs, nonce, run, features: FEATURES });
+    const own = encodeHello({ versions, name, idleMs, nonce, run, release, features: FEATURES });
     void this.control('hello', 0, own).catch(() => {});
     const frames = this.#connection[Symbol.asyncIterator]();
     try {
@@ -259,6 +264,7 @@ export class Session {
     this.peerName = hello.name;
     this.version = hello.version;
     this.peerFeatures = new Set(hello.features);
+    this.peerRelease = hello.release;
     if (run !== undefined && !this.peerFeatures.has('run'))
       throw new FedStreamError('unsupported', `${this.peer} knows no runs by name: leave out the name ${run}, or update FedStream there`);
     return { hello, header };

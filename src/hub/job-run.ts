@@ -5,6 +5,7 @@ import type { Logger } from '../core/log.js';
 import { FIXED_TEXTS } from '../core/told.js';
 import type { Memory } from '../exchange/protocol.js';
 import type { Session } from '../frame/session.js';
+import { whichIsOlder } from '../frame/which-is-older.js';
 import { siteNames } from '../job/job.js';
 import { workflowOf } from '../kit/kit.js';
 import type { EmitEvent } from '../record/events.js';
@@ -75,16 +76,20 @@ function guarded(emit: EmitEvent, log: Logger): EmitEvent {
 }
 
 /** Reasons for the end of a session that its operator should look at. */
-const NOTABLE: ReadonlySet<ErrorCode> = new Set(['bad-frame', 'limit', 'internal', 'checksum', 'digest']);
+const NOTABLE: ReadonlySet<ErrorCode> = new Set(['bad-frame', 'limit', 'internal', 'checksum', 'digest', 'bad-job', 'unsupported']);
+
+/** Reasons that another release may explain: the site cannot read or do what this side sends. */
+const MISFITS: ReadonlySet<ErrorCode> = new Set(['bad-job', 'unsupported']);
 
 /** Answers a site until its session ends. */
 async function serve(session: Session, options: SiteSessionOptions): Promise<void> {
   const { run } = options;
   const { log } = run.budgetOf(session.peerName);
   new SiteSession(session, options);
-  log.info({ site: session.peerName, peer: session.address }, 'connected');
+  log.info({ site: session.peerName, peer: session.address, release: session.peerRelease }, 'connected');
   const { code, message } = await session.closed;
-  log[NOTABLE.has(code) ? 'warn' : 'info']({ site: session.peerName, code }, message);
+  const advice = MISFITS.has(code) ? `; ${whichIsOlder({ peer: session.peerName, release: session.peerRelease })}` : '';
+  log[NOTABLE.has(code) ? 'warn' : 'info']({ site: session.peerName, code }, `${message}${advice}`);
   run.board.progress(session.peerName);
 }
 

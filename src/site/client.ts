@@ -34,6 +34,18 @@ export interface ClientOptions extends WorkplaceOptions {
  * from working.
  */
 export async function runClient(options: ClientOptions): Promise<string> {
+  const { link } = options;
+  // Whatever works for the server ends with the link, too.
+  const signal = link.signal ? AbortSignal.any([options.signal, link.signal]) : options.signal;
+  try {
+    return await tasksUntilStop({ ...options, signal });
+  } catch (error) {
+    // What it interrupted fails in words of its own; the reason is the link's.
+    throw !options.signal.aborted && link.signal?.aborted ? link.signal.reason : error;
+  }
+}
+
+async function tasksUntilStop(options: ClientOptions): Promise<string> {
   const { link, log, site, policy, folder } = options;
   checkPolicy(policy);
   const joined = await link.join();
@@ -65,7 +77,9 @@ async function runTask(task: Task, place: Workplace, options: ClientOptions): Pr
     if (!handler)
       throw new FedStreamError(
         'unsupported',
-        `this site has no task ${JSON.stringify(task.kind)}; it has ${Object.keys(handlers).join(', ')}`,
+        [`this site has no task ${JSON.stringify(task.kind)}; it has ${Object.keys(handlers).join(', ')}`, link.older?.() ?? []]
+          .flat()
+          .join('; '),
       );
     await handler(task, place, reports);
     onDone(task);

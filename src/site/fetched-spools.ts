@@ -62,9 +62,10 @@ export class FetchedSpools {
     const folder = this.#site;
     const used = async (): Promise<number> => (await this.#usedBytes()) + (await earlierBytes(this.#site, nameOfRun(this.#run)));
     if (this.#diskBytes !== undefined)
-      return new DiskRoom({ folder, limitBytes: this.#diskBytes, limitedBy: '"diskBytes" of this site', used });
+      return new DiskRoom({ folder, limitBytes: this.#diskBytes, limitedBy: '"diskBytes" of this site', where: folder.label, used });
     const limitBytes = await shareBytes(folder, await used());
-    return new DiskRoom({ folder, limitBytes, limitedBy: `half of the disk's free space ("diskBytes" in the site's configuration)`, used });
+    const limitedBy = `half of the disk's free space ("diskBytes" in the site's configuration)`;
+    return new DiskRoom({ folder, limitBytes, limitedBy, where: folder.label, used });
   }
 
   /** The most bytes of all that servers make this site keep; undefined where nothing says so. */

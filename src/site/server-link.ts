@@ -40,6 +40,11 @@ export type WriteResult = (spool: { readonly folder: Folder; readonly name: stri
  * reconnects and goes on, until the retry limit is reached.
  */
 export interface ServerLink {
+  /**
+   * Aborted, with the reason, once the link has ended for good: by `close`, or because the server was
+   * looked for in vain. Work for the server, such as training, has then no use any more.
+   */
+  readonly signal?: AbortSignal | undefined;
   join(): Promise<Joined>;
   next(): Promise<NextTask>;
   /**
@@ -72,6 +77,8 @@ export interface ServerLink {
   /** Sends the result of this task that an earlier process kept; undefined where there is none. */
   sendKept(task: Task): Promise<TransferFigures | undefined>;
   fail(task: string, code: string, message: string): Promise<void>;
-  /** Ends the session, with the reason if there is one. */
+  /** The advice for something that came from the server and is not known here: which side is older. */
+  older?(): string | undefined;
+  /** Ends at once whatever goes on: a search for the server, a transfer, the session, with the reason if there is one. */
   close(reason?: FedStreamError): Promise<void>;
 }

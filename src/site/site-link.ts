@@ -2,12 +2,13 @@
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import { BUDGETS } from '../core/budgets.js';
-import { asFedStreamError, FedStreamError } from '../core/errors.js';
+import { asFedStreamError, type ErrorCode, FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
 import { readText } from '../core/storage-text.js';
+import { within } from '../core/within.js';
 import type { Driver } from '../driver/driver.js';
 import { joinReplySchema, MANIFEST_FILE, type Memory, nextReplySchema } from '../exchange/protocol.js';
 import { Retriever } from '../exchange/retriever.js';
@@ -15,6 +16,7 @@ import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
 import type { Filter } from '../filter/filter.js';
 import type { SiteCredentials } from '../frame/proof.js';
 import { Session } from '../frame/session.js';
+import { type Sides, whichIsOlder, withAdvice } from '../frame/which-is-older.js';
 import { checkedJob, type Job } from '../job/job.js';
 import type { Messages } from '../message/messages.js';
 import type { Streams } from '../stream/streams.js';
@@ -31,6 +33,7 @@ import { type FetchedKind, FetchedSpools } from './fetched-spools.js';
 import { dropResult, keepResult, keptResult, RESULT_SPOOL } from './kept-result.js';
 import type { FetchBounds } from './model-bounds.js';
 import { folderOfRun, nameOfRun, type RunPlaces } from './run-place.js';
+import { ServerConnection } from './server-connection.js';
 import type { Joined, ReceivedModel, ServerLink, WriteResult } from './server-link.js';
 import { DEFAULT_SHARE, type SiteShare } from './share.js';
 import { siteTold } from './told.js';
@@ -61,13 +64,13 @@ export interface SiteLinkOptions {
   readonly signal: AbortSignal;
   /** The choices of the site's owner on what leaves; by default no words of errors do. */
   readonly share?: Pick<SiteShare, 'errors'> | undefined;
-  /** Milliseconds for which a server that cannot be reached is tried again; 60,000 by default. */
-  readonly retryMs?: number;
+  /**
+   * Milliseconds for which a server that cannot be reached is looked for, each time; 600,000 by
+   * default, `Infinity` for ever. Training goes on meanwhile.
+   */
+  readonly retryMs?: number | undefined;
 }
 
-const DEFAULT_RETRY_MS = 60_000;
-const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 5_000;
 const nothing = z.object({});
 
 /** A connection and what runs over it. */
@@ -89,23 +92,35 @@ export function siteLink(options: SiteLinkOptions): ServerLink {
 
 class SiteLink implements ServerLink {
   readonly #options: SiteLinkOptions;
-  #live: Promise<Live> | undefined;
+  readonly #connection: ServerConnection<Live>;
   #job: Job | undefined;
-  /** The folder of the run that was joined, and its spools. */
+  /** The unique name of the run that was joined, its folder, and its spools. */
+  #run: string | undefined;
   #place: { readonly folder: Folder; readonly spools: FetchedSpools } | undefined;
+  #sides: Sides | undefined;
 
   constructor(options: SiteLinkOptions) {
     this.#options = options;
+    this.#connection = new ServerConnection({ ...options, connect: (signal, found) => this.#connect(signal, found) });
+  }
+
+  get signal(): AbortSignal {
+    return this.#connection.signal;
   }
 
   /** Nothing but this text of an error leaves, on whatever way: bye, refusals and resets. */
   readonly #tell = (error: FedStreamError): string => siteTold(error, this.#options.share ?? DEFAULT_SHARE);
 
   async join(): Promise<Joined> {
-    const reply = await this.#retrying(({ messages }) => messages.request('join', {}, joinReplySchema));
-    const { codecs, filters, folder, diskBytes, log, places } = this.#options;
-    const job = checkedJob(reply.job, 'the job that the server sent', { codecs, ...(filters && { filters }) });
+    const { reply, sides } = await this.#retrying(async (live) => {
+      const reply = await this.#ask(live, 'join', {}, joinReplySchema);
+      return { reply, sides: serverSide(live.session) };
+    });
+    const job = this.#checked(reply.job, sides);
     this.#job = job;
+    this.#run = reply.run;
+    this.#sides = sides;
+    const { folder, diskBytes, log, places } = this.#options;
     const spools = new FetchedSpools(folder, reply.run, diskBytes);
     this.#place = { folder: folderOfRun(folder, reply.run), spools };
     places?.enter(nameOfRun(reply.run));
@@ -121,6 +136,16 @@ class SiteLink implements ServerLink {
     return { job, files, run: reply.run };
   }
 
+  /** A job that cannot be read here, though the server can, is of another release or another kit. */
+  #checked(value: unknown, sides: Sides): Job {
+    const { codecs, filters } = this.#options;
+    try {
+      return checkedJob(value, 'the job that the server sent', { codecs, ...(filters && { filters }) });
+    } catch (error) {
+      throw error instanceof FedStreamError && error.code === 'bad-job' ? withAdvice(error, sides) : error;
+    }
+  }
+
   async fetchManifest(): Promise<Manifest> {
     const text = await this.#retrying((live) => this.#fetchFile(live, MANIFEST_FILE, BUDGETS.offeredManifestBytes.limit));
     return parseManifest(new TextEncoder().encode(text), 'the global model');
@@ -131,7 +156,7 @@ class SiteLink implements ServerLink {
   }
 
   next(): Promise<NextTask> {
-    return this.#retrying(({ messages }) => messages.request('next', {}, nextReplySchema));
+    return this.#retrying((live) => this.#ask(live, 'next', {}, nextReplySchema));
   }
 
   async about(task: string, fingerprints: Fingerprints): Promise<void> {
@@ -180,7 +205,7 @@ class SiteLink implements ServerLink {
       };
       return { model, figures, release };
     } catch (error) {
-      if (!isTransient(error, this.#options.signal)) await spools.remove(name);
+      if (!isTransient(error, this.signal)) await spools.remove(name);
       throw error;
     }
   }
@@ -216,7 +241,7 @@ class SiteLink implements ServerLink {
    * transient error.
    */
   async #sendPrepared(figures: ResultFigures, prepared: Prepared): Promise<TransferFigures> {
-    const { signal } = this.#options;
+    const { signal } = this;
     const { folder } = this.#spooling();
     const drop = async (): Promise<void> => {
       await prepared.release();
@@ -232,9 +257,12 @@ class SiteLink implements ServerLink {
     }
   }
 
-  async close(reason?: FedStreamError): Promise<void> {
-    const live = await this.#live?.catch(() => undefined);
-    await live?.session.close(reason);
+  older(): string | undefined {
+    return this.#sides && whichIsOlder(this.#sides);
+  }
+
+  close(reason?: FedStreamError): Promise<void> {
+    return this.#connection.close(reason);
   }
 
   #spooling() {
@@ -251,60 +279,104 @@ class SiteLink implements ServerLink {
   }
 
   /**
-   * Does work over a live connection. When the connection breaks, reconnects with growing pauses
-   * until the time limit.
+   * Does work over a live connection. When it breaks, the work is done again over the next one, which
+   * all work waits for together.
    */
   async #retrying<T>(work: (live: Live) => Promise<T>): Promise<T> {
-    const { signal, log, retryMs = DEFAULT_RETRY_MS } = this.#options;
-    let pauseMs = FIRST_PAUSE_MS;
-    let failingSinceMs: number | undefined;
-    let damaged = 0;
-    for (;;) {
-      signal.throwIfAborted();
-      let connected = false;
-      let mine: Promise<Live> | undefined;
+    for (let damaged = 0; ; ) {
+      const live = await this.#connection.live();
       try {
-        this.#live ??= this.#connect();
-        mine = this.#live;
-        const live = await mine;
-        connected = true;
         return await work(live);
       } catch (error) {
-        const failure = asFedStreamError(signal.aborted ? signal.reason : error);
-        const ended = (await mine?.catch(() => undefined))?.session.ended ?? true;
-        if (signal.aborted || !isWorthARetry(failure, damaged, ended)) throw failure;
+        if (this.signal.aborted) throw this.signal.reason;
+        const failure = asFedStreamError(error);
+        const { ended: sessionEnded } = live.session;
+        const forEver = this.#options.retryMs === Number.POSITIVE_INFINITY;
+        if (!isWorthARetry(failure, { damaged, sessionEnded, found: true, forEver })) throw failure;
         if (failure.code !== 'closed' && failure.code !== 'timeout') damaged++;
-        await this.#letGo(mine);
-        if (connected || failingSinceMs === undefined) failingSinceMs = performance.now();
-        if (performance.now() - failingSinceMs > retryMs) throw failure;
-        log.warn(
-          { code: failure.code },
-          `${failure.message}; trying again for ${Math.ceil((retryMs - (performance.now() - failingSinceMs)) / 1000)} s`,
-        );
-        await new Promise((resolve) => setTimeout(resolve, pauseMs));
-        pauseMs = connected ? FIRST_PAUSE_MS : Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+        await this.#connection.lost(live, failure);
       }
     }
   }
 
-  /** Closes a connection that damaged data, and forgets one that is gone. */
-  async #letGo(mine: Promise<Live> | undefined): Promise<void> {
-    if (this.#live === mine) this.#live = undefined; // another call may have reconnected already
-    const live = await mine?.catch(() => undefined);
-    await live?.session.close();
+  /** Asks one thing; a reply that this side cannot read is of another release, since frames have checks against damage. */
+  async #ask<T>({ session, messages }: Live, name: string, body: unknown, reply: z.ZodType<T>): Promise<T> {
+    try {
+      return await messages.request(name, body, reply);
+    } catch (error) {
+      if (session.ended || !(error instanceof FedStreamError) || error.code !== 'bad-frame') throw error;
+      throw withAdvice(new FedStreamError('unsupported', error.message, { cause: error }), serverSide(session));
+    }
   }
 
-  async #connect(): Promise<Live> {
-    const { driver, url, site, signal, credentials, run } = this.#options;
-    const connection = await driver.connect(url, { signal });
-    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, signal, credentials, run, tell: this.#tell });
-    const retriever = new Retriever(session, { codecs: this.#options.codecs });
-    await session.start();
-    if (!session.peerFeatures.has('retrieve')) {
-      await session.close();
-      throw new FedStreamError('unsupported', `the server at ${url} is too old for this site; update FedStream there first`);
+  /**
+   * One try. Where no session begins at an address that was never right, it finds out what else
+   * listens there; so it does, while it waits on, where nothing happens for some seconds.
+   */
+  async #connect(signal: AbortSignal, found: boolean): Promise<Live> {
+    if (found) return this.#begin(signal);
+    const { driver, url } = this.#options;
+    const stop = new AbortController();
+    const trying = this.#begin(AbortSignal.any([signal, stop.signal]));
+    try {
+      if (await within(trying, SILENT_MS)) return await trying;
+      const other = await driver.identify?.(url, { signal });
+      if (other) stop.abort(other);
+      else if (!(await within(trying, HELLO_MS)))
+        stop.abort(new FedStreamError('timeout', `${url} did not say hello for ${HELLO_MS / 1000} s; is it the FedStream server?`));
+      return await trying;
+    } catch (error) {
+      const failure = asFedStreamError(error);
+      if (signal.aborted || stop.signal.aborted || !MAY_BE_ELSEWHERE.has(failure.code)) throw failure;
+      throw (await driver.identify?.(url, { signal })) ?? failure;
     }
-    const { messages, streams } = retriever;
-    return { session, messages, streams, retriever };
   }
+
+  async #begin(signal: AbortSignal): Promise<Live> {
+    const { driver, url, site, credentials, run } = this.#options;
+    const connection = await driver.connect(url, { signal });
+    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, credentials, run, tell: this.#tell });
+    const retriever = new Retriever(session, { codecs: this.#options.codecs });
+    const { messages, streams } = retriever;
+    const live = { session, messages, streams, retriever };
+    const stopped = (): void => void session.close(asFedStreamError(signal.reason, 'aborted'));
+    signal.addEventListener('abort', stopped, { once: true });
+    if (signal.aborted) stopped();
+    try {
+      await session.start();
+      await this.#check(live);
+      return live;
+    } catch (error) {
+      await session.close();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', stopped);
+    }
+  }
+
+  /** Refuses a server that is too old, and one that has another run now: what is done here is for the first. */
+  async #check({ session, messages }: Live): Promise<void> {
+    const { url } = this.#options;
+    if (!session.peerFeatures.has('retrieve'))
+      throw new FedStreamError('unsupported', `the server at ${url} is too old for this site; update FedStream there first`);
+    const run = this.#run;
+    if (run === undefined) return;
+    const now = await messages.request('join', {}, joinReplySchema);
+    if (now.run !== run)
+      throw new FedStreamError(
+        'refused',
+        `the server at ${url} has another run now, ${now.run}, and this site works for ${run}: start the server with --resume to go on with that one, or start this site again for the new one`,
+      );
+  }
+}
+
+/** Errors before the first session that something else than the server may cause. */
+const MAY_BE_ELSEWHERE: ReadonlySet<ErrorCode> = new Set(['closed', 'timeout', 'bad-frame', 'limit', 'bad-argument']);
+/** A server says hello at once: after so long, something else may be there. */
+const SILENT_MS = 2_000;
+/** As long as a handshake may take. */
+const HELLO_MS = BUDGETS.handshakeMs.limit;
+
+function serverSide({ peerRelease }: Session): Sides {
+  return { peer: 'the server', release: peerRelease };
 }

@@ -25,9 +25,12 @@ export class StepReports {
   readonly #options: StepReportsOptions;
   readonly #waiting: StepReport[] = [];
   readonly #beat: ReturnType<typeof setInterval>;
-  #sending: Promise<void> = Promise.resolve();
+  /** The one report that is on its way, and those that follow it. */
+  #sending: Promise<void> | undefined;
+  /** True if another report is to follow. It never waits more than once, however long the server is away. */
+  #wanted = false;
+  #closed = false;
   #failure: FedStreamError | undefined;
-  #queued = false;
   #alive = false;
 
   constructor(task: Task, options: StepReportsOptions) {
@@ -54,7 +57,7 @@ export class StepReports {
       return;
     }
     this.#waiting.push(report);
-    if (!this.#queued) this.#send();
+    this.#send();
   };
 
   /** Resolves once the server has every step; rejects where reporting failed. */
@@ -66,22 +69,32 @@ export class StepReports {
 
   close(): void {
     clearInterval(this.#beat);
+    this.#closed = true;
   }
 
   #send(): void {
-    this.#queued = true;
-    this.#sending = this.#sending.then(async () => {
-      this.#queued = false;
-      do {
-        const steps = this.#waiting.slice(0, STEPS_A_REPORT);
-        const alive = this.#alive;
-        this.#alive = false;
+    if (this.#closed) return;
+    this.#wanted = true;
+    this.#sending ??= this.#report();
+  }
+
+  /** Sends what waits, one report after the other. Never rejects; the first failure is the last report. */
+  async #report(): Promise<void> {
+    await undefined; // steps that end together go in one report
+    while (this.#wanted && !this.#failure) {
+      this.#wanted = false;
+      const steps = this.#waiting.slice(0, STEPS_A_REPORT);
+      const alive = this.#alive;
+      this.#alive = false;
+      try {
         await this.#options.link.progress({ task: this.#task.id, steps, memory: this.#options.memory(), alive });
         this.#waiting.splice(0, steps.length);
-      } while (this.#waiting.length > 0);
-    });
-    this.#sending = this.#sending.catch((error: unknown) => {
-      this.#failure = asFedStreamError(error);
-    });
+        if (this.#waiting.length > 0 && !this.#closed) this.#wanted = true;
+      } catch (error) {
+        this.#failure = asFedStreamError(error);
+        this.close();
+      }
+    }
+    this.#sending = undefined;
   }
 }

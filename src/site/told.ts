@@ -2,6 +2,7 @@
 // shares more.
 import type { FedStreamError } from '../core/errors.js';
 import { FIXED_TEXTS, Tellable } from '../core/told.js';
+import { diskFault } from './disk-fault.js';
 import { SiteRule } from './site-rule.js';
 
 /**
@@ -11,5 +12,5 @@ import { SiteRule } from './site-rule.js';
 export function siteTold(error: FedStreamError, share: { readonly errors: boolean }): string {
   if (share.errors || error.cause instanceof Tellable) return error.message;
   if (error.cause instanceof SiteRule) return `its owner's rule ${error.cause.name} does not allow it`;
-  return FIXED_TEXTS[error.code];
+  return diskFault(error) ?? FIXED_TEXTS[error.code];
 }

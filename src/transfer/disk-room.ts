@@ -11,6 +11,8 @@ export interface DiskRoomOptions {
   readonly limitBytes?: number | undefined;
   /** The setting that says so, for messages. */
   readonly limitedBy?: string;
+  /** The path of the folder, for the message of a disk without room: only where the sender is not told it. */
+  readonly where?: string | undefined;
   /** Bytes that count against the limit already. */
   used?(): Promise<number>;
 }
@@ -66,12 +68,13 @@ export class DiskRoom {
   }
 
   async #checkDisk(what: string, bytes: number): Promise<void> {
-    const { folder } = this.#options;
+    const { folder, where } = this.#options;
     const space = await folder.space?.();
     if (!space || this.#promised + reserveOf(space) <= space.freeBytes) return;
     throw new FedStreamError(
       'io',
-      `${what} needs ${inBytes(bytes)} on a disk that has ${inBytes(space.freeBytes)} free, of which ${inBytes(reserveOf(space))} stay free: free some space`,
+      `${where === undefined ? '' : `no room in ${where}: `}${what} needs ${inBytes(bytes)} on a disk that has ${inBytes(space.freeBytes)} free, of which ${inBytes(reserveOf(space))} stay free: free some space`,
+      { cause: Object.assign(new Error('the disk has no room'), { code: 'ENOSPC' }) },
     );
   }
 }

@@ -2,9 +2,12 @@
 import { BUILT_IN_TRAINER } from './built-in-trainer.js';
 import { BUILT_IN_WEIGHTS } from './built-in-weights.js';
 import { FOLDERS_IN_USE } from './folders-in-use.js';
+import { NETWORK } from './network.js';
 import { OLD_FOLDERS } from './old-folders.js';
+import { SITE_DISK } from './site-disk.js';
 import { SITE_SETTINGS } from './site-settings.js';
 import type { FieldTable } from './situation.js';
+import { VERSIONS } from './versions.js';
 
 // Inputs differ by table; the guide reads only names, outcomes and advice.
 export const TABLES: readonly Pick<FieldTable<unknown>, 'title' | 'intro' | 'rows'>[] = [
@@ -13,4 +16,7 @@ export const TABLES: readonly Pick<FieldTable<unknown>, 'title' | 'intro' | 'row
   SITE_SETTINGS,
   OLD_FOLDERS,
   FOLDERS_IN_USE,
+  NETWORK,
+  SITE_DISK,
+  VERSIONS,
 ];

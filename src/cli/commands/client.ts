@@ -14,11 +14,13 @@ import { processMemory } from '../../node/process/memory.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
 import { folderBase } from '../../node/run/base-folder.js';
 import { readDataFile } from '../../node/run/data-files.js';
+import { checkWritable } from '../../node/storage/check-writable.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { makeProcessTrainer } from '../../node/trainer/make-site-trainer.js';
 import { makeTrainer } from '../../node/trainer/make-trainer.js';
 import { readSiteConfig, type SiteConfig } from '../../node/trainer/site-config.js';
 import { runClient } from '../../site/client.js';
+import { failureWords } from '../../site/disk-fault.js';
 import { NO_LEAST } from '../../site/limits.js';
 import type { SitePolicy } from '../../site/policy.js';
 import { folderOfRun, nameOfRun } from '../../site/run-place.js';
@@ -29,7 +31,7 @@ import { addConnectionOptions, type ConnectionOptions, clientConnecting } from '
 import { EXIT } from '../exit-code.js';
 import { FailedRounds } from '../failed-rounds.js';
 import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
-import { named, wholeNumber } from '../options.js';
+import { duration, named, wholeNumber } from '../options.js';
 import { say as sayAloud } from '../say.js';
 import { lockWork } from '../work-locks.js';
 
@@ -43,6 +45,7 @@ interface ClientOptions extends ConnectionOptions, KitOptions {
   readonly base?: readonly string[];
   readonly work?: string;
   readonly threads?: number;
+  readonly retry?: number;
   readonly holdOut?: number;
   readonly log?: string;
   readonly supervised?: boolean;
@@ -57,6 +60,7 @@ Examples:
   $ fedstream client --connect tcp://127.0.0.1:9000 --token-file lab.token --site lab --site-config site.json --data lab.json \\
       --base HuggingFaceTB/SmolLM2-135M-Instruct
   $ fedstream client --connect tcps://hub:9000 --tls-ca ca.crt --token-file lab.token --run chest-x-ray --site lab --data lab.json
+  $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --token-file lab.token --site lab --data lab.json --retry forever
 `;
 
 /** The subcommand `client`. */
@@ -81,6 +85,11 @@ export function clientCommand(): Command {
       'connections that share the traffic, for paths with high latency or packet loss',
       wholeNumber(1, MAX_STRIPES),
     )
+    .option(
+      '--retry <duration>',
+      'how long a server that is away is looked for, each time: 30s, 10m, 2h, forever (for a service); training goes on meanwhile. By default 10m',
+      duration,
+    )
     .option('--hold-out <percent>', 'share of the data for evaluation only, in percent', wholeNumber(0), 0)
     .option('--log <file>', 'log file; by default client.log in the work folder')
     .addOption(kitOption())
@@ -103,6 +112,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const samples = options.data === undefined || ownTrainers ? undefined : await readDataFile(options.data);
   const bases = (options.base ?? []).map((base) => folderBase(base));
   const work = resolve(options.work ?? `fedstream-${site}`);
+  await checkWritable(work, '--work');
   const locks = await lockWork(work, options, supervised ? ORPHAN_MS : 0);
   const folder = nodeFolder(work);
   const log = fileLogger(options.log ?? join(work, 'client.log'), { name: site });
@@ -127,6 +137,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
     folder,
     diskBytes: config?.diskBytes,
     places: locks,
+    retryMs: options.retry ?? config?.retryMs,
     log: told,
     signal,
     share: policy.share,
@@ -177,7 +188,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
       policy,
       onFailure: (failure, task) => {
         failures.failed(failure, task);
-        say(failure.message);
+        say(failureWords(failure));
       },
       onDone: (task) => failures.done(task),
       makeTrainer: trainerOf,

@@ -38,6 +38,20 @@ export const CONNECTION_BUDGETS = {
     beyond: 'the connection ends',
     why: 'a site says who it is within a few round trips of connecting',
   },
+  lookBytes: {
+    limit: 4 * 1024,
+    unit: 'bytes',
+    each: 'look at what listens at an address',
+    beyond: 'the look ends, and what came is enough',
+    why: 'the banner of a server, or the head of its answer',
+  },
+  lookMs: {
+    limit: 1_500,
+    unit: 'ms',
+    each: 'look at what listens at an address',
+    beyond: 'the look ends with what has come',
+    why: 'a wrong address is told within seconds; a handshake of TLS over a bad line takes about one',
+  },
   reservedDescriptors: {
     limit: 64,
     unit: 'file descriptors',

@@ -2,13 +2,15 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
 import { connect, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import { FedStreamError } from '../../core/errors.js';
+import { type ErrorCode, FedStreamError } from '../../core/errors.js';
 import type { HostAddress } from '../../driver/address.js';
 import { connecting } from '../../driver/connecting.js';
 import type { Connection, DriverOptions } from '../../driver/driver.js';
 import type { MessageConnection } from '../../driver/message-connection.js';
+import { BOTH_FAMILIES } from './both-families.js';
 import { CONNECT_PATH, GRPC_TYPE, grpcConnection, HTTP2_SETTINGS, STATUS_OK, widen } from './grpc-stream.js';
-import { answerError, brokenError, connectError } from './socket-error.js';
+import { answerError } from './http-status.js';
+import { brokenError, connectError } from './socket-error.js';
 import { clientTls, type TlsMaterial } from './tls.js';
 
 /** A connection that has not ended this long after its call is cut off. */
@@ -77,13 +79,19 @@ function called(options: GrpcClientOptions, stop: AbortSignal): Promise<Connecti
 }
 
 function dial({ address: { host, port }, tls }: GrpcClientOptions): Socket {
-  if (!tls) return connect({ host, port, noDelay: true });
-  const how: ConnectionOptions = { host, port, ...clientTls(tls.material, host), ALPNProtocols: ['h2'] };
+  if (!tls) return connect({ host, port, noDelay: true, ...BOTH_FAMILIES });
+  const how: ConnectionOptions = { host, port, ...BOTH_FAMILIES, ...clientTls(tls.material, host), ALPNProtocols: ['h2'] };
   return connectTls(how).setNoDelay(true);
 }
 
 function origin({ address: { host, port }, tls }: GrpcClientOptions): string {
   return `${tls ? 'https' : 'http'}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+}
+
+/** gRPC's statuses by which a server says that it is no FedStream server, or lets this side not in; others are outages. */
+function codeOfStatus(status: string | string[] | undefined): ErrorCode {
+  if (status === '12') return 'bad-argument'; // UNIMPLEMENTED
+  return status === '7' || status === '16' ? 'refused' : 'closed'; // PERMISSION_DENIED, UNAUTHENTICATED
 }
 
 /** One call: the connection over it, and the server's answer to it. */
@@ -115,9 +123,9 @@ class Call {
       const { ':status': status, 'content-type': type = '' } = headers;
       if (status !== 200 || !type.startsWith(GRPC_TYPE))
         this.onAnswer(
-          status === 421 || status === 403
+          status !== undefined && status !== 200
             ? answerError(url, status, 'as a gRPC server')
-            : new FedStreamError('closed', `cannot connect to ${url}: it does not answer as a gRPC server (HTTP status ${status})`),
+            : new FedStreamError('bad-argument', `cannot connect to ${url}: it is an HTTP server, and no gRPC server; check host and port`),
         );
       else if (headers['grpc-status'] !== undefined) {
         this.#status = headers;
@@ -136,6 +144,6 @@ class Call {
   #wrong(url: string): FedStreamError | undefined {
     const { 'grpc-status': status, 'grpc-message': message = '' } = this.#status ?? {};
     if (status === STATUS_OK) return undefined;
-    return new FedStreamError('closed', `${url} ended the call with gRPC status ${status ?? '(none)'} ${message}`.trimEnd());
+    return new FedStreamError(codeOfStatus(status), `${url} ended the call with gRPC status ${status ?? '(none)'} ${message}`.trimEnd());
   }
 }

@@ -3,6 +3,7 @@ import { parseAddress } from '../../driver/address.js';
 import type { Driver } from '../../driver/driver.js';
 import { connectGrpc } from './grpc-client.js';
 import { listenGrpc } from './grpc-server.js';
+import { identify } from './identify.js';
 import type { TlsMaterial } from './tls.js';
 
 /** Connects and listens at `grpc://host:port` (proto/fedstream/v1/frames.proto). */
@@ -22,6 +23,7 @@ function grpcDriver(
   return {
     schemes: [scheme],
     connect: async (url, options = {}) => connectGrpc({ address: parseAddress(url, scheme), tls, ...options }),
+    identify,
     listen: async (url, accept, options = {}) => listenGrpc({ address: parseAddress(url, scheme), tls, ...options }, accept),
   };
 }

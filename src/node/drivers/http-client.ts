@@ -9,10 +9,12 @@ import type { Connection, DriverOptions } from '../../driver/driver.js';
 import { FRAMES_TYPE, HTTP_HEADER, HTTP_VERSION, type HttpTarget, isConnectionId, pathOf } from '../../driver/http-protocol.js';
 import { MessageConnection } from '../../driver/message-connection.js';
 import { hashedFrames } from '../../stream/hashed-frames.js';
+import { BOTH_FAMILIES } from './both-families.js';
 import { frameSink } from './frame-sink.js';
 import { HttpBody, readBodies } from './http-body.js';
+import { answerError } from './http-status.js';
 import { HttpUplink } from './http-uplink.js';
-import { answerError, brokenError, connectError } from './socket-error.js';
+import { brokenError, connectError } from './socket-error.js';
 import { clientTls, type TlsMaterial } from './tls.js';
 import { writeEach } from './write-parts.js';
 
@@ -29,7 +31,7 @@ export async function connectHttp(
   options: DriverOptions,
   material: TlsMaterial | undefined,
 ): Promise<Connection> {
-  const agentOptions = { keepAlive: true, noDelay: true, scheduling: 'lifo' } as const;
+  const agentOptions = { keepAlive: true, noDelay: true, scheduling: 'lifo', ...BOTH_FAMILIES } as const;
   const agent = scheme === 'https' ? new SecureAgent({ ...agentOptions, ...clientTls(material, address.host) }) : new Agent(agentOptions);
   const start: StartRequest = (target, method, headers = {}) => {
     const { host, port, path } = address;
@@ -84,7 +86,7 @@ function answer(request: ClientRequest, url: string, status: number, signal: Abo
         return;
       }
       response.destroy();
-      reject(answerError(url, response.statusCode ?? 0, 'as FedStream does'));
+      reject(answerError(url, response.statusCode ?? 0, 'as FedStream does', response.headers.location));
     });
   });
 }

@@ -14,6 +14,7 @@ import { connectHttp } from './http-client.js';
 import { httpServer } from './http-listener.js';
 import { HttpOpenings } from './http-openings.js';
 import { HttpServerConnection } from './http-server-connection.js';
+import { identify } from './identify.js';
 import { passOf } from './passes.js';
 import { startListening } from './start-listening.js';
 import { requestNames, type TlsMaterial } from './tls.js';
@@ -37,6 +38,7 @@ function httpDriver(scheme: Scheme, material: TlsMaterial | undefined): Driver {
   return {
     schemes: [scheme],
     connect: async (url, options = {}) => connectHttp(parse(url), scheme, options, material),
+    identify,
     async listen(url, accept, options = {}) {
       const address = parse(url);
       const rules = new WebRules(address.host, options, material);

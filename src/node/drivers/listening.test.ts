@@ -305,7 +305,7 @@ test('a client says what to do about a name that its server does not go by', asy
   const { port, driver } = await listening('http');
   // The system takes this for 127.0.0.1, and a server for a name.
   await expect(driver.connect(`http://127.1:${port}`)).rejects.toMatchObject({
-    code: 'closed',
+    code: 'refused',
     message: expect.stringMatching(/its server must be started with --allow-host \(HTTP status 421\)/),
   });
 });

@@ -36,6 +36,8 @@ export interface SocketKind {
   /** The name that all peers share, where they have no addresses. */
   local?(url: string): string;
   certificateNames?(socket: Socket): readonly string[] | undefined;
+  /** Finds out what else listens there; missing where nothing else can. */
+  readonly identify?: Driver['identify'];
 }
 
 /** Makes the driver of one kind of socket. */
@@ -46,6 +48,7 @@ export function socketDriver(kind: SocketKind): Driver {
       kind.check(url);
       return connecting(url, options, (stop) => dialled(kind, url, options, stop));
     },
+    ...(kind.identify && { identify: kind.identify }),
     listen: (url, accept, options = {}) => listen(kind, url, accept, options),
   };
 }

@@ -6,6 +6,10 @@ const OWN_REFUSED =
   'it refused the certificate of this side; give one that its authority has signed and that has not expired (--tls-cert, --tls-key)';
 const NO_TLS = 'it does not speak TLS; check the scheme of the address and the port';
 
+const NO_GRPC = 'it speaks TLS, and no gRPC; check the scheme of the address and the port';
+/** Faults of the address rather than of a certificate. */
+const ADDRESS_FAULTS: ReadonlySet<string> = new Set([NO_TLS, NO_GRPC]);
+
 /** Faults of TLS, which another try does not mend. */
 const TLS_FAULTS: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: NOT_TRUSTED,
@@ -19,6 +23,7 @@ const TLS_FAULTS: Readonly<Record<string, string>> = {
   CERT_REVOKED: 'its certificate was revoked',
   ERR_SSL_WRONG_VERSION_NUMBER: NO_TLS,
   ERR_SSL_PACKET_LENGTH_TOO_LONG: NO_TLS,
+  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: NO_GRPC,
   ERR_SSL_HTTP_REQUEST: 'it sent plain HTTP to a port for TLS',
   ERR_SSL_UNSUPPORTED_PROTOCOL: 'it offers no version of TLS from 1.2 on',
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'it showed no certificate',
@@ -37,7 +42,11 @@ const CONNECT_FAULTS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nobody listens there; start `fedstream server`, or check host and port',
   ENOENT: 'nobody listens there; start `fedstream server`, or check the path',
   ENOTFOUND: 'the host name is not known; check it',
-  EAI_AGAIN: 'the host name is not known; check it',
+  EAI_AGAIN: 'the host name is not known now; check it, and the network of this machine',
+  EHOSTUNREACH: 'there is no way to that host now; check host, network and firewall',
+  ENETUNREACH: 'this machine has no network to that host now; check it',
+  ETIMEDOUT: 'the host does not answer; check host, port and firewall',
+  ECONNRESET: 'it closed the connection before it was open',
   EACCES: 'this user may not use it',
 };
 
@@ -50,7 +59,11 @@ const LISTEN_FAULTS: Readonly<Record<string, string>> = {
 };
 
 function codeOf(cause: Error): string {
-  return (cause as NodeJS.ErrnoException).code ?? '';
+  const code = (cause as NodeJS.ErrnoException).code ?? '';
+  if (code !== 'EPROTO') return code;
+  // A fault of TLS during a write has its reason in the message alone.
+  const reason = /error:[0-9A-F]+:SSL routines:[^:]*:([^:]+)/.exec(cause.message)?.[1];
+  return reason === undefined ? code : `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`;
 }
 
 /** The fault that TLS found, or undefined. */
@@ -58,31 +71,17 @@ function tlsFault(cause: Error): string | undefined {
   const code = codeOf(cause);
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `its certificate is for another name: ${cause.message.replace(/^.*?: /, '')}`;
   if (Object.hasOwn(TLS_FAULTS, code)) return TLS_FAULTS[code];
-  return code.startsWith('ERR_SSL_') || code === 'EPROTO'
-    ? `TLS failed: ${cause.message.split(':').slice(-2)[0] ?? cause.message}`
-    : undefined;
+  if (code.startsWith('ERR_SSL_')) return `TLS failed: ${code.slice('ERR_SSL_'.length).toLowerCase().replaceAll('_', ' ')}`;
+  return code === 'EPROTO' ? `TLS failed: ${cause.message}` : undefined;
 }
 
-/** The error of a failed try to connect: `refused` if TLS refused it, `closed` otherwise. */
+/** The error of a failed try to connect: `refused` if TLS refused it, `bad-argument` for an address without TLS, `closed` otherwise. */
 export function connectError(url: string, cause: Error): FedStreamError {
   const fault = tlsFault(cause);
-  if (fault) return new FedStreamError('refused', `cannot connect to ${url}: ${fault}`, { cause });
+  if (fault)
+    return new FedStreamError(ADDRESS_FAULTS.has(fault) ? 'bad-argument' : 'refused', `cannot connect to ${url}: ${fault}`, { cause });
   const known = CONNECT_FAULTS[codeOf(cause)];
   return new FedStreamError('closed', `cannot connect to ${url}: ${known ?? (cause.message || codeOf(cause))}`, { cause });
-}
-
-/** What an HTTP status of a FedStream server means, for a person. */
-const ANSWERS: Readonly<Record<number, string>> = {
-  403: 'it lets no pages of this origin in; its server must be started with --allow-origin',
-  404: 'it listens at another path, or is no FedStream server; check the path of the address',
-  410: 'nobody listens there any more',
-  421: 'it does not go by the name in the address; its server must be started with --allow-host',
-};
-
-/** The error of a server whose answer to a new connection is another than was `expected`. */
-export function answerError(url: string, status: number, expected: string): FedStreamError {
-  const known = Object.hasOwn(ANSWERS, status) ? `${ANSWERS[status]} (HTTP status ${status})` : `it answered ${status}, not ${expected}`;
-  return new FedStreamError('closed', `cannot connect to ${url}: ${known}`);
 }
 
 /** The error of a server that cannot listen (`io`). */

@@ -2,6 +2,8 @@
 import { connect, createServer, type Server } from 'node:net';
 import { addressUrl, parseAddress } from '../../driver/address.js';
 import type { Driver } from '../../driver/driver.js';
+import { BOTH_FAMILIES } from './both-families.js';
+import { identify } from './identify.js';
 import { socketDriver } from './socket-driver.js';
 import { socketPeer } from './socket-peer.js';
 
@@ -13,7 +15,7 @@ export function tcp(): Driver {
     check: (url) => void parseAddress(url, 'tcp'),
     dial(url, { onread }) {
       const { host, port } = parseAddress(url, 'tcp');
-      return connect({ host, port, noDelay: true, onread });
+      return connect({ host, port, noDelay: true, ...BOTH_FAMILIES, onread });
     },
     serve: (accept) => createServer({ noDelay: true }, accept),
     where(url) {
@@ -22,6 +24,7 @@ export function tcp(): Driver {
     },
     url: (url, server) => addressUrl('tcp', parseAddress(url, 'tcp'), portOf(server)),
     peer: socketPeer,
+    identify,
   });
 }
 

@@ -2,6 +2,8 @@
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { addressUrl, parseAddress } from '../../driver/address.js';
 import type { Driver } from '../../driver/driver.js';
+import { BOTH_FAMILIES } from './both-families.js';
+import { identify } from './identify.js';
 import { socketDriver } from './socket-driver.js';
 import { socketPeer } from './socket-peer.js';
 import { portOf } from './tcp.js';
@@ -18,7 +20,7 @@ export function tcps(material?: TlsMaterial): Driver {
     dial(url, { onread }) {
       const { host, port } = parseAddress(url, 'tcps');
       // The types of Node 20 lack `onread` here; its documentation and its code have it.
-      const socket = connect({ host, port, ...clientTls(material, host), onread } as ConnectionOptions);
+      const socket = connect({ host, port, ...BOTH_FAMILIES, ...clientTls(material, host), onread } as ConnectionOptions);
       writeEach(socket);
       return socket.setNoDelay(true);
     },
@@ -29,6 +31,7 @@ export function tcps(material?: TlsMaterial): Driver {
     },
     url: (url, server) => addressUrl('tcps', parseAddress(url, 'tcps'), portOf(server)),
     peer: socketPeer,
+    identify,
     certificateNames: (socket) => certificateNames(socket as TLSSocket),
   });
 }

@@ -1,6 +1,7 @@
 // Wrong certificates over every driver inside TLS, and the names that a server learns.
 import { beforeAll, expect, test } from 'vitest';
 import type { Connection } from '../../driver/driver.js';
+import { Session } from '../../frame/session.js';
 import { type ThrowawayAuthority, throwawayAuthority } from '../tls/throwaway-certificates.js';
 import { nodeDrivers } from './node-drivers.js';
 import type { TlsMaterial } from './tls.js';
@@ -69,12 +70,17 @@ test.each([
   ['https', 'http'],
   ['grpcs', 'grpc'],
 ])('a %s client of a server that speaks %s says so', async (secure, plain) => {
-  const listener = await nodeDrivers().listen?.(`${plain}://localhost:0`, () => {});
+  const greet = (connection: Connection): void => void new Session(connection, { name: 'server' }).start().catch(() => {});
+  const listener = await nodeDrivers().listen?.(`${plain}://localhost:0`, greet);
   const url = (listener?.url ?? '').replace(plain, secure);
   const connecting = nodeDrivers({ ca: authority.ca }).connect(url, { connectTimeoutMs: 2_000 });
   await expect(connecting).rejects.toMatchObject({
-    code: expect.stringMatching(/^(refused|closed|timeout)$/),
+    code: expect.stringMatching(/^(bad-argument|refused|closed|timeout)$/),
     message: expect.stringContaining(url),
+  });
+  expect(await nodeDrivers().identify?.(url)).toMatchObject({
+    code: 'bad-argument',
+    message: expect.stringMatching(new RegExp(`${plain}://localhost:`)),
   });
   await listener?.close();
 });

@@ -13,13 +13,16 @@ import { type Connection, DEFAULT_MAX_FRAME_BYTES, type Driver, type DriverOptio
 import { MessageConnection } from '../../driver/message-connection.js';
 import { SUBPROTOCOL } from '../../driver/web-socket-client.js';
 import { hashedFrames } from '../../stream/hashed-frames.js';
+import { BOTH_FAMILIES } from './both-families.js';
 import { cutOff } from './cut-off.js';
 import { frameSink } from './frame-sink.js';
 import { httpServer } from './http-listener.js';
+import { answerError } from './http-status.js';
+import { identify } from './identify.js';
 import { MessageReads } from './message-reads.js';
 import { needPackage } from './need-package.js';
 import { passOf } from './passes.js';
-import { answerError, brokenError, connectError } from './socket-error.js';
+import { brokenError, connectError } from './socket-error.js';
 import { startListening } from './start-listening.js';
 import { clientTls, requestNames, type TlsMaterial } from './tls.js';
 import { loadUnmask, type Unmask } from './unmask.js';
@@ -54,6 +57,7 @@ function webSocketDriver(scheme: Scheme, material: TlsMaterial | undefined): Dri
           maxPayload: options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES,
           skipUTF8Validation: true,
           autoPong: false,
+          ...(BOTH_FAMILIES as object), // passed on to the socket, which the types of the library lack
         });
         return opened(
           socket,
@@ -63,6 +67,7 @@ function webSocketDriver(scheme: Scheme, material: TlsMaterial | undefined): Dri
         );
       });
     },
+    identify,
     listen: (url, accept, options = {}) => listen(scheme, url, accept, options, material),
   };
 }
@@ -83,7 +88,9 @@ function opened(
     };
     stop.addEventListener('abort', () => fail(stop.reason), { once: true });
     socket.once('error', (cause) => fail(connectError(url, cause)));
-    socket.once('unexpected-response', (_, response) => fail(answerError(url, response.statusCode ?? 0, 'with a WebSocket')));
+    socket.once('unexpected-response', (_, response) =>
+      fail(answerError(url, response.statusCode ?? 0, 'with a WebSocket', response.headers.location)),
+    );
     let under: Duplex | undefined;
     socket.once('upgrade', (response) => {
       under = response.socket;

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
+import { DURATIONS, parseDuration } from '../../core/duration.js';
 import { FedStreamError } from '../../core/errors.js';
 import type { Choice, Table } from '../../core/row.js';
 import { builtInFilters } from '../../filter/built-in.js';
@@ -27,12 +28,21 @@ const trainerSchema = z.strictObject({
   stopMs: z.int().min(100).default(DEFAULT_STOP_MS),
 });
 
+/** How long a server that is away is looked for: a text such as `10m`, or seconds. */
+const retrySchema = z.union([z.number(), z.string()]).transform((value, context) => {
+  const ms = parseDuration(String(value));
+  if (ms !== undefined) return ms;
+  context.addIssue({ code: 'custom', message: `write a duration such as ${DURATIONS}; a bare number is seconds` });
+  return z.NEVER;
+});
+
 const siteConfigSchema = (table: Table<Filter>) =>
   z.strictObject({
     trainers: z.record(z.string().regex(NAME_PATTERN), trainerSchema).default({}),
     filters: siteFiltersSchema(table).default([]),
     /** The most bytes of all that a server makes the site keep in its work folder. */
     diskBytes: z.int().min(1).optional(),
+    retry: retrySchema.optional(),
     limits: limitsSchema.default({}),
     share: shareSchema.prefault({}),
   });
@@ -49,6 +59,8 @@ export interface SiteConfig {
   readonly filters: readonly Choice[];
   /** The most bytes that a server makes the site keep; undefined where the file does not say. */
   readonly diskBytes?: number | undefined;
+  /** How long a server that is away is looked for, in ms, `Infinity` for ever; undefined where the file does not say. */
+  readonly retryMs?: number | undefined;
   /** Limits on what a job may ask of this site, and the choice of what leaves beside updates. */
   readonly limits: SiteLimits;
   readonly share: SiteShare;
@@ -74,8 +86,8 @@ export function readSiteConfig(path: string, table: Table<Filter> = builtInFilte
   const trainers = Object.fromEntries(
     Object.entries(parsed.data.trainers).map(([name, trainer]) => [name, { ...trainer, folder: resolve(base, trainer.folder) }]),
   );
-  const { filters, diskBytes, limits, share } = parsed.data;
-  return { source: path, trainers, filters, diskBytes, limits, share };
+  const { filters, diskBytes, retry: retryMs, limits, share } = parsed.data;
+  return { source: path, trainers, filters, diskBytes, retryMs, limits, share };
 }
 
 /** The trainer that a job names; throws `refused` if this site has none of that name. */
