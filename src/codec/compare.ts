@@ -3,6 +3,7 @@ import { FedStreamError } from '../core/errors.js';
 import { largestChunk } from '../tensor/chunks.js';
 import { DTYPES, type Dtype, elementCount } from '../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../tensor/manifest.js';
+import { float64Of } from '../tensor/number-values.js';
 import { arrangeTensors } from '../tensor/select-tensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { widenInto } from '../tensor/widen.js';
@@ -26,8 +27,8 @@ type ErrorSums = Pick<TensorComparison, 'elements' | 'squaredError' | 'squaredVa
 
 /**
  * Compares every tensor of A with that of the same name in B; both models are raw (decode them
- * first). Tensors other than 32-bit and 16-bit floats are compared byte by byte. Throws `bad-model`
- * if a tensor is missing or has another shape.
+ * first), in one pass. Packed floats of 4 and 6 bits are compared byte by byte, complex numbers as
+ * pairs. Throws `bad-model` if a tensor is missing or has another shape.
  */
 export async function* compareModels(a: StateDict, b: StateDict): AsyncGenerator<TensorComparison> {
   sameNames(a.manifest, b.manifest);
@@ -96,9 +97,9 @@ function comparison(name: string, { elements, squaredError, squaredValue, maxErr
   return { name, elements, mse, snrDb, maxError, relativeL2: Math.sqrt(relative), squaredError, squaredValue };
 }
 
-/** Values of a dtype that has no float32 form are compared as bytes. */
+/** Values of a dtype without numbers of its own (4 and 6 bits, packed) are compared as bytes. */
 function floats(dtype: Dtype, bytes: Uint8Array, room: Float32Array): ArrayLike<number> {
-  return DTYPES[dtype].quantizable ? widenInto(dtype, bytes, room) : bytes;
+  return DTYPES[dtype].quantizable ? widenInto(dtype, bytes, room) : (float64Of(dtype, bytes) ?? bytes);
 }
 
 function withErrors(sums: ErrorSums, a: ArrayLike<number>, b: ArrayLike<number>, { name }: TensorEntry): ErrorSums {
