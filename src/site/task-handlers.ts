@@ -1,5 +1,4 @@
 // The handlers of a site's tasks, by kind. A program that embeds a site may add further kinds.
-import { refuseUnaveraged } from '../codec/float32.js';
 import { FedStreamError } from '../core/errors.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
 import { withoutPaths } from '../trainer/offered-texts.js';
@@ -97,7 +96,6 @@ const offer: TaskHandler = async (task, place) => {
     );
   const { model, files } = await trainer.offer(signal);
   try {
-    refuseUnaveraged(model.manifest, 'the initial model of the trainer');
     const texts = await withoutPaths(files);
     await place.answer(task, { ...figuresOf(task), files: texts }, withoutMetadata(model), 'the server has the initial model');
   } finally {

@@ -30,10 +30,9 @@ async function offered({ offers, tied, results, job }: Offering, warn: (text: st
   const start = (site: string, i: number): void => {
     const offer = async () => ({ model: modelOf(offers[i] as Tensors, tied), files: {} });
     const trainer = { ...trainerOf(results[i] as Tensors, 1), offer };
-    const policy = { filters: [], share: { errors: true, steps: true } };
     const memoryUse = () => ({ rssBytes: 0, peakRssBytes: 0 });
     running.push(
-      runSite({ ...common, policy, site, folder: memoryFolder(site), memory: memoryUse, makeTrainer: async () => trainer }).catch(() => {}),
+      runSite({ ...common, site, folder: memoryFolder(site), memory: memoryUse, makeTrainer: async () => trainer }).catch(() => {}),
     );
   };
   const input: JobInput = { rounds: 1, sites, quantize: 'fp32', trainer: { name: 'own' }, model: 'offered', normBound: 'off', ...job };
