@@ -147,7 +147,7 @@ async function round(folder, streaming, quantize) {
 
 function echo() {
   return {
-    train: async (task, model) => ({ model: withManifest(model, model.manifest), samples: 1, steps: 1, trainLoss: 1 }),
+    train: async (_task, model) => ({ model: withManifest(model, model.manifest), samples: 1, steps: 1, trainLoss: 1 }),
     evaluate: async () => undefined,
     close: async () => {},
   };
