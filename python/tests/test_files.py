@@ -38,11 +38,41 @@ def test_numpy_and_torch_read_what_either_wrote(tmp_path: pathlib.Path) -> None:
 def test_tied_tensors_travel_once_and_come_back_tied(tmp_path: pathlib.Path) -> None:
     weight = torch.ones(4, 4)
     path = str(tmp_path / "tied.safetensors")
-    _files.write(path, {"embed": weight, "head": weight, "view": weight[:2]})
+    _files.write(path, {"embed": weight, "head": weight.detach(), "view": weight[:2]})
     entries, ties, _ = _files.read_header(path)
     assert list(entries) == ["embed", "view"] and ties == {"head": "embed"}
     for found in (_files.read_torch(path), _files.read_numpy(path)):
         assert found["head"] is found["embed"]
+
+
+def test_one_array_under_two_names_is_two_tensors(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "zeros.safetensors")
+    zeros = np.zeros(3, np.float32)
+    for params in ({"a": zeros, "b": zeros}, {"a": zeros, "b": zeros[:]}, dict.fromkeys(("a", "b"), torch.zeros(3))):
+        _files.write(path, params)  # type: ignore[arg-type]
+        entries, ties, _ = _files.read_header(path)
+        assert list(entries) == ["a", "b"] and ties == {}
+    weight = torch.nn.Parameter(torch.zeros(3))
+    _files.write(path, {"a": weight, "b": weight})
+    assert _files.read_header(path)[1] == {"b": "a"}
+
+
+def test_a_result_has_every_tensor_that_was_received(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "result.safetensors")
+    zeros = np.zeros(3, np.float32)
+    _files.write(path, {"a": zeros, "b": zeros}, ["a", "b"])
+    assert list(_files.read_header(path)[0]) == ["a", "b"]
+
+
+def test_the_halves_of_a_tie_come_back_with_the_same_values(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "tied.safetensors")
+    ones = np.ones(3, np.float32)
+    for other in (ones, ones.copy(), torch.ones(3)):
+        _files.write(path, {"embed": ones, "head": other}, ["embed"], {"head": "embed"})
+        assert list(_files.read_header(path)[0]) == ["embed"]
+    for other in (ones + 1, torch.zeros(3), np.ones(4, np.float32)):
+        with pytest.raises(BridgeError, match="head comes back with other values than embed"):
+            _files.write(path, {"embed": ones, "head": other}, ["embed"], {"head": "embed"})
 
 
 def test_a_mapping_is_private(tmp_path: pathlib.Path) -> None:

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
-import { memoryStateDict } from '../tensor/memory-state-dict.js';
+import { type MemoryTensor, memoryStateDict } from '../tensor/memory-state-dict.js';
 import type { ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { narrowInto } from '../tensor/widen.js';
 import { writeBitsandbytesModel } from './bitsandbytes-file.js';
@@ -15,13 +15,13 @@ import { decodeModel, encodeModel } from './quantize.js';
 function model(): StateDict {
   const weights = Float32Array.from({ length: 300_001 }, (_, i) => Math.sin(i * i) / 10);
   const half = narrowInto('BF16', weights.subarray(0, 33 * 65), new Uint8Array(33 * 65 * 2));
-  return memoryStateDict([
+  const tensors: MemoryTensor[] = [
     { name: 'b.norm', dtype: 'F32', shape: [7], data: weights.slice(0, 7) },
     { name: 'a.weight', dtype: 'F32', shape: [300_001], data: weights },
-    { name: 'a.alias', dtype: 'F32', shape: [300_001], data: weights },
     { name: 'half.weight', dtype: 'BF16', shape: [33, 65], data: half },
     { name: 'steps', dtype: 'I64', shape: [], data: BigInt64Array.of(5n) },
-  ]);
+  ];
+  return memoryStateDict(tensors, { tied: { 'a.alias': 'a.weight' } });
 }
 
 function coded(name: string, from = model()): StateDict {

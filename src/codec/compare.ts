@@ -1,8 +1,10 @@
 // Compares two models tensor by tensor, to tell what a codec costs.
 import { FedStreamError } from '../core/errors.js';
-import { tensorRange } from '../tensor/chunks.js';
+import { largestChunk } from '../tensor/chunks.js';
 import { DTYPES, type Dtype, elementCount } from '../tensor/dtype.js';
-import type { TensorEntry } from '../tensor/manifest.js';
+import type { Manifest, TensorEntry } from '../tensor/manifest.js';
+import { float64Of } from '../tensor/number-values.js';
+import { arrangeTensors } from '../tensor/select-tensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { widenInto } from '../tensor/widen.js';
 
@@ -25,16 +27,51 @@ type ErrorSums = Pick<TensorComparison, 'elements' | 'squaredError' | 'squaredVa
 
 /**
  * Compares every tensor of A with that of the same name in B; both models are raw (decode them
- * first). Tensors other than 32-bit and 16-bit floats are compared byte by byte. Throws `bad-model`
- * if a tensor is missing or has another shape.
+ * first), in one pass. Packed floats of 4 and 6 bits are compared byte by byte, complex numbers as
+ * pairs. Throws `bad-model` if a tensor is missing or has another shape.
  */
 export async function* compareModels(a: StateDict, b: StateDict): AsyncGenerator<TensorComparison> {
-  const places = new Map(b.manifest.tensors.map(({ name }, index) => [name, index]));
-  for (const [index, tensor] of a.manifest.tensors.entries())
-    yield comparison(tensor.name, await compareTensor(a, index, b, places.get(tensor.name) ?? -1));
-  const names = new Set(a.manifest.tensors.map(({ name }) => name));
-  const extra = b.manifest.tensors.find(({ name }) => !names.has(name));
-  if (extra) throw new FedStreamError('bad-model', `the second model has the tensor ${extra.name}, which the first does not have`);
+  sameNames(a.manifest, b.manifest);
+  const arranged = arrangeTensors(b, a.manifest);
+  const size = largestChunk(a.manifest);
+  const room = [new Float32Array(size), new Float32Array(size)] as const;
+  const others = arranged.chunks()[Symbol.asyncIterator]();
+  let at = 0;
+  let sums: ErrorSums = NO_ERRORS;
+  try {
+    for await (const chunk of a.chunks()) {
+      for (; at < chunk.tensorIndex; sums = NO_ERRORS) yield ended(a.manifest, at++, sums);
+      const next = await others.next();
+      if (next.done) throw new FedStreamError('internal', `the chunks of ${chunk.tensor.name} do not match`);
+      const { tensor, bytes } = next.value;
+      sums = withErrors(sums, floats(chunk.tensor.dtype, chunk.bytes, room[0]), floats(tensor.dtype, bytes, room[1]), chunk.tensor);
+    }
+    for (; at < a.manifest.tensors.length; sums = NO_ERRORS) yield ended(a.manifest, at++, sums);
+  } finally {
+    await others.return?.();
+  }
+}
+
+function ended({ tensors }: Manifest, index: number, sums: ErrorSums): TensorComparison {
+  const { name, shape } = tensors[index] as TensorEntry;
+  return comparison(name, { ...sums, elements: elementCount(shape) });
+}
+
+/** Throws `bad-model` unless both models have tensors of the same names and shapes, in any order. */
+function sameNames(a: Manifest, b: Manifest): void {
+  const places = new Map(b.tensors.map((tensor) => [tensor.name, tensor]));
+  for (const { name, shape } of a.tensors) {
+    const other = places.get(name);
+    if (!other) throw new FedStreamError('bad-model', `the second model lacks the tensor ${name}`);
+    if (other.shape.join() !== shape.join())
+      throw new FedStreamError(
+        'bad-model',
+        `tensor ${name} is [${shape.join(', ')}] in one model, [${other.shape.join(', ')}] in the other`,
+      );
+    places.delete(name);
+  }
+  const [extra] = places.keys();
+  if (extra !== undefined) throw new FedStreamError('bad-model', `the second model has the tensor ${extra}, which the first does not have`);
 }
 
 /** The errors of all tensors taken as one. */
@@ -60,37 +97,13 @@ function comparison(name: string, { elements, squaredError, squaredValue, maxErr
   return { name, elements, mse, snrDb, maxError, relativeL2: Math.sqrt(relative), squaredError, squaredValue };
 }
 
-async function compareTensor(a: StateDict, index: number, b: StateDict, otherIndex: number): Promise<ErrorSums> {
-  const tensor = a.manifest.tensors[index] as TensorEntry;
-  const other = b.manifest.tensors[otherIndex];
-  if (!other) throw new FedStreamError('bad-model', `the second model lacks the tensor ${tensor.name}`);
-  if (other.shape.join() !== tensor.shape.join())
-    throw new FedStreamError(
-      'bad-model',
-      `tensor ${tensor.name} is [${tensor.shape.join(', ')}] in one model, [${other.shape.join(', ')}] in the other`,
-    );
-  let sums: ErrorSums = { ...NO_ERRORS, elements: elementCount(tensor.shape) };
-  const room = [new Float32Array(a.manifest.chunkElements), new Float32Array(a.manifest.chunkElements)] as const;
-  const others = b.chunks(tensorRange(b.manifest, otherIndex))[Symbol.asyncIterator]();
-  try {
-    for await (const chunk of a.chunks(tensorRange(a.manifest, index))) {
-      const next = await others.next();
-      if (next.done) throw new FedStreamError('internal', `the chunks of ${tensor.name} do not match`);
-      sums = withErrors(sums, floats(tensor.dtype, chunk.bytes, room[0]), floats(other.dtype, next.value.bytes, room[1]));
-    }
-  } finally {
-    await others.return?.();
-  }
-  return sums;
-}
-
-/** Values of a dtype that has no float32 form are compared as bytes. */
+/** Values of a dtype without numbers of its own (4 and 6 bits, packed) are compared as bytes. */
 function floats(dtype: Dtype, bytes: Uint8Array, room: Float32Array): ArrayLike<number> {
-  return DTYPES[dtype].quantizable ? widenInto(dtype, bytes, room) : bytes;
+  return DTYPES[dtype].quantizable ? widenInto(dtype, bytes, room) : (float64Of(dtype, bytes) ?? bytes);
 }
 
-function withErrors(sums: ErrorSums, a: ArrayLike<number>, b: ArrayLike<number>): ErrorSums {
-  if (a.length !== b.length) throw new FedStreamError('bad-model', 'the models have other dtypes, which cannot be compared');
+function withErrors(sums: ErrorSums, a: ArrayLike<number>, b: ArrayLike<number>, { name }: TensorEntry): ErrorSums {
+  if (a.length !== b.length) throw new FedStreamError('bad-model', `tensor ${name} has dtypes in the two models that cannot be compared`);
   let { squaredError, squaredValue, maxError } = sums;
   for (let i = 0; i < a.length; i++) {
     const value = a[i] as number;

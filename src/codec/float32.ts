@@ -58,17 +58,31 @@ const UNAVERAGED: ReadonlySet<Dtype> = new Set([
   'F8_E5M2FNUZ',
 ]);
 
+/** What a person does about it. */
+const ADVICE = 'convert it first, with tensor.to(torch.float32) or array.astype("float32")';
+
+/**
+ * Throws `unsupported`, with the name and dtype of the first tensor that would have to be averaged
+ * and cannot be. `whose` begins the message, and is empty for the model of a run.
+ */
+export function refuseUnaveraged({ tensors }: Manifest, whose = ''): void {
+  const odd = tensors.filter(({ dtype, encoding }) => encoding.codec === 'raw' && UNAVERAGED.has(dtype));
+  const [first] = odd;
+  if (!first) return;
+  const more = odd.length > 1 ? ` (and ${odd.length - 1} more like it)` : '';
+  const begin = whose === '' ? '' : `${whose}: `;
+  throw new FedStreamError(
+    'unsupported',
+    `${begin}tensor ${first.name} is ${first.dtype}, which is not averaged${more}: F32, F16 and BF16 are; ${ADVICE}`,
+  );
+}
+
 /**
  * Like `inFloat32`, with a note of the model's dtypes; throws `unsupported` with the name of a
  * tensor that cannot be averaged.
  */
 export function masterOf(model: StateDict): StateDict {
-  const odd = model.manifest.tensors.find(({ dtype, encoding }) => encoding.codec === 'raw' && UNAVERAGED.has(dtype));
-  if (odd)
-    throw new FedStreamError(
-      'unsupported',
-      `tensor ${odd.name} is ${odd.dtype}, which is not averaged: a global model has F32, F16 or BF16. Convert the model before the run`,
-    );
+  refuseUnaveraged(model.manifest);
   const widened = inFloat32(model);
   return withManifest(widened, { ...widened.manifest, metadata: noteDtypes(model.manifest).metadata });
 }

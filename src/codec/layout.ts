@@ -100,21 +100,21 @@ function sum(sizes: Uint32Array): number {
 /** The layout of every tensor of a manifest; throws as `layoutOf` does. */
 export function tensorLayouts(manifest: Manifest, codecs: CodecTable): TensorLayout[] {
   let most = 0;
-  // Thousands of tensors share a few encodings; a parsed manifest has one object for equal ones.
-  const known = new Map<Encoding, Codec>();
+  const codecFor = tensorCodecs(manifest, codecs); // a parsed manifest has one object for equal encodings
   return manifest.tensors.map((tensor) => {
-    const layout = tensorLayout(tensor, manifest, codecs, known);
+    const layout = tensorLayout(tensor, manifest, codecFor);
     most += layout.tableBytes + layout.mostBytes;
     if (!Number.isSafeInteger(most)) throw new FedStreamError('limit', 'the model has more than 2^53 coded bytes');
     return layout;
   });
 }
 
-function tensorLayout(tensor: TensorEntry, manifest: Manifest, codecs: CodecTable, known: Map<Encoding, Codec>): TensorLayout {
-  const { chunkElements } = manifest;
-  const { dtype, encoding } = tensor;
-  const codec = (DTYPES[dtype].quantizable ? known.get(encoding) : undefined) ?? tensorCodec(tensor, manifest, codecs);
-  if (codec) known.set(encoding, codec);
+function tensorLayout(
+  tensor: TensorEntry,
+  { chunkElements }: Manifest,
+  codecFor: (tensor: TensorEntry) => Codec | undefined,
+): TensorLayout {
+  const codec = codecFor(tensor);
   const chunkBytes = codec ? (elements: number) => codec.encodedBytes(elements) : (elements: number) => dtypeBytes(tensor.dtype, elements);
   const elements = elementCount(tensor.shape);
   const whole = Math.floor(elements / chunkElements);
@@ -125,9 +125,42 @@ function tensorLayout(tensor: TensorEntry, manifest: Manifest, codecs: CodecTabl
   return { chunks, varies, tableBytes: varies ? SIZE_BYTES * chunks : 0, chunkBytes, mostBytes };
 }
 
+/** Sums over the layouts of a manifest. */
+interface LayoutSums {
+  readonly varies: boolean;
+  readonly mostBytes: number;
+  /** Bytes of the largest chunk that a codec makes. */
+  readonly largestChunk: number;
+}
+
+/** Sums by table and manifest: each step of a message asks for them, and a reader of single tensors each time. */
+const SUMS = new WeakMap<CodecTable, WeakMap<Manifest, LayoutSums>>();
+
+function sumsOf(manifest: Manifest, codecs: CodecTable): LayoutSums {
+  const ofTable = SUMS.get(codecs) ?? new WeakMap<Manifest, LayoutSums>();
+  SUMS.set(codecs, ofTable);
+  const sums = ofTable.get(manifest) ?? sumsFor(manifest, codecs);
+  ofTable.set(manifest, sums);
+  return sums;
+}
+
+function sumsFor(manifest: Manifest, codecs: CodecTable): LayoutSums {
+  let varies = false;
+  let mostBytes = 0;
+  let largestChunk = 0;
+  for (const [index, layout] of tensorLayouts(manifest, codecs).entries()) {
+    const tensor = manifest.tensors[index] as TensorEntry;
+    varies ||= layout.varies;
+    mostBytes += layout.tableBytes + layout.mostBytes;
+    const elements = Math.min(elementCount(tensor.shape), manifest.chunkElements);
+    if (elements > 0 && tensor.encoding.codec !== RAW.codec) largestChunk = Math.max(largestChunk, layout.chunkBytes(elements));
+  }
+  return { varies, mostBytes, largestChunk };
+}
+
 /** Throws `bad-manifest` or `unsupported` if an encoding is not allowed. */
 export function checkEncodings(manifest: Manifest, codecs: CodecTable): void {
-  tensorLayouts(manifest, codecs);
+  sumsOf(manifest, codecs);
 }
 
 /**
@@ -135,22 +168,31 @@ export function checkEncodings(manifest: Manifest, codecs: CodecTable): void {
  * model is coded.
  */
 export function hasVaryingCodes(manifest: Manifest, codecs: CodecTable): boolean {
-  return tensorLayouts(manifest, codecs).some(({ varies }) => varies);
+  return sumsOf(manifest, codecs).varies;
 }
 
 /** Bytes of a coded model: exactly, or at most if codes vary in size. */
 export function mostCodedBytes(manifest: Manifest, codecs: CodecTable): number {
-  return tensorLayouts(manifest, codecs).reduce((bytes, { tableBytes, mostBytes }) => bytes + tableBytes + mostBytes, 0);
+  return sumsOf(manifest, codecs).mostBytes;
 }
 
 /** Bytes of the largest chunk that a codec can make of these tensors; 0 if none is coded. */
 export function largestCodedChunk(manifest: Manifest, codecs: CodecTable): number {
-  const layouts = tensorLayouts(manifest, codecs);
-  return manifest.tensors.reduce((most, tensor, index) => {
-    const elements = Math.min(elementCount(tensor.shape), manifest.chunkElements);
-    if (elements === 0 || tensor.encoding.codec === RAW.codec) return most;
-    return Math.max(most, (layouts[index] as TensorLayout).chunkBytes(elements));
-  }, 0);
+  return sumsOf(manifest, codecs).largestChunk;
+}
+
+/**
+ * Looks up the codecs of a manifest's tensors as `tensorCodec` does; one is made for each encoding,
+ * since thousands of tensors share a few.
+ */
+export function tensorCodecs(manifest: Manifest, codecs: CodecTable): (tensor: TensorEntry) => Codec | undefined {
+  const made = new Map<Encoding, Codec>();
+  return (tensor) => {
+    const known = DTYPES[tensor.dtype].quantizable ? made.get(tensor.encoding) : undefined;
+    const codec = known ?? tensorCodec(tensor, manifest, codecs);
+    if (codec) made.set(tensor.encoding, codec);
+    return codec;
+  };
 }
 
 /**

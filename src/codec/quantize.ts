@@ -7,7 +7,7 @@ import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/m
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { widenInto } from '../tensor/widen.js';
 import { CODEC_POOL, type Codec, type CodecPool, type CodecTable, type EncodeReport, type Prepared } from './codec.js';
-import { checkEncodings, largestCodedChunk, tensorCodec } from './layout.js';
+import { checkEncodings, largestCodedChunk, tensorCodecs } from './layout.js';
 import { type PooledPlan, pooledChunks } from './pooled-chunks.js';
 import { rawCoder, written } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
@@ -78,6 +78,7 @@ async function* encodedChunks(
 ): AsyncGenerator<Chunk> {
   const room = chunkRoom(largestCodedChunk(manifest, codecs));
   const raw = rawCoder();
+  const codecFor = tensorCodecs(manifest, codecs);
   let current = -1;
   let codec: Codec | undefined;
   let prepared: Prepared | undefined;
@@ -86,14 +87,15 @@ async function* encodedChunks(
       const tensor = manifest.tensors[chunk.tensorIndex] as TensorEntry;
       if (chunk.tensorIndex !== current) {
         current = chunk.tensorIndex;
-        codec = chunk.tensor.encoding.codec === 'raw' ? tensorCodec(tensor, manifest, codecs) : undefined;
+        codec = chunk.tensor.encoding.codec === 'raw' ? codecFor(tensor) : undefined;
         prepared = codec?.prepare ? await prepare(model, current, codec) : undefined;
       }
       if (!codec) {
         yield { ...chunk, tensor };
         continue;
       }
-      const bytes = room.of(codec).subarray(0, codec.encodedBytes(chunk.elements));
+      const codedBytes = codec.encodedBytes(chunk.elements);
+      const bytes = room.of(codec, codedBytes).subarray(0, codedBytes);
       const from = { dtype: tensor.dtype, bytes: chunk.bytes };
       const coder = codec;
       const report = named(tensor, chunk.firstElement, () => raw.encode(coder, from, chunk.elements, bytes, prepared));
@@ -107,17 +109,18 @@ async function* encodedChunks(
 
 /**
  * A buffer for one chunk, lent by the codecs' own memory if they have one; borrowed when it is
- * first needed.
+ * first needed, and never larger than `chunkBytes`.
  */
 function chunkRoom(chunkBytes: number) {
   let lent: Uint8Array | undefined;
   let lender: ChunkMemory | undefined;
   return {
-    of(codec: Codec): Uint8Array {
-      if (lent && lender === codec.memory) return lent;
+    of(codec: Codec, neededBytes: number): Uint8Array {
+      if (lent && lender === codec.memory && lent.length >= neededBytes) return lent;
       if (lent) lender?.giveBack(lent);
       lender = codec.memory;
-      lent = lender ? lender.borrow(chunkBytes) : new Uint8Array(chunkBytes);
+      const bytes = Math.min(chunkBytes, 2 * neededBytes);
+      lent = lender ? lender.borrow(bytes) : new Uint8Array(bytes);
       return lent;
     },
     giveBack(): void {
@@ -131,8 +134,9 @@ function chunkRoom(chunkBytes: number) {
 async function prepare(model: StateDict, tensorIndex: number, codec: Codec): Promise<Prepared | undefined> {
   const preparation = codec.prepare?.();
   if (!preparation) return undefined;
-  const values = new Float32Array(model.manifest.chunkElements);
-  for await (const chunk of model.chunks(tensorRange(model.manifest, tensorIndex))) {
+  const range = tensorRange(model.manifest, tensorIndex);
+  const values = new Float32Array(largestChunk(model.manifest, range));
+  for await (const chunk of model.chunks(range)) {
     named(chunk.tensor, chunk.firstElement, () => preparation.push(widenInto(chunk.tensor.dtype, chunk.bytes, values)));
   }
   return preparation.finish();
@@ -153,6 +157,7 @@ function nameFailure(tensor: TensorEntry, firstElement: number, cause: unknown):
 }
 
 function encodingPlan(model: StateDict, manifest: Manifest, codecs: CodecTable, onReport: OnReport): PooledPlan {
+  const codecFor = tensorCodecs(manifest, codecs);
   let current = -1;
   let codec: Codec | undefined;
   let prepared: Prepared | undefined;
@@ -162,7 +167,7 @@ function encodingPlan(model: StateDict, manifest: Manifest, codecs: CodecTable, 
     async workFor(chunk, tensor) {
       if (chunk.tensorIndex !== current) {
         current = chunk.tensorIndex;
-        codec = chunk.tensor.encoding.codec === 'raw' ? tensorCodec(tensor, manifest, codecs) : undefined;
+        codec = chunk.tensor.encoding.codec === 'raw' ? codecFor(tensor) : undefined;
         prepared = codec?.prepare ? await prepare(model, current, codec) : undefined;
       }
       return codec && { work: 'encode', codec, prepared };
@@ -173,16 +178,12 @@ function encodingPlan(model: StateDict, manifest: Manifest, codecs: CodecTable, 
 }
 
 function decodingPlan(coded: Manifest, manifest: Manifest, codecs: CodecTable): PooledPlan {
-  let current = -1;
-  let codec: Codec | undefined;
+  const codecFor = tensorCodecs(coded, codecs);
   return {
     manifest,
     codedBytes: largestCodedChunk(coded, codecs),
-    async workFor({ tensor, tensorIndex }) {
-      if (tensorIndex !== current) {
-        current = tensorIndex;
-        codec = tensorCodec(tensor, coded, codecs);
-      }
+    async workFor({ tensor }) {
+      const codec = codecFor(tensor);
       return codec && { work: 'decode', codec };
     },
     report: () => {},
@@ -193,21 +194,18 @@ function decodingPlan(coded: Manifest, manifest: Manifest, codecs: CodecTable): 
 async function* decodedChunks(model: StateDict, manifest: Manifest, codecs: CodecTable, range?: ChunkRange): AsyncGenerator<Chunk> {
   const room = chunkRoom(4 * largestChunk(manifest));
   const raw = rawCoder();
-  let current = -1;
-  let codec: Codec | undefined;
+  const codecFor = tensorCodecs(model.manifest, codecs);
   try {
     for await (const chunk of model.chunks(range)) {
       const tensor = manifest.tensors[chunk.tensorIndex] as TensorEntry;
-      if (chunk.tensorIndex !== current) {
-        current = chunk.tensorIndex;
-        codec = tensorCodec(chunk.tensor, model.manifest, codecs);
-      }
+      const codec = codecFor(chunk.tensor);
       if (!codec) {
         yield { ...chunk, tensor };
         continue;
       }
       const { dtype } = tensor;
-      const bytes = room.of(codec).subarray(0, dtypeBytes(dtype, chunk.elements));
+      const rawBytes = dtypeBytes(dtype, chunk.elements);
+      const bytes = room.of(codec, rawBytes).subarray(0, rawBytes);
       raw.decode(codec, chunk.bytes, chunk.elements, { dtype, bytes });
       yield { ...chunk, tensor, bytes };
     }

@@ -1,7 +1,7 @@
 // State dicts beside the model: in float32, each through the filters and coding that the job has
 // for its name.
 import type { CodecTable } from '../codec/codec.js';
-import { inFloat32 } from '../codec/float32.js';
+import { inFloat32, refuseUnaveraged } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
 import type { Table } from '../core/row.js';
 import { ownFilters } from '../filter/chain.js';
@@ -24,12 +24,15 @@ export interface ExtrasSetting {
 
 /**
  * Prepares extras for sending, at `task-out` or `result-out`: filtered, then coded; lazy. An extra
- * that the job does not mention travels as it is.
+ * that the job does not mention travels as it is. Rejects with `unsupported` where a tensor's dtype
+ * cannot be averaged.
  */
 export function codedExtras(extras: NamedDicts, point: FilterPoint, setting: ExtrasSetting): Promise<NamedDicts> {
   const { job, codecs } = setting;
   return mapped(extras, async (dict, name) => {
-    const values = await filtered(decodeModel(inFloat32(dict), codecs), name, point, setting);
+    const floats = inFloat32(dict);
+    refuseUnaveraged(floats.manifest, `the extra ${name}`);
+    const values = await filtered(decodeModel(floats, codecs), name, point, setting);
     const { quantize } = ruleOf(job, name);
     return quantize === undefined ? values : encodeModel(values, encodingByPolicy(quantize, codecs), codecs);
   });

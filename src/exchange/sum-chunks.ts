@@ -3,7 +3,7 @@
 import { reduceHere } from '../codec/accumulate.js';
 import type { Codec, CodecPool, CodecTable, CodeStep, EncodeReport, Prepared, WeightedChunk } from '../codec/codec.js';
 import { codecOf } from '../codec/codec-table.js';
-import { largestCodedChunk, tensorCodec } from '../codec/layout.js';
+import { largestCodedChunk, tensorCodecs } from '../codec/layout.js';
 import { written } from '../codec/raw-coding.js';
 import { NonFiniteValue } from '../codec/scaling.js';
 import { FedStreamError } from '../core/errors.js';
@@ -87,6 +87,7 @@ export async function* sumChunks(options: SumOptions, range?: ChunkRange): Async
   const slots = new Slots({
     memory: pool?.memory ?? HEAP,
     manifest,
+    range,
     groups: addends.length > 1,
     addedBytes: Math.max(...addends.map(({ model }) => largestCodedChunk(model.manifest, codecs))),
     codedBytes: code && largestCodedChunk(code.manifest, codecs),
@@ -138,14 +139,14 @@ export async function* sumChunks(options: SumOptions, range?: ChunkRange): Async
 /** The codec of the current tensor, with its preparation. */
 class Coder {
   readonly code: SumCode;
-  readonly #codecs: CodecTable;
+  readonly #codecFor: ReturnType<typeof tensorCodecs>;
   #current = -1;
   #codec: Codec | undefined;
   #prepared: Prepared | undefined;
 
   constructor(code: SumCode, codecs: CodecTable) {
     this.code = code;
-    this.#codecs = codecs;
+    this.#codecFor = tensorCodecs(code.manifest, codecs);
   }
 
   tensor(index: number): TensorEntry {
@@ -153,11 +154,11 @@ class Coder {
   }
 
   async step(chunk: Chunk, slot: Slot, sum: Float32Array, held: Float32Array | undefined): Promise<CodeStep> {
-    const { manifest, prepare, beside } = this.code;
+    const { prepare, beside } = this.code;
     const tensor = this.tensor(chunk.tensorIndex);
     if (chunk.tensorIndex !== this.#current) {
       this.#current = chunk.tensorIndex;
-      this.#codec = tensorCodec(tensor, manifest, this.#codecs);
+      this.#codec = this.#codecFor(tensor);
       this.#prepared = this.#codec?.prepare ? await prepare?.(chunk.tensorIndex) : undefined;
     }
     const codec = this.#codec;

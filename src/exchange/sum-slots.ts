@@ -3,6 +3,7 @@
 import { type ChunkMemory, HEAP } from '../tensor/chunk-memory.js';
 import { largestChunk } from '../tensor/chunks.js';
 import type { Manifest } from '../tensor/manifest.js';
+import type { ChunkRange } from '../tensor/state-dict.js';
 
 /**
  * Bound on coded chunks that wait together for a thread, so that memory does not grow with the
@@ -27,6 +28,8 @@ export interface Slot {
 export interface SlotOptions {
   readonly memory: ChunkMemory;
   readonly manifest: Manifest;
+  /** The chunks that are summed; all of the manifest by default. */
+  readonly range?: ChunkRange | undefined;
   /** The largest coded chunk that is added. */
   readonly addedBytes: number;
   /** True where several models are added, whose chunks wait together for a thread. */
@@ -44,7 +47,7 @@ export class Slots {
 
   constructor(options: SlotOptions) {
     this.#options = options;
-    this.#elements = Math.max(1, largestChunk(options.manifest));
+    this.#elements = Math.max(1, largestChunk(options.manifest, options.range));
   }
 
   take(): Slot {

@@ -86,7 +86,7 @@ async function* scaledChunks(update: StateDict, factorOf: () => Promise<number>,
     yield* update.chunks(range);
     return;
   }
-  const room = new Float32Array(largestChunk(update.manifest));
+  const room = new Float32Array(largestChunk(update.manifest, range));
   for await (const chunk of update.chunks(range)) {
     if (!DTYPES[chunk.tensor.dtype].quantizable) {
       yield chunk;

@@ -24,7 +24,7 @@ export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const MOST_COUNTED_SITES = 10_000;
 
 /** The rules for combining tensors that cannot be averaged. */
-export const INTEGER_RULES = ['refuse', 'previous', 'largest'] as const;
+export const INTEGER_RULES = ['counters', 'refuse', 'previous', 'largest'] as const;
 
 const name = z
   .string()
@@ -199,7 +199,7 @@ const FIELDS = {
   train: trainSchema.prefault({}),
   delta: z.boolean().optional(),
   /** The rule for tensors that cannot be averaged (counters, masks). */
-  integers: z.enum(INTEGER_RULES).default('refuse'),
+  integers: z.enum(INTEGER_RULES).default('counters'),
   /** How much each site's result counts in an average. */
   weights: weightsSchema.prefault('samples'),
   /**

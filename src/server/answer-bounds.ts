@@ -1,5 +1,6 @@
 // Bounds on a site's answer, known before a byte of it has come: those of what it was asked for.
 import type { CodecTable } from '../codec/codec.js';
+import { refuseUnaveraged } from '../codec/float32.js';
 import { mostCodedBytes } from '../codec/layout.js';
 import { BUDGETS } from '../core/budgets.js';
 import { FedStreamError } from '../core/errors.js';
@@ -72,9 +73,11 @@ export class BoundsOfAnswers {
 }
 
 /** Checks the manifest of a model of a site's own, with which all sites would begin. */
-export function checkOffered({ tensors, chunkElements }: Manifest, site: string, { offerBytes }: Job): void {
+export function checkOffered(manifest: Manifest, site: string, { offerBytes }: Job): void {
+  const { tensors, chunkElements } = manifest;
   const coded = tensors.find(({ encoding }) => encoding.codec !== 'raw');
   if (coded) throw new FedStreamError('bad-model', `the initial model of ${site} has ${coded.name} coded as ${coded.encoding.codec}`);
+  refuseUnaveraged(manifest, `the initial model of ${site}`);
   const bytes = tensors.reduce((sum, { dtype, shape }) => sum + dtypeBytes(dtype, elementCount(shape)), 0);
   if (bytes > offerBytes)
     throw new FedStreamError('limit', `the model that ${site} offers has ${bytes} bytes; the job takes at most ${offerBytes} (offerBytes)`);

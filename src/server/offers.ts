@@ -1,6 +1,7 @@
 // The offers of a round: the global model, and the extras of tasks. Many sites fetch each, at their
 // own pace.
 import type { CodecTable } from '../codec/codec.js';
+import { refuseUnaveraged } from '../codec/float32.js';
 import type { Table } from '../core/row.js';
 import type { Folder } from '../core/storage.js';
 import { contentDigest } from '../exchange/content-digest.js';
@@ -115,6 +116,7 @@ export class Offers {
   async #broadcast(version: number, first: Coding['first']): Promise<LiveOffer> {
     const { models } = this.#options;
     const master = await models.open('model');
+    refuseUnaveraged(master.manifest);
     this.#broadcaster ??= this.#makeBroadcaster(first);
     const file = (await models.file('model')) ?? globalModelPath(version - 1);
     return live(await this.#broadcaster.prepare(version, master, file), master);

@@ -25,10 +25,31 @@ export function chunkCount(manifest: Manifest): number {
   return count;
 }
 
-/** Elements of the largest chunk: a buffer for it holds any chunk. */
-export function largestChunk({ tensors, chunkElements }: Manifest): number {
-  const most = tensors.reduce((elements, { shape }) => Math.max(elements, elementCount(shape)), 0);
+/** The largest chunk of each manifest that was asked for: readers of single tensors ask each time. */
+const LARGEST = new WeakMap<Manifest, number>();
+
+/** Elements of the largest chunk, of the whole model or of a range: a buffer for it holds any. */
+export function largestChunk(manifest: Manifest, range?: ChunkRange): number {
+  if (range) {
+    const { first, last } = tensorsIn(manifest, range);
+    if (last - first < manifest.tensors.length / 2) return largestOf(manifest, first, last);
+  }
+  const known = LARGEST.get(manifest) ?? largestOf(manifest, 0, manifest.tensors.length);
+  LARGEST.set(manifest, known);
+  return known;
+}
+
+function largestOf({ tensors, chunkElements }: Manifest, first: number, last: number): number {
+  let most = 0;
+  for (let index = first; index < last; index++) most = Math.max(most, elementCount((tensors[index] as TensorEntry).shape));
   return Math.min(most, chunkElements);
+}
+
+/** The tensors that a range touches: from `first` up to, not including, `last`. */
+export function tensorsIn(manifest: Manifest, { first, end }: ChunkRange): { readonly first: number; readonly last: number } {
+  const from = first <= 0 ? 0 : tensorAt(manifest, first);
+  const to = end > first ? tensorAt(manifest, end - 1) + 1 : from;
+  return { first: from, last: Math.min(to, manifest.tensors.length) };
 }
 
 /** The chunks of a tensor as a range over the manifest. */

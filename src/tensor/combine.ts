@@ -1,5 +1,6 @@
 // The sum or the difference of two state dicts, value by value.
 import { FedStreamError } from '../core/errors.js';
+import { largestChunk } from './chunks.js';
 import { DTYPES } from './dtype.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 import { narrowInto, widenInto } from './widen.js';
@@ -13,7 +14,7 @@ export function combine(model: StateDict, other: StateDict, sign: 1 | -1): State
 }
 
 async function* combined(model: StateDict, other: StateDict, sign: 1 | -1, range?: ChunkRange): AsyncGenerator<Chunk> {
-  const size = model.manifest.chunkElements;
+  const size = largestChunk(model.manifest, range);
   const values = new Float32Array(size);
   const added = new Float32Array(size);
   const bytes = new Uint8Array(size * 4);

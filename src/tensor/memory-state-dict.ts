@@ -15,43 +15,43 @@ export interface MemoryTensor {
 }
 
 /**
- * Options of `memoryStateDict`: elements a chunk (`CHUNK_ELEMENTS` by default), and the metadata of
- * its manifest (none by default).
+ * Options of `memoryStateDict`: elements a chunk (`CHUNK_ELEMENTS` by default), second names of its
+ * tensors (alias → name), and the metadata of its manifest (none of either by default).
  */
 export interface MemoryStateDictOptions {
+  readonly tied?: Readonly<Record<string, string>>;
   readonly chunkElements?: number;
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /**
- * A state dict of the tensors in the order given. Tensors over the very same bytes are tied: the
- * first is kept, the others become its aliases. Throws `bad-argument` if a tensor's bytes do not
- * fit its dtype and shape.
+ * A state dict of the tensors in the order given. Tensors over the very same bytes are tensors of
+ * their own, each trained for itself: only `tied` says that two names are one tensor. Throws
+ * `bad-argument` if a tensor's bytes do not fit its dtype and shape, or if `tied` names another
+ * tensor than those.
  */
 export function memoryStateDict(tensors: readonly MemoryTensor[], options: MemoryStateDictOptions = {}): StateDict {
-  const kept: TensorEntry[] = [];
+  const entries: TensorEntry[] = [];
   const data: Uint8Array[] = [];
-  const tied: Record<string, string> = {};
-  const places = new Map<ArrayBufferLike, Map<string, number>>();
+  const names = new Set<string>();
   for (const { name, dtype, shape, data: view } of tensors) {
     const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     const needed = dtypeBytes(dtype, elementCount(shape));
     if (bytes.length !== needed)
       throw new FedStreamError('bad-argument', `tensor ${name} has ${bytes.length} bytes; ${dtype} [${shape.join(', ')}] needs ${needed}`);
-    const inBuffer = places.get(bytes.buffer) ?? new Map<string, number>();
-    places.set(bytes.buffer, inBuffer);
-    const place = `${bytes.byteOffset} ${bytes.length}`;
-    const twin = bytes.length > 0 ? inBuffer.get(place) : undefined;
-    if (twin !== undefined) {
-      tied[name] = (kept[twin] as TensorEntry).name;
-      continue;
-    }
-    inBuffer.set(place, kept.length);
-    kept.push({ name, dtype, shape: [...shape], encoding: RAW });
+    entries.push({ name, dtype, shape: [...shape], encoding: RAW });
+    names.add(name);
     data.push(bytes);
   }
+  const { tied = {} } = options;
+  for (const [alias, name] of Object.entries(tied))
+    if (names.has(alias) || !names.has(name))
+      throw new FedStreamError(
+        'bad-argument',
+        `${alias} cannot be a second name of ${name}: ${names.has(alias) ? 'it is a tensor itself' : 'there is no such tensor'}`,
+      );
   const manifest: Manifest = {
-    tensors: kept,
+    tensors: entries,
     chunkElements: options.chunkElements ?? CHUNK_ELEMENTS,
     tied,
     metadata: options.metadata ?? {},

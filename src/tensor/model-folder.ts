@@ -2,7 +2,7 @@
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
-import { tensorRange } from './chunks.js';
+import { tensorRange, tensorsIn } from './chunks.js';
 import { dtypeBytes, elementCount } from './dtype.js';
 import { CHUNK_ELEMENTS, type Manifest, type TensorEntry } from './manifest.js';
 import { type OpenOptions, openSafetensors, writeSafetensors } from './safetensors.js';
@@ -40,6 +40,12 @@ export async function openModel(folder: Folder, options: OpenOptions = {}): Prom
   }
 }
 
+/** The shard of a tensor, and its position there. */
+interface Home {
+  readonly shard: StateDict;
+  readonly index: number;
+}
+
 function joinShards(
   shards: readonly StateDict[],
   names: readonly string[],
@@ -48,7 +54,7 @@ function joinShards(
   options: OpenOptions,
 ): StateDict {
   const tensors: TensorEntry[] = [];
-  const homes: { shard: StateDict; index: number }[] = [];
+  const homes: Home[] = [];
   const tied: Record<string, string> = {};
   for (const [at, shard] of shards.entries()) {
     for (const [index, tensor] of shard.manifest.tensors.entries()) {
@@ -70,19 +76,22 @@ function joinShards(
   return { manifest, chunks: (range) => shardChunks(manifest, homes, range), close };
 }
 
-async function* shardChunks(
-  manifest: Manifest,
-  homes: readonly { shard: StateDict; index: number }[],
-  range?: ChunkRange,
-): AsyncGenerator<Chunk> {
-  for (const [tensorIndex, { shard, index }] of homes.entries()) {
-    const place = tensorRange(manifest, tensorIndex);
-    const first = Math.max(place.first, range?.first ?? 0);
-    const end = Math.min(place.end, range?.end ?? place.end);
-    if (first >= end) continue;
+async function* shardChunks(manifest: Manifest, homes: readonly Home[], range?: ChunkRange): AsyncGenerator<Chunk> {
+  const wanted = range ?? { first: 0, end: Number.POSITIVE_INFINITY };
+  const { first: firstTensor, last } = tensorsIn(manifest, wanted);
+  for (let begin = firstTensor; begin < last; ) {
+    // Tensors that follow one another in a shard are read in one go.
+    const { shard, index } = homes[begin] as Home;
+    let next = begin + 1;
+    while (next < last && homes[next]?.shard === shard && homes[next]?.index === index + next - begin) next++;
+    const place = tensorRange(manifest, begin);
     const shift = tensorRange(shard.manifest, index).first - place.first;
-    for await (const chunk of shard.chunks({ first: first + shift, end: end + shift }))
-      yield { ...chunk, tensorIndex, index: chunk.index - shift };
+    const first = Math.max(place.first, wanted.first) + shift;
+    const end = Math.min(tensorRange(manifest, next - 1).end, wanted.end) + shift;
+    if (first < end)
+      for await (const chunk of shard.chunks({ first, end }))
+        yield { ...chunk, tensorIndex: chunk.tensorIndex - index + begin, index: chunk.index - shift };
+    begin = next;
   }
 }
 

@@ -14,7 +14,8 @@ export function selectTensors(model: StateDict, keep: (tensor: TensorEntry) => b
   const names = new Set(tensors.map((tensor) => tensor.name));
   const tied = Object.fromEntries(Object.entries(model.manifest.tied).filter(([, name]) => names.has(name)));
   const manifest: Manifest = { ...model.manifest, tensors, tied };
-  return { manifest, chunks: (range) => selectedChunks(model, manifest, kept, range), close: () => model.close?.() };
+  const runs = runsOf(kept);
+  return { manifest, chunks: (range) => selectedChunks(model, manifest, kept, runs, range), close: () => model.close?.() };
 }
 
 /** The tensors of `model` whose names `like` has, in the order of `model`. */
@@ -32,23 +33,43 @@ export function arrangeTensors(model: StateDict, like: Manifest): StateDict {
   const kept = like.tensors.map(({ name }) => places.get(name) as number);
   const tensors = kept.map((index) => model.manifest.tensors[index] as TensorEntry);
   const manifest: Manifest = { ...model.manifest, tensors, tied: like.tied, metadata: like.metadata };
-  return { manifest, stored: model.stored, chunks: (range) => selectedChunks(model, manifest, kept, range), close: () => model.close?.() };
+  const runs = runsOf(kept);
+  return {
+    manifest,
+    stored: model.stored,
+    chunks: (range) => selectedChunks(model, manifest, kept, runs, range),
+    close: () => model.close?.(),
+  };
 }
 
-async function* selectedChunks(model: StateDict, manifest: Manifest, kept: readonly number[], range?: ChunkRange): AsyncGenerator<Chunk> {
+/** For each tensor the number of its run: tensors that follow one another in the model too are read in one go. */
+function runsOf(kept: readonly number[]): Uint32Array {
+  const runs = new Uint32Array(kept.length);
+  for (let i = 1; i < kept.length; i++) runs[i] = (runs[i - 1] as number) + (kept[i] === (kept[i - 1] as number) + 1 ? 0 : 1);
+  return runs;
+}
+
+async function* selectedChunks(
+  model: StateDict,
+  manifest: Manifest,
+  kept: readonly number[],
+  runs: Uint32Array,
+  range?: ChunkRange,
+): AsyncGenerator<Chunk> {
   const places = chunkPlaces(manifest, range);
   let next = places.next();
   while (!next.done) {
     const { tensorIndex, firstElement, index } = next.value;
-    const source = tensorRange(model.manifest, kept[tensorIndex] as number);
+    const from = kept[tensorIndex] as number;
     const skipped = firstElement / manifest.chunkElements;
     let wanted = 0;
-    while (!next.done && next.value.tensorIndex === tensorIndex) {
+    while (!next.done && runs[next.value.tensorIndex] === runs[tensorIndex]) {
       wanted++;
       next = places.next();
     }
-    const first = source.first + skipped;
+    const first = tensorRange(model.manifest, from).first + skipped;
     let at = index;
-    for await (const chunk of model.chunks({ first, end: first + wanted })) yield { ...chunk, tensorIndex, index: at++ };
+    for await (const chunk of model.chunks({ first, end: first + wanted }))
+      yield { ...chunk, tensorIndex: chunk.tensorIndex - from + tensorIndex, index: at++ };
   }
 }

@@ -8,6 +8,7 @@ import { chooseStart } from './choose-start.js';
 import type { Federation, Offer, Outcome, Step } from './federation.js';
 import { takeInitialModel } from './initial-model.js';
 import { siteMean } from './site-mean.js';
+import { integersNotice } from './tell-integers.js';
 
 /** The input of one round of a workflow. */
 export interface RoundInput {
@@ -35,6 +36,7 @@ export interface RoundResult {
 export async function inRounds(federation: Federation, round: (input: RoundInput) => Promise<RoundResult>): Promise<string> {
   const { job, history, signal } = federation;
   await takeInitialModel(federation);
+  if (history.length === 0) await tellOfIntegers(federation);
   if (history.length === 0) await federation.commit({ evaluation: await evaluateHere(federation) });
   let reason = 'all rounds are done';
   while (lastOf(history).round < job.rounds) {
@@ -47,6 +49,16 @@ export async function inRounds(federation: Federation, round: (input: RoundInput
   }
   if (!federation.evaluate) await evaluateLast(federation);
   return reason;
+}
+
+async function tellOfIntegers({ models, job, log, emit }: Federation): Promise<void> {
+  if (!(await models.names()).includes('model')) return;
+  const model = await models.open('model');
+  const message = integersNotice(model.manifest, job.integers);
+  await model.close?.();
+  if (message === undefined) return;
+  log.warn({}, message);
+  emit({ type: 'warning', message });
 }
 
 async function oneRound(federation: Federation, run: (input: RoundInput) => Promise<RoundResult>): Promise<void> {

@@ -9,7 +9,7 @@ import type { Federation, Outcome } from './federation.js';
  * then begins with that model. Throws `trainer` where no site offers one.
  */
 export async function takeInitialModel(federation: Federation): Promise<void> {
-  const { job, history, models, log, codecs } = federation;
+  const { job, history, models, log, codecs, emit } = federation;
   if (job.model !== 'offered' || history.length > 0 || (await models.names()).includes('model')) return;
   const reasons: string[] = [];
   for (const site of [...federation.connected()].sort()) {
@@ -23,7 +23,9 @@ export async function takeInitialModel(federation: Federation): Promise<void> {
     }
     const reason = outcome.status === 'done' ? 'sent none' : outcome.reason;
     reasons.push(`${site} ${reason}`);
-    log.warn({ site }, `no initial model from ${site}: ${reason}`);
+    const message = `no initial model from ${site}: ${reason}`;
+    log.warn({ site }, message);
+    emit({ type: 'warning', message });
   }
   throw new FedStreamError('trainer', `no site offered an initial model: ${reasons.join('; ')}`);
 }

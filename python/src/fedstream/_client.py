@@ -101,12 +101,12 @@ class Client:
         if task["kind"] == "train":
             if params is None:
                 raise BridgeError("a task of training is answered with a model: send(params, …)")
-            names, _, _ = _files.read_header(task["model"])
-            _files.write(task["result"], params, list(names))
+            names, ties, _ = _files.read_header(task["model"])
+            _files.write(task["result"], params, names, ties)
             message |= {"samples": int(samples), "steps": int(steps), "trainLoss": float(train_loss)}
             if extras:
                 for name, tensors in extras.items():
-                    _files.write(f"{task['result']}.{name}.safetensors", tensors)
+                    _files.write(f"{task['result']}.{name}.safetensors", tensors, tensors)
                 message["extras"] = list(extras)
         self._bridge.send(message)
         self._task = None

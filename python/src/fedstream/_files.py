@@ -6,7 +6,7 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -71,10 +71,24 @@ def read_header(path: str) -> tuple[dict[str, Any], dict[str, str], int]:
     return entries, ties, 8 + length
 
 
-def write(path: str, params: Mapping[str, Array | Tensor], names: list[str] | None = None) -> None:
-    """Writes the tensors of `names`, or all; those that share their bytes with another are written once and noted as its aliases."""
-    kept, ties = _without_ties(params, names)
-    header: dict[str, Any] = {"__metadata__": {"format": "pt", **ties}}
+def write(
+    path: str,
+    params: Mapping[str, Array | Tensor],
+    names: Iterable[str] | None = None,
+    ties: Mapping[str, str] | None = None,
+) -> None:
+    """Writes all tensors, or those of `names`, each for itself.
+
+    Without `names`, torch tensors that share their storage, as tied weights do in a state dict, are written once and noted as
+    aliases. With them, `ties` (alias to name) are those of the model that was received: an alias that comes back with other
+    values than its name is an error, since one of the two travels.
+    """
+    if names is None:
+        kept, noted = _without_ties(params)
+    else:
+        kept, noted = _named(params, names), {}
+        _check_ties(params, ties or {})
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **noted}}
     position = 0
     for name, tensor in kept.items():
         size = int(tensor.nbytes)
@@ -90,23 +104,62 @@ def write(path: str, params: Mapping[str, Array | Tensor], names: list[str] | No
     os.replace(beside, path)
 
 
-def _without_ties(
-    params: Mapping[str, Array | Tensor], names: list[str] | None
-) -> tuple[dict[str, Array | Tensor], dict[str, str]]:
+def _named(params: Mapping[str, Array | Tensor], names: Iterable[str]) -> dict[str, Array | Tensor]:
+    kept: dict[str, Array | Tensor] = {}
+    for name in names:
+        if name not in params:
+            raise BridgeError(f"the tensor {name} of the model that was received is not among those to be sent")
+        kept[name] = params[name]
+    return kept
+
+
+def _check_ties(params: Mapping[str, Array | Tensor], ties: Mapping[str, str]) -> None:
+    for alias, name in ties.items():
+        if alias in params and name in params and not _same_values(params[alias], params[name]):
+            raise BridgeError(
+                f"{alias} comes back with other values than {name}, and in the model the two are one tensor under two names: "
+                "tie them in the program, or begin with a model in which each has a tensor of its own"
+            )
+
+
+def _same_values(one: Array | Tensor, other: Array | Tensor) -> bool:
+    if _place(one) == _place(other):
+        return True
+    if tuple(one.shape) != tuple(other.shape):
+        return False
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return bool(np.array_equal(one, other))
+    import torch
+
+    first, second = (torch.as_tensor(tensor) for tensor in (one, other))
+    return torch.equal(first, second.to(device=first.device, dtype=first.dtype))
+
+
+def _without_ties(params: Mapping[str, Array | Tensor]) -> tuple[dict[str, Array | Tensor], dict[str, str]]:
     kept: dict[str, Array | Tensor] = {}
     ties: dict[str, str] = {}
     places: dict[tuple[object, ...], str] = {}
-    for name in names if names is not None else params:
-        if name not in params:
-            raise BridgeError(f"the tensor {name} of the model that was received is not among those to be sent")
-        tensor = params[name]
-        place = _place(tensor)
-        if tensor.nbytes > 0 and place in places:
-            ties[name] = places[place]
-        else:
-            places[place] = name
-            kept[name] = tensor
+    for name, tensor in params.items():
+        place = None if isinstance(tensor, np.ndarray) or tensor.nbytes == 0 else _place(tensor)
+        first = places.get(place) if place is not None else None
+        if first is not None and _are_tied(params[first], tensor):
+            ties[name] = first
+            continue
+        if place is not None:
+            places.setdefault(place, name)
+        kept[name] = tensor
     return kept, ties
+
+
+def _are_tied(one: Array | Tensor, other: Array | Tensor) -> bool:
+    """Of two torch tensors over the same bytes.
+
+    A state dict has a tensor object of its own for each name of tied weights, and `named_parameters` the same Parameter. One
+    plain tensor under two names is a value that was used twice, as NumPy arrays over the same bytes are.
+    """
+    import torch
+
+    return one is not other or isinstance(one, torch.nn.Parameter)
 
 
 def _place(tensor: Array | Tensor) -> tuple[object, ...]:

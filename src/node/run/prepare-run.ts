@@ -1,6 +1,7 @@
 // Prepares a run folder: the job, tokenizer, initial model, and data of sites and evaluation.
 
 import { join } from 'node:path';
+import { refuseUnaveraged } from '../../codec/float32.js';
 import { FedStreamError } from '../../core/errors.js';
 import { jsonText } from '../../core/json-text.js';
 import { readText, writeText } from '../../core/storage-text.js';
@@ -230,6 +231,7 @@ async function writeEngineModel(job: Job, config: LlamaConfig, runPath: string):
   try {
     if (job.model !== 'offered' && 'path' in job.model) {
       const model = await openModel(nodeFolder(job.model.path, { followLinks: true }));
+      refuseUnaveraged(model.manifest, job.model.path);
       await engine.load(model);
       const dtypes = new Map(model.manifest.tensors.map(({ name, dtype }) => [name, dtype]));
       await model.close?.();

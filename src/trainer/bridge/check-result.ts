@@ -1,9 +1,11 @@
 // Checks that a program's result has the tensors of the model that it was given.
 import { FedStreamError } from '../../core/errors.js';
-import type { Dtype } from '../../tensor/dtype.js';
+import { tensorRange } from '../../tensor/chunks.js';
+import { DTYPES, type Dtype, elementCount } from '../../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../../tensor/manifest.js';
 import { arrangeTensors } from '../../tensor/select-tensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
+import { widenInto } from '../../tensor/widen.js';
 
 /** Names that a message lists; the rest is counted. */
 const NAMED = 3;
@@ -17,6 +19,47 @@ export function fittingResult(model: StateDict, expected: Manifest, program: str
   if (wrong.length > 0)
     throw new FedStreamError('trainer', `the result of ${program} does not fit the model that it was given: ${wrong.join('; ')}`);
   return arrangeTensors(model, expected);
+}
+
+/**
+ * Compares tensors of the program's model that the model it was given has as second names of other
+ * tensors: both halves of a tie have to come back with the same values, since one of them travels.
+ * Throws `trainer`, which names both. Reads those tensors, chunk by chunk.
+ */
+export async function checkTies(model: StateDict, { tied }: Manifest, program: string): Promise<void> {
+  const { manifest } = model;
+  const places = new Map(manifest.tensors.map(({ name }, index) => [name, index]));
+  for (const [alias, name] of Object.entries(tied)) {
+    const [at, other] = [places.get(alias), places.get(name)];
+    if (at === undefined || other === undefined || (await areEqual(model, at, other))) continue;
+    throw new FedStreamError(
+      'trainer',
+      `${program} returns ${alias} with other values than ${name}, and in the model the two are one tensor under two names: tie them in the program, or begin with a model in which each has a tensor of its own`,
+    );
+  }
+}
+
+async function areEqual(model: StateDict, one: number, other: number): Promise<boolean> {
+  const [a, b] = [one, other].map((index) => model.manifest.tensors[index] as TensorEntry) as [TensorEntry, TensorEntry];
+  if (elementCount(a.shape) !== elementCount(b.shape)) return false;
+  const others = model.chunks(tensorRange(model.manifest, other))[Symbol.asyncIterator]();
+  try {
+    for await (const { bytes } of model.chunks(tensorRange(model.manifest, one))) {
+      const next = await others.next();
+      if (next.done || !sameValues(a.dtype, bytes, b.dtype, next.value.bytes)) return false;
+    }
+    return true;
+  } finally {
+    await others.return?.();
+  }
+}
+
+function sameValues(dtype: Dtype, bytes: Uint8Array, otherDtype: Dtype, others: Uint8Array): boolean {
+  if (dtype === otherDtype) return bytes.length === others.length && bytes.every((byte, index) => byte === others[index]);
+  if (!DTYPES[dtype].quantizable || !DTYPES[otherDtype].quantizable) return false;
+  const values = widenInto(dtype, bytes, new Float32Array(bytes.length));
+  const found = widenInto(otherDtype, others, new Float32Array(others.length));
+  return values.length === found.length && values.every((value, index) => value === found[index]);
 }
 
 function differences(found: Manifest, expected: Manifest): string[] {

@@ -6,7 +6,7 @@ import type { StateDict } from '../../tensor/state-dict.js';
 import type { Fingerprints } from '../fingerprints.js';
 import { type IdentifyModel, withoutPaths } from '../offered-texts.js';
 import type { Metrics, Offer, TaskProgress, Trainer, TrainResult, TrainTask } from '../trainer.js';
-import { fittingResult } from './check-result.js';
+import { checkTies, fittingResult } from './check-result.js';
 import { openExtras, removeAll, removedWhenClosed, writeExtras } from './exchange-files.js';
 import { type BridgeResult, type BridgeTask, numbersSchema } from './messages.js';
 import type { StartProgram } from './program.js';
@@ -132,7 +132,9 @@ class ProcessTrainer implements Trainer {
     const figures = complete(result, label);
     const trained = await this.#open(file);
     try {
-      const model = removedWhenClosed(fittingResult(trained, given.manifest, label), exchange, file);
+      const fitting = fittingResult(trained, given.manifest, label);
+      await checkTies(trained, given.manifest, label);
+      const model = removedWhenClosed(fitting, exchange, file);
       return { model, ...figures, extras: await openExtras(exchange, file, result.extras, label) };
     } catch (error) {
       await trained.close?.();

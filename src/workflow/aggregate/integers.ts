@@ -1,11 +1,15 @@
 // Tensors that cannot be averaged (counters, masks), combined by the rule that a job declares.
 import { FedStreamError } from '../../core/errors.js';
 import type { INTEGER_RULES } from '../../job/job.js';
-import type { Dtype } from '../../tensor/dtype.js';
+import { type Dtype, elementCount } from '../../tensor/dtype.js';
+import type { TensorEntry } from '../../tensor/manifest.js';
+import { integersOf } from '../../tensor/number-values.js';
 import type { Chunk, ChunkRange, StateDict } from '../../tensor/state-dict.js';
 
 /**
  * The rule for tensors that cannot be averaged.
+ * - `counters`: a tensor of one element, such as `num_batches_tracked` of a BatchNorm, takes the
+ *   largest of the sites' values; larger ones follow `refuse`.
  * - `refuse`: a value on which all sites agree is taken; differing values end the round with an
  *   error that names the tensor.
  * - `previous`: the values of the global model stay.
@@ -35,7 +39,8 @@ export async function* integerChunks(rule: IntegerRule, sites: readonly SiteValu
       for (const { site, chunks } of readers) {
         const next = await chunks.next();
         if (next.done) throw new FedStreamError('internal', `the result of ${site} ended before ${chunk.tensor.name}`);
-        if (rule === 'largest') keepLargest(bytes, next.value.bytes, chunk.tensor.dtype, chunk.tensor.name);
+        if (rule === 'largest' || (rule === 'counters' && isCounter(chunk.tensor)))
+          keepLargest(bytes, next.value.bytes, chunk.tensor.dtype, chunk.tensor.name);
         else requireEqual(bytes, next.value.bytes, chunk, first.site, site);
       }
       yield { ...chunk, bytes };
@@ -45,32 +50,24 @@ export async function* integerChunks(rule: IntegerRule, sites: readonly SiteValu
   }
 }
 
+/** True for a tensor of one element: a count of steps or batches, which differs between sites. */
+export function isCounter({ shape }: TensorEntry): boolean {
+  return elementCount(shape) === 1;
+}
+
 function requireEqual(bytes: Uint8Array, other: Uint8Array, { tensor }: Chunk, site: string, otherSite: string): void {
   if (bytes.every((byte, index) => byte === other[index])) return;
   throw new FedStreamError(
     'refused',
-    `tensor ${tensor.name} is ${tensor.dtype}, which cannot be averaged, and ${site} and ${otherSite} have different values of it; say "integers": "previous" or "largest" in the job, or leave it out with a filter`,
+    `tensor ${tensor.name} is ${tensor.dtype} [${tensor.shape.join(', ')}], which cannot be averaged, and ${site} and ${otherSite} have different values of it; say "integers": "previous" or "largest" in the job, or leave it out with a filter`,
   );
 }
 
-const ARRAYS: Partial<Record<Dtype, (bytes: Uint8Array) => { [index: number]: number | bigint; readonly length: number }>> = {
-  BOOL: (bytes) => bytes,
-  U8: (bytes) => bytes,
-  I8: ({ buffer, byteOffset, byteLength }) => new Int8Array(buffer, byteOffset, byteLength),
-  I16: ({ buffer, byteOffset, byteLength }) => new Int16Array(buffer, byteOffset, byteLength / 2),
-  U16: ({ buffer, byteOffset, byteLength }) => new Uint16Array(buffer, byteOffset, byteLength / 2),
-  I32: ({ buffer, byteOffset, byteLength }) => new Int32Array(buffer, byteOffset, byteLength / 4),
-  U32: ({ buffer, byteOffset, byteLength }) => new Uint32Array(buffer, byteOffset, byteLength / 4),
-  I64: ({ buffer, byteOffset, byteLength }) => new BigInt64Array(buffer, byteOffset, byteLength / 8),
-  U64: ({ buffer, byteOffset, byteLength }) => new BigUint64Array(buffer, byteOffset, byteLength / 8),
-};
-
 function keepLargest(bytes: Uint8Array, other: Uint8Array, dtype: Dtype, name: string): void {
-  const view = ARRAYS[dtype];
-  if (!view)
+  const into = integersOf(dtype, bytes);
+  // Bytes of the other model may lie anywhere; those of the result begin a buffer, so the view is of them.
+  const values = integersOf(dtype, other);
+  if (!into || !values)
     throw new FedStreamError('refused', `tensor ${name} is ${dtype}, of which there is no largest; say "integers": "previous" in the job`);
-  const into = view(bytes);
-  // A typed array needs aligned bytes, and those of the other model may lie anywhere.
-  const values = view(other.slice());
   for (let i = 0; i < into.length; i++) if ((values[i] as number) > (into[i] as number)) into[i] = values[i] as number;
 }

@@ -1,0 +1,5 @@
+// Each situation of tensors in a federation.
+import { testTable } from './situation.js';
+import { TENSORS } from './tensors.js';
+
+testTable(TENSORS);
