@@ -1,7 +1,8 @@
 // Opens a model in any of the layouts that FedStream reads.
 import type { Folder } from '../core/storage.js';
 import type { ChunkMemory } from '../tensor/chunk-memory.js';
-import { MODEL_FILE, openModel } from '../tensor/model-folder.js';
+import { openWeights } from '../tensor/model-folder.js';
+import { findWeights, type Weights } from '../tensor/model-weights.js';
 import { tensorFileModel } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { openTensorFile } from '../tensor/tensor-file.js';
@@ -26,8 +27,13 @@ export async function openModelFile(folder: Folder, name: string, codecs: CodecT
   }
 }
 
-/** Opens the model of a folder: `model.safetensors` in any layout, or plain shards. */
+/** Opens the weights of a folder: one file in any layout, or plain shards. */
+export async function openModelWeights(folder: Folder, weights: Weights, codecs: CodecTable, memory?: ChunkMemory): Promise<StateDict> {
+  if (weights.kind === 'file') return openModelFile(folder, weights.name, codecs, memory);
+  return openWeights(folder, weights, memory ? { memory } : {});
+}
+
+/** Opens the model of a folder, in the choice that `findWeights` makes. */
 export async function openModelFolder(folder: Folder, codecs: CodecTable, memory?: ChunkMemory): Promise<StateDict> {
-  if ((await folder.sizeBytes(MODEL_FILE)) !== undefined) return openModelFile(folder, MODEL_FILE, codecs, memory);
-  return openModel(folder, memory ? { memory } : {});
+  return openModelWeights(folder, await findWeights(folder), codecs, memory);
 }

@@ -4,17 +4,17 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { codecLabel } from '../../codec/codec-name.js';
-import { FedStreamError } from '../../core/errors.js';
 import { jsonText } from '../../core/json-text.js';
 import { visible } from '../../core/visible.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
+import { openPlace } from '../../node/model/find-model.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { readRunRecord } from '../../record/run-record.js';
 import { elementCount } from '../../tensor/dtype.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 import { openSpool } from '../../transfer/spool.js';
 import { summaryLines } from '../finish-run.js';
-import { openModelPath } from '../model-path.js';
+import { modelPlace, variantOption } from '../model-path.js';
 import { formatCount } from '../report/format.js';
 
 const HELP = `
@@ -28,18 +28,17 @@ Examples:
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('Show what is in a safetensors file, a model folder, a spool or a run, without reading its tensors.')
-    .argument('<path>', 'file or folder')
+    .argument('<path>', 'file, folder, or name on the Hugging Face hub')
+    .addOption(variantOption())
     .option('--json', 'print JSON on standard output')
     .addHelpText('after', HELP)
     .action(inspect);
 }
 
-async function inspect(path: string, { json }: { json?: boolean }): Promise<void> {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (!found) throw new FedStreamError('not-found', `there is no file or folder ${path}`);
+async function inspect(path: string, { json, variant }: { json?: boolean; variant?: string }): Promise<void> {
   const full = resolve(path);
-  if (found.isDirectory() && existsSync(join(full, 'events.jsonl'))) return inspectRun(full, json);
-  const model = await open(full);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() && existsSync(join(full, 'events.jsonl'))) return inspectRun(full, json);
+  const model = await open(path, variant);
   try {
     if (json) process.stdout.write(`${jsonText(describe(model), 'the description', 2)}\n`);
     else process.stdout.write(table(model));
@@ -57,9 +56,9 @@ async function inspectRun(path: string, json: boolean | undefined): Promise<void
     );
 }
 
-function open(path: string): Promise<StateDict> {
+async function open(path: string, variant: string | undefined): Promise<StateDict> {
   if (path.endsWith('.spool')) return openSpool(nodeFolder(dirname(path), { followLinks: true }), basename(path), nodeCodecs());
-  return openModelPath(path, nodeCodecs());
+  return openPlace(await modelPlace(path, variant), nodeCodecs());
 }
 
 function describe({ manifest }: StateDict) {

@@ -9,14 +9,16 @@ import { decodeModel, encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import { encodingByPolicy, type Policy, policySchema } from '../../filter/policy.js';
 import { nodeCodecMemory, nodeCodecs } from '../../node/codec/codecs.js';
+import { openPlace } from '../../node/model/find-model.js';
 import { peakRssBytes } from '../../node/process/memory.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../../tensor/manifest.js';
-import { MAX_SHARD_BYTES, MODEL_FILE, writeModel } from '../../tensor/model-folder.js';
+import { MAX_SHARD_BYTES, writeModel } from '../../tensor/model-folder.js';
+import { MODEL_FILE } from '../../tensor/model-weights.js';
 import { writeSafetensors } from '../../tensor/safetensors.js';
 import { byteProgress, watched } from '../byte-progress.js';
 import { copyCompanions } from '../copy-companions.js';
-import { isFolder, modelTarget, openModelPath } from '../model-path.js';
+import { modelPlace, modelTarget, variantOption } from '../model-path.js';
 import { wholeNumber } from '../options.js';
 
 interface QuantizeOptions {
@@ -25,6 +27,7 @@ interface QuantizeOptions {
   readonly dtype: readonly string[];
   readonly minElements: number;
   readonly layout: 'fedstream' | 'bitsandbytes';
+  readonly variant?: string;
   readonly sync: boolean;
   readonly json?: boolean;
 }
@@ -40,6 +43,7 @@ export function quantizeCommand(): Command {
     .option('--dtype <dtype=codec>', 'another codec for the tensors of a dtype that no rule names, as in BF16=fp32', collect, [])
     .option('--min-elements <count>', 'tensors with fewer elements stay as they are', wholeNumber(0), 0)
     .addOption(new Option('--layout <name>', 'how the file is laid out').choices(['fedstream', 'bitsandbytes']).default('fedstream'))
+    .addOption(variantOption())
     .option('--sync', SYNC_HELP, false)
     .option('--json', 'print what was done as JSON on standard output')
     .addHelpText('after', QUANTIZE_HELP)
@@ -65,6 +69,7 @@ export function dequantizeCommand(): Command {
     .description('Decode a coded model file, each tensor to its own dtype.')
     .argument('<in>', 'coded file, of FedStream or of bitsandbytes, or folder with model.safetensors')
     .argument('<out>', 'file that ends in .safetensors, or folder (shards of 5 GB)')
+    .addOption(variantOption())
     .option('--sync', SYNC_HELP, false)
     .option('--json', 'print what was done as JSON on standard output')
     .addHelpText('after', '\nExamples:\n  $ fedstream dequantize llama-nf4.safetensors llama/\n')
@@ -78,7 +83,8 @@ function collect(value: string, before: string[]): string[] {
 async function quantizeFile(from: string, to: string, options: QuantizeOptions): Promise<void> {
   const codecs = nodeCodecs();
   const policy = policyOf(options);
-  const source = await openModelPath(from, codecs, nodeCodecMemory());
+  const place = await modelPlace(from, options.variant);
+  const source = await openPlace(place, codecs, nodeCodecMemory());
   try {
     if (isCoded(source))
       throw new FedStreamError('bad-argument', `${from} is coded already; decode it first with \`fedstream dequantize\``);
@@ -93,7 +99,7 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
       if (options.layout === 'bitsandbytes') await writeBitsandbytesModel(folder, name, coded, { durable: options.sync });
       else await writeCodedModel(folder, name, coded, codecs, { durable: options.sync });
     });
-    if (isFolder(from) && !to.endsWith('.safetensors')) copyCompanions(from, to, transformersConfig(options));
+    if (!place.isFile && !to.endsWith('.safetensors')) copyCompanions(place.path, to, transformersConfig(options));
     if (saturated > 0) process.stderr.write(`${saturated} values beyond the range of fp16 were saturated\n`);
   } finally {
     await source.close?.();
@@ -147,9 +153,10 @@ function parseRule(rule: string): [string, string] {
   throw new FedStreamError('bad-argument', `the rule ${JSON.stringify(rule)} is not a pattern or a dtype and a codec, as in "*norm*=fp32"`);
 }
 
-async function dequantizeFile(from: string, to: string, options: { json?: boolean; sync: boolean }): Promise<void> {
+async function dequantizeFile(from: string, to: string, options: { json?: boolean; sync: boolean; variant?: string }): Promise<void> {
   const codecs = nodeCodecs();
-  const source = await openModelPath(from, codecs);
+  const place = await modelPlace(from, options.variant);
+  const source = await openPlace(place, codecs);
   try {
     if (!isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);
     const { folder, name } = modelTarget(to);
@@ -159,7 +166,7 @@ async function dequantizeFile(from: string, to: string, options: { json?: boolea
         await writeModel(folder, decoded, MAX_SHARD_BYTES, { durable: options.sync });
       else await writeSafetensors(folder, name, decoded, { durable: options.sync });
     });
-    if (isFolder(from) && !to.endsWith('.safetensors')) copyCompanions(from, to, undefined);
+    if (!place.isFile && !to.endsWith('.safetensors')) copyCompanions(place.path, to, undefined);
   } finally {
     await source.close?.();
   }

@@ -73,4 +73,11 @@ export const SIZE_BUDGETS = {
     beyond: 'the site ends with one error',
     why: 'they are held in memory; the tokenizer of the largest vocabularies has some 35 MB',
   },
+  hubFiles: {
+    limit: 5_000,
+    unit: 'files',
+    each: 'model on the Hugging Face hub',
+    beyond: 'the model is refused before anything of it is fetched',
+    why: 'the largest have some hundred shards; the list is held in memory',
+  },
 } as const satisfies Readonly<Record<string, Budget>>;
