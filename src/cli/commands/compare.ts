@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { compareAll, compareModels, type TensorComparison } from '../../codec/compare.js';
+import { checkDecodable, withGgufCodecs } from '../../codec/gguf-codecs.js';
 import { decodeModel } from '../../codec/quantize.js';
 import { jsonText } from '../../core/json-text.js';
 import { visible } from '../../core/visible.js';
@@ -26,10 +27,12 @@ export function compareCommand(): Command {
 }
 
 async function compareFiles(pathA: string, pathB: string, options: { json?: boolean; variant?: string }): Promise<void> {
-  const codecs = nodeCodecs();
+  const codecs = withGgufCodecs(nodeCodecs());
   const [placeA, placeB] = [await modelPlace(pathA, options.variant), await modelPlace(pathB, options.variant)];
   const a = await openPlace(placeA, codecs);
   const b = await openPlace(placeB, codecs);
+  checkDecodable(a.manifest, pathA);
+  checkDecodable(b.manifest, pathB);
   const total = a.manifest.tensors.reduce((bytes, { dtype, shape }) => bytes + dtypeBytes(dtype, elementCount(shape)), 0);
   const progress = byteProgress(`${pathA} against ${pathB}`, total);
   const tensors: TensorComparison[] = [];

@@ -4,6 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { codecLabel } from '../../codec/codec-name.js';
+import { withGgufCodecs } from '../../codec/gguf-codecs.js';
 import { jsonText } from '../../core/json-text.js';
 import { visible } from '../../core/visible.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
@@ -61,12 +62,15 @@ async function open(path: string, variant: string | undefined): Promise<StateDic
   return openPlace(await modelPlace(path, variant), nodeCodecs());
 }
 
+/** Files of llama.cpp have codecs of their own. */
+const READ_CODECS = withGgufCodecs(nodeCodecs());
+
 function describe({ manifest }: StateDict) {
   const tensors = manifest.tensors.map(({ name, dtype, shape, encoding }) => ({
     name,
     dtype,
     shape,
-    codec: codecLabel(encoding, nodeCodecs()),
+    codec: codecLabel(encoding, READ_CODECS),
   }));
   return { parameters: parameters(manifest.tensors), tensors, tied: manifest.tied, metadata: manifest.metadata };
 }
@@ -78,7 +82,7 @@ function parameters(tensors: readonly { readonly shape: readonly number[] }[]): 
 function table({ manifest }: StateDict): string {
   const width = manifest.tensors.reduce((widest, { name }) => Math.max(widest, visible(name).length), 4);
   const lines = manifest.tensors.map(({ name, dtype, shape, encoding }) => {
-    const coded = encoding.codec === 'raw' ? '' : `  ${codecLabel(encoding, nodeCodecs())}`;
+    const coded = encoding.codec === 'raw' ? '' : `  ${codecLabel(encoding, READ_CODECS)}`;
     return `${visible(name).padEnd(width)}  ${dtype.padEnd(5)} [${shape.join(', ')}]${coded}`;
   });
   for (const [alias, name] of Object.entries(manifest.tied)) lines.push(`${visible(alias).padEnd(width)}  is ${name}`);

@@ -7,9 +7,12 @@ import { referenceCodecs } from '../../codec/codec-table.js';
 import { isCoded, writeCodedModel } from '../../codec/coded-file.js';
 import { decodeModel, encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
+import type { Folder } from '../../core/storage.js';
+import { writeText } from '../../core/storage-text.js';
 import { encodingByPolicy, type Policy, policySchema } from '../../filter/policy.js';
 import { nodeCodecMemory, nodeCodecs } from '../../node/codec/codecs.js';
-import { openPlace } from '../../node/model/find-model.js';
+import { type ModelPlace, openPlace } from '../../node/model/find-model.js';
+import { type GgufNames, ggufNames, ggufTexts, isGguf, openGgufDecoded } from '../../node/model/gguf-start.js';
 import { peakRssBytes } from '../../node/process/memory.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../../tensor/manifest.js';
@@ -20,6 +23,7 @@ import { byteProgress, watched } from '../byte-progress.js';
 import { copyCompanions } from '../copy-companions.js';
 import { modelPlace, modelTarget, variantOption } from '../model-path.js';
 import { wholeNumber } from '../options.js';
+import { say } from '../say.js';
 
 interface QuantizeOptions {
   readonly codec: string;
@@ -66,13 +70,22 @@ Examples:
 /** The subcommand `dequantize`. */
 export function dequantizeCommand(): Command {
   return new Command('dequantize')
-    .description('Decode a coded model file, each tensor to its own dtype.')
-    .argument('<in>', 'coded file, of FedStream or of bitsandbytes, or folder with model.safetensors')
+    .description('Decode a coded model file, each tensor to its own dtype; a GGUF file too.')
+    .argument('<in>', 'coded file, of FedStream, of bitsandbytes or of llama.cpp (GGUF), or folder with model.safetensors')
     .argument('<out>', 'file that ends in .safetensors, or folder (shards of 5 GB)')
+    .addOption(
+      new Option('--names <whose>', "names of a GGUF file's tensors: its own, or those of transformers, by default for a folder").choices([
+        'file',
+        'huggingface',
+      ]),
+    )
     .addOption(variantOption())
     .option('--sync', SYNC_HELP, false)
     .option('--json', 'print what was done as JSON on standard output')
-    .addHelpText('after', '\nExamples:\n  $ fedstream dequantize llama-nf4.safetensors llama/\n')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ fedstream dequantize llama-nf4.safetensors llama/\n  $ fedstream dequantize qwen.Q8_0.gguf qwen/\n',
+    )
     .action(dequantizeFile);
 }
 
@@ -153,23 +166,39 @@ function parseRule(rule: string): [string, string] {
   throw new FedStreamError('bad-argument', `the rule ${JSON.stringify(rule)} is not a pattern or a dtype and a codec, as in "*norm*=fp32"`);
 }
 
-async function dequantizeFile(from: string, to: string, options: { json?: boolean; sync: boolean; variant?: string }): Promise<void> {
-  const codecs = nodeCodecs();
+interface DequantizeOptions {
+  readonly json?: boolean;
+  readonly sync: boolean;
+  readonly variant?: string;
+  readonly names?: GgufNames;
+}
+
+async function dequantizeFile(from: string, to: string, options: DequantizeOptions): Promise<void> {
   const place = await modelPlace(from, options.variant);
-  const source = await openPlace(place, codecs);
+  const toFolder = !to.endsWith('.safetensors');
+  const gguf = await isGguf(place);
+  const names = gguf ? (options.names ?? (await ggufNames(place, toFolder))) : undefined;
+  const source = names === undefined ? await openPlace(place, nodeCodecs()) : await openGgufDecoded(place, names);
   try {
-    if (!isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);
+    if (!gguf && !isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);
     const { folder, name } = modelTarget(to);
     await reported(from, to, source.manifest, options.json, async (onBytes) => {
-      const decoded = decodeModel(watched(source, onBytes), codecs);
-      if (name === MODEL_FILE && !to.endsWith('.safetensors'))
-        await writeModel(folder, decoded, MAX_SHARD_BYTES, { durable: options.sync });
+      const decoded = decodeModel(watched(source, onBytes), nodeCodecs());
+      if (name === MODEL_FILE && toFolder) await writeModel(folder, decoded, MAX_SHARD_BYTES, { durable: options.sync });
       else await writeSafetensors(folder, name, decoded, { durable: options.sync });
     });
-    if (!place.isFile && !to.endsWith('.safetensors')) copyCompanions(place.path, to, undefined);
+    if (!place.isFile && toFolder) copyCompanions(place.path, to, undefined);
+    if (names === 'huggingface' && toFolder) await writeGgufTexts(place, folder);
   } finally {
     await source.close?.();
   }
+}
+
+/** `config.json` and the tokenizer of a model folder, as far as the file has them. */
+async function writeGgufTexts(place: ModelPlace, folder: Folder): Promise<void> {
+  const { texts, missing } = await ggufTexts(place);
+  for (const [name, text] of Object.entries(texts)) if (text !== undefined) await writeText(folder, name, text);
+  if (missing !== undefined) say(`${missing}; put tokenizer.json and tokenizer_config.json of the same model into the folder`);
 }
 
 /** Shows progress in bytes of the model's own dtypes, then prints what was done. */

@@ -80,4 +80,32 @@ export const SIZE_BUDGETS = {
     beyond: 'the model is refused before anything of it is fetched',
     why: 'the largest have some hundred shards; the list is held in memory',
   },
+  ggufTensors: {
+    limit: 250_000,
+    unit: 'tensors',
+    each: 'GGUF file',
+    beyond: 'the file is refused before any tensor is looked at',
+    why: 'as many as an offered model may have; experts lie in one tensor there, so files have some thousands',
+  },
+  ggufFields: {
+    limit: 65_536,
+    unit: 'fields',
+    each: 'GGUF file',
+    beyond: 'the file is refused before any field is read',
+    why: 'files of llama.cpp have some fifty',
+  },
+  ggufFieldBytes: {
+    limit: 64 * 1024 * 1024,
+    unit: 'bytes',
+    each: 'GGUF file, for the texts of its fields, and again for those of a list',
+    beyond: 'the file is refused',
+    why: 'they are held in memory; the merges of the largest vocabularies have some 10 MB',
+  },
+  ggufListItems: {
+    limit: 4_194_304,
+    unit: 'items',
+    each: 'list of a GGUF file',
+    beyond: 'the file is refused before the list is read',
+    why: 'the largest vocabularies have 262,144 tokens and twice as many merges',
+  },
 } as const satisfies Readonly<Record<string, Budget>>;

@@ -1,0 +1,158 @@
+"""Writes test/golden/gguf: files of the gguf package (PyPI), and the values that it decodes.
+
+Run it with a Python that has gguf and numpy: python scripts/golden/make-gguf-golden.py
+"""
+
+import json
+import pathlib
+
+import gguf
+import numpy as np
+from gguf.quants import dequantize, quantize
+
+OUT = pathlib.Path(__file__).parents[2] / "test/golden/gguf"
+CODED = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
+
+
+def values_of(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.normal(0, 1, shape).astype(np.float32)
+
+
+def types(rng: np.random.Generator) -> None:
+    """One small tensor of each type, and what it decodes to."""
+    writer = gguf.GGUFWriter(OUT / "types.gguf", "llama")
+    writer.add_uint32("llama.block_count", 1)
+    writer.add_array("list.of.texts", ["a", "bc", "日本"])
+    writer.add_array("list.of.numbers", [1, 2, 3])
+    writer.add_string("a.text", "x" * 100)
+    decoded = {}
+    values = values_of(rng, 2, 64)
+    values[0, :32] = 0
+    for name in ["F32", "F16", *CODED, "BF16"]:
+        kind = gguf.GGMLQuantizationType[name]
+        packed = quantize(values, kind)
+        if name == "F16":
+            packed = values.astype(np.float16)
+        raw = packed if name in ("F32", "F16") else packed.view(np.uint8)
+        writer.add_tensor(name.lower(), raw, raw_dtype=kind)
+        decoded[name.lower()] = [float(v) for v in dequantize(packed, kind).astype(np.float32).ravel()]
+    writer.add_tensor("cube", values_of(rng, 2, 3, 4))
+    writer.add_tensor("ids", np.arange(4, dtype=np.int32))
+    write(writer)
+    (OUT / "types.json").write_text(json.dumps(decoded) + "\n")
+
+
+def permute(weights: np.ndarray, heads: int) -> np.ndarray:
+    """As in convert_hf_to_gguf.py of llama.cpp."""
+    rows = weights.shape[0]
+    return weights.reshape(heads, 2, rows // heads // 2, *weights.shape[1:]).swapaxes(1, 2).reshape(weights.shape)
+
+
+def model(name: str, architecture: str, kind: str, *, rope_factors: bool = False) -> None:
+    """A model of one layer with the fields of llama.cpp, and its weights as transformers has them."""
+    rng = np.random.default_rng(7)
+    hidden, heads, kv_heads, ffn, tokens = 64, 4, 2, 96, 300
+    writer = gguf.GGUFWriter(OUT / f"{name}.gguf", architecture)
+    writer.add_context_length(256)
+    writer.add_embedding_length(hidden)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(ffn)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(500000.0)
+    writer.add_rope_dimension_count(hidden // heads)
+    vocabulary(writer, tokens)
+    size = hidden // heads
+    shapes = {
+        "token_embd.weight": (tokens, hidden),
+        "output_norm.weight": (hidden,),
+        "blk.0.attn_norm.weight": (hidden,),
+        "blk.0.attn_q.weight": (hidden, hidden),
+        "blk.0.attn_k.weight": (kv_heads * size, hidden),
+        "blk.0.attn_v.weight": (kv_heads * size, hidden),
+        "blk.0.attn_output.weight": (hidden, hidden),
+        "blk.0.ffn_norm.weight": (hidden,),
+        "blk.0.ffn_gate.weight": (ffn, hidden),
+        "blk.0.ffn_up.weight": (ffn, hidden),
+        "blk.0.ffn_down.weight": (hidden, ffn),
+    }
+    if architecture == "llama":
+        shapes["output.weight"] = (tokens, hidden)
+    if architecture == "qwen2":
+        shapes |= {f"blk.0.attn_{p}.bias": (shapes[f"blk.0.attn_{p}.weight"][0],) for p in "qkv"}
+    if architecture == "qwen3":
+        shapes |= {f"blk.0.attn_{p}_norm.weight": (size,) for p in "qk"}
+    coded = gguf.GGMLQuantizationType[kind]
+    firsts = {}
+    for tensor, shape in shapes.items():
+        hf = values_of(rng, *shape)
+        own = hf
+        if architecture == "llama" and "attn_q" in tensor:
+            own = permute(hf, heads)
+        if architecture == "llama" and "attn_k" in tensor:
+            own = permute(hf, kv_heads)
+        if len(shape) == 2 and kind != "F32":
+            packed = quantize(own, coded)
+            writer.add_tensor(tensor, packed.view(np.uint8), raw_dtype=coded)
+            hf = dequantize(quantize(hf, coded), coded)
+        else:
+            writer.add_tensor(tensor, own)
+        firsts[tensor] = [float(v) for v in hf.reshape(shape[0], -1)[:, 0]]
+    if rope_factors:
+        writer.add_tensor("rope_freqs.weight", llama3_factors(size, 500000.0))
+    write(writer)
+    (OUT / f"{name}.json").write_text(json.dumps(firsts) + "\n")
+
+
+def llama3_factors(size: int, base: float, factor: float = 32.0, low: float = 1.0, high: float = 4.0, old: int = 8192) -> np.ndarray:
+    """As in convert_hf_to_gguf.py of llama.cpp."""
+    factors = []
+    for freq in 1.0 / (base ** (np.arange(0, size, 2, dtype=np.float32) / size)):
+        length = 2 * np.pi / freq
+        if length < old / high:
+            factors.append(1)
+        elif length > old / low:
+            factors.append(factor)
+        else:
+            smooth = (old / length - low) / (high - low)
+            factors.append(1 / ((1 - smooth) / factor + smooth))
+    return np.array(factors, dtype=np.float32)
+
+
+def vocabulary(writer: gguf.GGUFWriter, count: int) -> None:
+    """The 256 bytes as GPT-2 writes them, some merges, and special tokens."""
+    keep = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    other = [b for b in range(256) if b not in keep]
+    letters = {b: chr(b) for b in keep} | {b: chr(256 + i) for i, b in enumerate(other)}
+    tokens = [letters[b] for b in range(256)]
+    merges = ["h e", "l l", "he ll", "hell o", "Ġ w", "o r", "Ġw or", "Ġwor l", "Ġworl d", "Ġ t", "Ġt he"]
+    tokens += [merge.replace(" ", "") for merge in merges]
+    special = ["<|begin_of_text|>", "<|end_of_text|>", "<|pad|>"]
+    plain = [f"unused{i}" for i in range(count - len(tokens) - len(special))]
+    tokens += plain + special
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3 if token in special else 1 for token in tokens])
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(count - 3)
+    writer.add_eos_token_id(count - 2)
+    writer.add_pad_token_id(count - 1)
+    writer.add_add_bos_token(True)
+    writer.add_chat_template("{{ messages[0]['content'] }}")
+
+
+def write(writer: gguf.GGUFWriter) -> None:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+if __name__ == "__main__":
+    OUT.mkdir(parents=True, exist_ok=True)
+    types(np.random.default_rng(3))
+    model("llama", "llama", "Q8_0", rope_factors=True)
+    model("qwen2", "qwen2", "Q4_0")
+    model("qwen3", "qwen3", "BF16")

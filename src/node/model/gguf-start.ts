@@ -1,0 +1,73 @@
+// A GGUF file as the beginning of a run: its tensors under the names of Hugging Face, and the texts
+// of a model folder made of its fields.
+import { checkDecodable, withGgufCodecs } from '../../codec/gguf-codecs.js';
+import { decodeModel } from '../../codec/quantize.js';
+import { FedStreamError } from '../../core/errors.js';
+import { type GgufFile, ggufModel, openGguf } from '../../tensor/gguf/gguf-file.js';
+import { kindOf } from '../../tensor/model-weights.js';
+import type { StateDict } from '../../tensor/state-dict.js';
+import { architectureOf, huggingFaceView, needArchitecture } from '../../trainer/gguf/architecture.js';
+import { ggufConfig } from '../../trainer/gguf/gguf-config.js';
+import { ggufTokenizer } from '../../trainer/gguf/gguf-tokenizer.js';
+import { nodeCodecs } from '../codec/codecs.js';
+import type { ModelPlace } from './find-model.js';
+
+/** True if the weights of a place are a GGUF file, whatever its name. */
+export async function isGguf({ folder, weights }: ModelPlace): Promise<boolean> {
+  if (weights.kind === 'gguf') return true;
+  return weights.kind === 'file' && (await kindOf(folder, weights.name)).name === 'gguf';
+}
+
+/** Opens the file of a place that `isGguf`. */
+export function openGgufPlace({ folder, weights }: ModelPlace): Promise<GgufFile> {
+  if (weights.kind !== 'gguf' && weights.kind !== 'file') throw new FedStreamError('internal', `${folder.label} is no GGUF file`);
+  return openGguf(folder, weights.name);
+}
+
+/** Whose names a file's tensors get: its own, or those of transformers. */
+export type GgufNames = 'file' | 'huggingface';
+
+/** The names that fit: those of transformers for a folder, if the architecture is known here. */
+export async function ggufNames(place: ModelPlace, toFolder: boolean): Promise<GgufNames> {
+  const file = await openGgufPlace(place);
+  await file.close();
+  return toFolder && architectureOf(file) ? 'huggingface' : 'file';
+}
+
+/** Its tensors decoded under the names of transformers, as a run begins with them; throws `bad-model`. */
+export function openGgufStart(place: ModelPlace): Promise<StateDict> {
+  return openGgufDecoded(place, 'huggingface');
+}
+
+/** Its tensors decoded; throws `bad-model` for a type or an architecture that is not known here. */
+export async function openGgufDecoded(place: ModelPlace, names: GgufNames): Promise<StateDict> {
+  const file = await openGgufPlace(place);
+  try {
+    const model = names === 'file' ? ggufModel(file) : await underOtherNames(file);
+    checkDecodable(model.manifest, file.label);
+    return decodeModel(model, withGgufCodecs(nodeCodecs()));
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function underOtherNames(file: GgufFile): Promise<StateDict> {
+  const architecture = needArchitecture(file);
+  const { heads } = await ggufConfig(file, architecture);
+  return ggufModel(file, huggingFaceView(file, architecture, heads));
+}
+
+/** The texts that stand in its fields: `config.json`, and the tokenizer if it can be made exactly. */
+export async function ggufTexts(place: ModelPlace): Promise<{ texts: Partial<Record<string, string>>; missing: string | undefined }> {
+  const file = await openGgufPlace(place);
+  try {
+    const { json } = await ggufConfig(file, needArchitecture(file));
+    const tokenizer = await ggufTokenizer(file);
+    if ('missing' in tokenizer) return { texts: { 'config.json': json }, missing: tokenizer.missing };
+    const texts = { 'config.json': json, 'tokenizer.json': tokenizer.json, 'tokenizer_config.json': tokenizer.configJson };
+    return { texts, missing: undefined };
+  } finally {
+    await file.close();
+  }
+}
