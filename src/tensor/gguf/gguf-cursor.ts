@@ -10,8 +10,8 @@ export class GgufCursor {
   readonly #file: ReadableFile;
   readonly #label: string;
   readonly #sizeBytes: number;
-  readonly #window = new Uint8Array(WINDOW_BYTES);
-  readonly #view = new DataView(this.#window.buffer);
+  readonly #window: Uint8Array;
+  readonly #view: DataView;
   #start = 0;
   #filled = 0;
   #at: number;
@@ -21,6 +21,8 @@ export class GgufCursor {
     this.#label = label;
     this.#sizeBytes = file.sizeBytes;
     this.#at = at;
+    this.#window = new Uint8Array(Math.min(WINDOW_BYTES, this.#sizeBytes));
+    this.#view = new DataView(this.#window.buffer);
   }
 
   /** The position in the file, in bytes. */
@@ -61,7 +63,7 @@ export class GgufCursor {
     this.#need(length);
     if (length > mostBytes) throw ggufFault(this.#label, `${what} has ${length} bytes; at most ${mostBytes} are read`);
     const bytes = new Uint8Array(length);
-    if (length <= WINDOW_BYTES) bytes.set(this.#window.subarray(await this.#take(length)).subarray(0, length));
+    if (length <= this.#window.length) bytes.set(this.#window.subarray(await this.#take(length)).subarray(0, length));
     else {
       await this.#file.read(bytes, this.#at);
       this.#at += length;
@@ -88,7 +90,7 @@ export class GgufCursor {
     this.#need(bytes);
     if (this.#at < this.#start || this.#at + bytes > this.#start + this.#filled) {
       this.#start = this.#at;
-      this.#filled = Math.min(WINDOW_BYTES, this.#sizeBytes - this.#start);
+      this.#filled = Math.min(this.#window.length, this.#sizeBytes - this.#start);
       await nextTurn();
       await this.#file.read(this.#window.subarray(0, this.#filled), this.#start);
     }
