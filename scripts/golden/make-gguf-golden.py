@@ -48,7 +48,7 @@ def permute(weights: np.ndarray, heads: int) -> np.ndarray:
     return weights.reshape(heads, 2, rows // heads // 2, *weights.shape[1:]).swapaxes(1, 2).reshape(weights.shape)
 
 
-def model(name: str, architecture: str, kind: str, *, rope_factors: bool = False) -> None:
+def model(name: str, architecture: str, kind: str) -> None:
     """A model of one layer with the fields of llama.cpp, and its weights as transformers has them."""
     rng = np.random.default_rng(7)
     hidden, heads, kv_heads, ffn, tokens = 64, 4, 2, 96, 300
@@ -99,25 +99,8 @@ def model(name: str, architecture: str, kind: str, *, rope_factors: bool = False
         else:
             writer.add_tensor(tensor, own)
         firsts[tensor] = [float(v) for v in hf.reshape(shape[0], -1)[:, 0]]
-    if rope_factors:
-        writer.add_tensor("rope_freqs.weight", llama3_factors(size, 500000.0))
     write(writer)
     (OUT / f"{name}.json").write_text(json.dumps(firsts) + "\n")
-
-
-def llama3_factors(size: int, base: float, factor: float = 32.0, low: float = 1.0, high: float = 4.0, old: int = 8192) -> np.ndarray:
-    """As in convert_hf_to_gguf.py of llama.cpp."""
-    factors = []
-    for freq in 1.0 / (base ** (np.arange(0, size, 2, dtype=np.float32) / size)):
-        length = 2 * np.pi / freq
-        if length < old / high:
-            factors.append(1)
-        elif length > old / low:
-            factors.append(factor)
-        else:
-            smooth = (old / length - low) / (high - low)
-            factors.append(1 / ((1 - smooth) / factor + smooth))
-    return np.array(factors, dtype=np.float32)
 
 
 def vocabulary(writer: gguf.GGUFWriter, count: int) -> None:
@@ -153,6 +136,6 @@ def write(writer: gguf.GGUFWriter) -> None:
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
     types(np.random.default_rng(3))
-    model("llama", "llama", "Q8_0", rope_factors=True)
+    model("llama", "llama", "Q8_0")
     model("qwen2", "qwen2", "Q4_0")
     model("qwen3", "qwen3", "BF16")

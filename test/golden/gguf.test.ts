@@ -104,7 +104,7 @@ test('config.json has what the fields and the tensors say', async () => {
     max_position_embeddings: 256,
     tie_word_embeddings: false,
     rope_theta: 500_000,
-    rope_scaling: { rope_type: 'llama3', factor: 32, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 },
+    rope_scaling: null,
     rms_norm_eps: 1e-6,
     attention_bias: false,
     bos_token_id: 297,

@@ -37,7 +37,8 @@ export class GgufCursor {
   /** A count or a length; beyond 2^53 it is refused. */
   async u64(): Promise<number> {
     const value = this.#view.getBigUint64(await this.#take(8), true);
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw ggufFault(this.#label, `it has a number of ${value} where a size belongs`);
+    if (value > BigInt(Number.MAX_SAFE_INTEGER))
+      throw ggufFault(this.#label, `it has a number of ${value} where a size belongs: it is damaged, or no GGUF file; fetch it again`);
     return Number(value);
   }
 
