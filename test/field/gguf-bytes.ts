@@ -59,7 +59,7 @@ export function ggufBytes({ version = 3, fields = {}, tensors = [], claims = {} 
     at = Math.ceil((at + bytes.length) / 32) * 32;
   }
   const header = Buffer.concat(parts);
-  const padded = [header, new Uint8Array((32 - (header.length % 32)) % 32)];
+  const padded: Uint8Array[] = [header, new Uint8Array((32 - (header.length % 32)) % 32)];
   for (const { bytes } of tensors) padded.push(bytes, new Uint8Array((32 - (bytes.length % 32)) % 32));
   return Buffer.concat(padded);
 }
