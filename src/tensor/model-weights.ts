@@ -103,6 +103,8 @@ async function loneWeights(folder: Folder, names: readonly string[], onNote: (te
   if (files.length > 1) throw bad(folder, `has ${listed(files)}, and no ${MODEL_FILE} or ${INDEX_FILE}; name the file`);
   if (files.length === 1) return { kind: 'file', name: files[0] as string };
   const ggufs = names.filter((name) => name.toLowerCase().endsWith('.gguf'));
+  if (ggufs.length > 1 && completeShards(ggufs, folder.label))
+    throw bad(folder, `has a model in ${ggufs.length} parts; join them with \`llama-gguf-split --merge ${ggufs[0]} OUT.gguf\``);
   if (ggufs.length > 1) throw bad(folder, `has ${listed(ggufs)}; name the one to be read`);
   if (ggufs.length === 1) return { kind: 'gguf', name: ggufs[0] as string };
   throw await nothingUsable(folder, names);

@@ -251,6 +251,43 @@ export const GGUF_FILES: FieldTable<GgufInput> = {
       advice: 'Convert the model again with a newer llama.cpp.',
     },
     {
+      name: 'one part of a model that was cut into several',
+      from: 'llama.cpp',
+      input: { fields: { ...FIELDS, 'split.count': 3 }, tensors: [EMBEDDING], show: 'start' },
+      refusal: /is one of 3 parts of a model; join them with `llama-gguf-split --merge/,
+      advice: 'Join the parts.',
+    },
+    {
+      name: 'a folder with all parts of a model',
+      from: 'Hugging Face hub',
+      input: { file: 'm-00001-of-00002.gguf', beside: { 'm-00002-of-00002.gguf': 'x' }, path: '.', tensors: [EMBEDDING], show: 'start' },
+      refusal: /has a model in 2 parts; join them with `llama-gguf-split --merge m-00001-of-00002\.gguf OUT\.gguf`/,
+      advice: 'Join the parts.',
+    },
+    {
+      name: 'a Git LFS pointer named .gguf',
+      from: 'Git',
+      input: {
+        beside: { 'lfs.gguf': 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n' },
+        path: 'lfs.gguf',
+        show: 'start',
+      },
+      refusal: /lfs\.gguf is a Git LFS pointer to 12 bytes that were not fetched/,
+      advice: 'Fetch it with `git lfs pull`.',
+    },
+    {
+      name: 'a tokenizer.json that is a Git LFS pointer',
+      from: 'Git',
+      input: {
+        fields: { ...FIELDS, ...BPE },
+        beside: { 'tokenizer.json': 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n' },
+        tensors: [EMBEDDING],
+        show: 'tokenizer',
+      },
+      refusal: /tokenizer\.json is a Git LFS pointer to 12 bytes that were not fetched: run `git lfs install/,
+      advice: 'Fetch it with `git lfs pull`; this holds for every text of a model folder.',
+    },
+    {
       name: 'a file of version 1',
       from: 'old llama.cpp',
       input: { version: 1, show: 'inspect' },

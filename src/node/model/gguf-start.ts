@@ -14,8 +14,7 @@ import type { ModelPlace } from './find-model.js';
 
 /** True if the weights of a place are a GGUF file, whatever its name. */
 export async function isGguf({ folder, weights }: ModelPlace): Promise<boolean> {
-  if (weights.kind === 'gguf') return true;
-  return weights.kind === 'file' && (await kindOf(folder, weights.name)).name === 'gguf';
+  return (weights.kind === 'file' || weights.kind === 'gguf') && (await kindOf(folder, weights.name)).name === 'gguf';
 }
 
 /** Opens the file of a place that `isGguf`. */
@@ -44,12 +43,23 @@ export async function openGgufDecoded(place: ModelPlace, names: GgufNames): Prom
   const file = await openGgufPlace(place);
   try {
     const model = names === 'file' ? ggufModel(file) : await underOtherNames(file);
+    checkWhole(file);
     checkDecodable(model.manifest, file.label);
     return decodeModel(model, withGgufCodecs(nodeCodecs()));
   } catch (error) {
     await file.close();
     throw error;
   }
+}
+
+/** A file may be one of several that a model was cut into. */
+function checkWhole({ fields, label }: GgufFile): void {
+  const count = fields.get('split.count');
+  if (typeof count === 'number' && count > 1)
+    throw new FedStreamError(
+      'bad-model',
+      `${label} is one of ${count} parts of a model; join them with \`llama-gguf-split --merge FIRST-PART OUT.gguf\``,
+    );
 }
 
 async function underOtherNames(file: GgufFile): Promise<StateDict> {

@@ -2,8 +2,11 @@
 // that old programs stored, and its texts.
 import { decodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
+import { fileKind, SNIFF_BYTES } from '../../core/file-kind.js';
+import type { FileKindName } from '../../core/file-kind-name.js';
 import { readText } from '../../core/storage-text.js';
 import { withoutKnownExtras } from '../../tensor/known-extras.js';
+import { modelAdvice } from '../../tensor/model-advice.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 import { nodeCodecs } from '../codec/codecs.js';
 import { type ModelPlace, openPlace } from './find-model.js';
@@ -23,7 +26,7 @@ export async function openStartModel(place: ModelPlace): Promise<StateDict> {
  */
 export async function startTexts(place: ModelPlace, names: readonly string[]): Promise<Partial<Record<string, string>>> {
   const texts: Partial<Record<string, string>> = {};
-  for (const name of names) texts[name] = await readText(place.folder, name);
+  for (const name of names) texts[name] = checkedText(await readText(place.folder, name), `${place.folder.label}/${name}`);
   if (!(await isGguf(place))) return texts;
   const made = await ggufTexts(place);
   const hasTokenizer = texts['tokenizer.json'] !== undefined;
@@ -35,3 +38,15 @@ export async function startTexts(place: ModelPlace, names: readonly string[]): P
   const { 'config.json': config, ...tokenizer } = made.texts;
   return { ...texts, 'config.json': config, ...(hasTokenizer ? {} : tokenizer) };
 }
+
+/** Refuses a pointer or a page of a server in the place of a text; `bad-model`. */
+function checkedText(text: string | undefined, path: string): string | undefined {
+  if (text === undefined) return undefined;
+  const bytes = new TextEncoder().encode(text.slice(0, SNIFF_BYTES));
+  const kind = fileKind(bytes, text.length);
+  if (!PLACEHOLDERS.has(kind.name)) return text;
+  throw new FedStreamError('bad-model', `${path} is ${kind.looksLike}: ${modelAdvice(kind.name, path)}`);
+}
+
+/** What Git and servers put in the place of a file. */
+const PLACEHOLDERS: ReadonlySet<FileKindName> = new Set(['git-annex', 'git-lfs', 'html', 'json-error', 'xml']);
