@@ -1,13 +1,15 @@
 """Writes test/golden/gguf: files of the gguf package (PyPI), and the values that it decodes.
 
-Run it with a Python that has gguf and numpy: python scripts/golden/make-gguf-golden.py
+Run it with a Python that has gguf, numpy and sentencepiece: python scripts/golden/make-gguf-golden.py
 """
 
+import io
 import json
 import pathlib
 
 import gguf
 import numpy as np
+import sentencepiece
 from gguf.quants import dequantize, quantize
 
 OUT = pathlib.Path(__file__).parents[2] / "test/golden/gguf"
@@ -126,6 +128,44 @@ def vocabulary(writer: gguf.GGUFWriter, count: int) -> None:
     writer.add_chat_template("{{ messages[0]['content'] }}")
 
 
+def sentences() -> list[str]:
+    words = "the federated model learns from hospitals and banks without moving data it sends small updates to a server".split()
+    rng = np.random.default_rng(1)
+    return [" ".join(rng.choice(words, 12)) for _ in range(400)]
+
+
+def sentencepiece_tokenizer() -> None:
+    """A SentencePiece model of BPE as Llama 2 has one, and what the library itself makes of texts."""
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences()),
+        model_writer=out,
+        model_type="bpe",
+        vocab_size=380,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        split_digits=True,
+        allow_whitespace_only_pieces=True,
+        minloglevel=2,
+    )
+    library = sentencepiece.SentencePieceProcessor(model_proto=out.getvalue())
+    count = library.vocab_size()
+    kinds = [2 if library.is_unknown(i) else 3 if library.is_control(i) else 6 if library.is_byte(i) else 1 for i in range(count)]
+    writer = gguf.GGUFWriter(OUT / "sentencepiece.gguf", "llama")
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([library.id_to_piece(i) for i in range(count)])
+    writer.add_token_scores([library.get_score(i) for i in range(count)])
+    writer.add_token_types(kinds)
+    writer.add_bos_token_id(library.bos_id())
+    writer.add_eos_token_id(library.eos_id())
+    writer.add_unk_token_id(library.unk_id())
+    write(writer)
+    texts = [*sentences()[:20], "hello world", "  two  spaces ", "日本 🙂", "tab\tand\nline", "modelmodel 123", "Ünïcode", "x" * 50]
+    (OUT / "sentencepiece.json").write_text(json.dumps([[text, library.encode(text)] for text in texts]) + "\n")
+
+
 def write(writer: gguf.GGUFWriter) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -139,3 +179,4 @@ if __name__ == "__main__":
     model("llama", "llama", "Q8_0")
     model("qwen2", "qwen2", "Q4_0")
     model("qwen3", "qwen3", "BF16")
+    sentencepiece_tokenizer()

@@ -191,11 +191,11 @@ export const GGUF_FILES: FieldTable<GgufInput> = {
       advice: 'It is made of the fields, where its rules are known (gpt-2, llama-bpe, qwen2, smollm).',
     },
     {
-      name: 'a tokenizer of SentencePiece',
+      name: 'a tokenizer of another kind (WordPiece, Unigram, RWKV)',
       from: 'llama.cpp',
-      input: { fields: { ...FIELDS, 'tokenizer.ggml.model': 'llama' }, tensors: [EMBEDDING], show: 'tokenizer' },
+      input: { fields: { ...FIELDS, 'tokenizer.ggml.model': 't5' }, tensors: [EMBEDDING], show: 'tokenizer' },
       refusal:
-        /a tokenizer of the model "llama" is not made here; put tokenizer\.json and tokenizer_config\.json of the same model beside the GGUF file/,
+        /a tokenizer of the model "t5" is not made here; put tokenizer\.json and tokenizer_config\.json of the same model beside the GGUF file/,
       advice: 'Put the tokenizer of the same model beside the file.',
     },
     {

@@ -12,6 +12,7 @@ import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { openGguf } from '../../src/tensor/gguf/gguf-file.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
 import { widenInto } from '../../src/tensor/widen.js';
+import { ggufTokenizer } from '../../src/trainer/gguf/gguf-tokenizer.js';
 import { loadTokenizer } from '../../src/trainer/tokenizer/tokenizer.js';
 
 const golden = fileURLToPath(new URL('gguf/', import.meta.url));
@@ -131,4 +132,15 @@ test('the tokenizer cuts and joins as the fields say', async () => {
     model_max_length: 256,
     chat_template: "{{ messages[0]['content'] }}",
   });
+});
+
+test('a tokenizer of SentencePiece gives the tokens that the library gives', async () => {
+  const file = await openGguf(nodeFolder(golden), 'sentencepiece.gguf');
+  const made = await ggufTokenizer(file);
+  await file.close();
+  if ('missing' in made) throw new Error(made.missing);
+  const tokenizer = loadTokenizer(made.json, made.configJson, 'the file');
+  const texts = JSON.parse(await readFile(join(golden, 'sentencepiece.json'), 'utf8')) as [string, number[]][];
+  expect(texts.map(([text]) => [text, tokenizer.encode(text)])).toEqual(texts);
+  expect(texts.length).toBeGreaterThan(20);
 });

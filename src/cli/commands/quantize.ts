@@ -8,11 +8,11 @@ import { isCoded, writeCodedModel } from '../../codec/coded-file.js';
 import { decodeModel, encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
-import { writeText } from '../../core/storage-text.js';
+import { readText, writeText } from '../../core/storage-text.js';
 import { encodingByPolicy, type Policy, policySchema } from '../../filter/policy.js';
 import { nodeCodecMemory, nodeCodecs } from '../../node/codec/codecs.js';
-import { type ModelPlace, openPlace } from '../../node/model/find-model.js';
-import { type GgufNames, ggufNames, ggufTexts, isGguf, openGgufDecoded } from '../../node/model/gguf-start.js';
+import { openPlace } from '../../node/model/find-model.js';
+import { type GgufNames, type GgufTexts, ggufNames, ggufTexts, isGguf, openGgufDecoded } from '../../node/model/gguf-start.js';
 import { peakRssBytes } from '../../node/process/memory.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../../tensor/manifest.js';
@@ -182,23 +182,32 @@ async function dequantizeFile(from: string, to: string, options: DequantizeOptio
   try {
     if (!gguf && !isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);
     const { folder, name } = modelTarget(to);
+    const made = names === 'huggingface' && toFolder ? await ggufTexts(place) : undefined;
     await reported(from, to, source.manifest, options.json, async (onBytes) => {
       const decoded = decodeModel(watched(source, onBytes), nodeCodecs());
       if (name === MODEL_FILE && toFolder) await writeModel(folder, decoded, MAX_SHARD_BYTES, { durable: options.sync });
       else await writeSafetensors(folder, name, decoded, { durable: options.sync });
     });
     if (!place.isFile && toFolder) copyCompanions(place.path, to, undefined);
-    if (names === 'huggingface' && toFolder) await writeGgufTexts(place, folder);
+    if (made) await writeGgufTexts(made, folder);
+    if (gguf && toFolder && place.isFile) await copyTokenizer(place.folder, folder);
   } finally {
     await source.close?.();
   }
 }
 
 /** `config.json` and the tokenizer of a model folder, as far as the file has them. */
-async function writeGgufTexts(place: ModelPlace, folder: Folder): Promise<void> {
-  const { texts, missing } = await ggufTexts(place);
-  for (const [name, text] of Object.entries(texts)) if (text !== undefined) await writeText(folder, name, text);
+async function writeGgufTexts({ texts, missing }: GgufTexts, folder: Folder): Promise<void> {
+  for (const [name, text] of Object.entries(texts)) await writeText(folder, name, text);
   if (missing !== undefined) say(`${missing}; put tokenizer.json and tokenizer_config.json of the same model into the folder`);
+}
+
+/** A tokenizer that lies beside a GGUF file was put there for it. */
+async function copyTokenizer(from: Folder, to: Folder): Promise<void> {
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+    const text = await readText(from, name);
+    if (text !== undefined) await writeText(to, name, text);
+  }
 }
 
 /** Shows progress in bytes of the model's own dtypes, then prints what was done. */

@@ -68,15 +68,26 @@ async function underOtherNames(file: GgufFile): Promise<StateDict> {
   return ggufModel(file, huggingFaceView(file, architecture, heads));
 }
 
-/** The texts that stand in its fields: `config.json`, and the tokenizer if it can be made exactly. */
-export async function ggufTexts(place: ModelPlace): Promise<{ texts: Partial<Record<string, string>>; missing: string | undefined }> {
+/** Texts of a model folder, and in words why the tokenizer is not among them. */
+export interface GgufTexts {
+  readonly texts: Readonly<Record<string, string>>;
+  readonly missing: string | undefined;
+}
+
+/**
+ * The texts that stand in its fields: `config.json`, and the tokenizer if it can be made exactly. One
+ * that lies beside the file counts first, so that no other is made.
+ */
+export async function ggufTexts(place: ModelPlace): Promise<GgufTexts> {
+  const hasOwn = (await place.folder.sizeBytes('tokenizer.json')) !== undefined;
   const file = await openGgufPlace(place);
   try {
     const { json } = await ggufConfig(file, needArchitecture(file));
+    const config = { 'config.json': json };
+    if (hasOwn) return { texts: config, missing: undefined };
     const tokenizer = await ggufTokenizer(file);
-    if ('missing' in tokenizer) return { texts: { 'config.json': json }, missing: tokenizer.missing };
-    const texts = { 'config.json': json, 'tokenizer.json': tokenizer.json, 'tokenizer_config.json': tokenizer.configJson };
-    return { texts, missing: undefined };
+    if ('missing' in tokenizer) return { texts: config, missing: tokenizer.missing };
+    return { texts: { ...config, 'tokenizer.json': tokenizer.json, 'tokenizer_config.json': tokenizer.configJson }, missing: undefined };
   } finally {
     await file.close();
   }

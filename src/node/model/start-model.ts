@@ -29,14 +29,12 @@ export async function startTexts(place: ModelPlace, names: readonly string[]): P
   for (const name of names) texts[name] = checkedText(await readText(place.folder, name), `${place.folder.label}/${name}`);
   if (!(await isGguf(place))) return texts;
   const made = await ggufTexts(place);
-  const hasTokenizer = texts['tokenizer.json'] !== undefined;
-  if (!hasTokenizer && made.missing !== undefined)
+  if (made.missing !== undefined)
     throw new FedStreamError(
       'bad-model',
       `${place.folder.label}: ${made.missing}; put tokenizer.json and tokenizer_config.json of the same model beside the GGUF file`,
     );
-  const { 'config.json': config, ...tokenizer } = made.texts;
-  return { ...texts, 'config.json': config, ...(hasTokenizer ? {} : tokenizer) };
+  return { ...texts, ...made.texts };
 }
 
 /** Refuses a pointer or a page of a server in the place of a text; `bad-model`. */
