@@ -220,6 +220,13 @@ export const MODEL_FILES: FieldTable<ModelInput> = {
       advice: 'Give the path of a checkpoint.',
     },
     {
+      name: 'config.json in the place of its folder',
+      from: 'typing',
+      input: { files: { 'config.json': '{}', 'model.safetensors': MODEL }, path: 'config.json' },
+      refusal: /config\.json has no weights; give the folder that it lies in/,
+      advice: 'Give the folder.',
+    },
+    {
       name: 'a path that is not there',
       from: 'typing',
       input: { files: {}, path: 'modle' },

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { findModel, openPlace } from '../../src/node/model/find-model.js';
-import { ggufTexts, openGgufDecoded } from '../../src/node/model/gguf-start.js';
+import { ggufNames, ggufTexts, openGgufDecoded } from '../../src/node/model/gguf-start.js';
 import { openStartModel } from '../../src/node/model/start-model.js';
 import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { openGguf } from '../../src/tensor/gguf/gguf-file.js';
@@ -143,4 +143,15 @@ test('a tokenizer of SentencePiece gives the tokens that the library gives', asy
   const texts = JSON.parse(await readFile(join(golden, 'sentencepiece.json'), 'utf8')) as [string, number[]][];
   expect(texts.map(([text]) => [text, tokenizer.encode(text)])).toEqual(texts);
   expect(texts.length).toBeGreaterThan(20);
+});
+
+test('a folder gets the names of transformers where there is such a model, and else those of the file', async () => {
+  const notes: string[] = [];
+  const namesOf = async (name: string, toFolder: boolean) =>
+    ggufNames(await findModel(join(golden, name)), toFolder, (text) => notes.push(text));
+  expect(await namesOf('llama.gguf', true)).toBe('huggingface');
+  expect(await namesOf('llama.gguf', false)).toBe('file');
+  expect(notes).toEqual([]);
+  expect(await namesOf('types.gguf', true)).toBe('file');
+  expect(notes.join()).toMatch(/keep the names of the file: .*llama\.attention\.head_count: it is missing/);
 });

@@ -177,7 +177,7 @@ async function dequantizeFile(from: string, to: string, options: DequantizeOptio
   const place = await modelPlace(from, options.variant);
   const toFolder = !to.endsWith('.safetensors');
   const gguf = await isGguf(place);
-  const names = gguf ? (options.names ?? (await ggufNames(place, toFolder))) : undefined;
+  const names = gguf ? (options.names ?? (await ggufNames(place, toFolder, say))) : undefined;
   const source = names === undefined ? await openPlace(place, nodeCodecs()) : await openGgufDecoded(place, names);
   try {
     if (!gguf && !isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);

@@ -71,6 +71,8 @@ async function placeOf(path: string, label: string, { variant, onNote }: FindMod
   const snapshot = snapshotOf(path);
   if (snapshot === undefined && !statSync(path).isDirectory()) {
     const folder = nodeFolder(dirname(label), { followLinks: true });
+    if (path.endsWith('.json') && !basename(path).includes('.index.'))
+      throw new FedStreamError('bad-model', `${label} has no weights; give the folder that it lies in, or the file with the weights`);
     return { path: dirname(path), folder, weights: weightsNamed(basename(path)), isFile: true };
   }
   const folder = nodeFolder(snapshot ?? label, { followLinks: true });

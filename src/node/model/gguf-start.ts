@@ -6,7 +6,7 @@ import { FedStreamError } from '../../core/errors.js';
 import { type GgufFile, ggufModel, openGguf } from '../../tensor/gguf/gguf-file.js';
 import { kindOf } from '../../tensor/model-weights.js';
 import type { StateDict } from '../../tensor/state-dict.js';
-import { architectureOf, huggingFaceView, needArchitecture } from '../../trainer/gguf/architecture.js';
+import { huggingFaceView, needArchitecture } from '../../trainer/gguf/architecture.js';
 import { ggufConfig } from '../../trainer/gguf/gguf-config.js';
 import { ggufTokenizer } from '../../trainer/gguf/gguf-tokenizer.js';
 import { nodeCodecs } from '../codec/codecs.js';
@@ -26,11 +26,23 @@ export function openGgufPlace({ folder, weights }: ModelPlace): Promise<GgufFile
 /** Whose names a file's tensors get: its own, or those of transformers. */
 export type GgufNames = 'file' | 'huggingface';
 
-/** The names that fit: those of transformers for a folder, if the architecture is known here. */
-export async function ggufNames(place: ModelPlace, toFolder: boolean): Promise<GgufNames> {
+/**
+ * The names that fit: those of transformers for a folder, if its tensors and fields make such a
+ * model; `onNote` hears why they do not.
+ */
+export async function ggufNames(place: ModelPlace, toFolder: boolean, onNote: (text: string) => void): Promise<GgufNames> {
+  if (!toFolder) return 'file';
   const file = await openGgufPlace(place);
-  await file.close();
-  return toFolder && architectureOf(file) ? 'huggingface' : 'file';
+  try {
+    await underOtherNames(file);
+    return 'huggingface';
+  } catch (error) {
+    if (!(error instanceof FedStreamError)) throw error;
+    onNote(`the tensors keep the names of the file: ${error.message}`);
+    return 'file';
+  } finally {
+    await file.close();
+  }
 }
 
 /** Its tensors decoded under the names of transformers, as a run begins with them; throws `bad-model`. */

@@ -19,7 +19,7 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
 };
 
 /** The architecture that a file says it has, by the name in its fields; undefined if it is not known here. */
-export function architectureOf({ fields }: GgufFile): Architecture | undefined {
+function architectureOf({ fields }: GgufFile): Architecture | undefined {
   const name = fields.get('general.architecture');
   const known = typeof name === 'string' && Object.hasOwn(ARCHITECTURES, name) ? ARCHITECTURES[name] : undefined;
   // A Mistral model is a Llama model with a window, and says no more of it.
