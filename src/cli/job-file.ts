@@ -20,6 +20,7 @@ export interface JobOverrides {
   readonly split?: string;
   readonly alpha?: number;
   readonly model?: string;
+  readonly variant?: string;
   readonly delta?: boolean;
   readonly localSteps?: number;
   readonly learningRate?: number;
@@ -70,7 +71,7 @@ function merge(base: Record<string, unknown>, over: JobOverrides): Record<string
     seed: over.seed,
     delta: over.delta,
     trainer: over.trainer === undefined ? undefined : { name: over.trainer },
-    model: over.model === undefined ? undefined : { path: over.model },
+    model: modelField(base.model, over),
     data: dataField(base.data, over),
   });
   const merged = { ...base, ...fields };
@@ -81,6 +82,13 @@ function merge(base: Record<string, unknown>, over: JobOverrides): Record<string
 /** `--first` replaces one field of the coding and leaves the others. */
 function coding(quantize: unknown, first: string | undefined): unknown {
   return first === undefined ? quantize : { ...spelledOut(quantize ?? DEFAULT_CODING), first };
+}
+
+function modelField(base: unknown, { model, variant }: JobOverrides): unknown {
+  if (variant === undefined) return model === undefined ? undefined : { path: model };
+  const path = model ?? (base as { path?: string } | undefined)?.path;
+  if (path === undefined) throw new FedStreamError('bad-argument', '--variant chooses among the weights of a folder; name it with --model');
+  return { path, variant };
 }
 
 function dataField(base: unknown, { data, split, alpha }: JobOverrides): unknown {

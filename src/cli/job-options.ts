@@ -7,6 +7,7 @@ import { STREAMING_MODES } from '../transfer/streaming-mode.js';
 import { AGGREGATORS } from '../workflow/aggregate/aggregators.js';
 import { WORKFLOWS } from '../workflow/workflows.js';
 import type { JobOverrides } from './job-file.js';
+import { variantOption } from './model-path.js';
 import { positiveNumber, wholeNumber } from './options.js';
 
 /** Values of the options that describe a job. */
@@ -28,7 +29,11 @@ export function addJobOptions(command: Command): Command {
     .option('--data <file>', 'instruction data, JSON or JSONL, that is split among the sites')
     .addOption(new Option('--split <how>', 'how the data is split').choices(['iid', 'category']))
     .option('--alpha <number>', 'split by Dirichlet(alpha) instead: the smaller, the more the sites differ', positiveNumber)
-    .option('--model <folder>', 'start from a Hugging Face folder; for the built-in trainer, of a Llama model')
+    .option(
+      '--model <folder>',
+      'start from a Hugging Face folder, a GGUF file or a name on the hub; for the built-in trainer, of a Llama model',
+    )
+    .addOption(variantOption())
     .option('--trainer <name>', 'train with the program that each site has registered under this name')
     .option(
       '--codec <name>',

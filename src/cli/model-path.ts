@@ -1,19 +1,24 @@
-// Opens models that the command line names by path: a safetensors file or a folder.
-import { statSync } from 'node:fs';
+// Models that the command line names: where they are read, and where they are written.
 import { basename, dirname } from 'node:path';
-import type { CodecTable } from '../codec/codec.js';
-import { openModelFile, openModelFolder } from '../codec/model-file.js';
-import { FedStreamError } from '../core/errors.js';
+import { Option } from 'commander';
 import type { Folder } from '../core/storage.js';
+import { findModel, type ModelPlace } from '../node/model/find-model.js';
 import { nodeFolder } from '../node/storage/node-folder.js';
-import type { ChunkMemory } from '../tensor/chunk-memory.js';
-import { MODEL_FILE } from '../tensor/model-folder.js';
-import type { StateDict } from '../tensor/state-dict.js';
+import { MODEL_FILE } from '../tensor/model-weights.js';
+import { byteProgress } from './byte-progress.js';
+import { say } from './say.js';
 
-/** Opens the model at a path, in any layout; throws `not-found` if there is nothing. */
-export async function openModelPath(path: string, codecs: CodecTable, memory?: ChunkMemory): Promise<StateDict> {
-  if (isFolder(path)) return openModelFolder(nodeFolder(path, { followLinks: true }), codecs, memory);
-  return openModelFile(nodeFolder(dirname(path), { followLinks: true }), basename(path), codecs, memory);
+/**
+ * The place of a model that a command was given: a file, a folder, a place in the Hugging Face
+ * cache, or a name on the hub, which is fetched. Rejects as `findModel` does.
+ */
+export function modelPlace(pathOrName: string, variant?: string): Promise<ModelPlace> {
+  return findModel(pathOrName, { variant, download: true, onNote: say, downloading: { onFile: byteProgress } });
+}
+
+/** The option that chooses among `model.fp16.safetensors` and its like. */
+export function variantOption(): Option {
+  return new Option('--variant <name>', 'the variant of a folder with several, as fp16 of model.fp16.safetensors');
 }
 
 /**
@@ -24,11 +29,4 @@ export function modelTarget(path: string): { folder: Folder; name: string } {
   return path.endsWith('.safetensors')
     ? { folder: nodeFolder(dirname(path), { shared: true }), name: basename(path) }
     : { folder: nodeFolder(path, { shared: true }), name: MODEL_FILE };
-}
-
-/** True for a folder, false for a file; throws `not-found` if there is neither. */
-export function isFolder(path: string): boolean {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (!found) throw new FedStreamError('not-found', `there is no model at ${path}`);
-  return found.isDirectory();
 }

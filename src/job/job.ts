@@ -35,7 +35,7 @@ const count = z.int().min(1);
 const modelSchema = z.union(
   [
     z.literal('offered'),
-    z.strictObject({ path: z.string().min(1) }),
+    z.strictObject({ path: z.string().min(1), variant: z.string().min(1).max(64).optional() }),
     z.strictObject({
       hiddenSize: count.max(16_384).default(128),
       layers: count.max(256).default(4),

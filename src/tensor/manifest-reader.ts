@@ -4,6 +4,7 @@ import { FedStreamError } from '../core/errors.js';
 import { JsonMembers, SPREAD } from '../core/json-members.js';
 import { type Dtype, dtypeBytes, elementCount, isDtype } from './dtype.js';
 import type { Encoding, Manifest, TensorEntry } from './manifest.js';
+import { isTensorName as isName, MAX_TENSOR_NAME } from './tensor-name.js';
 
 /**
  * The most tensors of a manifest. A mixture-of-experts model of hundreds of billions of parameters
@@ -13,7 +14,6 @@ export const MAX_TENSORS = 1_000_000;
 /** The size of a chunk is a multiple of this, so that every block of every codec divides it. */
 const CHUNK_MULTIPLE = 16_384;
 const MAX_CHUNK_ELEMENTS = 2 ** 24;
-const MAX_NAME_LENGTH = 1024;
 /** The most texts of `tied` and of `metadata`; a tied tensor is rare. */
 const MAX_TEXTS = 100_000;
 const MAX_SIDES = 64;
@@ -112,7 +112,7 @@ export class ManifestReader {
       throw new FedStreamError('limit', `the manifest of ${this.#source} has more tensors than the ${this.#mostTensors} that are taken`);
     if (!hasOnly(value, TENSOR_FIELDS)) throw this.#wrong(`tensors.${at}`, `it has other fields than ${TENSOR_FIELDS.join(', ')}`);
     const { name, dtype, shape, encoding } = value;
-    if (!isName(name)) throw this.#wrong(`tensors.${at}.name`, `it is no text of 1 to ${MAX_NAME_LENGTH} characters`);
+    if (!isName(name)) throw this.#wrong(`tensors.${at}.name`, `it is no text of 1 to ${MAX_TENSOR_NAME} characters`);
     if (typeof dtype !== 'string' || !isDtype(dtype)) throw this.#wrong(`tensors.${at}.dtype`, 'unknown dtype');
     if (!isShape(shape)) throw this.#wrong(`tensors.${at}.shape`, `it is no list of at most ${MAX_SIDES} counts`);
     if (this.#names.has(name)) throw new FedStreamError('bad-manifest', `the manifest of ${this.#source} names ${name} twice`);
@@ -149,10 +149,6 @@ function hasOnly(
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return false;
   for (const name in value) if (!allowed.includes(name)) return false;
   return needed.every((name) => Object.hasOwn(value, name));
-}
-
-function isName(value: unknown): value is string {
-  return typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_LENGTH;
 }
 
 function isCount(value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): value is number {

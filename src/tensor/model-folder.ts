@@ -5,35 +5,37 @@ import { writeText } from '../core/storage-text.js';
 import { tensorRange, tensorsIn } from './chunks.js';
 import { dtypeBytes, elementCount } from './dtype.js';
 import { CHUNK_ELEMENTS, type Manifest, type TensorEntry } from './manifest.js';
+import { findWeights, INDEX_FILE, MODEL_FILE, type Weights, type WeightsChoice } from './model-weights.js';
 import { type OpenOptions, openSafetensors, writeSafetensors } from './safetensors.js';
 import { selectTensors } from './select-tensors.js';
 import { readShardIndex } from './shard-index.js';
+import { missingShards } from './shard-names.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 import type { WriteOptions } from './tensor-file.js';
 
-/** The weights of a model in one file. */
-export const MODEL_FILE = 'model.safetensors';
-/** The index of a model in shards: it names the shard of each tensor. */
-export const INDEX_FILE = 'model.safetensors.index.json';
-/** The weights of a PEFT adapter, beside its `adapter_config.json`. */
-export const ADAPTER_FILE = 'adapter_model.safetensors';
-
 /**
- * Opens the weights of a folder: a single file, shards or an adapter. Throws `bad-model` if there
- * are none or a tensor is missing.
+ * Opens the weights of a folder: a single file, shards or an adapter, in the choice that
+ * `findWeights` makes. Throws `bad-model` if there are none or a tensor is missing.
  */
-export async function openModel(folder: Folder, options: OpenOptions = {}): Promise<StateDict> {
-  if ((await folder.sizeBytes(MODEL_FILE)) !== undefined) return openSafetensors(folder, MODEL_FILE, options);
-  if ((await folder.sizeBytes(INDEX_FILE)) === undefined) {
-    if ((await folder.sizeBytes(ADAPTER_FILE)) !== undefined) return openSafetensors(folder, ADAPTER_FILE, options);
-    throw new FedStreamError('bad-model', `${folder.label} has neither ${MODEL_FILE} nor ${INDEX_FILE}`);
-  }
-  const weightMap = await readShardIndex(folder, INDEX_FILE);
-  const names = [...new Set(weightMap.values())].sort();
+export async function openModel(folder: Folder, options: OpenOptions & WeightsChoice = {}): Promise<StateDict> {
+  return openWeights(folder, await findWeights(folder, options), options);
+}
+
+/** Opens weights of safetensors files; `bad-model` for others. */
+export async function openWeights(folder: Folder, weights: Weights, options: OpenOptions = {}): Promise<StateDict> {
+  if (weights.kind === 'file') return openSafetensors(folder, weights.name, options);
+  if (weights.kind === 'gguf')
+    throw new FedStreamError(
+      'bad-model',
+      `${folder.label}/${weights.name} is a GGUF file; make a folder of it with \`fedstream dequantize\``,
+    );
+  const weightMap = weights.kind === 'index' ? await readShardIndex(folder, weights.name) : undefined;
+  const names = weights.kind === 'shards' ? weights.names : [...new Set(weightMap?.values())].sort();
+  if (weightMap) await checkPresent(folder, names);
   const shards: StateDict[] = [];
   try {
     for (const name of names) shards.push(await openSafetensors(folder, name, options));
-    return joinShards(shards, names, weightMap, folder.label, options);
+    return joinShards(shards, names, weightMap ?? mapOf(shards, names, folder.label), folder.label, options);
   } catch (error) {
     for (const shard of shards) await shard.close?.();
     throw error;
@@ -44,6 +46,29 @@ export async function openModel(folder: Folder, options: OpenOptions = {}): Prom
 interface Home {
   readonly shard: StateDict;
   readonly index: number;
+}
+
+/** Before any shard is opened, so that all that are missing are named. */
+async function checkPresent(folder: Folder, names: readonly string[]): Promise<void> {
+  const missing: string[] = [];
+  for (const name of names) if ((await folder.sizeBytes(name)) === undefined) missing.push(name);
+  if (missing.length > 0) throw missingShards(missing, names.length, folder.label);
+}
+
+/** The shard of each tensor by what the shards hold. */
+function mapOf(shards: readonly StateDict[], names: readonly string[], label: string): Map<string, string> {
+  const map = new Map<string, string>();
+  for (const [at, { manifest }] of shards.entries())
+    for (const { name } of manifest.tensors) {
+      const other = map.get(name);
+      if (other !== undefined)
+        throw new FedStreamError(
+          'bad-model',
+          `${label} has the tensor ${name} in ${other} and in ${names[at]}; an index must say which counts`,
+        );
+      map.set(name, names[at] as string);
+    }
+  return map;
 }
 
 function joinShards(

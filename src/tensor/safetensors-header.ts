@@ -5,11 +5,14 @@ import { dtypeBytes, elementCount, isDtype } from './dtype.js';
 import type { TensorEntry } from './manifest.js';
 import { RAW } from './manifest.js';
 import { MAX_TENSORS } from './manifest-reader.js';
+import { tensorNameFault } from './tensor-name.js';
 
 /** The most bytes of a header, 100 MB as in the reference implementation. */
 export const MAX_HEADER_BYTES = 100_000_000;
 /** Bytes of the header's length, a little-endian u64 in front of it. */
 export const LENGTH_BYTES = 8;
+
+const FETCH_AGAIN = 'a download or a copy that did not end leaves such a file: fetch it again';
 
 /** A tensor and the position of its bytes, counted from the end of the header. */
 export interface PlacedTensor extends TensorEntry {
@@ -32,7 +35,7 @@ export function parseHeaderLength(bytes: Uint8Array, fileBytes: number, source: 
   if (declared < 2n || Number(declared) > fileBytes - LENGTH_BYTES) {
     throw bad(
       source,
-      `its header claims ${declared} bytes, and the file has ${Math.max(fileBytes - LENGTH_BYTES, 0)} behind the length: it is truncated, or no safetensors file`,
+      `its header claims ${declared} bytes, and the file has ${Math.max(fileBytes - LENGTH_BYTES, 0)} behind the length: it is truncated, or no safetensors file; ${FETCH_AGAIN}`,
     );
   }
   return Number(declared);
@@ -82,7 +85,7 @@ export class HeaderReader {
     if (end !== dataBytes)
       throw bad(
         this.#source,
-        `its tensors end at byte ${end} of ${dataBytes}: the file is ${end > dataBytes ? 'truncated' : 'longer than its header says'}`,
+        `its tensors end at byte ${end} of ${dataBytes}: the file is ${end > dataBytes ? `truncated; ${FETCH_AGAIN}` : 'longer than its header says'}`,
       );
     return { tensors, metadata: Object.fromEntries(this.#metadata) };
   }
@@ -116,6 +119,8 @@ function noTexts(source: string): FedStreamError {
 }
 
 function parseTensor(name: string, entry: unknown, source: string): PlacedTensor {
+  const fault = tensorNameFault(name);
+  if (fault !== undefined) throw bad(source, fault);
   const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
   if (typeof dtype !== 'string' || !isDtype(dtype)) throw bad(source, `tensor ${name} has the unknown dtype ${shown(dtype)}`);
   if (!isCounts(shape)) throw bad(source, `tensor ${name} has the shape ${shown(shape)}`);
@@ -150,7 +155,7 @@ function bad(source: string, what: string): FedStreamError {
 
 /**
  * Encodes length and header, padded with spaces so that the data begins at a multiple of 8, as the
- * reference does. Also returns the position at which each tensor begins.
+ * reference does. Throws `bad-argument` for what no reader of this package takes. Also returns the position at which each tensor begins.
  */
 export function encodeHeader(
   tensors: readonly Omit<TensorEntry, 'encoding'>[],
@@ -163,12 +168,19 @@ export function encodeHeader(
   for (const { name, dtype, shape } of tensors) {
     const begin = starts.at(-1) as number;
     const end = begin + dtypeBytes(dtype, elementCount(shape));
+    const fault = tensorNameFault(name);
+    if (fault !== undefined) throw new FedStreamError('bad-argument', fault);
     if (name in header) throw new FedStreamError('bad-argument', `a safetensors file cannot hold two tensors named ${name}`);
     header[name] = { dtype, shape, data_offsets: [begin, end] };
     starts.push(end);
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
   const padded = Math.ceil(json.length / 8) * 8;
+  if (padded > MAX_HEADER_BYTES)
+    throw new FedStreamError(
+      'bad-argument',
+      `${tensors.length} tensors need a header of ${padded} bytes; at most ${MAX_HEADER_BYTES} can be read`,
+    );
   const bytes = new Uint8Array(LENGTH_BYTES + padded).fill(0x20);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(padded), true);
   bytes.set(json, LENGTH_BYTES);

@@ -8,6 +8,7 @@ import { CHUNK_ELEMENTS, type Manifest, type TensorEntry } from './manifest.js';
 import type { PlacedTensor } from './safetensors-header.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
 import { openTensorFile, type TensorFile, type WriteOptions, writeTensorFile } from './tensor-file.js';
+import { isTensorName } from './tensor-name.js';
 
 /** Options of opening a file. */
 export interface OpenOptions {
@@ -41,7 +42,7 @@ export function splitTied(metadata: Readonly<Record<string, string>>, tensors: r
   const tied: Record<string, string> = {};
   const rest: Record<string, string> = {};
   for (const [key, value] of Object.entries(metadata)) {
-    if (names.has(value) && !names.has(key)) tied[key] = value;
+    if (names.has(value) && !names.has(key) && isTensorName(key)) tied[key] = value;
     else rest[key] = value;
   }
   return { tied, rest };

@@ -1,7 +1,8 @@
 // The index of a model in shards (`model.safetensors.index.json`): the file of each tensor.
 import { FedStreamError } from '../core/errors.js';
+import { fileKind, SNIFF_BYTES } from '../core/file-kind.js';
 import { JsonMembers, SPREAD } from '../core/json-members.js';
-import type { Folder } from '../core/storage.js';
+import type { Folder, ReadableFile } from '../core/storage.js';
 import { checkName } from '../core/storage-name.js';
 import { textPieces } from '../core/text-pieces.js';
 
@@ -31,6 +32,7 @@ export async function readShardIndex(folder: Folder, name: string): Promise<Read
     },
   });
   try {
+    await checkText(file);
     if (file.sizeBytes > MAX_INDEX_BYTES) throw new Error(`it has ${file.sizeBytes} bytes; at most ${MAX_INDEX_BYTES} are read`);
     for await (const piece of textPieces(file, 0, file.sizeBytes)) json.push(piece);
     json.finish();
@@ -41,4 +43,12 @@ export async function readShardIndex(folder: Folder, name: string): Promise<Read
   } finally {
     await file.close();
   }
+}
+
+/** Refuses a pointer or a page in the place of the index. */
+async function checkText(file: ReadableFile): Promise<void> {
+  const first = new Uint8Array(Math.min(SNIFF_BYTES, file.sizeBytes));
+  await file.read(first, 0);
+  const { name, looksLike } = fileKind(first, file.sizeBytes);
+  if (name !== 'json' && name !== 'unknown' && name !== 'text') throw new Error(`it is ${looksLike}; fetch the model again`);
 }

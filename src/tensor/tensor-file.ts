@@ -1,8 +1,10 @@
 // The bytes of one safetensors file, read at any position or written at known ones.
 import { FedStreamError } from '../core/errors.js';
+import { fileKind, SNIFF_BYTES } from '../core/file-kind.js';
 import type { Folder, ReadableFile } from '../core/storage.js';
 import { textPieces } from '../core/text-pieces.js';
 import type { TensorEntry } from './manifest.js';
+import { wrongKind } from './model-advice.js';
 import { encodeHeader, HeaderReader, LENGTH_BYTES, type PlacedTensor, parseHeaderLength } from './safetensors-header.js';
 
 /** An open file whose header was checked. */
@@ -32,6 +34,7 @@ export async function openTensorFile(folder: Folder, name: string): Promise<Tens
 
 async function readHeader(file: ReadableFile, label: string) {
   const { sizeBytes } = file;
+  await checkKind(file, label);
   if (sizeBytes < LENGTH_BYTES)
     throw new FedStreamError('bad-tensor-file', `${label} has ${sizeBytes} bytes: it is truncated, or no safetensors file`);
   const length = new Uint8Array(LENGTH_BYTES);
@@ -41,6 +44,14 @@ async function readHeader(file: ReadableFile, label: string) {
   const reader = new HeaderReader(label);
   for await (const piece of textPieces(file, LENGTH_BYTES, dataStart)) reader.push(piece);
   return { ...reader.finish(sizeBytes - dataStart), dataStart };
+}
+
+/** Refuses what is another format under the name, with the command that makes it right. */
+async function checkKind(file: ReadableFile, label: string): Promise<void> {
+  const first = new Uint8Array(Math.min(SNIFF_BYTES, file.sizeBytes));
+  await file.read(first, 0);
+  const refusal = wrongKind(fileKind(first, file.sizeBytes), label);
+  if (refusal) throw refusal;
 }
 
 /** Writes the bytes of tensors. */

@@ -53,6 +53,15 @@ describe('the reader of constants', () => {
 
 /** Sentences by page, with each number from the code. */
 const SAID: Readonly<Record<string, () => readonly string[]>> = {
+  'spec/gguf': () => [
+    `| ${grouped(BUDGETS.ggufTensors.limit)}; ${grouped(BUDGETS.ggufFields.limit)} |`,
+    `| ${BUDGETS.ggufFieldBytes.limit / MIB} MiB |`,
+    `| ${grouped(BUDGETS.ggufListItems.limit)} |`,
+    `| ${grouped(constant('tensor/tensor-name.ts', 'MAX_TENSOR_NAME'))} characters |`,
+    `| 2^${Math.log2(constant('tensor/gguf/gguf-header.ts', 'MAX_ALIGNMENT'))} |`,
+    `| ${constant('tensor/gguf/gguf-header.ts', 'MAX_SIDES')}; 2^53 |`,
+    `a window of ${constant('tensor/gguf/gguf-cursor.ts', 'WINDOW_BYTES') / 1024} KiB`,
+  ],
   'spec/frame': () => [
     `nested at most ${constant('frame/msgpack-check.ts', 'MAX_DEPTH')} deep`,
     `${BUDGETS.helloItems.limit} in a \`hello\`, ${grouped(BUDGETS.headerItems.limit)} in any other header, ${grouped(BUDGETS.messageItems.limit)} in a body`,
@@ -106,7 +115,7 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
   ],
   'spec/spool': () => [
     `at most ${constant('transfer/object.ts', 'MAX_MANIFEST_BYTES') / MIB} MiB`,
-    `At most ${grouped(constant('tensor/manifest-reader.ts', 'MAX_TENSORS'))}; names are unique, at most ${grouped(constant('tensor/manifest-reader.ts', 'MAX_NAME_LENGTH'))} characters`,
+    `At most ${grouped(constant('tensor/manifest-reader.ts', 'MAX_TENSORS'))}; names are unique, at most ${grouped(constant('tensor/tensor-name.ts', 'MAX_TENSOR_NAME'))} characters`,
     `${grouped(constant('tensor/manifest-reader.ts', 'CHUNK_MULTIPLE'))} to 2^${Math.log2(constant('tensor/manifest-reader.ts', 'MAX_CHUNK_ELEMENTS'))}, a multiple of ${grouped(constant('tensor/manifest-reader.ts', 'CHUNK_MULTIPLE'))}`,
     `"chunkElements": ${constant('tensor/manifest.ts', 'CHUNK_ELEMENTS')}`,
   ],

@@ -2,14 +2,17 @@
 import { BUILT_IN_TRAINER } from './built-in-trainer.js';
 import { BUILT_IN_WEIGHTS } from './built-in-weights.js';
 import { FOLDERS_IN_USE } from './folders-in-use.js';
+import { GGUF_FILES } from './gguf-files.js';
+import { HUB_MODELS } from './hub-models.js';
+import { MODEL_FILES } from './model-files.js';
 import { NETWORK } from './network.js';
 import { OFFERS } from './offers.js';
 import { OLD_FOLDERS } from './old-folders.js';
 import { SITE_DISK } from './site-disk.js';
 import { SITE_SETTINGS } from './site-settings.js';
+import type { FieldTable } from './situation.js';
 import { TENSORS } from './tensors.js';
 import { VERSIONS } from './versions.js';
-import type { FieldTable } from './situation.js';
 
 // Inputs differ by table; the guide reads only names, outcomes and advice.
 export const TABLES: readonly Pick<FieldTable<unknown>, 'title' | 'intro' | 'rows'>[] = [
@@ -21,13 +24,9 @@ export const TABLES: readonly Pick<FieldTable<unknown>, 'title' | 'intro' | 'row
   NETWORK,
   SITE_DISK,
   VERSIONS,
-  =======
-import { OFFERS } from './offers.js';
-import type { FieldTable } from './situation.js';
-import { TENSORS } from './tensors.js';
-
-// Inputs differ by table; the guide reads only names,
-  outcomes and advice.
-export const TABLES: readonly Pick<FieldTable<unknown>,
-  'title' | 'intro' | 'rows'>[,
+  OFFERS,
+  TENSORS,
+  MODEL_FILES,
+  HUB_MODELS,
+  GGUF_FILES,
 ];

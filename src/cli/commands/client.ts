@@ -76,7 +76,7 @@ export function clientCommand(): Command {
     .option('--site-config <file>', 'trainers of this site, for jobs that name one, and filters on all that leaves it (docs/site.md)')
     .option(
       '--base <folder...>',
-      'a model that this site has already, a folder or a name in the Hugging Face cache: a run that begins with it does not send it',
+      'a model that this site has already, a file, a folder or a name in the Hugging Face cache: a run that begins with it does not send it',
     )
     .option('--work <folder>', 'where spools and optimizer state are kept, for each run by itself; by default fedstream-<site>')
     .option('--threads <count>', 'training threads; by default one a core, at most 4', wholeNumber(1))
@@ -110,7 +110,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
   // Data is read before the site connects, so that a wrong file is reported at once.
   const ownTrainers = Object.keys(config?.trainers ?? {}).length > 0;
   const samples = options.data === undefined || ownTrainers ? undefined : await readDataFile(options.data);
-  const bases = (options.base ?? []).map((base) => folderBase(base));
+  const bases = await Promise.all((options.base ?? []).map((base) => folderBase(base)));
   const work = resolve(options.work ?? `fedstream-${site}`);
   await checkWritable(work, '--work');
   const locks = await lockWork(work, options, supervised ? ORPHAN_MS : 0);

@@ -2,13 +2,15 @@
 
 import { Command } from 'commander';
 import { compareAll, compareModels, type TensorComparison } from '../../codec/compare.js';
+import { checkDecodable, withGgufCodecs } from '../../codec/gguf-codecs.js';
 import { decodeModel } from '../../codec/quantize.js';
 import { jsonText } from '../../core/json-text.js';
 import { visible } from '../../core/visible.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
+import { openPlace } from '../../node/model/find-model.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { byteProgress, watched } from '../byte-progress.js';
-import { openModelPath } from '../model-path.js';
+import { modelPlace, variantOption } from '../model-path.js';
 
 /** The subcommand `compare`. */
 export function compareCommand(): Command {
@@ -18,15 +20,19 @@ export function compareCommand(): Command {
     )
     .argument('<a>', 'the original: safetensors file or folder')
     .argument('<b>', 'the model that was made of it')
+    .addOption(variantOption())
     .option('--json', 'print the figures as JSON on standard output')
     .addHelpText('after', '\nExamples:\n  $ fedstream compare llama/ llama-nf4.safetensors\n')
     .action(compareFiles);
 }
 
-async function compareFiles(pathA: string, pathB: string, options: { json?: boolean }): Promise<void> {
-  const codecs = nodeCodecs();
-  const a = await openModelPath(pathA, codecs);
-  const b = await openModelPath(pathB, codecs);
+async function compareFiles(pathA: string, pathB: string, options: { json?: boolean; variant?: string }): Promise<void> {
+  const codecs = withGgufCodecs(nodeCodecs());
+  const [placeA, placeB] = [await modelPlace(pathA, options.variant), await modelPlace(pathB, options.variant)];
+  const a = await openPlace(placeA, codecs);
+  const b = await openPlace(placeB, codecs);
+  checkDecodable(a.manifest, pathA);
+  checkDecodable(b.manifest, pathB);
   const total = a.manifest.tensors.reduce((bytes, { dtype, shape }) => bytes + dtypeBytes(dtype, elementCount(shape)), 0);
   const progress = byteProgress(`${pathA} against ${pathB}`, total);
   const tensors: TensorComparison[] = [];

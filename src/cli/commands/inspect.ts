@@ -4,17 +4,18 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { codecLabel } from '../../codec/codec-name.js';
-import { FedStreamError } from '../../core/errors.js';
+import { withGgufCodecs } from '../../codec/gguf-codecs.js';
 import { jsonText } from '../../core/json-text.js';
 import { visible } from '../../core/visible.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
+import { openPlace } from '../../node/model/find-model.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { readRunRecord } from '../../record/run-record.js';
 import { elementCount } from '../../tensor/dtype.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 import { openSpool } from '../../transfer/spool.js';
 import { summaryLines } from '../finish-run.js';
-import { openModelPath } from '../model-path.js';
+import { modelPlace, variantOption } from '../model-path.js';
 import { formatCount } from '../report/format.js';
 
 const HELP = `
@@ -28,18 +29,17 @@ Examples:
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('Show what is in a safetensors file, a model folder, a spool or a run, without reading its tensors.')
-    .argument('<path>', 'file or folder')
+    .argument('<path>', 'file, folder, or name on the Hugging Face hub')
+    .addOption(variantOption())
     .option('--json', 'print JSON on standard output')
     .addHelpText('after', HELP)
     .action(inspect);
 }
 
-async function inspect(path: string, { json }: { json?: boolean }): Promise<void> {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (!found) throw new FedStreamError('not-found', `there is no file or folder ${path}`);
+async function inspect(path: string, { json, variant }: { json?: boolean; variant?: string }): Promise<void> {
   const full = resolve(path);
-  if (found.isDirectory() && existsSync(join(full, 'events.jsonl'))) return inspectRun(full, json);
-  const model = await open(full);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() && existsSync(join(full, 'events.jsonl'))) return inspectRun(full, json);
+  const model = await open(path, variant);
   try {
     if (json) process.stdout.write(`${jsonText(describe(model), 'the description', 2)}\n`);
     else process.stdout.write(table(model));
@@ -57,17 +57,20 @@ async function inspectRun(path: string, json: boolean | undefined): Promise<void
     );
 }
 
-function open(path: string): Promise<StateDict> {
+async function open(path: string, variant: string | undefined): Promise<StateDict> {
   if (path.endsWith('.spool')) return openSpool(nodeFolder(dirname(path), { followLinks: true }), basename(path), nodeCodecs());
-  return openModelPath(path, nodeCodecs());
+  return openPlace(await modelPlace(path, variant), nodeCodecs());
 }
+
+/** Files of llama.cpp have codecs of their own. */
+const READ_CODECS = withGgufCodecs(nodeCodecs());
 
 function describe({ manifest }: StateDict) {
   const tensors = manifest.tensors.map(({ name, dtype, shape, encoding }) => ({
     name,
     dtype,
     shape,
-    codec: codecLabel(encoding, nodeCodecs()),
+    codec: codecLabel(encoding, READ_CODECS),
   }));
   return { parameters: parameters(manifest.tensors), tensors, tied: manifest.tied, metadata: manifest.metadata };
 }
@@ -79,7 +82,7 @@ function parameters(tensors: readonly { readonly shape: readonly number[] }[]): 
 function table({ manifest }: StateDict): string {
   const width = manifest.tensors.reduce((widest, { name }) => Math.max(widest, visible(name).length), 4);
   const lines = manifest.tensors.map(({ name, dtype, shape, encoding }) => {
-    const coded = encoding.codec === 'raw' ? '' : `  ${codecLabel(encoding, nodeCodecs())}`;
+    const coded = encoding.codec === 'raw' ? '' : `  ${codecLabel(encoding, READ_CODECS)}`;
     return `${visible(name).padEnd(width)}  ${dtype.padEnd(5)} [${shape.join(', ')}]${coded}`;
   });
   for (const [alias, name] of Object.entries(manifest.tied)) lines.push(`${visible(alias).padEnd(width)}  is ${name}`);

@@ -7,17 +7,23 @@ import { referenceCodecs } from '../../codec/codec-table.js';
 import { isCoded, writeCodedModel } from '../../codec/coded-file.js';
 import { decodeModel, encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
+import type { Folder } from '../../core/storage.js';
+import { readText, writeText } from '../../core/storage-text.js';
 import { encodingByPolicy, type Policy, policySchema } from '../../filter/policy.js';
 import { nodeCodecMemory, nodeCodecs } from '../../node/codec/codecs.js';
+import { openPlace } from '../../node/model/find-model.js';
+import { type GgufNames, type GgufTexts, ggufNames, ggufTexts, isGguf, openGgufDecoded } from '../../node/model/gguf-start.js';
 import { peakRssBytes } from '../../node/process/memory.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../../tensor/manifest.js';
-import { MAX_SHARD_BYTES, MODEL_FILE, writeModel } from '../../tensor/model-folder.js';
+import { MAX_SHARD_BYTES, writeModel } from '../../tensor/model-folder.js';
+import { MODEL_FILE } from '../../tensor/model-weights.js';
 import { writeSafetensors } from '../../tensor/safetensors.js';
 import { byteProgress, watched } from '../byte-progress.js';
 import { copyCompanions } from '../copy-companions.js';
-import { isFolder, modelTarget, openModelPath } from '../model-path.js';
+import { modelPlace, modelTarget, variantOption } from '../model-path.js';
 import { wholeNumber } from '../options.js';
+import { say } from '../say.js';
 
 interface QuantizeOptions {
   readonly codec: string;
@@ -25,6 +31,7 @@ interface QuantizeOptions {
   readonly dtype: readonly string[];
   readonly minElements: number;
   readonly layout: 'fedstream' | 'bitsandbytes';
+  readonly variant?: string;
   readonly sync: boolean;
   readonly json?: boolean;
 }
@@ -40,6 +47,7 @@ export function quantizeCommand(): Command {
     .option('--dtype <dtype=codec>', 'another codec for the tensors of a dtype that no rule names, as in BF16=fp32', collect, [])
     .option('--min-elements <count>', 'tensors with fewer elements stay as they are', wholeNumber(0), 0)
     .addOption(new Option('--layout <name>', 'how the file is laid out').choices(['fedstream', 'bitsandbytes']).default('fedstream'))
+    .addOption(variantOption())
     .option('--sync', SYNC_HELP, false)
     .option('--json', 'print what was done as JSON on standard output')
     .addHelpText('after', QUANTIZE_HELP)
@@ -62,12 +70,22 @@ Examples:
 /** The subcommand `dequantize`. */
 export function dequantizeCommand(): Command {
   return new Command('dequantize')
-    .description('Decode a coded model file, each tensor to its own dtype.')
-    .argument('<in>', 'coded file, of FedStream or of bitsandbytes, or folder with model.safetensors')
+    .description('Decode a coded model file, each tensor to its own dtype; a GGUF file too.')
+    .argument('<in>', 'coded file, of FedStream, of bitsandbytes or of llama.cpp (GGUF), or folder with model.safetensors')
     .argument('<out>', 'file that ends in .safetensors, or folder (shards of 5 GB)')
+    .addOption(
+      new Option('--names <whose>', "names of a GGUF file's tensors: its own, or those of transformers, by default for a folder").choices([
+        'file',
+        'huggingface',
+      ]),
+    )
+    .addOption(variantOption())
     .option('--sync', SYNC_HELP, false)
     .option('--json', 'print what was done as JSON on standard output')
-    .addHelpText('after', '\nExamples:\n  $ fedstream dequantize llama-nf4.safetensors llama/\n')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ fedstream dequantize llama-nf4.safetensors llama/\n  $ fedstream dequantize qwen.Q8_0.gguf qwen/\n',
+    )
     .action(dequantizeFile);
 }
 
@@ -78,7 +96,8 @@ function collect(value: string, before: string[]): string[] {
 async function quantizeFile(from: string, to: string, options: QuantizeOptions): Promise<void> {
   const codecs = nodeCodecs();
   const policy = policyOf(options);
-  const source = await openModelPath(from, codecs, nodeCodecMemory());
+  const place = await modelPlace(from, options.variant);
+  const source = await openPlace(place, codecs, nodeCodecMemory());
   try {
     if (isCoded(source))
       throw new FedStreamError('bad-argument', `${from} is coded already; decode it first with \`fedstream dequantize\``);
@@ -93,7 +112,7 @@ async function quantizeFile(from: string, to: string, options: QuantizeOptions):
       if (options.layout === 'bitsandbytes') await writeBitsandbytesModel(folder, name, coded, { durable: options.sync });
       else await writeCodedModel(folder, name, coded, codecs, { durable: options.sync });
     });
-    if (isFolder(from) && !to.endsWith('.safetensors')) copyCompanions(from, to, transformersConfig(options));
+    if (!place.isFile && !to.endsWith('.safetensors')) copyCompanions(place.path, to, transformersConfig(options));
     if (saturated > 0) process.stderr.write(`${saturated} values beyond the range of fp16 were saturated\n`);
   } finally {
     await source.close?.();
@@ -147,21 +166,47 @@ function parseRule(rule: string): [string, string] {
   throw new FedStreamError('bad-argument', `the rule ${JSON.stringify(rule)} is not a pattern or a dtype and a codec, as in "*norm*=fp32"`);
 }
 
-async function dequantizeFile(from: string, to: string, options: { json?: boolean; sync: boolean }): Promise<void> {
-  const codecs = nodeCodecs();
-  const source = await openModelPath(from, codecs);
+interface DequantizeOptions {
+  readonly json?: boolean;
+  readonly sync: boolean;
+  readonly variant?: string;
+  readonly names?: GgufNames;
+}
+
+async function dequantizeFile(from: string, to: string, options: DequantizeOptions): Promise<void> {
+  const place = await modelPlace(from, options.variant);
+  const toFolder = !to.endsWith('.safetensors');
+  const gguf = await isGguf(place);
+  const names = gguf ? (options.names ?? (await ggufNames(place, toFolder, say))) : undefined;
+  const source = names === undefined ? await openPlace(place, nodeCodecs()) : await openGgufDecoded(place, names);
   try {
-    if (!isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);
+    if (!gguf && !isCoded(source)) throw new FedStreamError('bad-argument', `${from} is not coded: there is nothing to decode`);
     const { folder, name } = modelTarget(to);
+    const made = names === 'huggingface' && toFolder ? await ggufTexts(place) : undefined;
     await reported(from, to, source.manifest, options.json, async (onBytes) => {
-      const decoded = decodeModel(watched(source, onBytes), codecs);
-      if (name === MODEL_FILE && !to.endsWith('.safetensors'))
-        await writeModel(folder, decoded, MAX_SHARD_BYTES, { durable: options.sync });
+      const decoded = decodeModel(watched(source, onBytes), nodeCodecs());
+      if (name === MODEL_FILE && toFolder) await writeModel(folder, decoded, MAX_SHARD_BYTES, { durable: options.sync });
       else await writeSafetensors(folder, name, decoded, { durable: options.sync });
     });
-    if (isFolder(from) && !to.endsWith('.safetensors')) copyCompanions(from, to, undefined);
+    if (!place.isFile && toFolder) copyCompanions(place.path, to, undefined);
+    if (made) await writeGgufTexts(made, folder);
+    if (gguf && toFolder && place.isFile) await copyTokenizer(place.folder, folder);
   } finally {
     await source.close?.();
+  }
+}
+
+/** `config.json` and the tokenizer of a model folder, as far as the file has them. */
+async function writeGgufTexts({ texts, missing }: GgufTexts, folder: Folder): Promise<void> {
+  for (const [name, text] of Object.entries(texts)) await writeText(folder, name, text);
+  if (missing !== undefined) say(`${missing}; put tokenizer.json and tokenizer_config.json of the same model into the folder`);
+}
+
+/** A tokenizer that lies beside a GGUF file was put there for it. */
+async function copyTokenizer(from: Folder, to: Folder): Promise<void> {
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+    const text = await readText(from, name);
+    if (text !== undefined) await writeText(to, name, text);
   }
 }
 

@@ -9,10 +9,11 @@ import { jsonText } from '../../core/json-text.js';
 import { codingLabel } from '../../filter/coding.js';
 import { type Job, siteNames } from '../../job/job.js';
 import type { Kit } from '../../kit/kit.js';
+import { pathOfPlace } from '../../node/model/find-model.js';
 import { type Supervised, supervise } from '../../node/process/child-process.js';
 import { processMemory } from '../../node/process/memory.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
-import { loadRunData, prepareRun, siteDataPath, validationPath } from '../../node/run/prepare-run.js';
+import { loadRunData, prepareRun, siteDataPath, startPlace, validationPath } from '../../node/run/prepare-run.js';
 import { readRunJob } from '../../node/run/run-files.js';
 import { createRunFolder, findRunFolder } from '../../node/run/run-folder.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
@@ -94,11 +95,13 @@ async function simulate(options: SimulateOptions): Promise<void> {
     supervised: false,
     onStop: () => reporter.line('stopping; what is finished is kept (Ctrl-C again: at once)'),
   });
+  const base = job.model !== 'offered' && 'path' in job.model ? pathOfPlace(await startPlace(job.model)) : undefined;
   const network = await openLocalNetwork(options.listen, job, runPath);
   try {
     await new Federation({
       runPath,
       job,
+      base,
       network,
       siteConfig: options.siteConfig,
       kit: options.kit,
@@ -157,6 +160,8 @@ async function conclude(runPath: string, job: Job, events: SinkGroup) {
 interface FederationOptions {
   readonly runPath: string;
   readonly job: Job;
+  /** The path of the model that the job begins with, which every site has here. */
+  readonly base: string | undefined;
   readonly network: LocalNetwork;
   readonly siteConfig: string | undefined;
   readonly kit: string | undefined;
@@ -234,7 +239,7 @@ class Federation {
   }
 
   #sites(url: string): void {
-    const { runPath, job, network, siteConfig, kit } = this.#options;
+    const { runPath, job, base, network, siteConfig, kit } = this.#options;
     for (const site of siteNames(job)) {
       const work = join(runPath, 'sites', site);
       const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteDataPath(runPath, site)];
@@ -251,7 +256,7 @@ class Federation {
       );
       if (siteConfig !== undefined) command.push('--site-config', siteConfig);
       if (kit !== undefined) command.push('--kit', kit);
-      if (job.model !== 'offered' && 'path' in job.model) command.push('--base', job.model.path);
+      if (base !== undefined) command.push('--base', base);
       if (existsSync(validationPath(runPath))) command.push('--validation', validationPath(runPath));
       const child = this.#start(site, command);
       void child.exited.then((code) => this.#siteEnded(child, code));

@@ -23,21 +23,21 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 test.each([snapshot, 'some/model'])('%s', async (name) => {
-  const base = folderBase(name, environment);
+  const base = await folderBase(name, environment);
   expect(base).toMatchObject({ label: snapshot, stays: true });
   const model = await base.open();
   expect(model.manifest.tensors.map((tensor) => tensor.name)).toEqual(['w']);
   await model.close?.();
 });
 
-test('HF_HUB_CACHE wins', () => {
-  expect(folderBase('some/model', { HF_HUB_CACHE: join(folder, 'hub'), HF_HOME: '/nowhere' }).label).toBe(snapshot);
+test('HF_HUB_CACHE wins', async () => {
+  expect((await folderBase('some/model', { HF_HUB_CACHE: join(folder, 'hub'), HF_HOME: '/nowhere' })).label).toBe(snapshot);
 });
 
 test.each([
-  ['some/other', /--base some\/other: there is no such folder, nor a model of that name in .*hub/],
-  ['./missing', /--base \.\/missing: there is no such folder$/],
-  ['../some/model', /there is no such folder$/],
-])('%s is refused', (name, message) => {
-  expect(() => folderBase(name, environment)).toThrow(message);
+  ['some/other', /--base some\/other: there is no model at some\/other, nor one of that name in .*hub/],
+  ['./missing', /--base \.\/missing: there is no model at \.\/missing$/],
+  ['../some/model', /there is no model at \.\.\/some\/model$/],
+])('%s is refused', async (name, message) => {
+  await expect(folderBase(name, environment)).rejects.toThrow(message);
 });

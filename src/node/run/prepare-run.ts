@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { refuseUnaveraged } from '../../codec/float32.js';
 import { FedStreamError } from '../../core/errors.js';
 import { jsonText } from '../../core/json-text.js';
-import { readText, writeText } from '../../core/storage-text.js';
+import { writeText } from '../../core/storage-text.js';
 import { type Job, siteNames } from '../../job/job.js';
 import { BASE_FOLDER, writeGlobalModel, writeInitialModel } from '../../server/global-models.js';
 import { DEFAULT_LIMITS } from '../../site/limits.js';
 import type { Dtype } from '../../tensor/dtype.js';
-import { openModel } from '../../tensor/model-folder.js';
 import { noteDtypes } from '../../tensor/own-dtypes.js';
 import { withManifest } from '../../tensor/state-dict.js';
 import { OFFERED_FILES } from '../../trainer/bridge/messages.js';
@@ -29,6 +28,8 @@ import { loadTokenizer } from '../../trainer/tokenizer/tokenizer.js';
 import { tokenizerConfigJson, tokenizerJson } from '../../trainer/tokenizer/tokenizer-json.js';
 import { trainBpe } from '../../trainer/tokenizer/train-bpe.js';
 import { nodeCodecs } from '../codec/codecs.js';
+import { findModel, type ModelPlace } from '../model/find-model.js';
+import { openStartModel, startTexts } from '../model/start-model.js';
 import { nodeFolder } from '../storage/node-folder.js';
 import { startLlamaEngine } from '../trainer/llama-host.js';
 import { configuration, tokenizerTexts } from '../trainer/model-texts.js';
@@ -95,10 +96,12 @@ export async function prepareRun(job: Job, runPath: string, data: RunData, note:
   const run = nodeFolder(runPath);
   const training = [...data.bySite.values()].flat();
   if (job.trainer || job.model === 'offered') return prepareTrainerRun(job, runPath, data);
-  const base = 'path' in job.model ? await copyBase(job.model.path, runPath) : await newBase(job, job.model, training, runPath);
+  const place = 'path' in job.model ? await startPlace(job.model) : undefined;
+  const base =
+    'path' in job.model ? await copyBase(place as ModelPlace, job.model.path, runPath) : await newBase(job, job.model, training, runPath);
   const resolved = await resolveTraining(job, base, training, note).finally(() => base.close?.());
   writeRunData(runPath, data);
-  await writeEngineModel(resolved, base.config, runPath);
+  await writeEngineModel(resolved, base.config, place, runPath);
   await writeText(run, 'job.json', `${jsonText(resolved, 'job.json', 2)}\n`);
   return resolved;
 }
@@ -111,8 +114,9 @@ async function prepareTrainerRun(job: Job, runPath: string, data: RunData): Prom
   const run = nodeFolder(runPath);
   writeRunData(runPath, data);
   if (job.model !== 'offered' && 'path' in job.model) {
-    await copyTexts(job.model.path, runPath);
-    const model = await openModel(nodeFolder(job.model.path, { followLinks: true }));
+    const place = await startPlace(job.model);
+    await copyTexts(place, runPath);
+    const model = await openStartModel(place);
     await writeInitialModel(run, model, nodeCodecs());
     await model.close?.();
   }
@@ -132,8 +136,8 @@ interface Base {
 }
 
 /** Copies the texts of a Hugging Face folder into the run. */
-async function copyBase(path: string, runPath: string): Promise<Base> {
-  const texts = await copyTexts(path, runPath);
+async function copyBase(place: ModelPlace, path: string, runPath: string): Promise<Base> {
+  const texts = await copyTexts(place, runPath);
   const missing = NEEDED_TEXTS.find((name) => texts[name] === undefined);
   if (missing !== undefined)
     throw new FedStreamError(
@@ -145,16 +149,16 @@ async function copyBase(path: string, runPath: string): Promise<Base> {
   return { config, encode: (samples, maxTokens) => tokenizer.encode(samples, maxTokens), close: () => tokenizer.close() };
 }
 
-async function copyTexts(path: string, runPath: string): Promise<Partial<Record<string, string>>> {
-  const source = nodeFolder(path, { followLinks: true });
+async function copyTexts(place: ModelPlace, runPath: string): Promise<Partial<Record<string, string>>> {
   const run = nodeFolder(runPath);
-  const texts: Partial<Record<string, string>> = {};
-  for (const name of MODEL_TEXTS) {
-    const text = await readText(source, name);
-    if (text !== undefined) await writeText(run, `${BASE_FOLDER}/${name}`, text);
-    texts[name] = text;
-  }
+  const texts = await startTexts(place, MODEL_TEXTS);
+  for (const [name, text] of Object.entries(texts)) if (text !== undefined) await writeText(run, `${BASE_FOLDER}/${name}`, text);
   return texts;
+}
+
+/** The place of the model that a job names. */
+export function startPlace({ path, variant }: { readonly path: string; readonly variant?: string | undefined }): Promise<ModelPlace> {
+  return findModel(path, { variant, download: true });
 }
 
 /** Makes a model from a configuration, and trains a tokenizer on the job's training data. */
@@ -221,7 +225,7 @@ async function resolveTraining(job: Job, base: Base, training: readonly Sample[]
  * Writes the model of round 0: seeded weights, or those of the folder, checked and widened to
  * float32 by the engine itself. The dtypes of the folder are noted in it.
  */
-async function writeEngineModel(job: Job, config: LlamaConfig, runPath: string): Promise<void> {
+async function writeEngineModel(job: Job, config: LlamaConfig, place: ModelPlace | undefined, runPath: string): Promise<void> {
   const run = nodeFolder(runPath);
   const engine = await startLlamaEngine({
     config,
@@ -229,9 +233,9 @@ async function writeEngineModel(job: Job, config: LlamaConfig, runPath: string):
     optimizer: { ...job.train, weightDecay: 0 },
   });
   try {
-    if (job.model !== 'offered' && 'path' in job.model) {
-      const model = await openModel(nodeFolder(job.model.path, { followLinks: true }));
-      refuseUnaveraged(model.manifest, job.model.path);
+    if (place) {
+      const model = await openStartModel(place);
+      refuseUnaveraged(model.manifest, place.path);
       await engine.load(model);
       const dtypes = new Map(model.manifest.tensors.map(({ name, dtype }) => [name, dtype]));
       await model.close?.();

@@ -3,6 +3,7 @@
 import { FedStreamError } from '../../core/errors.js';
 import { randomStream } from '../../core/random.js';
 import { chunkPlaces } from '../../tensor/chunks.js';
+import { isKnownExtra } from '../../tensor/known-extras.js';
 import { CHUNK_ELEMENTS, type Manifest, RAW } from '../../tensor/manifest.js';
 import type { ChunkRange, StateDict } from '../../tensor/state-dict.js';
 import { type Arena, type ArenaSize, layOutArena, SQUARES_CHUNK } from './arena.js';
@@ -324,11 +325,6 @@ export class LlamaEngine {
   #place(base: number, parameter: Parameter): Place {
     return { shape: parameter.shape, values: this.#floats(base, parameter) };
   }
-}
-
-/** Tables that files of older versions of transformers have. */
-function isKnownExtra(name: string): boolean {
-  return name.endsWith('rotary_emb.inv_freq');
 }
 
 const subtractFrom: Put = (to, values, first) => {
