@@ -18,8 +18,17 @@ Job = dict[str, Any]
 class FakeSite:
     """Serves one program: hands out `tasks`, keeps what comes back. `models` maps a round to the parameters that it is given."""
 
-    def __init__(self, tasks: list[dict[str, Any]], model: Callable[[int], Mapping[str, Any]], train: Job | None = None, rounds: int = 3) -> None:
+    def __init__(
+        self,
+        tasks: list[dict[str, Any]],
+        model: Callable[[int], Mapping[str, Any]],
+        train: Job | None = None,
+        rounds: int = 3,
+        run_folder: str | None = None,
+    ) -> None:
         self.folder = tempfile.mkdtemp(prefix="fedstream-test-")
+        self.run_folder = run_folder or self.folder
+        """The program's own, which lasts as long as the run."""
         self.messages: list[dict[str, Any]] = []
         self.results: dict[str, dict[str, Any]] = {}
         self.models: dict[str, dict[str, Any]] = {}
@@ -51,7 +60,7 @@ class FakeSite:
                 message = json.loads(line)
                 self.messages.append(message)
                 if message["type"] == "hello":
-                    say({"type": "welcome", "protocol": 1, "site": "lab", "folder": self.folder, "job": self._job})
+                    say({"type": "welcome", "protocol": 1, "site": "lab", "folder": self.run_folder, "job": self._job})
                 elif message["type"] == "receive":
                     say(self._next())
                 elif message["type"] == "result":

@@ -169,7 +169,7 @@ def test_a_program_that_starts_in_the_middle_goes_on_from_its_checkpoint(tmp_pat
     whole = Federation(monkeypatch, make_model())
     site = whole.run(make_trainer(make_model(), tmp_path, save_strategy="epoch"))
     expected = losses(site.steps())
-    again = Federation(monkeypatch, make_model(), train_rounds(3))
+    again = Federation(monkeypatch, make_model(), train_rounds(3), run_folder=site.run_folder)
     again.site.models["train-2"] = site.models["train-2"]
     monkeypatch.setattr(fedstream, "_client", None)
     resumed = again.run(make_trainer(make_model(), tmp_path, save_strategy="epoch"))
