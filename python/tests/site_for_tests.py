@@ -36,6 +36,9 @@ class FakeSite:
         """What tasks that name extras are given."""
         self.returned: dict[str, dict[str, Any]] = {}
         """What came back beside the last model."""
+        self.before_model: Callable[[], object] = lambda: None
+        """Called before a model is handed out."""
+        self._arrived = threading.Condition()
         self._tasks = list(tasks)
         self._model = model
         self._job = {"seed": 1, "rounds": rounds, "train": train or {}}
@@ -73,6 +76,7 @@ class FakeSite:
         task["id"] = f"{task['kind']}-{task['round']}"
         if task["kind"] != "offer":
             task["model"] = os.path.join(self.folder, f"{task['id']}.safetensors")
+            self.before_model()
             _files.write(task["model"], self._model(task["round"]))
         if "extras" in task:
             task["extras"] = {name: f"{task['model']}.{name}.safetensors" for name in task["extras"]}
@@ -83,11 +87,19 @@ class FakeSite:
         return task
 
     def _take(self, message: dict[str, Any]) -> None:
-        self.results[message["task"]] = message
         path = os.path.join(self.folder, f"result-{message['task']}.safetensors")
         if os.path.exists(path):
             self.models[message["task"]] = _files.read_torch(path)
         self.returned = {name: _files.read_torch(f"{path}.{name}.safetensors") for name in message.get("extras", [])}
+        with self._arrived:
+            self.results[message["task"]] = message
+            self._arrived.notify_all()
+
+    def model_from(self, task: str) -> dict[str, Any]:
+        """What was sent back, once it has arrived."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: task in self.results, 30), f"no result of {task}"
+        return self.models[task]
 
     def leave(self) -> None:
         """Ends the connection without a word."""

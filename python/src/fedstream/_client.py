@@ -95,7 +95,10 @@ class Client:
         task = self._open()
         read: Callable[[str], dict[str, Any]] = _files.read_torch if framework == "torch" else _files.read_numpy
         extras: Extras[Any] = Extras(task.get("extras") or {}, read)
-        return Model(read(task["model"]), task["kind"], task["round"], task["rounds"], extras, task.get("figures") or {})
+        params = read(task["model"])
+        if isinstance(self._initial, Mapping):
+            _check_initial(self._initial, params)
+        return Model(params, task["kind"], task["round"], task["rounds"], extras, task.get("figures") or {})
 
     def send(
         self,
@@ -187,6 +190,18 @@ def check_weights(params: Params, round_number: int) -> None:
             f"the training of round {round_number} has diverged: its loss is not finite, and neither are values of {listed(broken)}; nothing is "
             "sent. Lower the learning rate, or clip the gradients"
         )
+
+
+def _check_initial(own: Params, received: Params) -> None:
+    """Before anything is trained: what a script begins with has the names and shapes of what it is given."""
+    ties = {name for name in own if any(own[name] is own[other] for other in received if other in own)}
+    extra = sorted(received.keys() - own.keys())
+    missing = sorted(own.keys() - received.keys() - ties)
+    shapes = sorted(name for name in received if name in own and tuple(received[name].shape) != tuple(own[name].shape))
+    faults = ((extra, "it has no"), (missing, "it received no"), (shapes, "it has another shape of"))
+    told = [f"{fault} {listed(names)}" for names, fault in faults if names]
+    if told:
+        raise BridgeError(f"the initial model of this script does not fit the federation's: {'; '.join(told)}")
 
 
 def _check_fingerprints(fingerprints: Mapping[str, str]) -> None:
