@@ -260,6 +260,10 @@ def trained(given: Mapping[str, Any], folder: pathlib.Path, monkeypatch: pytest.
         metrics=(lambda _: dict(numbers)) if numbers else None,
         **given.get("arguments", {}),
     )
+    if given.get("model_init"):
+        trainer.model_init = lambda: base_model()
+    if given.get("other_optimizer"):
+        trainer.optimizer = torch.optim.SGD(base_model().parameters(), lr=0.1)
     if given.get("loss"):
         whole = trainer.compute_loss
         value = float(given["loss"])
@@ -267,7 +271,7 @@ def trained(given: Mapping[str, Any], folder: pathlib.Path, monkeypatch: pytest.
         def loss_of(*args: Any, **more: Any) -> Any:
             found = whole(*args, **more)
             # As large as given, with the gradient that it has.
-            return (found[0] * 0 + found[0].detach() * 0 + value, found[1]) if isinstance(found, tuple) else found - found.detach() + value
+            return (found[0] - found[0].detach() + value, found[1]) if isinstance(found, tuple) else found - found.detach() + value
 
         trainer.compute_loss = loss_of
     if given.get("old_checkpoint"):

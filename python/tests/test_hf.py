@@ -16,6 +16,7 @@ from site_for_tests import FakeSite, train_rounds
 
 import fedstream
 import fedstream.hf as hf
+from fedstream.hf._weights import Weights
 
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")
@@ -190,10 +191,11 @@ def test_a_checkpoint_of_another_moment_of_the_run_is_left_alone(tmp_path: pathl
     assert (tmp_path / "checkpoint-2" / "fedstream.json").exists()
     again = Federation(monkeypatch, make_model(0), train_rounds(1), rounds=1, run_folder=site.run_folder)
     monkeypatch.setattr(fedstream, "_client", None)
-    hf.patch(make_trainer(make_model(0), tmp_path, save_strategy="no"), local_steps=3)
+    trainer = make_trainer(make_model(0), tmp_path)
+    hf.patch(trainer, local_steps=3)
     assert hf.is_running()
-    assert hf._federation is not None
-    hf._federation._trainer.train(resume_from_checkpoint=True)
+    trainer.evaluate()
+    trainer.train(resume_from_checkpoint=True)
     assert not hf.is_running()
     again.site.thread.join(10)
     assert again.site.models["train-1"].keys() == site.models["train-1"].keys()
@@ -235,6 +237,14 @@ def test_what_does_not_fit_is_named(tmp_path: pathlib.Path, monkeypatch: pytest.
     monkeypatch.setattr(hf, "_federation", None)
     with pytest.raises(hf.BridgeError, match="load_best_model_at_end"):
         hf.patch(make_trainer(make_model(), tmp_path, load_best_model_at_end=True, eval_strategy="epoch", save_strategy="epoch"))
+
+
+def test_a_compiled_model_has_the_names_of_the_model(tmp_path: pathlib.Path) -> None:
+    for make in (make_model, make_lora):
+        model = make()
+        compiled = Weights(torch.compile(model))
+        assert list(compiled.tensors()) == list(Weights(model).tensors())
+        assert compiled.texts() == Weights(model).texts()
 
 
 def test_an_exception_in_the_training_is_that_of_train(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,7 @@ export const PYTHON_TABLES: readonly Pick<FieldTable<unknown>, 'title' | 'intro'
   .tables.map(({ rows, ...table }) => ({ ...table, rows: rows.map(situation) }));
 
 function situation(row: z.output<typeof tableSchema>['rows'][number]): Situation<unknown> {
-  const input = row.input;
-  if ('refusal' in row) return { ...row, input, refusal: new RegExp(row.refusal) };
+  if ('refusal' in row) return { ...row, refusal: new RegExp(row.refusal) };
   const { warning, ...rest } = row;
-  return { ...rest, input, ...(warning !== undefined && { warning: new RegExp(warning) }) };
+  return { ...rest, ...(warning !== undefined && { warning: new RegExp(warning) }) };
 }

@@ -140,6 +140,11 @@ def _prompt(live: Mapping[str, torch.Tensor], adapter: str, name: str, handed: t
     return own if torch.equal(live[own].detach().to(handed.device), handed) else None
 
 
+def uncompiled(model: Any) -> Any:
+    """The model that was given to `torch.compile`, whose names have no prefix."""
+    return getattr(model, "_orig_mod", model)
+
+
 def base_of(model: Any) -> Any:
     """The model under the adapters; the model itself where there are none, or where they were put into it."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -49,6 +49,9 @@ class Federation:
         if self._alone:
             return
         _refuse_what_cannot_be(self._trainer)
+        # One would make a new model when the training begins, in the place of the received one.
+        self._trainer.model_init = None
+        self._model = self._trainer.model
         self._ranks = Ranks()
         self._weights = Weights(self._trainer.model, adapter)
         self._samples = samples
@@ -141,6 +144,7 @@ class Federation:
         if self._ranks.talks:
             if not self._logged:
                 self._log(self._trainer.state.global_step, {"loss": loss})
+            self._warn_of_nothing()
             fedstream.send(
                 self._weights.tensors(),
                 samples=self._weight(),
@@ -189,6 +193,8 @@ class Federation:
     def _begins(self) -> None:
         # A callback may have come after patch().
         refuse_settings(self._trainer)
+        if self._trainer.model is not self._model:
+            raise BridgeError("the trainer has another model than at patch(), so the received weights are not trained: call patch() after it has its last")
         if self._checkpoint is not None:
             # The checkpoint has brought its own weights.
             self._load()
@@ -210,6 +216,13 @@ class Federation:
     def _mark_checkpoint(self, step: int) -> None:
         if self._ranks.talks:
             _checkpoints.mark(self._trainer.args.output_dir, step, self._run)
+
+    def _warn_of_nothing(self) -> None:
+        if self._training.steps > 0 and self._weights.are_as(self._received):
+            self._say(
+                f"the training of round {self._round} has changed nothing of what travels: has the optimizer the parameters of this model, and is the "
+                "learning rate above 0?"
+            )
 
     def _say(self, text: str | None) -> None:
         """In the site's log."""

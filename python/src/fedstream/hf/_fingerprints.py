@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from fedstream.hf._adapters import Adapter, base_of, tensors_of
+from fedstream.hf._adapters import Adapter, base_of, tensors_of, uncompiled
 
 _MOST = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -23,7 +23,7 @@ _PIECE_BYTES = 4096
 _NO_MATTER = frozenset(
     ("base_model_name_or_path", "revision", "inference_mode", "auto_mapping", "parent_library", "peft_version", "task_type")
 )
-_NO_MATTER_AT = re.compile(r"^(init_|megatron_)|(dropout|_config)$")
+_NO_MATTER_AT = re.compile(r"^(init_|megatron_)|(dropout|_config|_path)$")
 _OF_CONFIG = (
     "model_type vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads head_dim hidden_act rms_norm_eps "
     "layer_norm_eps layer_norm_epsilon rope_theta tie_word_embeddings sliding_window n_embd n_layer n_head d_model num_layers"
@@ -32,9 +32,9 @@ _OF_CONFIG = (
 
 def fingerprints_of(trainer: Any, adapter: Adapter | None) -> dict[str, str]:
     """Of the trainer's model, its adapter, its base, its tokenizer and its labels. Reads a few hundred KiB of each file of the base."""
-    model = trainer.model
+    model = uncompiled(trainer.model)
     base = base_of(model)
-    config = getattr(base, "config", None)
+    config: Any = getattr(base, "config", None)
     settings: dict[str, Any] = config.to_dict() if hasattr(config, "to_dict") else {}
     told: dict[str, str] = {}
     if adapter:

@@ -28,7 +28,7 @@ def check_fit(own: Mapping[str, torch.Tensor], received: Mapping[str, torch.Tens
 
 def check_loaded(own: Mapping[str, torch.Tensor], received: Mapping[str, torch.Tensor], what: str) -> None:
     """Raises where the model does not have, bit for bit, what was loaded into it."""
-    wrong = sorted(name for name, tensor in received.items() if name not in own or not _same_bits(own[name], tensor))
+    wrong = sorted(name for name, tensor in received.items() if name not in own or not same_bits(own[name], tensor))
     if wrong:
         raise BridgeError(
             f"{what} was received, and is not what the model has after loading it: {listed(wrong)}. What this model hands out are copies, so it "
@@ -46,7 +46,8 @@ def _alike(received: torch.Tensor, own: torch.Tensor) -> bool:
     return received.dtype == own.dtype or (received.dtype.is_floating_point and own.dtype.is_floating_point)
 
 
-def _same_bits(own: torch.Tensor, received: torch.Tensor) -> bool:
+def same_bits(own: torch.Tensor, received: torch.Tensor) -> bool:
+    """Whether the values are those that were received, in the dtype of the model's own."""
     if own.shape != received.shape:
         return False
     mine, theirs = own.detach().reshape(-1), received.reshape(-1)

@@ -11,8 +11,8 @@ import torch
 
 from fedstream._errors import BridgeError
 from fedstream._figures import listed
-from fedstream.hf._adapters import adapter_of, handed_out
-from fedstream.hf._fit import check_fit, check_loaded, place_of
+from fedstream.hf._adapters import adapter_of, handed_out, uncompiled
+from fedstream.hf._fit import check_fit, check_loaded, place_of, same_bits
 
 TEXTS = ("config.json", "generation_config.json", "adapter_config.json")
 
@@ -21,8 +21,8 @@ class Weights:
     """The travelling tensors of a model, by the names of its own `save_pretrained`. Raises for a model of which something trains and stays."""
 
     def __init__(self, model: torch.nn.Module, adapter: str | None = None) -> None:
-        self._model: Any = model
-        self.adapter = adapter_of(model, adapter)
+        self._model: Any = uncompiled(model)
+        self.adapter = adapter_of(self._model, adapter)
         self.what = f"the adapter {self.adapter.name!r}" if self.adapter else "the model"
         self._loaded_before = False
         _refuse_offloaded(self.tensors())
@@ -48,6 +48,11 @@ class Weights:
             # Before anything is trained, so that an AdaLoRA still has all its ranks.
             self._check_as_saved(received)
         self._loaded_before = True
+
+    def are_as(self, received: Mapping[str, torch.Tensor]) -> bool:
+        """Whether the model still has, bit for bit, what was received."""
+        own = self.tensors()
+        return all(same_bits(own[name], tensor) for name, tensor in received.items())
 
     def texts(self) -> dict[str, str]:
         """The small files that make the tensors a folder which transformers or PEFT loads; none of a model that is a plain module."""
