@@ -18,8 +18,17 @@ Job = dict[str, Any]
 class FakeSite:
     """Serves one program: hands out `tasks`, keeps what comes back. `models` maps a round to the parameters that it is given."""
 
-    def __init__(self, tasks: list[dict[str, Any]], model: Callable[[int], Mapping[str, Any]], train: Job | None = None, rounds: int = 3) -> None:
+    def __init__(
+        self,
+        tasks: list[dict[str, Any]],
+        model: Callable[[int], Mapping[str, Any]],
+        train: Job | None = None,
+        rounds: int = 3,
+        run_folder: str | None = None,
+    ) -> None:
         self.folder = tempfile.mkdtemp(prefix="fedstream-test-")
+        self.run_folder = run_folder or self.folder
+        """The program's own, which lasts as long as the run."""
         self.messages: list[dict[str, Any]] = []
         self.results: dict[str, dict[str, Any]] = {}
         self.models: dict[str, dict[str, Any]] = {}
@@ -27,6 +36,9 @@ class FakeSite:
         """What tasks that name extras are given."""
         self.returned: dict[str, dict[str, Any]] = {}
         """What came back beside the last model."""
+        self.before_model: Callable[[], object] = lambda: None
+        """Called before a model is handed out."""
+        self._arrived = threading.Condition()
         self._tasks = list(tasks)
         self._model = model
         self._job = {"seed": 1, "rounds": rounds, "train": train or {}}
@@ -51,7 +63,7 @@ class FakeSite:
                 message = json.loads(line)
                 self.messages.append(message)
                 if message["type"] == "hello":
-                    say({"type": "welcome", "protocol": 1, "site": "lab", "folder": self.folder, "job": self._job})
+                    say({"type": "welcome", "protocol": 1, "site": "lab", "folder": self.run_folder, "job": self._job})
                 elif message["type"] == "receive":
                     say(self._next())
                 elif message["type"] == "result":
@@ -64,6 +76,7 @@ class FakeSite:
         task["id"] = f"{task['kind']}-{task['round']}"
         if task["kind"] != "offer":
             task["model"] = os.path.join(self.folder, f"{task['id']}.safetensors")
+            self.before_model()
             _files.write(task["model"], self._model(task["round"]))
         if "extras" in task:
             task["extras"] = {name: f"{task['model']}.{name}.safetensors" for name in task["extras"]}
@@ -74,11 +87,19 @@ class FakeSite:
         return task
 
     def _take(self, message: dict[str, Any]) -> None:
-        self.results[message["task"]] = message
         path = os.path.join(self.folder, f"result-{message['task']}.safetensors")
         if os.path.exists(path):
             self.models[message["task"]] = _files.read_torch(path)
         self.returned = {name: _files.read_torch(f"{path}.{name}.safetensors") for name in message.get("extras", [])}
+        with self._arrived:
+            self.results[message["task"]] = message
+            self._arrived.notify_all()
+
+    def model_from(self, task: str) -> dict[str, Any]:
+        """What was sent back, once it has arrived."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: task in self.results, 30), f"no result of {task}"
+        return self.models[task]
 
     def leave(self) -> None:
         """Ends the connection without a word."""

@@ -37,7 +37,10 @@ def test_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [("train", 1, 1, 1.0), ("train", 2, 2, 2.0), ("evaluate", 2, 2, 2.0)]
     site.thread.join(5)
     assert not fedstream.is_running()
-    assert [message["type"] for message in site.messages[:5]] == ["hello", "receive", "log", "step", "result"]
+    assert [message["type"] for message in site.messages[:6]] == ["hello", "receive", "log", "step", "log", "result"]
+    assert [message["message"] for message in site.messages if message["type"] == "log"].count(
+        "the metric 'broken' is left out: nan is no finite number"
+    ) == 1
     assert site.messages[2] == {"type": "log", "level": "warn", "message": "half way"}
     assert site.results["train-1"] == {
         "type": "result",

@@ -16,6 +16,7 @@ from site_for_tests import FakeSite, train_rounds
 
 import fedstream
 import fedstream.hf as hf
+from fedstream.hf._weights import Weights
 
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")
@@ -169,7 +170,7 @@ def test_a_program_that_starts_in_the_middle_goes_on_from_its_checkpoint(tmp_pat
     whole = Federation(monkeypatch, make_model())
     site = whole.run(make_trainer(make_model(), tmp_path, save_strategy="epoch"))
     expected = losses(site.steps())
-    again = Federation(monkeypatch, make_model(), train_rounds(3))
+    again = Federation(monkeypatch, make_model(), train_rounds(3), run_folder=site.run_folder)
     again.site.models["train-2"] = site.models["train-2"]
     monkeypatch.setattr(fedstream, "_client", None)
     resumed = again.run(make_trainer(make_model(), tmp_path, save_strategy="epoch"))
@@ -181,6 +182,44 @@ def test_a_program_that_starts_in_the_middle_goes_on_from_its_checkpoint(tmp_pat
     fresh = third.run(make_trainer(make_model(), tmp_path / "none"))
     assert [m["step"] for m in fresh.steps()] == list(range(13, 19))
     assert [m["learningRate"] for m in fresh.steps()] == pytest.approx([m["learningRate"] for m in resumed.steps()])
+
+
+def test_a_checkpoint_of_another_moment_of_the_run_is_left_alone(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two checkpoints in a round: a program that is started again begins the round anew from what it is given.
+    first = Federation(monkeypatch, make_model(0), train_rounds(1), rounds=1)
+    site = first.run(make_trainer(make_model(0), tmp_path, save_strategy="steps", save_steps=2), local_steps=3)
+    assert (tmp_path / "checkpoint-2" / "fedstream.json").exists()
+    again = Federation(monkeypatch, make_model(0), train_rounds(1), rounds=1, run_folder=site.run_folder)
+    monkeypatch.setattr(fedstream, "_client", None)
+    trainer = make_trainer(make_model(0), tmp_path)
+    hf.patch(trainer, local_steps=3)
+    assert hf.is_running()
+    trainer.evaluate()
+    trainer.train(resume_from_checkpoint=True)
+    assert not hf.is_running()
+    again.site.thread.join(10)
+    assert again.site.models["train-1"].keys() == site.models["train-1"].keys()
+    assert all(torch.equal(tensor, site.models["train-1"][name]) for name, tensor in again.site.models["train-1"].items())
+    warnings = [message["message"] for message in again.site.messages if message["type"] == "log" and message["level"] == "warn"]
+    assert len(warnings) == 1 and "checkpoint-3 is not of the beginning of this round (step 0)" in warnings[0]
+
+
+def test_a_checkpoint_of_another_run_gives_neither_optimizer_nor_weights(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for folder in (tmp_path / "used", tmp_path / "empty"):
+        monkeypatch.setattr(fedstream, "_client", None)
+        if folder.name == "used":
+            # Another run left a checkpoint of the very step at which this one stands.
+            Federation(monkeypatch, make_model(0), train_rounds(1), rounds=2).run(
+                make_trainer(make_model(0), folder, save_strategy="steps", save_steps=2), local_steps=2
+            )
+            monkeypatch.setattr(fedstream, "_client", None)
+            assert (folder / "checkpoint-2").exists()
+        federation = Federation(monkeypatch, make_model(0), train_rounds(2), rounds=2)
+        federation.site.models["train-1"] = {name: tensor * 0.5 for name, tensor in federation.first.items()}
+        results.append(federation.run(make_trainer(make_model(0), folder), local_steps=2).models["train-2"])
+    used, empty = results
+    assert all(torch.equal(tensor, empty[name]) for name, tensor in used.items())
 
 
 def test_what_does_not_fit_is_named(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +237,14 @@ def test_what_does_not_fit_is_named(tmp_path: pathlib.Path, monkeypatch: pytest.
     monkeypatch.setattr(hf, "_federation", None)
     with pytest.raises(hf.BridgeError, match="load_best_model_at_end"):
         hf.patch(make_trainer(make_model(), tmp_path, load_best_model_at_end=True, eval_strategy="epoch", save_strategy="epoch"))
+
+
+def test_a_compiled_model_has_the_names_of_the_model(tmp_path: pathlib.Path) -> None:
+    for make in (make_model, make_lora):
+        model = make()
+        compiled = Weights(torch.compile(model))
+        assert list(compiled.tensors()) == list(Weights(model).tensors())
+        assert compiled.texts() == Weights(model).texts()
 
 
 def test_an_exception_in_the_training_is_that_of_train(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

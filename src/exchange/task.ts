@@ -1,6 +1,5 @@
 // Tasks and results, without their models: the messages of a round between server and site.
 import { z } from 'zod';
-import { MAX_OFFERED_TEXT_BYTES } from '../trainer/bridge/messages.js';
 import { figureSchema, memoryBytesSchema, namedFiguresSchema, samplesSchema, stepCountSchema } from './figure.js';
 
 const count = z.int().min(0);
@@ -46,6 +45,8 @@ export const TASK_KIND = /^[a-z][A-Za-z0-9-]{0,31}$/;
 
 /** The most texts of a model folder that come with an offered model. */
 const MAX_OFFERED_FILES = 16;
+/** Texts of up to so many bytes together travel in the header of a frame, larger ones in the manifest. */
+export const MAX_HEADER_TEXT_BYTES = 32 * 1024;
 
 /** A task for a site. */
 export const taskSchema = z.strictObject({
@@ -100,7 +101,7 @@ export const resultSchema = z.strictObject({
   metrics: namedFiguresSchema.optional(),
   /** Texts of the model folder that come with an offered model. */
   files: z
-    .record(z.string().max(64), z.string().max(MAX_OFFERED_TEXT_BYTES))
+    .record(z.string().max(64), z.string().max(MAX_HEADER_TEXT_BYTES))
     .refine((all) => Object.keys(all).length <= MAX_OFFERED_FILES, `at most ${MAX_OFFERED_FILES} texts`)
     .optional(),
   peakRssBytes: memoryBytesSchema.optional(),

@@ -1,6 +1,8 @@
 // The handlers of a site's tasks, by kind. A program that embeds a site may add further kinds.
 import { FedStreamError } from '../core/errors.js';
-import type { ResultFigures, Task } from '../exchange/task.js';
+import { MAX_HEADER_TEXT_BYTES, type ResultFigures, type Task } from '../exchange/task.js';
+import { textBytes, withTexts } from '../tensor/noted-texts.js';
+import { withManifest } from '../tensor/state-dict.js';
 import { withoutPaths } from '../trainer/offered-texts.js';
 import type { Metrics } from '../trainer/trainer.js';
 import { checkTask, least } from './job-limits.js';
@@ -98,7 +100,10 @@ const offer: TaskHandler = async (task, place) => {
   const { model, files } = await trainer.offer(signal);
   try {
     const texts = await withoutPaths(files);
-    await place.answer(task, { ...figuresOf(task), files: texts }, withoutMetadata(model), 'the server has the initial model');
+    const fit = textBytes(texts) <= MAX_HEADER_TEXT_BYTES;
+    const bare = withoutMetadata(model);
+    const offered = fit ? bare : withManifest(bare, withTexts(bare.manifest, texts));
+    await place.answer(task, { ...figuresOf(task), ...(fit && { files: texts }) }, offered, 'the server has the initial model');
   } finally {
     await model.close?.();
   }

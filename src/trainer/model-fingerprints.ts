@@ -32,7 +32,7 @@ export const BASE_FIELDS = [
 
 /** Fields of `adapter_config.json` that may differ between adapters whose average means something. */
 const ADAPTER_LEFT_OUT =
-  /^(base_model_name_or_path|revision|inference_mode|auto_mapping|parent_library|peft_version|task_type|init_.*|megatron_.*|.*dropout|.*_config)$/;
+  /^(base_model_name_or_path|revision|inference_mode|auto_mapping|parent_library|peft_version|task_type|init_.*|megatron_.*|.*dropout|.*_config|.*_path)$/;
 
 const SEEN = /^[ -~]{1,64}$/;
 

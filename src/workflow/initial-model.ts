@@ -2,6 +2,8 @@
 import { masterOf } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
+import { takeTexts } from '../tensor/noted-texts.js';
+import { withManifest } from '../tensor/state-dict.js';
 import type { Federation, Outcome } from './federation.js';
 
 /**
@@ -16,8 +18,9 @@ export async function takeInitialModel(federation: Federation): Promise<void> {
     log.info({ site }, 'asking for an initial model');
     const [outcome] = (await federation.gather({ kind: 'offer', round: 0 }, { sites: [site], quorum: 0 })) as [Outcome];
     if (outcome.status === 'done' && outcome.reply.model) {
-      await models.writeTexts(outcome.reply.figures.files ?? {});
-      const written = await models.write('model', decodeModel(masterOf(outcome.reply.model), codecs));
+      const { manifest, texts } = takeTexts(outcome.reply.model.manifest);
+      await models.writeTexts({ ...outcome.reply.figures.files, ...texts });
+      const written = await models.write('model', decodeModel(masterOf(withManifest(outcome.reply.model, manifest)), codecs));
       await written.close?.();
       return;
     }

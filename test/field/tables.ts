@@ -8,6 +8,7 @@ import { MODEL_FILES } from './model-files.js';
 import { NETWORK } from './network.js';
 import { OFFERS } from './offers.js';
 import { OLD_FOLDERS } from './old-folders.js';
+import { PYTHON_TABLES } from './python.js';
 import { SITE_DISK } from './site-disk.js';
 import { SITE_SETTINGS } from './site-settings.js';
 import type { FieldTable } from './situation.js';
@@ -29,4 +30,5 @@ export const TABLES: readonly Pick<FieldTable<unknown>, 'title' | 'intro' | 'row
   MODEL_FILES,
   HUB_MODELS,
   GGUF_FILES,
+  ...PYTHON_TABLES,
 ];

@@ -1,15 +1,16 @@
 // The scripts of examples/hf-sft in a federation: real torch and transformers on the CPU, real
-// processes, over TCP.
+// processes, over TCP. All but one are forked from a Python that has its imports.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readText } from '../../src/core/storage-text.js';
 import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { startLlamaEngine } from '../../src/node/trainer/llama-host.js';
 import { openModel } from '../../src/tensor/model-folder.js';
 import { parseLlamaConfig } from '../../src/trainer/llama/config.js';
 import { lossesOf, run, summaryOf, workFolder } from '../e2e/command.js';
-import { python, root, runPython, withoutPython } from './python.js';
+import { python, root, withoutPython } from './python.js';
+import { type WarmPython, warmPython } from './warm.js';
 
 const folder = workFolder();
 const examples = join(root, 'examples/hf-sft');
@@ -18,11 +19,12 @@ const job = join(folder, 'job.json');
 const path = (...names: string[]): string => join(folder, ...names);
 const SETTINGS = ['--max-length', '96', '--learning-rate', '0.003', '--batch-size', '8'];
 const LONG = { timeout: 300_000 };
+let warm: WarmPython;
 
 function trainer(script: string, model: string, ...more: string[]) {
   const data = ['--data', '{data}', '--validation', '{validation}', '--output', '{work}'];
   return {
-    command: [python, script, '--model', path(model), ...data, ...SETTINGS, ...more],
+    command: [...warm.command(script), '--model', path(model), ...data, ...SETTINGS, ...more],
     folder: examples,
     environment: { OMP_NUM_THREADS: '1' },
   };
@@ -41,16 +43,19 @@ interface Checked {
   readonly logits: readonly number[];
 }
 
-const check = (...folders: string[]): Checked => JSON.parse(runPython(['test/python/check_model.py', ...folders])) as Checked;
+const check = (...folders: string[]): Checked => JSON.parse(warm.run(['test/python/check_model.py', ...folders])) as Checked;
 
 describe.skipIf(withoutPython)('with Python', () => {
-  beforeAll(() => {
+  afterAll(() => warm?.close());
+
+  beforeAll(async () => {
+    warm = await warmPython(folder);
     for (const [name, kind, dtype] of [
       ['llama', 'llama', 'float32'],
       ['gpt2', 'gpt2', 'float32'],
       ['half', 'llama', 'bfloat16'],
     ] as const)
-      runPython(['test/python/make_model.py', path(name), kind, dtype]);
+      warm.run(['test/python/make_model.py', path(name), kind, dtype]);
     const trainers = {
       llama: trainer('sft.py', 'llama'),
       gpt2: trainer('sft.py', 'gpt2'),
@@ -134,7 +139,7 @@ describe.skipIf(withoutPython)('with Python', () => {
     await simulate(`alone-${name}`, '--trainer', name, '--sites', '1', '--codec', 'fp32');
     const data = ['--data', path(`runs/alone-${name}/data/site-1.jsonl`), '--validation', path(`runs/alone-${name}/data/validation.jsonl`)];
     const model = path(name === 'lora' ? 'llama' : name);
-    runPython([script, '--model', model, ...data, '--output', path(`central-${name}`), '--epochs', '3', ...SETTINGS], examples);
+    warm.run([script, '--model', model, ...data, '--output', path(`central-${name}`), '--epochs', '3', ...SETTINGS], examples);
     const state = JSON.parse(readFileSync(path(`central-${name}/trainer_state.json`), 'utf8')) as { log_history: { loss?: number }[] };
     const central = state.log_history.flatMap(({ loss }) => (loss === undefined ? [] : [loss]));
     expect(central).toHaveLength(42);
@@ -184,7 +189,7 @@ describe.skipIf(withoutPython)('with Python', () => {
         trainers: { llama: { ...trainer('sft.py', 'llama'), command: [python, 'sft.py', '--model', '/nowhere', '--data', '{data}'] } },
       }),
     );
-    const ended = await run(['simulate', '--job', job, '--site-config', config, '--name', 'broken'], folder);
+    const ended = await run(['simulate', '--job', job, '--site-config', config, '--name', 'broken', '--sites', '1'], folder);
     expect(ended.code).toBe(1);
     expect(ended.stderr.trim().split('\n').at(-1)).toMatch(
       /^fedstream: .*the trainer "llama" ended with exit code 1; the end of its output: .*\/nowhere/,

@@ -14,7 +14,7 @@ test.skipIf(withoutPython)('mypy --strict', { timeout: 300_000 }, () => {
   expect(ran.stdout + ran.stderr).toMatch(/^Success: no issues found in \d+ source files\n$/);
 });
 
-test.skipIf(withoutPython)('pytest', { timeout: 300_000 }, () => {
+test.skipIf(withoutPython)('pytest', { timeout: 600_000 }, () => {
   const env = { ...process.env, OMP_NUM_THREADS: '1' };
   const ran = spawnSync(python, ['-m', 'pytest', '-q', '-p', 'no:cacheprovider'], { cwd: folder, encoding: 'utf8', env });
   expect(ran.status, ran.stdout + ran.stderr).toBe(0);

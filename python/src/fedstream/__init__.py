@@ -41,15 +41,22 @@ __all__ = [
 _client: Client | None = None
 
 
-def init(initial: Mapping[str, Array | Tensor] | Callable[[], Mapping[str, Array | Tensor]] | None = None) -> None:
+def init(
+    initial: Mapping[str, Array | Tensor] | Callable[[], Mapping[str, Array | Tensor]] | None = None,
+    *,
+    fingerprints: Mapping[str, str] | None = None,
+) -> None:
     """Connects to the site that started this program; a second call does nothing.
 
     `initial` is the model, or a function that makes it, that the federation begins with where the server has none.
+    `fingerprints` tell by name what the training rests on (a base model, a label map): sites that tell another value of one are not averaged. A name
+    has 1 to 64 letters, digits, dots, dashes or underscores, a value 1 to 128 characters.
     Raises `NotFederatedError` where no site started this program.
     """
     global _client
     if _client is None:
         _client = Client.connect(initial)
+        _client.about(fingerprints or {})
 
 
 def is_federated() -> bool:

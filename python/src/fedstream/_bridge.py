@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import socket
 import threading
 from collections.abc import Mapping
@@ -61,7 +60,3 @@ class Bridge:
     def close(self) -> None:
         self._socket.close()
 
-
-def finite(numbers: Mapping[str, float] | None) -> dict[str, float]:
-    """JSON has no NaN and no infinity: what is not a number is left out."""
-    return {name: float(number) for name, number in (numbers or {}).items() if math.isfinite(number)}

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from fedstream import _files
-from fedstream._bridge import PROTOCOL, Bridge, finite
+from fedstream._bridge import PROTOCOL, Bridge
 from fedstream._errors import BridgeError, NotFederatedError
+from fedstream._figures import Figures, count_of, listed, number_of
 from fedstream._model import Array, Evaluation, Extras, Model, Tensor
 
 BRIDGE_VARIABLE = "FEDSTREAM_BRIDGE"
@@ -21,6 +22,12 @@ Initial = Params | Callable[[], Params] | None
 # As the site has them (docs/spec/trainer-bridge.md, "Extras and figures").
 _EXTRA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_EXTRAS = 16
+_MAX_FINGERPRINTS = 64
+_MAX_FINGERPRINT_CHARACTERS = 128
+_MAX_LINE_CHARACTERS = 65_536
+# Of all texts of an offer together.
+_MAX_TEXT_BYTES = 1024 * 1024
+_LEVELS = ("debug", "info", "warn", "error")
 
 
 class Client:
@@ -32,6 +39,7 @@ class Client:
         self._files = files
         self._task: dict[str, Any] | None = None
         self._over = False
+        self._figures = Figures(self.warn)
         self.current_round = 0
         bridge.send({"type": "hello", "protocol": PROTOCOL, "client": f"fedstream-python {sys.version_info[0]}.{sys.version_info[1]}"})
         welcome = bridge.receive()
@@ -53,6 +61,12 @@ class Client:
         if not address.startswith("unix:"):
             raise BridgeError(f"{BRIDGE_VARIABLE} is {address}, which is no address of a site")
         return cls(Bridge(address.removeprefix("unix:")), initial, files)
+
+    def about(self, fingerprints: Mapping[str, str]) -> None:
+        """Tells what the training rests on; the server compares it with what other sites tell."""
+        if fingerprints:
+            _check_fingerprints(fingerprints)
+            self._bridge.send({"type": "about", "fingerprints": dict(fingerprints)})
 
     def is_running(self) -> bool:
         if self._over:
@@ -81,7 +95,10 @@ class Client:
         task = self._open()
         read: Callable[[str], dict[str, Any]] = _files.read_torch if framework == "torch" else _files.read_numpy
         extras: Extras[Any] = Extras(task.get("extras") or {}, read)
-        return Model(read(task["model"]), task["kind"], task["round"], task["rounds"], extras, task.get("figures") or {})
+        params = read(task["model"])
+        if isinstance(self._initial, Mapping):
+            _check_initial(self._initial, params)
+        return Model(params, task["kind"], task["round"], task["rounds"], extras, task.get("figures") or {})
 
     def send(
         self,
@@ -95,15 +112,17 @@ class Client:
     ) -> None:
         task = self._open()
         _check_names(extras or {})
-        message: dict[str, Any] = {"type": "result", "task": task["id"], "metrics": finite(metrics)}
-        if evaluation is not None:
-            message["evaluation"] = evaluation.message()
+        message: dict[str, Any] = {"type": "result", "task": task["id"], "metrics": self._figures.metrics(metrics)}
+        figures = self._figures.evaluation(evaluation)
+        if figures is not None:
+            message["evaluation"] = figures
         if task["kind"] == "train":
             if params is None:
                 raise BridgeError("a task of training is answered with a model: send(params, …)")
+            message |= {"samples": count_of(samples, "samples", 1), "steps": count_of(steps, "steps", 0)}
+            message["trainLoss"] = self._train_loss(train_loss, params)
             names, ties, _ = _files.read_header(task["model"])
             _files.write(task["result"], params, names, ties)
-            message |= {"samples": int(samples), "steps": int(steps), "trainLoss": float(train_loss)}
             if extras:
                 for name, tensors in extras.items():
                     _files.write(f"{task['result']}.{name}.safetensors", tensors, tensors)
@@ -112,25 +131,92 @@ class Client:
         self._task = None
 
     def log(self, message: str | None, level: Level, step: int | None, loss: float | None, learning_rate: float, tokens: int) -> None:
+        if level not in _LEVELS:
+            raise BridgeError(f"{level!r} is no level of a line; there are {', '.join(_LEVELS)}")
         if message is not None:
-            self._bridge.send({"type": "log", "level": level, "message": message})
+            self._bridge.send({"type": "log", "level": level, "message": message[:_MAX_LINE_CHARACTERS]})
         if step is not None and loss is not None:
-            figures = {"step": int(step), "loss": float(loss), "learningRate": float(learning_rate), "tokens": int(tokens)}
-            self._bridge.send({"type": "step", **figures})
+            self._log_step(count_of(step, "step", 1), loss, learning_rate, tokens)
         if message is None and step is None:
             self._bridge.send({"type": "alive"})
+
+    def warn(self, text: str) -> None:
+        """A line of the site's log."""
+        self.log(text, "warn", None, None, 0.0, 0)
+
+    def _log_step(self, step: int, loss: float, learning_rate: float, tokens: int) -> None:
+        number = number_of(loss)
+        if number is None:
+            self._figures.say("step", f"the loss of step {step} is {loss}: losses that are not finite are left out of the curve")
+            self._bridge.send({"type": "alive"})
+            return
+        rate, count = number_of(learning_rate) or 0.0, number_of(tokens) or 0.0
+        self._bridge.send({"type": "step", "step": step, "loss": number, "learningRate": max(0.0, rate), "tokens": max(0, int(count))})
+
+    def _train_loss(self, loss: float, params: Params) -> float:
+        """A loss that is none is left out where the weights are whole; weights that are not would only be refused by the server."""
+        number = number_of(loss)
+        if number is not None:
+            return number
+        check_weights(params, self.current_round)
+        self._figures.say("train", f"the training loss of round {self.current_round} is {loss}: it is left out, and stands as 0; the weights are finite")
+        return 0.0
 
     def _offer(self, task: dict[str, Any]) -> None:
         initial = self._initial() if callable(self._initial) else self._initial
         if initial is None:
             raise BridgeError("the server has no model and this program none to offer: init(initial=…), or give the job a model folder")
+        texts = dict(self._files() if self._files else {})
+        size = sum(len(text.encode()) for text in texts.values())
+        if size > _MAX_TEXT_BYTES:
+            raise BridgeError(
+                f"{' and '.join(texts)} have {size} bytes, and {_MAX_TEXT_BYTES} go with an offered model: give the job the model's folder "
+                "(model.path), or make them shorter (id2label)"
+            )
         _files.write(task["result"], initial)
-        self._bridge.send({"type": "result", "task": task["id"], "files": dict(self._files() if self._files else {})})
+        self._bridge.send({"type": "result", "task": task["id"], "files": texts})
 
     def _open(self) -> dict[str, Any]:
         if self._task is None:
             raise BridgeError("there is no task: ask is_running() first")
         return self._task
+
+
+def check_weights(params: Params, round_number: int) -> None:
+    """Raises for values that are not finite, which the server would only refuse; for a round whose loss is already known not to be."""
+    broken = [name for name, tensor in params.items() if not _files.is_finite(tensor)]
+    if broken:
+        raise BridgeError(
+            f"the training of round {round_number} has diverged: its loss is not finite, and neither are values of {listed(broken)}; nothing is "
+            "sent. Lower the learning rate, or clip the gradients"
+        )
+
+
+def _check_initial(own: Params, received: Params) -> None:
+    """Before anything is trained: what a script begins with has the names and shapes of what it is given."""
+    ties = {name for name in own if any(own[name] is own[other] for other in received if other in own)}
+    extra = sorted(received.keys() - own.keys())
+    missing = sorted(own.keys() - received.keys() - ties)
+    shapes = sorted(name for name in received if name in own and tuple(received[name].shape) != tuple(own[name].shape))
+    faults = ((extra, "it has no"), (missing, "it received no"), (shapes, "it has another shape of"))
+    told = [f"{fault} {listed(names)}" for names, fault in faults if names]
+    if told:
+        raise BridgeError(f"the initial model of this script does not fit the federation's: {'; '.join(told)}")
+
+
+def _check_fingerprints(fingerprints: Mapping[str, str]) -> None:
+    if len(fingerprints) > _MAX_FINGERPRINTS:
+        raise BridgeError(f"{len(fingerprints)} fingerprints are too many; at most {_MAX_FINGERPRINTS} are compared")
+    for name, value in fingerprints.items():
+        if not _EXTRA_NAME.fullmatch(name):
+            raise BridgeError(
+                f"a fingerprint cannot be named {name!r}; a name has 1 to 64 letters, digits, dots, dashes or underscores, and begins with a "
+                "letter or a digit"
+            )
+        if not isinstance(value, str) or not 0 < len(value) <= _MAX_FINGERPRINT_CHARACTERS or not value.isprintable():
+            raise BridgeError(
+                f"the fingerprint {name} is {str(value)[:40]!r}; a value is a text of 1 to {_MAX_FINGERPRINT_CHARACTERS} characters that can be seen"
+            )
 
 
 def _check_names(extras: Mapping[str, Params]) -> None:

@@ -29,6 +29,7 @@ _NUMPY = {
     "U8": "u1",
     "BOOL": "?",
 }
+_CHECKED_ELEMENTS = 1 << 20
 _NAMES = {np.dtype(name).name: dtype for dtype, name in _NUMPY.items()} | {
     "bfloat16": "BF16",
     "float8_e4m3fn": "F8_E4M3",
@@ -180,6 +181,20 @@ def _bytes_of(tensor: Array | Tensor) -> memoryview:
 
     host: Array = tensor.detach().contiguous().reshape(-1).view(torch.uint8).cpu().numpy()
     return host.data
+
+
+def is_finite(tensor: Array | Tensor) -> bool:
+    """Whether there is no NaN and no infinity among the values; a few of them at a time are looked at."""
+    flat: Any = tensor.detach().reshape(-1) if not is_array(tensor) else tensor.reshape(-1)  # type: ignore[union-attr]
+    for begin in range(0, len(flat), _CHECKED_ELEMENTS):
+        piece = flat[begin : begin + _CHECKED_ELEMENTS]
+        if isinstance(piece, np.ndarray):
+            if piece.dtype.kind not in "fcV" or bool(np.isfinite(piece.astype(np.float32) if piece.dtype.kind == "V" else piece).all()):
+                continue
+            return False
+        if not bool(piece.isfinite().all()):
+            return False
+    return True
 
 
 def _write_all(file: BinaryIO | Any, data: bytes | memoryview) -> None:

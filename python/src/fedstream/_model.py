@@ -72,12 +72,6 @@ class Evaluation:
     exact_match: float | None = None
     """Share of the samples whose whole answer is right, 0 to 1, where it is known."""
 
-    def message(self) -> dict[str, float | int]:
-        figures: dict[str, float | int] = {"loss": float(self.loss), "samples": int(self.samples)}
-        if self.exact_match is not None:
-            figures["exactMatch"] = float(self.exact_match)
-        return figures
-
 
 def is_array(value: object) -> bool:
     return isinstance(value, np.ndarray)

@@ -24,6 +24,13 @@ export const TEXT_BUDGETS = {
     beyond: 'the model is refused by the name of the file',
     why: 'configurations have a few KiB, those with chat templates some 50',
   },
+  offeredTextBytes: {
+    limit: 1024 * 1024,
+    unit: 'bytes',
+    each: 'offered model, for all texts of its folder',
+    beyond: 'the offer is refused',
+    why: 'a label map of 20,000 classes has some 700 KiB, other configurations a few',
+  },
   fingerprints: {
     limit: 64,
     unit: 'texts',

@@ -1,7 +1,9 @@
 // The messages of the trainer bridge (docs/spec/trainer-bridge.md): schemas, limits and lines.
 import { z } from 'zod';
+import { BUDGETS } from '../../core/budgets.js';
 import { FedStreamError } from '../../core/errors.js';
 import type { Json } from '../../core/json.js';
+import { textBytes } from '../../tensor/noted-texts.js';
 import { fingerprintsSchema } from '../fingerprints.js';
 
 /** Version of the bridge. */
@@ -10,11 +12,8 @@ export const BRIDGE_PROTOCOL = 1;
 export const BRIDGE_VARIABLE = 'FEDSTREAM_BRIDGE';
 /** Limit of a message with its line feed; a `result` with the largest `files` is far smaller. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
-/**
- * Limit of all texts of an offer together: configurations have a few KiB, and they travel in the
- * header of a frame.
- */
-export const MAX_OFFERED_TEXT_BYTES = 32 * 1024;
+/** Limit of all texts of an offer together. */
+export const MAX_OFFERED_TEXT_BYTES = BUDGETS.offeredTextBytes.limit;
 /** Names of the texts that an offer may bring. */
 export const OFFERED_FILES = ['config.json', 'generation_config.json', 'adapter_config.json'] as const;
 /** Limit of named numbers in a message: metrics of a result, figures of a task. */
@@ -37,10 +36,7 @@ export const numbersSchema = z
 
 const filesSchema = z
   .partialRecord(z.enum(OFFERED_FILES), z.string())
-  .refine(
-    (files) => Object.values(files).reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0) <= MAX_OFFERED_TEXT_BYTES,
-    `at most ${MAX_OFFERED_TEXT_BYTES} bytes of text together`,
-  );
+  .refine((files) => textBytes(files) <= MAX_OFFERED_TEXT_BYTES, `at most ${MAX_OFFERED_TEXT_BYTES} bytes of text together`);
 
 /** A program's answer to a task; the kind of the task decides which fields it needs. */
 export const bridgeResultSchema = z.object({

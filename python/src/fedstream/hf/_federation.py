@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -12,12 +13,15 @@ import numpy as np
 import torch
 
 import fedstream
-from fedstream._client import Client
+from fedstream._client import Client, check_weights
 from fedstream._errors import BridgeError
 from fedstream._model import Evaluation
-from fedstream.hf import _schedule
+from fedstream.hf import _checkpoints, _schedule
+from fedstream.hf._evaluations import Evaluations
+from fedstream.hf._fingerprints import fingerprints_of
 from fedstream.hf._ranks import Ranks
 from fedstream.hf._rounds import RoundedTraining, RoundEvents
+from fedstream.hf._settings import refuse_length, refuse_settings, unused_limit
 from fedstream.hf._weights import Weights
 
 if TYPE_CHECKING:
@@ -31,7 +35,13 @@ class Federation:
     """What `patch` makes of a trainer."""
 
     def __init__(
-        self, trainer: Trainer, local_epochs: int | None, local_steps: int | None, keep_state: bool | None, samples: int | None
+        self,
+        trainer: Trainer,
+        local_epochs: int | None,
+        local_steps: int | None,
+        keep_state: bool | None,
+        samples: int | None,
+        adapter: str | None = None,
     ) -> None:
         self._trainer: Any = trainer
         self._alone = Client.address() is None
@@ -39,21 +49,29 @@ class Federation:
         if self._alone:
             return
         _refuse_what_cannot_be(self._trainer)
+        # One would make a new model when the training begins, in the place of the received one.
+        self._trainer.model_init = None
+        self._model = self._trainer.model
         self._ranks = Ranks()
-        self._weights = Weights(self._trainer.model)
+        self._weights = Weights(self._trainer.model, adapter)
         self._samples = samples
         self._task: dict[str, Any] | None = None
         self._received: dict[str, torch.Tensor] = {}
         self._evaluation: Evaluation | None = None
-        self._metrics: dict[str, float] = {}
+        self._metrics: dict[str, Any] = {}
+        self._evaluating = False
         self._last_progress = 0.0
         self._logged = False
         self._first_round = True
         self._done_before = 0
         self._checkpoint: str | None = None
+        self._run = ""
         if self._ranks.talks:
-            fedstream._client = Client.connect(self._weights.tensors, self._weights.texts)
-        job = self._ranks.tell(fedstream.job() if self._ranks.talks else None)
+            client = Client.connect(self._weights.tensors, self._weights.texts)
+            fedstream._client = client
+            client.about(fingerprints_of(self._trainer, self._weights.adapter))
+            self._run = _checkpoints.run_of(client.folder)
+        job, self._run = self._ranks.tell((fedstream.job(), self._run) if self._ranks.talks else None)
         self._rounds_planned: int = job["rounds"]
         wishes = job["train"]
         if local_epochs is None and local_steps is None:
@@ -62,10 +80,13 @@ class Federation:
                 local_epochs = 1
         self._epochs: int | None = None if local_steps is not None else local_epochs
         self._steps: int | None = local_steps
+        refuse_length(self._trainer, self._epochs)
+        self._say(unused_limit(self._trainer, self._epochs, self._steps))
         keep = keep_state if keep_state is not None else wishes.get("optimizerState", "keep") == "keep"
         _schedule.set_length(self._trainer.args, job["rounds"], self._epochs, self._steps)
         self._evaluate = self._trainer.evaluate
-        events = RoundEvents(on_begin=self._begins, on_step=self._progress, on_log=self._log)
+        self._evaluations = Evaluations(self._trainer, self._ranks.count, self._say)
+        events = RoundEvents(on_begin=self._begins, on_step=self._progress, on_log=self._log, on_save=self._mark_checkpoint)
         self._training = RoundedTraining(trainer, self._epochs, self._steps, keep, events)
         self._trainer.train = self._train_round
         self._trainer.evaluate = self._evaluate_received
@@ -86,6 +107,10 @@ class Federation:
         self._load()
         self._evaluation, self._metrics = None, {}
         return True
+
+    @property
+    def _round(self) -> int:
+        return int(self._task["round"]) if self._task else 0
 
     def _next_task(self) -> dict[str, Any] | None:
         if not fedstream.is_running():
@@ -111,14 +136,15 @@ class Federation:
             self._answer_evaluation()
             return TrainOutput(self._trainer.state.global_step, 0.0, {})
         if self._first_round:
-            args, more = self._resumed(args, more)
+            args, more = (), self._resumed(args, more)
         self._logged = False
         self._training.run_round(*args, **more)
         self._first_round = False
-        loss = self._ranks.mean(self._training.loss_sum) / max(1, self._training.steps)
+        loss = self._mean_loss()
         if self._ranks.talks:
             if not self._logged:
                 self._log(self._trainer.state.global_step, {"loss": loss})
+            self._warn_of_nothing()
             fedstream.send(
                 self._weights.tensors(),
                 samples=self._weight(),
@@ -131,22 +157,22 @@ class Federation:
         return TrainOutput(self._trainer.state.global_step, loss, {"train_loss": loss})
 
     def _evaluate_received(self, *args: Any, **more: Any) -> dict[str, float]:
-        if self._training.is_inside() or self._task is None:
+        if self._training.is_inside() or self._task is None or self._evaluating:
+            # Of the training itself, or one of a dictionary of sets.
             inside: dict[str, float] = self._evaluate(*args, **more)
             return inside
-        # One before the training is part of the script, as it is without federation.
-        with contextlib.nullcontext() if self._first_round else _untouched_randomness():
-            figures: dict[str, float] = self._evaluate(*args, **more)
+        self._evaluating = True
+        try:
+            # One before the training is part of the script, as it is without federation.
+            with contextlib.nullcontext() if self._first_round else _untouched_randomness():
+                figures: dict[str, float] = self._evaluate(*args, **more)
+        finally:
+            self._evaluating = False
         if self._first_round:
             _forget_preparation(self._trainer)
-        own_data = not args and more.get("eval_dataset") is None
-        prefix = more.get("metric_key_prefix", "eval")
-        if own_data and self._evaluation is None and f"{prefix}_loss" in figures:
-            numbers = {name.removeprefix(f"{prefix}_"): value for name, value in figures.items() if isinstance(value, (int, float))}
-            self._evaluation = Evaluation(
-                loss=numbers.pop("loss"), samples=len(self._trainer.eval_dataset), exact_match=numbers.pop("exact_match", None)
-            )
-            self._metrics = {name: value for name, value in numbers.items() if not _is_timing(name)}
+        given = args[0] if args else more.get("eval_dataset")
+        if self._evaluation is None and not self._metrics and self._evaluations.counts(given):
+            self._evaluation, self._metrics = self._evaluations.read(given, more.get("metric_key_prefix", "eval"), figures)
         return figures
 
     def _answer_evaluation(self) -> None:
@@ -155,21 +181,53 @@ class Federation:
             fedstream.send(evaluation=self._evaluation, metrics=self._metrics)
         self._task = None
 
-    def _resumed(self, args: tuple[Any, ...], more: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _resumed(self, args: tuple[Any, ...], more: dict[str, Any]) -> dict[str, Any]:
         """A program that is started in the middle of a run goes on from the trainer's own checkpoint, where it left one."""
         assert self._task is not None
         self._done_before = _schedule.steps_before(self._trainer, self._task["round"], self._epochs, self._steps)
-        self._checkpoint = _schedule.checkpoint_of(self._trainer.args, self._done_before) if self._done_before > 0 else None
-        if self._checkpoint is not None:
-            return (), {**more, "resume_from_checkpoint": self._checkpoint}
-        return args, more
+        output = self._trainer.args.output_dir
+        self._checkpoint, others, said = _checkpoints.without_resuming(args, more, output, self._done_before, self._run)
+        self._say(said)
+        return {**others, "resume_from_checkpoint": self._checkpoint} if self._checkpoint else others
 
     def _begins(self) -> None:
+        # A callback may have come after patch().
+        refuse_settings(self._trainer)
+        if self._trainer.model is not self._model:
+            raise BridgeError("the trainer has another model than at patch(), so the received weights are not trained: call patch() after it has its last")
         if self._checkpoint is not None:
             # The checkpoint has brought its own weights.
             self._load()
         elif self._done_before > 0:
             _schedule.skip_to(self._trainer, self._done_before)
+
+    def _mean_loss(self) -> float:
+        """Over the steps of the round, without batches whose loss is not finite; NaN where no batch has another."""
+        training = self._training
+        total, lost = self._ranks.mean(training.loss_sum), self._ranks.mean(training.lost)
+        if lost == 0:
+            return total / max(1, training.steps)
+        counted = training.batches - lost
+        self._say(f"{lost:g} of {training.batches} batches of round {self._round} have a loss that is not finite; the mean is without them")
+        if self._ranks.talks:
+            check_weights(self._weights.tensors(), self._round)
+        return total / training.steps * training.batches / counted if counted > 0 else math.nan
+
+    def _mark_checkpoint(self, step: int) -> None:
+        if self._ranks.talks:
+            _checkpoints.mark(self._trainer.args.output_dir, step, self._run)
+
+    def _warn_of_nothing(self) -> None:
+        if self._training.steps > 0 and self._weights.are_as(self._received):
+            self._say(
+                f"the training of round {self._round} has changed nothing of what travels: has the optimizer the parameters of this model, and is the "
+                "learning rate above 0?"
+            )
+
+    def _say(self, text: str | None) -> None:
+        """In the site's log."""
+        if text is not None and self._ranks.talks:
+            fedstream.log(text, level="warn")
 
     def _weight(self) -> int:
         if self._samples is not None:
@@ -210,12 +268,7 @@ def _forget_preparation(trainer: Any) -> None:
     trainer.accelerator.free_memory()
 
 
-def _is_timing(name: str) -> bool:
-    return name == "epoch" or name.endswith(("runtime", "per_second", "preparation_time"))
-
-
 def _refuse_what_cannot_be(trainer: Any) -> None:
     if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
         raise BridgeError("models that are sharded (FSDP, DeepSpeed) cannot be handed over yet; use DDP")
-    if trainer.args.load_best_model_at_end:
-        raise BridgeError("load_best_model_at_end would put an older model in the place of the last round's; the server keeps the best one")
+    refuse_settings(trainer)

@@ -30,6 +30,8 @@ class RoundEvents:
     """The training begins, its optimizer and scheduler are there."""
     on_step: Callable[[], None]
     on_log: Callable[[int, dict[str, float]], None]
+    on_save: Callable[[int], None]
+    """A checkpoint of that step was written."""
 
 
 class _Over(Exception):
@@ -48,6 +50,9 @@ class RoundedTraining:
         self.steps = 0
         """Of the round so far."""
         self.loss_sum = torch.zeros(())
+        self.lost = torch.zeros(())
+        """Batches of the round whose loss was not finite; `loss_sum` is without them."""
+        self.batches = 0
         self._epochs = 0
         self._done = False
         self._over = False
@@ -104,7 +109,11 @@ class RoundedTraining:
 
         def counted(*args: Any, **more: Any) -> torch.Tensor:
             loss: torch.Tensor = training_step(*args, **more)
-            self.loss_sum = self.loss_sum.to(loss.device) + loss.detach()
+            own = loss.detach()
+            finite = own.isfinite()
+            self.loss_sum = self.loss_sum.to(own.device) + own.where(finite, torch.zeros_like(own))
+            self.lost = self.lost.to(own.device) + ~finite
+            self.batches += 1
             return loss
 
         self.trainer.training_step = counted
@@ -139,7 +148,9 @@ class RoundedTraining:
         self.steps = 0
         self._epochs = 0
         self._done = False
+        self.batches = 0
         self.loss_sum = torch.zeros((), device=self.loss_sum.device)
+        self.lost = torch.zeros((), device=self.lost.device)
 
 
 class _RoundCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
@@ -153,6 +164,11 @@ class _RoundCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         self._rounds.step_begins(more["optimizer"])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        if control.should_training_stop and state.global_step < state.max_steps:
+            raise BridgeError(
+                f"a callback of the trainer ended the training at step {state.global_step} of {state.max_steps}, in the middle of the run; a site "
+                "trains all its rounds: remove the callback, or give fewer rounds or local_steps"
+            )
         self._rounds.step_ended()
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
@@ -160,6 +176,10 @@ class _RoundCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self._rounds.events.on_step()
+
+    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        if state.is_world_process_zero:
+            self._rounds.events.on_save(state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
         self._rounds.events.on_log(state.global_step, logs or {})

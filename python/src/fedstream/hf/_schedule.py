@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pathlib
 import warnings
 from typing import Any
 
@@ -25,12 +24,6 @@ def steps_before(trainer: Any, round_number: int, epochs: int | None, steps: int
     batches = len(trainer.get_train_dataloader())
     steps_an_epoch = max(1, math.ceil(batches / int(trainer.args.gradient_accumulation_steps)))
     return (round_number - 1) * (epochs or 1) * steps_an_epoch
-
-
-def checkpoint_of(args: Any, step: int) -> str | None:
-    """The trainer's own checkpoint of that step, where its `save_strategy` left one: it has optimizer, scheduler, order of data and random numbers."""
-    path = pathlib.Path(args.output_dir, f"checkpoint-{step}")
-    return str(path) if (path / "trainer_state.json").is_file() and (path / "optimizer.pt").is_file() else None
 
 
 def skip_to(trainer: Any, step: int) -> None:

@@ -1,81 +1,94 @@
-"""What of a model travels: all its tensors, or of a PEFT model the adapter alone."""
+"""What of a model travels: all its tensors, or of a model with adapters one of them."""
 
 from __future__ import annotations
 
 import pathlib
-import sys
 import tempfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from fedstream._errors import BridgeError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from fedstream._figures import listed
+from fedstream.hf._adapters import adapter_of, handed_out, uncompiled
+from fedstream.hf._fit import check_fit, check_loaded, place_of, same_bits
 
 TEXTS = ("config.json", "generation_config.json", "adapter_config.json")
 
 
 class Weights:
-    """The travelling tensors of a model, by the names of its own `save_pretrained`."""
+    """The travelling tensors of a model, by the names of its own `save_pretrained`. Raises for a model of which something trains and stays."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self._model: Any = model
-        self.adapter = _is_peft(model)
+    def __init__(self, model: torch.nn.Module, adapter: str | None = None) -> None:
+        self._model: Any = uncompiled(model)
+        self.adapter = adapter_of(self._model, adapter)
+        self.what = f"the adapter {self.adapter.name!r}" if self.adapter else "the model"
+        self._loaded_before = False
+        _refuse_offloaded(self.tensors())
+        if self.adapter is None:
+            self._refuse_what_stays()
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """By name, the model's own tensors, tied names too."""
-        if not self.adapter:
-            state: dict[str, torch.Tensor] = self._model.state_dict()
-            return state
-        import peft
-
-        # The embedding travels only where the adapter's own configuration says so; the default would ask the hub whether it was resized.
-        found: dict[str, torch.Tensor] = peft.get_peft_model_state_dict(self._model, save_embedding_layers=False)
-        return found
+        if self.adapter:
+            return self.adapter.live(self._model)
+        state: dict[str, torch.Tensor] = self._model.state_dict()
+        return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
 
     @torch.no_grad()
     def load(self, received: Mapping[str, torch.Tensor]) -> None:
-        """Copies what was received into the model, in place; raises where a name or a shape does not fit."""
+        """Copies what was received into the model, in place, and reads it back; raises where a name, a shape, a dtype or a value does not fit."""
         own = self.tensors()
-        _check(own, received, "the adapter" if self.adapter else "the model")
+        check_fit(own, received, self.what)
         for name, tensor in received.items():
             own[name].copy_(tensor)
+        check_loaded(self.tensors(), received, self.what)
+        if self.adapter and not self._loaded_before:
+            # Before anything is trained, so that an AdaLoRA still has all its ranks.
+            self._check_as_saved(received)
+        self._loaded_before = True
+
+    def are_as(self, received: Mapping[str, torch.Tensor]) -> bool:
+        """Whether the model still has, bit for bit, what was received."""
+        own = self.tensors()
+        return all(same_bits(own[name], tensor) for name, tensor in received.items())
 
     def texts(self) -> dict[str, str]:
-        """The small files that make the tensors a folder which transformers or PEFT loads."""
+        """The small files that make the tensors a folder which transformers or PEFT loads; none of a model that is a plain module."""
         with tempfile.TemporaryDirectory() as folder:
             if self.adapter:
-                self._model.peft_config[self._model.active_adapter].save_pretrained(folder)
-            else:
+                self.adapter.file_config(self._model).save_pretrained(folder)
+            elif hasattr(getattr(self._model, "config", None), "save_pretrained"):
                 # As save_pretrained of the model has it, without the weights.
                 config = type(self._model.config).from_dict(self._model.config.to_dict())
                 config.architectures = [type(self._model).__name__]
                 config.save_pretrained(folder)
-                if self._model.can_generate():
+                if hasattr(self._model, "can_generate") and self._model.can_generate():
                     self._model.generation_config.save_pretrained(folder)
             files = {name: pathlib.Path(folder, name) for name in TEXTS}
-            return {name: path.read_text() for name, path in files.items() if path.exists()}
+            return {name: path.read_text("utf-8") for name, path in files.items() if path.exists()}
+
+    def _check_as_saved(self, received: Mapping[str, torch.Tensor]) -> None:
+        assert self.adapter is not None
+        names = list(self.adapter.names)
+        saved = dict(zip(names, handed_out(self._model, self.adapter.name).values(), strict=True))
+        check_loaded(saved, received, self.what)
+
+    def _refuse_what_stays(self) -> None:
+        travelling = {place_of(tensor) for tensor in self.tensors().values()}
+        named = self._model.named_parameters()
+        at_home = [name for name, tensor in named if tensor.requires_grad and place_of(tensor) not in travelling]
+        if at_home:
+            raise BridgeError(
+                f"{len(at_home)} of the trained parameters are not in the model's state_dict(), so they cannot travel: {listed(at_home)}; "
+                "freeze them, or have state_dict() give them"
+            )
 
 
-def _is_peft(model: object) -> bool:
-    peft: Any = sys.modules.get("peft")
-    return peft is not None and isinstance(model, peft.PeftModel)
-
-
-def _check(own: Mapping[str, torch.Tensor], received: Mapping[str, torch.Tensor], what: str) -> None:
-    extra = sorted(name for name in received if name not in own)
-    given = {_bytes_at(own[name]) for name in received if name in own}
-    missing = sorted(name for name, tensor in own.items() if name not in received and _bytes_at(tensor) not in given)
-    shapes = sorted(name for name, tensor in received.items() if name in own and tensor.shape != own[name].shape)
-    for names, fault in ((extra, "has no"), (missing, "received no"), (shapes, "has another shape of")):
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise BridgeError(f"{what} of this script does not fit the federation's: it {fault} {', '.join(names[:3])}{more}")
-
-
-def _bytes_at(tensor: torch.Tensor) -> tuple[object, ...]:
-    """Tied tensors are the same bytes: one name of them is enough."""
-    return (str(tensor.device), tensor.data_ptr(), tuple(tensor.shape)) if tensor.numel() else (id(tensor),)
+def _refuse_offloaded(tensors: Mapping[str, torch.Tensor]) -> None:
+    away = sorted(name for name, tensor in tensors.items() if tensor.is_meta)
+    if away:
+        raise BridgeError(
+            f"{listed(away)}: on the device 'meta', so there are no values to send; load the model without offloading (no device_map to disk)"
+        )
