@@ -6,6 +6,7 @@ import { FedStreamError } from '../core/errors.js';
 import { DEFAULT_CODING, spelledOut } from '../filter/coding.js';
 import type { Job } from '../job/job.js';
 import { type Kit, parseJob } from '../kit/kit.js';
+import { parseNamedFields } from '../trainer/data/named-fields.js';
 import { importModule } from './import-module.js';
 
 /** Fields of a job that the command line may set; undefined where an option was not given. */
@@ -17,6 +18,7 @@ export interface JobOverrides {
   readonly sites?: number;
   readonly seed?: number;
   readonly data?: string;
+  readonly fields?: string;
   readonly split?: string;
   readonly alpha?: number;
   readonly model?: string;
@@ -91,12 +93,16 @@ function modelField(base: unknown, { model, variant }: JobOverrides): unknown {
   return { path, variant };
 }
 
-function dataField(base: unknown, { data, split, alpha }: JobOverrides): unknown {
+function dataField(base: unknown, { data, split, alpha, fields }: JobOverrides): unknown {
+  if (fields !== undefined) return { ...(dataField(base, { data, split, alpha }) ?? (base as object)), fields: parseNamedFields(fields) };
   if (data === undefined && split === undefined && alpha === undefined) return undefined;
   const how = alpha !== undefined ? { dirichlet: alpha } : split;
-  const path = data ?? (base as { path?: string } | undefined)?.path;
+  const { path = data, fields: named } = {
+    ...(base as { path?: string; fields?: unknown } | undefined),
+    ...(data !== undefined && { path: data }),
+  };
   if (path === undefined) throw new FedStreamError('bad-argument', '--split and --alpha divide a data file; name it with --data');
-  return defined({ path, split: how });
+  return defined({ path, split: how, fields: named });
 }
 
 function defined(fields: Record<string, unknown>): Record<string, unknown> {

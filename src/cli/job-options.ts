@@ -20,13 +20,16 @@ export interface JobOptions extends JobOverrides {
   readonly job?: string;
   readonly out: string;
   readonly name?: string;
+  readonly strict?: boolean;
 }
 
 /** Adds the options of a job; each that is given wins over the job file. */
 export function addJobOptions(command: Command): Command {
   return command
     .option('--job <file>', 'job.json, or a TypeScript file that exports `job` (docs/job.md); without it, the default job')
-    .option('--data <file>', 'instruction data, JSON or JSONL, that is split among the sites')
+    .option('--data <file>', 'instruction data that is split among the sites (docs/data.md)')
+    .option('--fields <names>', 'fields of data in a shape of its own: prompt=…,answer=… (or messages=…, or text=…; docs/data.md)')
+    .option('--strict', 'end at the first sample that cannot be used; without it, such samples are left out and counted')
     .addOption(new Option('--split <how>', 'how the data is split').choices(['iid', 'category']))
     .option('--alpha <number>', 'split by Dirichlet(alpha) instead: the smaller, the more the sites differ', positiveNumber)
     .option(

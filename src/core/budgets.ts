@@ -2,6 +2,7 @@
 // (docs/security.md has them as a table, made of this file).
 import { ADMISSION_BUDGETS } from './budgets/admission-budgets.js';
 import { CONNECTION_BUDGETS } from './budgets/connection-budgets.js';
+import { DATA_BUDGETS } from './budgets/data-budgets.js';
 import { FIGURE_BUDGETS } from './budgets/figure-budgets.js';
 import { SESSION_BUDGETS } from './budgets/session-budgets.js';
 import { SIZE_BUDGETS } from './budgets/size-budgets.js';
@@ -20,6 +21,7 @@ export const BUDGETS = {
   ...SIZE_BUDGETS,
   ...FIGURE_BUDGETS,
   ...TEXT_BUDGETS,
+  ...DATA_BUDGETS,
 } as const;
 
 /** The name of a budget. */

@@ -14,6 +14,7 @@ import { FILTER_POINTS, type Filter } from '../filter/filter.js';
 import { misplacedFilter } from '../filter/order.js';
 import { policySchema } from '../filter/policy.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
+import { namedFieldsSchema } from '../trainer/data/named-fields.js';
 import { FINGERPRINT_NAME } from '../trainer/fingerprints.js';
 import { unweighted, weightsSchema } from './weights.js';
 
@@ -62,8 +63,8 @@ const splitSchema = z.union([z.literal('iid'), z.literal('category'), z.strictOb
 const dataSchema = z.union(
   [
     z.strictObject({ generated: count.max(10_000_000) }),
-    z.strictObject({ path: z.string().min(1), split: splitSchema.default('iid') }),
-    z.strictObject({ files: z.record(name, z.string().min(1)) }),
+    z.strictObject({ path: z.string().min(1), split: splitSchema.default('iid'), fields: namedFieldsSchema.optional() }),
+    z.strictObject({ files: z.record(name, z.string().min(1)), fields: namedFieldsSchema.optional() }),
   ],
   { error: 'must be {"generated": count}, {"path": "file", "split": "iid"} or {"files": {"site": "file"}}' },
 );

@@ -6,6 +6,8 @@ export interface Example {
   readonly tokens: Int32Array;
   /** Number of the prompt's tokens; the cross-entropy leaves them out. */
   readonly promptTokens: number;
+  /** 1 for each token that is learnt; without it, all after the prompt are. */
+  readonly learnt?: Uint8Array;
   /** The sample's category, if the data names one. */
   readonly category?: string;
 }

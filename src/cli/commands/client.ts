@@ -26,6 +26,8 @@ import type { SitePolicy } from '../../site/policy.js';
 import { folderOfRun, nameOfRun } from '../../site/run-place.js';
 import type { Joined } from '../../site/server-link.js';
 import { siteLink } from '../../site/site-link.js';
+import { parseNamedFields } from '../../trainer/data/named-fields.js';
+import type { ReadOptions } from '../../trainer/data/parse-data.js';
 import { holdOut } from '../../trainer/data/split.js';
 import { addConnectionOptions, type ConnectionOptions, clientConnecting } from '../connection-options.js';
 import { EXIT } from '../exit-code.js';
@@ -47,6 +49,8 @@ interface ClientOptions extends ConnectionOptions, KitOptions {
   readonly threads?: number;
   readonly retry?: number;
   readonly holdOut?: number;
+  readonly fields?: string;
+  readonly strict?: boolean;
   readonly log?: string;
   readonly supervised?: boolean;
   readonly simulated?: boolean;
@@ -71,7 +75,9 @@ export function clientCommand(): Command {
     .requiredOption('--site <name>', "this site's name, as the job has it", named)
     .option('--token-file <file>', "this site's token, which proves its name where it has no certificate (fedstream token)")
     .option('--run <name>', 'the run to join, where the server has several', named)
-    .option('--data <file>', 'instruction data, JSON or JSONL; a trainer of your own decides which formats it reads')
+    .option('--data <file>', 'instruction data (docs/data.md); a trainer of your own decides which formats it reads')
+    .option('--fields <names>', 'fields of data in a shape of its own: prompt=…,answer=… (or messages=…, or text=…)')
+    .option('--strict', 'end at the first sample that cannot be used; without it, such samples are left out and counted')
     .option('--validation <file>', 'data for evaluation only; the built-in trainer takes --hold-out instead')
     .option('--site-config <file>', 'trainers of this site, for jobs that name one, and filters on all that leaves it (docs/site.md)')
     .option(
@@ -109,7 +115,13 @@ async function serveSite(options: ClientOptions): Promise<void> {
   const config = options.siteConfig === undefined ? undefined : readSiteConfig(options.siteConfig, kit.filters);
   // Data is read before the site connects, so that a wrong file is reported at once.
   const ownTrainers = Object.keys(config?.trainers ?? {}).length > 0;
-  const samples = options.data === undefined || ownTrainers ? undefined : await readDataFile(options.data);
+  // Data of a simulation were read before, and are in our own shape.
+  const own = options.simulated ? undefined : config?.data.fields;
+  const read: ReadOptions = {
+    fields: options.fields === undefined ? own : parseNamedFields(options.fields),
+    onSkipped: options.strict ? undefined : say,
+  };
+  const samples = options.data === undefined || ownTrainers ? undefined : await readDataFile(options.data, read);
   const bases = await Promise.all((options.base ?? []).map((base) => folderBase(base)));
   const work = resolve(options.work ?? `fedstream-${site}`);
   await checkWritable(work, '--work');
@@ -156,8 +168,8 @@ async function serveSite(options: ClientOptions): Promise<void> {
     }
     if (data === undefined) throw new FedStreamError('bad-argument', 'the job trains with the built-in trainer: give it data with --data');
     endsInTime(signal);
-    const read = samples ?? (await readDataFile(data));
-    const { training, validation } = holdOut(read, (options.holdOut ?? 0) / 100, job.validationSamples, job.seed);
+    const all = samples ?? (await readDataFile(data, read));
+    const { training, validation } = holdOut(all, (options.holdOut ?? 0) / 100, job.validationSamples, job.seed);
     const threads = options.threads ?? Math.min(availableParallelism(), 4);
     return makeTrainer({
       job,
@@ -167,7 +179,7 @@ async function serveSite(options: ClientOptions): Promise<void> {
       threads,
       stateFolder: ofRun,
       run,
-      log,
+      log: told,
       signal,
       mostMemoryBytes: policy.limits?.mostMemoryBytes,
     });

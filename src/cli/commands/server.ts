@@ -182,7 +182,9 @@ async function findJob(options: ServerOptions, kit: Kit): Promise<Found> {
     );
   const prepare = async () => {
     // Sites with a trainer of their own bring all the data.
-    const data = job.trainer ? { bySite: new Map(), validation: [] } : await loadRunData(job);
+    const data = job.trainer
+      ? { bySite: new Map(), validation: [] }
+      : await loadRunData(job, { onSkipped: options.strict ? undefined : say });
     const runPath = createRunFolder(options.out, options.name, 'server');
     return { runPath, job: await prepareRun(job, runPath, data, say) };
   };

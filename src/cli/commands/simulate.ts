@@ -13,7 +13,7 @@ import { pathOfPlace } from '../../node/model/find-model.js';
 import { type Supervised, supervise } from '../../node/process/child-process.js';
 import { processMemory } from '../../node/process/memory.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
-import { loadRunData, prepareRun, siteDataPath, startPlace, validationPath } from '../../node/run/prepare-run.js';
+import { loadRunData, prepareRun, siteData, startPlace, validationPath } from '../../node/run/prepare-run.js';
 import { readRunJob } from '../../node/run/run-files.js';
 import { createRunFolder, findRunFolder } from '../../node/run/run-folder.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
@@ -134,7 +134,7 @@ async function findOrPrepare(options: SimulateOptions, kit: Kit): Promise<{ runP
   }
   const job = await loadJob(options.job, options, kit);
   checkSiteConfig(job, kit, options);
-  const data = await loadRunData(job);
+  const data = await loadRunData(job, { onSkipped: options.strict ? undefined : say });
   const runPath = createRunFolder(options.out, options.name, 'simulate');
   return { runPath, job: await prepareRun(job, runPath, data, say) };
 }
@@ -242,7 +242,7 @@ class Federation {
     const { runPath, job, base, network, siteConfig, kit } = this.#options;
     for (const site of siteNames(job)) {
       const work = join(runPath, 'sites', site);
-      const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteDataPath(runPath, site)];
+      const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteData(runPath, job, site)];
       command.push(
         '--work',
         work,

@@ -60,7 +60,7 @@ async function train(options: TrainOptions): Promise<void> {
       `fedstream train has the built-in trainer only; run the program of ${asked.trainer.name} by itself`,
     );
   const further = await openEvents(options);
-  const data = pooled(await loadRunData(asked), asked);
+  const data = pooled(await loadRunData(asked, { onSkipped: options.strict ? undefined : say }), asked);
   const runPath = createRunFolder(options.out, options.name, 'train');
   const job = await prepareRun(asked, runPath, data, say);
   const reporter = eventReporter(job);

@@ -1,39 +1,101 @@
-// Instruction data on disk: read line by line, written as JSON Lines.
-import { createReadStream, type Stats, statSync, writeFileSync } from 'node:fs';
+// Instruction data on disk: read row by row whatever the format, written as JSON Lines.
+import { type Stats, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
-import { parseData } from '../../trainer/data/parse-data.js';
+import { parseData, parseRows, type ReadOptions } from '../../trainer/data/parse-data.js';
+import { type Row, readRows } from '../../trainer/data/rows.js';
 import type { Sample } from '../../trainer/data/sample.js';
 import { ioError } from '../storage/io-error.js';
 import { makePrivateFolder, PRIVATE_FILE } from '../storage/private-modes.js';
-
-/** The longest line of a JSONL file, or a whole array on one line: a string can hold it. */
-const MAX_LINE_BYTES = 256 * 1024 * 1024;
+import { arrowRows } from './arrow-rows.js';
+import { fromUtf16, linesOf } from './data-lines.js';
+import { type Content, openContent } from './data-text.js';
+import { refuseNotData } from './not-data.js';
+import { parquetRows } from './parquet-rows.js';
+import { savedDataset } from './saved-dataset.js';
 
 /**
  * Reads a file of samples. Rejects with `not-found`, or with `bad-data` that names the file and the
- * line.
+ * line, and what to do about it.
  */
-export async function readDataFile(path: string): Promise<Sample[]> {
-  checkFile(path);
-  return parseData(readLines(path), path);
+export async function readDataFile(path: string, options: ReadOptions = {}): Promise<Sample[]> {
+  const opened = await openData(path);
+  return 'rows' in opened ? parseRows(opened.rows, path, options) : parseData(opened.lines, path, options);
 }
 
-/** Writes samples as lines of `prompt` and `completion`; throws `io`. */
+/**
+ * The rows of a file as JSON texts, of any shape; undefined for a file that has no rows that are
+ * known here. Rejects with `not-found`.
+ */
+export async function readDataRows(path: string): Promise<string[] | undefined> {
+  const texts: string[] = [];
+  try {
+    const opened = await openData(path);
+    for await (const row of 'rows' in opened ? opened.rows : readRows(opened.lines, path, () => 'sample')) texts.push(textOf(row));
+    return texts.length > 0 ? texts : undefined;
+  } catch (error) {
+    if (error instanceof FedStreamError && (error.code === 'bad-data' || error.code === 'unsupported')) return undefined;
+    throw error;
+  }
+}
+
+/** Writes samples as lines of `prompt` and `completion`, `messages`, or `text`; throws `io`. */
 export function writeDataFile(path: string, samples: readonly Sample[]): void {
+  writeDataRows(path, samples.map(sampleText));
+}
+
+/** Writes rows, each JSON on one line; throws `io`. */
+export function writeDataRows(path: string, rows: readonly string[]): void {
   try {
     makePrivateFolder(dirname(path));
-    writeFileSync(
-      path,
-      samples.map(({ prompt, answer, category }) => `${JSON.stringify({ prompt, completion: answer, category })}\n`).join(''),
-      { mode: PRIVATE_FILE },
-    );
+    writeFileSync(path, rows.map((row) => `${row}\n`).join(''), { mode: PRIVATE_FILE });
   } catch (cause) {
     throw ioError(cause, 'write', path);
   }
 }
 
-function checkFile(path: string): void {
+function sampleText({ prompt, answer, category, messages, tools }: Sample): string {
+  if (messages) return JSON.stringify({ messages, tools, category });
+  return JSON.stringify(prompt === '' ? { text: answer, category } : { prompt, completion: answer, category });
+}
+
+/** A row's text on one line: a line feed in JSON is only ever between its tokens. */
+function textOf({ text, value, fault, where }: Row): string {
+  if (fault !== undefined) throw new FedStreamError('bad-data', `${where}: ${fault}`);
+  return text === undefined ? JSON.stringify(value) : text.replace(/[\r\n]+/g, ' ').trim();
+}
+
+async function openData(path: string): Promise<{ rows: AsyncIterable<Row> } | { lines: AsyncIterable<string> }> {
+  const saved = savedFiles(path);
+  if (saved) return { rows: rowsOfAll(saved) };
+  const { size } = checkFile(path);
+  const content = await openContent(path, size);
+  refuseNotData({ name: content.kind, looksLike: content.looksLike }, path);
+  if (content.kind === 'parquet') return { rows: parquetRows(checkUnpacked(content, path)) };
+  if (content.kind === 'arrow') return { rows: arrowRows(checkUnpacked(content, path)) };
+  const { kind, bytes } = content;
+  return { lines: linesOf(kind === 'utf-16le' || kind === 'utf-16be' ? fromUtf16(bytes, kind, path) : bytes, path) };
+}
+
+function savedFiles(path: string): string[] | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? savedDataset(path) : undefined;
+  } catch (cause) {
+    throw ioError(cause, 'read', path);
+  }
+}
+
+async function* rowsOfAll(paths: readonly string[]): AsyncGenerator<Row> {
+  for (const path of paths) yield* arrowRows(path);
+}
+
+/** Parquet is read from its end; it has a compression of its own. */
+function checkUnpacked({ packed, looksLike }: Content, path: string): string {
+  if (packed) throw new FedStreamError('bad-data', `${path} is ${looksLike}; unpack it first: gzip or zstd -d --keep "${path}"`);
+  return path;
+}
+
+function checkFile(path: string): Stats {
   let found: Stats | undefined;
   try {
     found = statSync(path, { throwIfNoEntry: false });
@@ -41,53 +103,10 @@ function checkFile(path: string): void {
     throw ioError(cause, 'read', path);
   }
   if (!found) throw new FedStreamError('not-found', `there is no data file ${path}; check --data or the job's data field`);
-  if (!found.isFile()) throw new FedStreamError('bad-data', `${path} is not a file; give a JSON or JSONL file`);
-}
-
-const LINE_FEED = 0x0a;
-
-/**
- * Yields lines without their ends. They are cut as bytes, so that an error can name a line that is
- * not UTF-8, and so that a long line is joined only once.
- */
-async function* readLines(path: string): AsyncGenerator<string> {
-  let pieces: Uint8Array[] = [];
-  let lengthBytes = 0;
-  let number = 1;
-  const take = (piece: Uint8Array): void => {
-    lengthBytes += piece.length;
-    if (lengthBytes > MAX_LINE_BYTES) throw new FedStreamError('limit', `${path} line ${number} is longer than ${MAX_LINE_BYTES} bytes`);
-    pieces.push(piece);
-  };
-  const line = (): string => {
-    const text = decodeLine(Buffer.concat(pieces), `${path} line ${number++}`);
-    pieces = [];
-    lengthBytes = 0;
-    return text;
-  };
-  try {
-    for await (const bytes of createReadStream(path) as AsyncIterable<Uint8Array>) {
-      let from = 0;
-      for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, from)) {
-        take(bytes.subarray(from, end));
-        from = end + 1;
-        yield line();
-      }
-      take(bytes.subarray(from));
-    }
-  } catch (cause) {
-    if (cause instanceof FedStreamError) throw cause;
-    throw ioError(cause, 'read', path);
-  }
-  if (lengthBytes > 0) yield line();
-}
-
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function decodeLine(bytes: Uint8Array, where: string): string {
-  try {
-    return UTF8.decode(bytes);
-  } catch (cause) {
-    throw new FedStreamError('bad-data', `${where} is not UTF-8 text`, { cause });
-  }
+  if (!found.isFile())
+    throw new FedStreamError(
+      'bad-data',
+      `${path} is not a file, nor a folder that datasets saved; give a file of data (JSON, JSON lines, CSV, Parquet)`,
+    );
+  return found;
 }

@@ -1,6 +1,6 @@
 // Prepares a run folder: the job, tokenizer, initial model, and data of sites and evaluation.
-
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { refuseUnaveraged } from '../../codec/float32.js';
 import { FedStreamError } from '../../core/errors.js';
 import { jsonText } from '../../core/json-text.js';
@@ -14,6 +14,7 @@ import { withManifest } from '../../tensor/state-dict.js';
 import { OFFERED_FILES } from '../../trainer/bridge/messages.js';
 import { type Encoded, encodeSamples } from '../../trainer/data/encode-sample.js';
 import { generateTasks, splitByFamily } from '../../trainer/data/generate/generate-tasks.js';
+import type { ReadOptions } from '../../trainer/data/parse-data.js';
 import type { Sample } from '../../trainer/data/sample.js';
 import { holdOut, splitSamples } from '../../trainer/data/split.js';
 import {
@@ -34,7 +35,7 @@ import { nodeFolder } from '../storage/node-folder.js';
 import { startLlamaEngine } from '../trainer/llama-host.js';
 import { configuration, tokenizerTexts } from '../trainer/model-texts.js';
 import { startTokenizer } from '../trainer/tokenizer-host.js';
-import { readDataFile, writeDataFile } from './data-files.js';
+import { readDataFile, readDataRows, writeDataFile, writeDataRows } from './data-files.js';
 
 /** The text files of a model folder, beside its weights. */
 export const MODEL_TEXTS = [
@@ -52,34 +53,91 @@ const NEEDED_TEXTS: readonly string[] = ['config.json', 'tokenizer.json'];
 export interface RunData {
   readonly bySite: ReadonlyMap<string, readonly Sample[]>;
   readonly validation: readonly Sample[];
+  /** Rows for trainers of the sites' own, which read whatever shape they have. */
+  readonly rows?: RunRows;
+}
+
+/** Rows of JSON that are not read here; a site without any reads its own file as it is. */
+interface RunRows {
+  readonly bySite: ReadonlyMap<string, readonly string[]>;
+  readonly validation: readonly string[];
 }
 
 /**
  * Reads or generates the job's data, holds some out for evaluation, and shares the rest out among
- * the sites.
+ * the sites. Data for a trainer of the sites' own are not read further than to their rows.
  */
-export async function loadRunData(job: Job): Promise<RunData> {
+export async function loadRunData(job: Job, read: Pick<ReadOptions, 'onSkipped'> = {}): Promise<RunData> {
+  if (job.trainer && !('generated' in job.data)) return { bySite: new Map(), validation: [], rows: await loadRows(job, job.data) };
+  const options = { ...read, fields: 'generated' in job.data ? undefined : job.data.fields };
   const sites = siteNames(job);
   const hold = (samples: readonly Sample[]) => holdOut(samples, job.validationFraction, job.validationSamples, job.seed);
   if ('files' in job.data) {
     const bySite = new Map<string, Sample[]>();
     const validation: Sample[] = [];
     for (const site of sites) {
-      const held = hold(await readDataFile(job.data.files[site] as string));
+      const held = hold(await readDataFile(job.data.files[site] as string, options));
       bySite.set(site, held.training);
       validation.push(...held.validation);
     }
     return { bySite, validation: validation.slice(0, job.validationSamples) };
   }
-  const samples = 'generated' in job.data ? generateTasks(job.seed, job.data.generated) : await readDataFile(job.data.path);
+  const samples = 'generated' in job.data ? generateTasks(job.seed, job.data.generated) : await readDataFile(job.data.path, options);
   const { training, validation } = hold(samples);
   const bySite =
     'generated' in job.data ? splitByFamily(training, sites, job.seed) : splitSamples(training, sites, job.data.split, job.seed);
   return { bySite, validation };
 }
 
+async function loadRows(job: Job, data: Exclude<Job['data'], { generated: number }>): Promise<RunRows> {
+  const hold = (rows: readonly DataRow[]) => holdOut(rows, job.validationFraction, job.validationSamples, job.seed);
+  const textsOf = (rows: readonly DataRow[]) => rows.map(({ answer }) => answer);
+  if ('files' in data) {
+    const bySite = new Map<string, string[]>();
+    const validation: string[] = [];
+    for (const [site, path] of Object.entries(data.files)) {
+      const texts = await readDataRows(path);
+      if (!texts) continue;
+      const held = hold(texts.map(toDataRow));
+      bySite.set(site, textsOf(held.training));
+      validation.push(...textsOf(held.validation));
+    }
+    return { bySite, validation: validation.slice(0, job.validationSamples) };
+  }
+  const texts = await readDataRows(data.path);
+  if (!texts)
+    throw new FedStreamError(
+      'bad-data',
+      `${data.path} has no rows that can be shared out among the sites; give each site its own file: "data": {"files": {"${siteNames(job)[0]}": …}}`,
+    );
+  const { training, validation } = hold(texts.map(toDataRow));
+  const split = splitSamples(training, siteNames(job), data.split, job.seed);
+  return { bySite: new Map([...split].map(([site, rows]) => [site, textsOf(rows)])), validation: textsOf(validation) };
+}
+
+/** A row as splits know it: its whole text in the place of an answer. */
+interface DataRow {
+  readonly answer: string;
+  readonly category?: string;
+}
+
+function toDataRow(text: string): DataRow {
+  let category: unknown;
+  try {
+    category = (JSON.parse(text) as { category?: unknown } | null)?.category;
+  } catch {}
+  return category === undefined || category === null || category === '' ? { answer: text } : { answer: text, category: String(category) };
+}
+
+/** The file that a site of a simulation reads: that of the run folder, or where there is none, the job's own. */
+export function siteData(runPath: string, job: Job, site: string): string {
+  const own = 'files' in job.data ? job.data.files[site] : undefined;
+  const prepared = siteDataPath(runPath, site);
+  return own === undefined || existsSync(prepared) ? prepared : resolve(own);
+}
+
 /** The path of a site's data in a run folder. */
-export function siteDataPath(runPath: string, site: string): string {
+function siteDataPath(runPath: string, site: string): string {
   return join(runPath, 'data', `${site}.jsonl`);
 }
 
@@ -124,7 +182,9 @@ async function prepareTrainerRun(job: Job, runPath: string, data: RunData): Prom
   return job;
 }
 
-function writeRunData(runPath: string, { bySite, validation }: RunData): void {
+function writeRunData(runPath: string, { bySite, validation, rows }: RunData): void {
+  for (const [site, texts] of rows?.bySite ?? []) writeDataRows(siteDataPath(runPath, site), texts);
+  if (rows && rows.validation.length > 0) writeDataRows(validationPath(runPath), rows.validation);
   for (const [site, samples] of bySite) writeDataFile(siteDataPath(runPath, site), samples);
   if (validation.length > 0) writeDataFile(validationPath(runPath), validation);
 }
@@ -201,7 +261,10 @@ const DEFAULT_LOCAL_STEPS = 60;
  * `bad-data` if no sample fits.
  */
 async function resolveTraining(job: Job, base: Base, training: readonly Sample[], note: (text: string) => void): Promise<Job> {
-  const { examples } = await base.encode(training, job.train.maxTokens ?? 131_072);
+  const { examples, refused } = await base.encode(training, job.train.maxTokens ?? 131_072);
+  if (refused.count > 0) note(`${refused.count} of ${training.length} samples are left out: ${refused.reason}`);
+  if (refused.count > 0 && refused.count === training.length)
+    throw new FedStreamError('bad-data', `none of ${training.length} samples can be used: ${refused.reason}`);
   const lengths = examples.map(({ tokens }) => tokens.length).sort((a, b) => a - b);
   if (lengths.length === 0)
     throw new FedStreamError('bad-data', `no sample has room for an answer within train.maxTokens = ${job.train.maxTokens}; raise it`);

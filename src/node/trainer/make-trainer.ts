@@ -49,12 +49,21 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
   checkMemory(config, size, options.mostMemoryBytes);
   const encode = async (tokenizer: TokenizerHost, samples: readonly Sample[], what: string) => {
     const encoded = await tokenizer.encode(samples, maxTokens);
-    const { skipped, truncated } = encoded;
+    const { skipped, truncated, lost, refused } = encoded;
     if (skipped + truncated > 0)
       log.warn(
         { skipped, truncated, samples: samples.length },
         `${skipped} prompts of the ${what} data were too long, and ${truncated} answers were cut at train.maxTokens = ${maxTokens}`,
       );
+    if (refused.count > 0)
+      log.warn(
+        { refused: refused.count, samples: samples.length },
+        `${refused.count} samples of the ${what} data are left out: ${refused.reason}`,
+      );
+    if (lost > 0)
+      log.warn({ lost }, `${lost} answers of the ${what} data were not found in what the chat template makes of them, and are not learnt`);
+    if (samples.length > 0 && refused.count === samples.length)
+      throw new FedStreamError('bad-data', `none of ${samples.length} samples of the ${what} data can be used: ${refused.reason}`);
     if (samples.length > 0 && encoded.examples.length === 0)
       throw new FedStreamError('bad-data', `none of ${samples.length} samples fits into train.maxTokens = ${maxTokens}; raise it`);
     return encoded.examples;

@@ -19,5 +19,8 @@ export function tokenizerTexts(files: Texts, source: string): TokenizerTexts {
   const json = files['tokenizer.json'];
   if (json === undefined) throw new FedStreamError('bad-model', 'the server sent no tokenizer.json');
   const name = 'tokenizer_config.json';
-  return { json, configJson: files[name] === undefined ? undefined : configuration(files, name), source };
+  const [configJson, template] = [name, 'chat_template.jinja'].map((file) =>
+    files[file] === undefined ? undefined : configuration(files, file),
+  );
+  return { json, configJson, template, source };
 }

@@ -11,6 +11,7 @@ import { siteFiltersSchema } from '../../filter/site-filters.js';
 import { NAME_PATTERN } from '../../job/job.js';
 import { limitsSchema, type SiteLimits } from '../../site/limits.js';
 import { type SiteShare, shareSchema } from '../../site/share.js';
+import { type NamedFields, namedFieldsSchema } from '../../trainer/data/named-fields.js';
 import { ioError } from '../storage/io-error.js';
 
 /** Longer than a program is silent while it loads a large model. */
@@ -45,6 +46,7 @@ const siteConfigSchema = (table: Table<Filter>) =>
     retry: retrySchema.optional(),
     limits: limitsSchema.default({}),
     share: shareSchema.prefault({}),
+    data: z.strictObject({ fields: namedFieldsSchema.optional() }).default({}),
   });
 
 /** A trainer as the site registered it; `folder` is absolute. */
@@ -64,6 +66,8 @@ export interface SiteConfig {
   /** Limits on what a job may ask of this site, and the choice of what leaves beside updates. */
   readonly limits: SiteLimits;
   readonly share: SiteShare;
+  /** How the built-in trainer reads this site's data. */
+  readonly data: { readonly fields?: NamedFields | undefined };
 }
 
 /**
@@ -86,8 +90,8 @@ export function readSiteConfig(path: string, table: Table<Filter> = builtInFilte
   const trainers = Object.fromEntries(
     Object.entries(parsed.data.trainers).map(([name, trainer]) => [name, { ...trainer, folder: resolve(base, trainer.folder) }]),
   );
-  const { filters, diskBytes, retry: retryMs, limits, share } = parsed.data;
-  return { source: path, trainers, filters, diskBytes, retryMs, limits, share };
+  const { filters, diskBytes, retry: retryMs, limits, share, data } = parsed.data;
+  return { source: path, trainers, filters, diskBytes, retryMs, limits, share, data };
 }
 
 /** The trainer that a job names; throws `refused` if this site has none of that name. */

@@ -5,12 +5,15 @@ import { asFedStreamError, type ErrorCode, FedStreamError } from '../../core/err
 import type { Encoded } from '../../trainer/data/encode-sample.js';
 import type { Sample } from '../../trainer/data/sample.js';
 import { hasKnownRules } from '../../trainer/tokenizer/known-rules.js';
+import { OWN_CHAT_TEMPLATE } from '../../trainer/tokenizer/tokenizer-json.js';
 import { openProcess, openThread, type TokenizerChannel } from './tokenizer-channel.js';
 
 /** The texts of a tokenizer, and its name in messages. */
 export interface TokenizerTexts {
   readonly json: string;
   readonly configJson: string | undefined;
+  /** The text of `chat_template.jinja`. */
+  readonly template?: string | undefined;
   readonly source: string;
 }
 
@@ -76,15 +79,15 @@ class RunningTokenizer {
   #early: EncodeReply | undefined;
 
   constructor(options: TokenizerHostOptions) {
-    const { json, configJson, source, signal } = options;
+    const { json, configJson, template, source, signal } = options;
     this.#options = options;
-    const open = isKnown(json) ? openThread : openProcess;
+    const open = isKnown(json) && !hasForeignTemplate(configJson, template) ? openThread : openProcess;
     this.#channel = open(this.#heapBytes, {
       message: (reply) => this.#arrived(reply as EncodeReply),
       broke: (how) =>
         this.#fail(new FedStreamError('limit', `${source}: the tokenizer, which has ${this.#heapBytes / MEGABYTE} MiB, ${how}`)),
     });
-    this.#channel.post({ json, configJson, source } satisfies TokenizerTexts);
+    this.#channel.post({ json, configJson, template, source } satisfies TokenizerTexts);
     signal?.addEventListener('abort', this.#aborted, { once: true });
     if (signal?.aborted) this.#aborted();
   }
@@ -94,14 +97,16 @@ class RunningTokenizer {
   }
 
   async encode(samples: readonly Sample[], maxTokens: number): Promise<Encoded> {
-    const all = { examples: [] as Encoded['examples'][number][], skipped: 0, truncated: 0 };
+    const all = { examples: [] as Encoded['examples'][number][], skipped: 0, truncated: 0, lost: 0, refused: { count: 0, reason: '' } };
     for (const some of portions(samples)) {
       if (!this.#failure) this.#channel.post({ samples: some, maxTokens } satisfies EncodeRequest);
       const { encoded } = await this.answer(`${some.length} samples`);
-      const { examples, skipped, truncated } = encoded as Encoded;
+      const { examples, skipped, truncated, lost, refused } = encoded as Encoded;
       for (const example of examples) all.examples.push(example);
       all.skipped += skipped;
       all.truncated += truncated;
+      all.lost += lost;
+      all.refused = { count: all.refused.count + refused.count, reason: all.refused.reason || refused.reason };
     }
     return all;
   }
@@ -167,18 +172,30 @@ function isKnown(json: string): boolean {
   }
 }
 
+/** True where somebody else's chat template comes with the tokenizer: it is a program, too. */
+function hasForeignTemplate(configJson: string | undefined, template: string | undefined): boolean {
+  if (template !== undefined) return true;
+  if (configJson === undefined) return false;
+  try {
+    const { chat_template: given } = JSON.parse(configJson) as { chat_template?: unknown };
+    return given !== undefined && given !== null && given !== OWN_CHAT_TEMPLATE;
+  } catch {
+    return false; // the thread says what is wrong with it
+  }
+}
+
 /** The samples in portions for which one time limit counts; a larger one is a portion of its own. */
 function* portions(samples: readonly Sample[]): Generator<Sample[]> {
   let portion: Sample[] = [];
   let characters = 0;
-  for (const { prompt, answer, category } of samples) {
-    const length = prompt.length + answer.length;
+  for (const { prompt, answer, category, messages, tools } of samples) {
+    const length = prompt.length + answer.length + (messages ? JSON.stringify([messages, tools]).length : 0);
     if (portion.length > 0 && characters + length > CHARACTERS_A_REQUEST) {
       yield portion;
       portion = [];
       characters = 0;
     }
-    portion.push(category === undefined ? { prompt, answer } : { prompt, answer, category });
+    portion.push({ prompt, answer, ...(category !== undefined && { category }), ...(messages && { messages }), ...(tools && { tools }) });
     characters += length;
   }
   if (portion.length > 0) yield portion;

@@ -11,7 +11,7 @@ let tokenizer: Tokenizer | undefined;
 function answer(request: TokenizerTexts | EncodeRequest): EncodeReply {
   try {
     if ('json' in request) {
-      tokenizer = loadTokenizer(request.json, request.configJson, request.source);
+      tokenizer = loadTokenizer(request.json, request.configJson, request.source, request.template);
       return { padToken: tokenizer.padToken };
     }
     return { encoded: encodeSamples(tokenizer as Tokenizer, request.samples, request.maxTokens) };

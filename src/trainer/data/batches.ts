@@ -83,7 +83,9 @@ export function toBatch(examples: readonly Example[], padToken: number): Batch {
   for (const [row, example] of examples.entries()) {
     const inputs = example.tokens.subarray(0, -1);
     tokens.set(inputs, row * sequence);
-    for (let at = example.promptTokens - 1; at < inputs.length; at++) targets[row * sequence + at] = example.tokens[at + 1] as number;
+    for (let at = example.promptTokens - 1; at < inputs.length; at++) {
+      if (!example.learnt || example.learnt[at + 1] === 1) targets[row * sequence + at] = example.tokens[at + 1] as number;
+    }
   }
   return { tokens, targets, batch: examples.length, sequence };
 }

@@ -11,6 +11,8 @@ function characters(turns?: Tokenizer['turns']): Tokenizer {
     padToken: 0,
     turns,
     encode: (text) => [...text].map((character) => character.charCodeAt(0)),
+    encodeRendered: (text) => [...text].map((character) => character.charCodeAt(0)),
+    around: { before: [], after: [] },
     decode: (tokens) => String.fromCharCode(...tokens),
   };
 }

@@ -1,41 +1,78 @@
-// Reads instruction data from text: a JSON array, or JSON lines.
+// Reads instruction data from text, in every layout and shape that it has.
 import { FedStreamError } from '../../core/errors.js';
-import { ArrayItems } from './array-items.js';
+import type { NamedFields } from './named-fields.js';
+import { type Row, readRows } from './rows.js';
 import { parseSample, type Sample } from './sample.js';
+import { shapeOf } from './shapes.js';
 
-const ONE_A_LINE = ' (a file that does not begin with [ has a whole sample on every line)';
+/** How data are read. */
+export interface ReadOptions {
+  /** Fields as their owner named them; without it, the shape is recognized. */
+  readonly fields?: NamedFields | undefined;
+  /**
+   * Takes what is said about samples that cannot be used and are left out; without it, the first
+   * such sample is an error.
+   */
+  readonly onSkipped?: ((told: string) => void) | undefined;
+}
+
+/** So many reasons are told. */
+const MOST_REASONS = 3;
 
 /**
- * Reads lines as they arrive; the first character that is not blank decides between an array and
- * lines. Throws `bad-data`, which names file and line.
+ * Reads lines as they arrive. Throws `bad-data`, which names file and line, if the file is at fault
+ * or no sample can be used.
  */
-export async function parseData(lines: AsyncIterable<string> | Iterable<string>, source: string): Promise<Sample[]> {
+export async function parseData(
+  lines: AsyncIterable<string> | Iterable<string>,
+  source: string,
+  options: ReadOptions = {},
+): Promise<Sample[]> {
+  const likenessOf = (value: object) => {
+    try {
+      parseSample(value, source, options.fields);
+      return 'sample';
+    } catch {
+      return options.fields === undefined && !('why' in shapeOf(value)) ? 'shape' : 'none';
+    }
+  };
+  return parseRows(readRows(lines, source, likenessOf), source, options);
+}
+
+/** Reads rows; throws as `parseData` does. */
+export async function parseRows(
+  rows: AsyncIterable<Row> | Iterable<Row>,
+  source: string,
+  { fields, onSkipped }: ReadOptions,
+): Promise<Sample[]> {
   const samples: Sample[] = [];
-  const array = new ArrayItems(source);
-  let isArray: boolean | undefined;
-  let number = 0;
-  for await (const line of lines) {
-    number++;
-    const content = number === 1 ? line.replace(/^\uFEFF/, '') : line;
-    const blank = content.trim() === '';
-    isArray ??= blank ? undefined : content.trimStart().startsWith('[');
-    // Blank lines in front count in an array's line numbers, too.
-    if (isArray !== false)
-      for (const item of array.push(content)) samples.push(parseItem(item.text, `${source} line ${item.line} (item ${item.number})`));
-    else if (!blank) samples.push(parseItem(content, `${source} line ${number}`, ONE_A_LINE));
+  const reasons: string[] = [];
+  let skipped = 0;
+  for await (const row of rows) {
+    try {
+      samples.push(parseRow(row, fields));
+    } catch (error) {
+      if (!onSkipped || !(error instanceof FedStreamError)) throw error;
+      skipped++;
+      if (reasons.length < MOST_REASONS) reasons.push(error.message);
+    }
   }
-  array.end();
-  if (samples.length === 0)
+  if (samples.length === 0) {
+    if (skipped > 0) throw new FedStreamError('bad-data', `none of the ${skipped} samples of ${source} can be used: ${reasons.join('; ')}`);
     throw new FedStreamError('bad-data', `${source} has no samples; it should be a JSON array of samples, or one sample a line`);
+  }
+  if (skipped > 0) onSkipped?.(`${source}: ${skipped} of ${skipped + samples.length} samples are left out: ${reasons.join('; ')}`);
   return samples;
 }
 
-function parseItem(text: string, where: string, hint = ''): Sample {
-  let value: unknown;
+function parseRow({ where, text, value, fault, hint = '' }: Row, fields: NamedFields | undefined): Sample {
+  if (fault !== undefined) throw new FedStreamError('bad-data', `${where}: ${fault}`);
+  if (text === undefined) return parseSample(value, where, fields);
+  let parsed: unknown;
   try {
-    value = JSON.parse(text);
+    parsed = JSON.parse(text);
   } catch (cause) {
     throw new FedStreamError('bad-data', `${where}: not JSON: ${(cause as Error).message}${hint}`, { cause });
   }
-  return parseSample(value, where);
+  return parseSample(parsed, where, fields);
 }

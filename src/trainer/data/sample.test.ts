@@ -28,6 +28,7 @@ test('in a chat the last answer of the assistant is learnt', () => {
   expect(read({ messages: [...long, turn('user', 'Oh')] })).toEqual({
     prompt: 'system: Be kind\nuser: Hi\nassistant: Hello\nuser: Bye',
     answer: 'See you',
+    messages: [...long, turn('user', 'Oh')],
   });
 });
 
@@ -36,7 +37,7 @@ test('an error names place and field', () => {
     [[], /a sample is an object of instruction/],
     [null, /a sample is an object/],
     [{}, /the fields \(none\) are no known shape/],
-    [{ question: 'q', answer: 'a' }, /the fields question, answer are no known shape/],
+    [{ frage: 'q', antwort: 'a' }, /the fields frage, antwort are no known shape/],
     [{ prompt: 'p', completion: 4 }, /completion: .*expected string/],
     [{ completion: 'c' }, /prompt: .*expected string/],
     [{ instruction: 'i', context: 1, response: 'r' }, /context: /],

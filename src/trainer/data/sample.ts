@@ -1,81 +1,149 @@
 // Reads a sample of instruction data, in any of the shapes that data sets use.
 import { z } from 'zod';
 import { FedStreamError } from '../../core/errors.js';
+import { isAnswer, type Message, messagesSchema, plainText } from './conversation.js';
+import { type NamedFields, valueAt } from './named-fields.js';
+import { KNOWN, namedShape, type Shape, shapeOf } from './shapes.js';
 
 /** A prompt and the answer to learn. */
 export interface Sample {
+  /** Empty for a text that is learnt as a whole. */
   readonly prompt: string;
   readonly answer: string;
   readonly category?: string;
+  /** The turns of a conversation that is more than a prompt and an answer; for models with a chat template. */
+  readonly messages?: readonly Message[];
+  /** Definitions of the tools that the assistant may call. */
+  readonly tools?: readonly unknown[];
 }
 
 const text = z.string();
-const category = z.string().min(1).optional().nullable();
-const message = z.object({ role: z.string(), content: text });
-const messages = z
-  .array(message)
-  .min(2)
-  .refine((all) => all.some(({ role }) => role === 'assistant'), 'there is no message of the assistant, so no answer to learn');
+const category = z
+  .union([z.string().min(1), z.number(), z.bigint(), z.boolean()])
+  .optional()
+  .nullable();
+/** An answer of reading comprehension (SQuAD) is the first of several. */
+const answers = z.union([text, z.tuple([text], text).transform(([first]) => first), firstText()], {
+  error: 'expected string, or a list of strings',
+});
+const maybeText = text.nullish();
+const anything = z.unknown();
+/** Turns in place of a text are TRL's. */
+const asking = z.union([text, z.array(z.looseObject({}))], { error: 'expected string' });
+const tools = z.array(z.unknown()).nullish();
+/** Tools are text in Parquet, whose columns have one type. */
+const toolsOrText = z.union([tools, text.transform((json, context) => parsedTools(json, context))]);
 
-/** The shapes, each known by a field that only it has. */
-const SHAPES: readonly { readonly field: string; parse(value: unknown): Sample | z.ZodError }[] = [
-  shape('messages', z.object({ messages, category }), ({ messages, category }) => fromMessages(messages, category)),
-  shape('completion', z.object({ prompt: text, completion: text, category }), ({ prompt, completion, category }) =>
-    sample([prompt], completion, category),
-  ),
-  shape(
-    'response',
-    z.object({ instruction: text, context: text.nullish(), response: text, category }),
-    ({ instruction, context, response, category }) => sample([instruction, context ?? ''], response, category),
-  ),
-  shape(
-    'output',
-    z.object({ instruction: text, input: text.nullish(), output: text, category }),
-    ({ instruction, input, output, category }) => sample([instruction, input ?? ''], output, category),
-  ),
-];
+const OPTIONAL: ReadonlySet<z.ZodType> = new Set<z.ZodType>([category, maybeText, toolsOrText]);
 
-const KNOWN = 'instruction/context/response, instruction/input/output, prompt/completion or messages';
-
-/** Reads one item; throws `bad-data`, which names `where` (file and line) and the field. */
-export function parseSample(value: unknown, where: string): Sample {
+/**
+ * Reads one item; throws `bad-data`, which names `where` (file and line) and the field. `named` are
+ * the fields that the owner of the data named.
+ */
+export function parseSample(value: unknown, where: string, named?: NamedFields): Sample {
   if (value === null || typeof value !== 'object' || Array.isArray(value))
     throw new FedStreamError('bad-data', `${where}: a sample is an object of ${KNOWN}`);
-  const known = SHAPES.find(({ field }) => Object.hasOwn(value, field));
-  if (!known)
-    throw new FedStreamError(
-      'bad-data',
-      `${where}: the fields ${Object.keys(value).slice(0, 8).join(', ') || '(none)'} are no known shape; write ${KNOWN}`,
-    );
-  const parsed = known.parse(value);
-  if (parsed instanceof z.ZodError) {
-    const issue = parsed.issues[0] as z.core.$ZodIssue;
-    throw new FedStreamError('bad-data', `${where}: ${issue.path.join('.') || 'the sample'}: ${issue.message}`);
-  }
-  if (parsed.prompt.trim() === '') throw new FedStreamError('bad-data', `${where}: the prompt is empty`);
+  const shape = named ? namedShape(named) : shapeOf(value);
+  if ('why' in shape) throw new FedStreamError('bad-data', `${where}: ${shape.why}`);
+  const read = <T>(role: keyof NamedFields, schema: z.ZodType<T>): T => field(value, shape, role, schema, where);
+  const kind = read('category', category);
+  const parsed = parts(shape, read, named, where);
+  if (parsed.prompt.trim() === '' && shape.kind !== 'text') throw new FedStreamError('bad-data', `${where}: the prompt is empty`);
   if (parsed.answer.trim() === '') throw new FedStreamError('bad-data', `${where}: the answer is empty`);
-  return parsed;
+  return kind === undefined || kind === null ? parsed : { ...parsed, category: String(kind) };
 }
 
-function shape<T>(field: string, schema: z.ZodType<T>, toSample: (value: T) => Sample) {
-  return {
-    field,
-    parse(value: unknown): Sample | z.ZodError {
-      const parsed = schema.safeParse(value);
-      return parsed.success ? toSample(parsed.data) : parsed.error;
-    },
-  };
+const TURNS = messagesSchema();
+/** Schemas take long to make; one serves all samples of a file. */
+const namedTurns = new WeakMap<NamedFields, z.ZodType<Message[]>>();
+
+function turnsOf(named: NamedFields | undefined): z.ZodType<Message[]> {
+  if (named?.role === undefined && named?.content === undefined) return TURNS;
+  const known = namedTurns.get(named);
+  const turns = known ?? messagesSchema(named);
+  if (!known) namedTurns.set(named, turns);
+  return turns;
 }
 
-/** The last answer of the assistant is learnt; all before it is the prompt. */
-function fromMessages(messages: readonly { role: string; content: string }[], category: string | null | undefined): Sample {
-  const last = messages.findLastIndex(({ role }) => role === 'assistant');
+type Read = <T>(role: keyof NamedFields, schema: z.ZodType<T>) => T;
+
+function parts({ kind, fields }: Shape, read: Read, named: NamedFields | undefined, where: string): Sample {
+  if (kind === 'text') return { prompt: '', answer: read('text', text) };
+  const system = read('system', maybeText) ?? '';
+  const turns = turnsOf(named);
+  if (kind === 'messages') return fromMessages(withSystem(read('messages', turns), system), read('tools', toolsOrText));
+  const context = read('context', maybeText) ?? '';
+  const asked = read('prompt', asking);
+  if (typeof asked !== 'string') return fromTurns(asked, read('answer', anything), turns, read, where);
+  const answer = read('answer', fields.answer === 'answers' ? answers : text);
+  const prompt = [asked, context].filter((part) => part !== '').join('\n\n');
+  if (system === '') return { prompt, answer };
+  return fromMessages([
+    { role: 'system', content: system },
+    { role: 'user', content: prompt },
+    { role: 'assistant', content: answer },
+  ]);
+}
+
+function field<T>(item: object, { fields }: Shape, role: keyof NamedFields, schema: z.ZodType<T>, where: string): T {
+  const name = fields[role] ?? (role === 'category' || role === 'tools' ? role : undefined);
+  const value = name === undefined ? undefined : valueAt(item, name);
+  // Most fields are texts or not there, which needs no schema.
+  if ((typeof value === 'string' && (schema as unknown) === text) || (value === undefined && OPTIONAL.has(schema))) return value as T;
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0] as z.core.$ZodIssue;
+  throw new FedStreamError('bad-data', `${where}: ${[name ?? role, ...issue.path].join('.')}: ${issue.message}`);
+}
+
+function withSystem(messages: readonly Message[], system: string): readonly Message[] {
+  return system === '' || messages[0]?.role === 'system' ? messages : [{ role: 'system', content: system }, ...messages];
+}
+
+/** Prompt and completion that are lists of turns, as TRL has them; only the completion is learnt. */
+function fromTurns(prompt: readonly unknown[], answer: unknown, turns: z.ZodType<Message[]>, read: Read, where: string): Sample {
+  const parsed = turns.safeParse([...prompt, ...(Array.isArray(answer) ? answer : [{ role: 'assistant', content: answer }])]);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0] as z.core.$ZodIssue;
+    throw new FedStreamError('bad-data', `${where}: turn ${issue.path.join('.')}: ${issue.message}`);
+  }
+  const said = parsed.data.map((message, index) =>
+    index < prompt.length && message.role === 'assistant' ? { ...message, weight: 0 } : message,
+  );
+  return fromMessages(said, read('tools', toolsOrText));
+}
+
+/**
+ * Without a chat template the last answer of the assistant is learnt, and all before it is the
+ * prompt; with one, every answer is.
+ */
+function fromMessages(messages: readonly Message[], tools?: readonly unknown[] | null): Sample {
+  const last = messages.findLastIndex(isAnswer);
   const before = messages.slice(0, last);
-  const prompt = before.length === 1 ? (before[0]?.content ?? '') : before.map(({ role, content }) => `${role}: ${content}`).join('\n');
-  return sample([prompt], messages[last]?.content ?? '', category);
+  const told = tools && tools.length > 0 ? [`tools: ${JSON.stringify(tools)}`] : [];
+  const [first] = before;
+  const plain = before.length === 1 && first?.role === 'user' && told.length === 0;
+  const lone = before.length === 1 && told.length === 0;
+  const prompt = lone
+    ? plainText(first as Message)
+    : [...told, ...before.map((message) => `${message.role}: ${plainText(message)}`)].join('\n');
+  const answer = messages[last] as Message;
+  const sample = { prompt: before.length === 0 ? '' : prompt, answer: plainText(answer) };
+  const onlyText = [first, answer].every((message) => message && Object.keys(message).length === 2);
+  if (plain && onlyText && messages.length === 2) return sample;
+  return { ...sample, messages, ...(told.length > 0 && { tools: tools as readonly unknown[] }) };
 }
 
-function sample(prompt: readonly string[], answer: string, category: string | null | undefined): Sample {
-  const whole = prompt.filter((part) => part !== '').join('\n\n');
-  return category ? { prompt: whole, answer, category } : { prompt: whole, answer };
+function firstText() {
+  return z.looseObject({ text: z.tuple([text], text) }).transform((value) => value.text[0]);
+}
+
+function parsedTools(json: string, context: z.RefinementCtx): unknown[] | undefined {
+  if (json.trim() === '') return undefined;
+  try {
+    const value: unknown = JSON.parse(json);
+    if (Array.isArray(value)) return value;
+  } catch {}
+  context.addIssue({ code: 'custom', message: 'is no list of tools' });
+  return z.NEVER;
 }

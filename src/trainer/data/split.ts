@@ -1,16 +1,26 @@
 // Splits samples among sites and holds some out, by a seed, with the same result on every machine.
 import { FedStreamError } from '../../core/errors.js';
 import { type Random, randomStream, shuffle } from '../../core/random.js';
-import type { Sample } from './sample.js';
 
 /** How samples are split; `dirichlet` is α, and a small α makes the sites differ more. */
 export type Split = 'iid' | 'category' | { readonly dirichlet: number };
+
+/** The parts of a sample that a split looks at. */
+interface Divisible {
+  readonly answer: string;
+  readonly category?: string;
+}
 
 /**
  * Samples by site; a single site gets all of them, in the order given. Throws `bad-data` if a site
  * would get none.
  */
-export function splitSamples(samples: readonly Sample[], sites: readonly string[], how: Split, seed: number): Map<string, Sample[]> {
+export function splitSamples<Sample extends Divisible>(
+  samples: readonly Sample[],
+  sites: readonly string[],
+  how: Split,
+  seed: number,
+): Map<string, Sample[]> {
   const parts = new Map<string, Sample[]>(sites.map((site) => [site, []]));
   if (sites.length === 1) return new Map([[sites[0] as string, [...samples]]]);
   if (how === 'iid') {
@@ -23,7 +33,7 @@ export function splitSamples(samples: readonly Sample[], sites: readonly string[
 }
 
 /** Throws `bad-data` if a site got nothing. */
-export function checkNoneEmpty(parts: ReadonlyMap<string, readonly Sample[]>): void {
+export function checkNoneEmpty(parts: ReadonlyMap<string, readonly unknown[]>): void {
   const empty = [...parts].find(([, part]) => part.length === 0);
   if (!empty) return;
   const samples = [...parts.values()].reduce((sum, part) => sum + part.length, 0);
@@ -33,7 +43,7 @@ export function checkNoneEmpty(parts: ReadonlyMap<string, readonly Sample[]>): v
   );
 }
 
-function byCategory(samples: readonly Sample[], sites: readonly string[], parts: Map<string, Sample[]>): void {
+function byCategory<Sample extends Divisible>(samples: readonly Sample[], sites: readonly string[], parts: Map<string, Sample[]>): void {
   const groups = grouped(samples, (sample) => sample.category);
   if (groups.has(undefined))
     throw new FedStreamError('bad-data', 'the split by category needs a "category" in every sample; use "iid" or {"dirichlet": alpha}');
@@ -48,7 +58,13 @@ function byCategory(samples: readonly Sample[], sites: readonly string[], parts:
  * Hsu et al. 2019: draws the shares of each category from Dirichlet(α). Without categories, the
  * quarters by length of the answer take their place.
  */
-function dirichlet(samples: readonly Sample[], sites: readonly string[], alpha: number, parts: Map<string, Sample[]>, seed: number): void {
+function dirichlet<Sample extends Divisible>(
+  samples: readonly Sample[],
+  sites: readonly string[],
+  alpha: number,
+  parts: Map<string, Sample[]>,
+  seed: number,
+): void {
   const groups = grouped(samples, samples.every((sample) => sample.category) ? (sample) => sample.category : lengthQuarters(samples));
   for (const name of [...groups.keys()].sort()) {
     const random = randomStream(seed, 'dirichlet split', name as string);
@@ -66,7 +82,7 @@ function dirichlet(samples: readonly Sample[], sites: readonly string[], alpha: 
 }
 
 /** Quarters by length of the answer; samples of equal length stay together. */
-function lengthQuarters(samples: readonly Sample[]): (sample: Sample) => string {
+function lengthQuarters(samples: readonly Divisible[]): (sample: Divisible) => string {
   const lengths = samples.map((sample) => sample.answer.length).sort((a, b) => a - b);
   const quarters = new Map<number, number>();
   for (const [index, length] of lengths.entries())
@@ -102,7 +118,7 @@ function logGamma(alpha: number, random: Random): number {
  * Holds samples out by a seeded choice; the others keep their order. At least one stays for
  * training.
  */
-export function holdOut(
+export function holdOut<Sample>(
   samples: readonly Sample[],
   fraction: number,
   atMost: number,
@@ -114,7 +130,7 @@ export function holdOut(
   return { training: samples.filter((_, index) => !held.has(index)), validation: samples.filter((_, index) => held.has(index)) };
 }
 
-function grouped<K>(samples: readonly Sample[], keyOf: (sample: Sample) => K): Map<K, Sample[]> {
+function grouped<Sample, K>(samples: readonly Sample[], keyOf: (sample: Sample) => K): Map<K, Sample[]> {
   const groups = new Map<K, Sample[]>();
   for (const sample of samples) {
     const key = keyOf(sample);

@@ -38,11 +38,14 @@ export function tokenizerJson({ vocabulary, merges }: TrainedBpe): string {
   return `${JSON.stringify(json)}\n`;
 }
 
+const TURNS =
+  "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] }}{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}";
+/** The chat template of our own tokenizers: text alone, each turn behind its role. */
+export const OWN_CHAT_TEMPLATE = `${TURNS}{% if add_generation_prompt %}{{ '${SPECIAL_TOKENS.assistant}' }}{% endif %}`;
+
 /** `tokenizer_config.json`, with the chat template that training uses. */
 export function tokenizerConfigJson(maxPositions: number): string {
   const { pad, end, user, assistant } = SPECIAL_TOKENS;
-  const turns =
-    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] }}{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}";
   const json = {
     tokenizer_class: 'PreTrainedTokenizerFast',
     model_max_length: maxPositions,
@@ -50,7 +53,7 @@ export function tokenizerConfigJson(maxPositions: number): string {
     eos_token: end,
     additional_special_tokens: [user, assistant],
     clean_up_tokenization_spaces: false,
-    chat_template: `${turns}{% if add_generation_prompt %}{{ '${assistant}' }}{% endif %}`,
+    chat_template: OWN_CHAT_TEMPLATE,
   };
   return `${JSON.stringify(json, null, 2)}\n`;
 }

@@ -1,6 +1,10 @@
 // Loads a tokenizer from the files of a model folder, with Hugging Face's own library.
 import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
 import { FedStreamError } from '../../core/errors.js';
+import { aroundText } from './around-text.js';
+import { type ChatTemplate, chatTemplate } from './chat-template.js';
+import { withExactRules } from './exact-rules.js';
+import { textEncoder } from './text-encoder.js';
 import { SPECIAL_TOKENS } from './train-bpe.js';
 
 /** A tokenizer, as training needs it. */
@@ -14,6 +18,12 @@ export interface Tokenizer {
   readonly turns?: { readonly user: number; readonly assistant: number };
   /** Tokens of a text; adds no special token, and one that is spelt out in the text stays text. */
   encode(text: string): number[];
+  /** Tokens of a text that a chat template rendered: special tokens in it are special. */
+  encodeRendered(text: string): number[];
+  /** Tokens that the tokenizer puts before and after a text that stands for itself, such as BOS. */
+  readonly around: { readonly before: readonly number[]; readonly after: readonly number[] };
+  /** The model's chat template, if it has one. */
+  readonly chat?: ChatTemplate;
   decode(tokens: readonly number[]): string;
 }
 
@@ -21,7 +31,7 @@ export interface Tokenizer {
 const KNOWN_ENDS = [SPECIAL_TOKENS.end, '<|end_of_text|>', '<|endoftext|>', '</s>'];
 
 /** Loads a tokenizer; throws `bad-model`, which names `source`, if the files cannot be used. */
-export function loadTokenizer(json: string, configJson: string | undefined, source: string): Tokenizer {
+export function loadTokenizer(json: string, configJson: string | undefined, source: string, templateFile?: string): Tokenizer {
   const parsed = parse(json, source);
   const config = configJson === undefined ? {} : parse(configJson, `${source} (tokenizer_config.json)`);
   const tokenizer = construct(parsed, config, source);
@@ -31,8 +41,9 @@ export function loadTokenizer(json: string, configJson: string | undefined, sour
   const endToken = named(config.eos_token) ?? KNOWN_ENDS.map(named).find((id) => id !== undefined);
   if (endToken === undefined)
     throw new FedStreamError('bad-model', `${source} does not say which token ends a text; set eos_token in tokenizer_config.json`);
-  const special = specialTokens(parsed);
-  encodePiece(tokenizer, 'a', source); // fails here rather than at the first sample
+  const encode = textEncoder(parsed, tokenizer, source);
+  encode('a', true); // fails here rather than at the first sample
+  const chat = chatTemplate(config, templateFile, source);
   const user = named(SPECIAL_TOKENS.user);
   const assistant = named(SPECIAL_TOKENS.assistant);
   return {
@@ -40,7 +51,10 @@ export function loadTokenizer(json: string, configJson: string | undefined, sour
     endToken,
     padToken: named(config.pad_token) ?? named(SPECIAL_TOKENS.pad) ?? endToken,
     turns: user !== undefined && assistant !== undefined ? { user, assistant } : undefined,
-    encode: (text) => piecesWithout(special, text).flatMap((piece) => encodePiece(tokenizer, piece, source)),
+    encode: (text) => encode(text, true),
+    encodeRendered: (text) => encode(text, false),
+    around: aroundText(parsed),
+    ...(chat && { chat }),
     decode: (tokens) =>
       tokens.length === 0 ? '' : tokenizer.decode([...tokens], { skip_special_tokens: false, clean_up_tokenization_spaces: false }),
   };
@@ -58,50 +72,10 @@ function parse(text: string, source: string): Record<string, unknown> {
 
 function construct(json: Record<string, unknown>, config: Record<string, unknown>, source: string): HfTokenizer {
   try {
-    return new HfTokenizer(json, config);
+    return new HfTokenizer(withExactRules(json), config);
   } catch (cause) {
     throw new FedStreamError('bad-model', `${source} cannot be used as a tokenizer: ${(cause as Error).message}`, { cause });
   }
-}
-
-function encodePiece(tokenizer: HfTokenizer, piece: string, source: string): number[] {
-  let ids: number[] | undefined;
-  let cause: unknown;
-  try {
-    ids = tokenizer.encode(piece, { add_special_tokens: false }).ids;
-  } catch (thrown) {
-    cause = thrown;
-  }
-  if (ids?.every((id) => Number.isSafeInteger(id) && id >= 0)) return ids;
-  throw new FedStreamError(
-    'bad-model',
-    `${source} has no tokens for ${JSON.stringify(piece.slice(0, 40))}; its vocabulary is not complete`,
-    {
-      cause,
-    },
-  );
-}
-
-/**
- * Cuts after the first character of every special token in the text, so that no piece has a whole
- * one.
- */
-function piecesWithout(special: RegExp | undefined, text: string): string[] {
-  const pieces: string[] = [];
-  let rest = text;
-  for (let found = special?.exec(rest); found; found = special?.exec(rest)) {
-    const cut = found.index + String.fromCodePoint(rest.codePointAt(found.index) as number).length;
-    pieces.push(rest.slice(0, cut));
-    rest = rest.slice(cut);
-  }
-  return rest === '' ? pieces : [...pieces, rest];
-}
-
-function specialTokens(json: Record<string, unknown>): RegExp | undefined {
-  const added: { content?: unknown; special?: unknown }[] = Array.isArray(json.added_tokens) ? json.added_tokens : [];
-  const contents = added.filter(({ content, special }) => special === true && typeof content === 'string' && content.length > 1);
-  if (contents.length === 0) return undefined;
-  return new RegExp(contents.map(({ content }) => String(content).replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|'), 'u');
 }
 
 /** Token → id, from the model's vocabulary and the added tokens. */
