@@ -18,12 +18,12 @@ const codecs = referenceCodecs;
 
 function small(): StateDict {
   const weights = Float32Array.of(1, -0.5, 0.25, 0);
-  const model = memoryStateDict([
+  const tensors = [
     { name: 'w', dtype: 'F32', shape: [2, 2], data: weights },
     { name: 'n', dtype: 'I32', shape: [], data: Int32Array.of(7) },
     { name: 'e', dtype: 'F16', shape: [0], data: new Uint8Array(0) },
-    { name: 'w2', dtype: 'F32', shape: [2, 2], data: weights },
-  ]);
+  ] as const;
+  const model = memoryStateDict(tensors, { tied: { w2: 'w' } });
   return encodeModel(model, (tensor) => (tensor.name === 'w' ? { codec: 'bf16' } : { codec: 'raw' }), codecs);
 }
 

@@ -10,6 +10,19 @@ works and says something about it, *refused* ends with one error before any trai
 what to do.
 `;
 
+const WIDTH = 100;
+
+/** Prose in lines of at most 100 characters. */
+function wrapped(text: string): string {
+  const lines: string[] = [''];
+  for (const word of text.split(/\s+/)) {
+    const line = lines.at(-1) as string;
+    if (line.length + 1 + word.length > WIDTH) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines.join('\n');
+}
+
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
 function rowOf(row: Situation<unknown>): string {
