@@ -34,7 +34,7 @@ export function guidePage(): string {
   const sections = TABLES.map(({ title, intro, rows }) =>
     [
       `\n## ${title}`,
-      intro,
+      wrapped(intro),
       '',
       '| what you bring | | what comes of it | known from |',
       '| --- | --- | --- | --- |',
