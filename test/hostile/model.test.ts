@@ -27,7 +27,7 @@ const STEPS = Number(process.env.FEDSTREAM_HOSTILE_STEPS ?? breadth(100_000, 10_
 const STEPS_AN_EPOCH = 5_000;
 const ROUNDS_AN_EPOCH = 20;
 /** Every so many epochs one has a large model, and fewer steps. */
-const LARGE_EVERY = 10;
+const LARGE_EVERY = breadth(10, 2);
 const LARGE_STEPS = 1_500;
 /**
  * More memory than after the first epochs; a few hundred bytes kept for each step would be more.
