@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { breadth } from '../breadth.js';
 import { type Block, blocksOf, isOfGuide, pagesOf, root } from '../docs/blocks.js';
 import { type Compiled, compile } from '../docs/compile.js';
 import { summaryOf } from './command.js';
@@ -107,15 +108,19 @@ function find(page: string, language: string, text = ''): Block {
 }
 
 describe('kits', () => {
-  test.each([
+  const KITS = [
     ['own-filter.md', 'clamp-job.json', 'clamp'],
     ['own-aggregator.md', 'median-job.json', 'median'],
     ['own-workflow.md', 'fed-prox-job.json', 'fed-prox'],
-  ])('the job of %s runs with its kit', async (page, job, name) => {
-    writeFileSync(join(folder, job), find(page, 'json').text);
-    await succeeds(shell(find(page, 'sh', 'simulate').text));
-    expect(summaryOf(folder, name).reason).toBe('all rounds are done');
-  });
+  ] as const;
+  test.each(breadth<readonly (readonly [string, string, string])[]>(KITS, KITS.slice(-1)))(
+    'the job of %s runs with its kit',
+    async (page, job, name) => {
+      writeFileSync(join(folder, job), find(page, 'json').text);
+      await succeeds(shell(find(page, 'sh', 'simulate').text));
+      expect(summaryOf(folder, name).reason).toBe('all rounds are done');
+    },
+  );
 
   test('the trainer of own-trainer.md runs in every site', async () => {
     await succeeds(shell(find('own-trainer.md', 'sh', 'simulate').text));

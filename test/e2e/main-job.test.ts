@@ -51,13 +51,14 @@ test('the run folder has everything, and the summary its figures', async () => {
   expect(readFileSync(join(folder, 'runs', 'latest', 'report.html'), 'utf8')).toContain('</html>');
 });
 
-test.each(
-  breadth(['fp32', 'fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'nf4-nested', 'u2', 'lean', 'paper:nf4'], ['fp32', 'lean', 'paper:nf4']),
-)('codec %s completes the job', async (codec) => {
-  const { summary } = await simulate(`codec-${codec.replace(':', '-')}`, '--codec', codec);
-  expect(summary.codec).toBe(codec);
-  expect(summary.final?.loss).toBeLessThan(summary.initial?.loss as number);
-});
+test.each(breadth(['fp32', 'fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'nf4-nested', 'u2', 'lean', 'paper:nf4'], ['lean']))(
+  'codec %s completes the job',
+  async (codec) => {
+    const { summary } = await simulate(`codec-${codec.replace(':', '-')}`, '--codec', codec);
+    expect(summary.codec).toBe(codec);
+    expect(summary.final?.loss).toBeLessThan(summary.initial?.loss as number);
+  },
+);
 
 test('every streaming mode carries the same bytes to the same model', async () => {
   for (const mode of ['file', 'container', 'regular']) await simulate(mode, '--streaming', mode);

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { breadth } from '../breadth.js';
 import { modelOf, run, summaryOf, workFolder } from './command.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -28,21 +29,24 @@ function valuesOf(name: string): number[] {
   return Array.from({ length: (bytes.length - start) / 4 }, (_, i) => bytes.readFloatLE(start + i * 4));
 }
 
-test.each(['fp32', 'nf4'])('%s: the first site offers the model, both train it, the server has its figures', async (codec) => {
-  const ended = await simulate(`offered-${codec}`, siteFile('good', [process.execPath, PROGRAM]), '--codec', codec);
-  expect(ended.code, ended.stderr).toBe(0);
-  expect(valuesOf(`offered-${codec}`)).toEqual([2, 2.5, 3]);
-  const summary = summaryOf(folder, `offered-${codec}`);
-  expect(summary.final).toMatchObject({ round: 2, exactMatch: null, samples: 8 });
-  expect(summary.final?.loss).toBeCloseTo(1 / 3, 6);
-  expect(summary.rounds[0]?.sites['site-1']).toMatchObject({ trainLoss: 1, samples: 2, steps: 1, metrics: { rounds: 2 } });
-  expect(summary.rounds[1]?.sites['site-2']).toMatchObject({ trainLoss: 0.5 });
-  const log = readFileSync(join(folder, `runs/offered-${codec}/logs/site-1.log`), 'utf8');
-  expect(log).toContain('working');
-  expect(log).toContain('the server has the initial model');
-  expect(ended.stderr).not.toContain('exact match');
-  expect(existsSync(join(folder, `runs/offered-${codec}/report.html`))).toBe(true);
-});
+test.each(breadth(['fp32', 'nf4'], ['nf4']))(
+  '%s: the first site offers the model, both train it, the server has its figures',
+  async (codec) => {
+    const ended = await simulate(`offered-${codec}`, siteFile('good', [process.execPath, PROGRAM]), '--codec', codec);
+    expect(ended.code, ended.stderr).toBe(0);
+    expect(valuesOf(`offered-${codec}`)).toEqual([2, 2.5, 3]);
+    const summary = summaryOf(folder, `offered-${codec}`);
+    expect(summary.final).toMatchObject({ round: 2, exactMatch: null, samples: 8 });
+    expect(summary.final?.loss).toBeCloseTo(1 / 3, 6);
+    expect(summary.rounds[0]?.sites['site-1']).toMatchObject({ trainLoss: 1, samples: 2, steps: 1, metrics: { rounds: 2 } });
+    expect(summary.rounds[1]?.sites['site-2']).toMatchObject({ trainLoss: 0.5 });
+    const log = readFileSync(join(folder, `runs/offered-${codec}/logs/site-1.log`), 'utf8');
+    expect(log).toContain('working');
+    expect(log).toContain('the server has the initial model');
+    expect(ended.stderr).not.toContain('exact match');
+    expect(existsSync(join(folder, `runs/offered-${codec}/report.html`))).toBe(true);
+  },
+);
 
 test('a program that crashes is one error with the end of its output, and the run goes on from its last round', async () => {
   const crashed = await simulate('crashed', siteFile('bad', [process.execPath, PROGRAM, 'crash', '2']), '--codec', 'fp32');

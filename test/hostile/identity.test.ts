@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { Session } from '../../src/frame/session.js';
 import { nodeDrivers } from '../../src/node/drivers/node-drivers.js';
+import { breadth } from '../breadth.js';
 import { jobFile, modelOf, run, start, tokenOf, workFolder } from '../e2e/command.js';
 import { Peer } from './peer.js';
 
@@ -68,7 +69,7 @@ test('the default server admits no other process of the machine, and says how it
   for (const secret of tokens) expect(said).not.toContain(secret);
 });
 
-test.each(['tcp', 'uds', 'ws'])('a simulation over %s admits no other process of the machine', async (driver) => {
+test.each(breadth(['tcp', 'uds', 'ws'], ['uds']))('a simulation over %s admits no other process of the machine', async (driver) => {
   const name = `simulated-${driver}`;
   const simulation = start(['simulate', '--job', job, '--driver', driver, '--name', name, '--rounds', '30'], folder);
   running.push(simulation);
