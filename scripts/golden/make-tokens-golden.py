@@ -265,7 +265,7 @@ TOOL = {"type": "function", "function": {"name": "lookup", "description": "Looks
 
 
 def prefix_mask(tokenizer, messages, tools):
-    """The mask of every answer by differences, as TRL masks a prompt: ids of the turns before it with the header."""
+    """The mask of every answer by differences, as TRL masks a prompt (see make-trl-golden.py): ids of the turns before it with the header."""
     whole = tokenizer.apply_chat_template(messages, tools=tools, return_dict=False)
     mask = [0] * len(whole)
     for i, message in enumerate(messages):

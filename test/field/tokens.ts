@@ -61,6 +61,12 @@ const MARKED = TURNS.replace(
   "{{ '<a>' + m['content'] + eos_token }}",
   "{{ '<a>' }}{% generation %}{{ m['content'] }}{% endgeneration %}{{ eos_token }}",
 );
+const CLOSED = TURNS.replace("m['content'] + eos_token", "m['content'] + '|'").replace(
+  "{{ '<a>' }}{% endif %}",
+  "{{ '<a>' }}{% else %}{{ eos_token }}{% endif %}",
+);
+const THOUGHT = TURNS.replace("{{ '<a>' }}{% endif %}", "{{ '<a>[]' }}{% endif %}");
+const LINES = TURNS.replace("'<a>' + m['content']", "'<a>' + m['content'].strip('\\n')");
 const user = (content: string) => ({ role: 'user', content });
 const reply = (content: string, more: object = {}) => ({ role: 'assistant', content, ...more });
 const TWO = { messages: [user('a'), reply('b'), user('c'), reply('d')] };
@@ -98,11 +104,32 @@ export const TOKENS: FieldTable<TokenInput> = {
       advice: 'What the template marks is learnt, no more.',
     },
     {
+      name: 'a template that ends a conversation otherwise than a turn',
+      from: 'Phi-3',
+      input: { template: CLOSED, sample: TWO },
+      gives: '300 302 1 303 [2] [35] 302 3 303 [4] [35] [301]',
+      advice: 'Every answer is learnt; the last one with the end of the conversation.',
+    },
+    {
+      name: 'a template that asks with a thought, which a conversation leaves out',
+      from: 'DeepSeek-R1, Nemotron',
+      input: { template: THOUGHT, sample: TWO },
+      gives: '300 302 1 303 [2] [301] 302 3 303 [4] [301]',
+      advice: 'An answer begins where the conversation differs from the question, as in TRL.',
+    },
+    {
+      name: 'a template that strips line ends alone',
+      from: 'Qwen3, GLM',
+      input: { template: LINES, sample: { messages: [user('a'), reply('\n b\n')] } },
+      gives: '300 302 1 303 [90] [2] [301]',
+      advice: 'Blanks stay, as in transformers.',
+    },
+    {
       name: 'prompt and answer with a chat template',
       from: 'TRL',
       input: { template: TURNS, sample: { prompt: 'a', completion: 'b' } },
       gives: '300 302 1 303 [2] [301]',
-      advice: 'They become a conversation of two turns.',
+      advice: 'They become a conversation of two turns; TRL trains them as one text, without the template.',
     },
     {
       name: 'a template within tokenizer_config.json',
@@ -187,7 +214,7 @@ export const TOKENS: FieldTable<TokenInput> = {
       from: 'SentencePiece models',
       input: { json: SENTENCE_PIECE, sample: text('a <s> b') },
       gives: '[92] [1] [92] [31] [19] [32] [92] [2] [301]',
-      advice: 'Stays text, with the ids of the reference (encode_special_tokens).',
+      advice: 'Stays text, with the ids of the reference (encode_special_tokens); TRL makes it the token.',
     },
     {
       name: 'added tokens that are whole words',

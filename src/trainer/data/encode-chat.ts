@@ -1,5 +1,5 @@
-// Encodes conversations with a model's chat template, as TRL does with assistant_only_loss: the ids
-// of the whole text, of which every answer is learnt.
+// Encodes conversations with a model's chat template: the ids of the whole text, of which every answer
+// is learnt (docs/data.md says how that compares with TRL).
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import type { Message } from './conversation.js';
 import type { Sample } from './sample.js';
@@ -33,9 +33,9 @@ export function encodeChat(tokenizer: Tokenizer, sample: Sample): Learnable {
   const { text, spans, lost } = (tokenizer.chat as NonNullable<Tokenizer['chat']>).render(messages, sample.tools);
   const ids = tokenizer.encodeRendered(text);
   const learnt = new Uint8Array(ids.length);
-  for (const [start, end] of spans) {
+  for (const [start, end, prompt] of spans) {
     if (end <= start) continue;
-    const [first] = boundary(tokenizer, text.slice(0, start), ids);
+    const [first] = boundary(tokenizer, prompt ?? text.slice(0, start), ids);
     const [last, within] = boundary(tokenizer, text.slice(0, end), ids);
     learnt.fill(1, first, within ? last + 1 : last);
   }

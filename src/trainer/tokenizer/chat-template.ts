@@ -4,6 +4,7 @@ import { Template } from '@huggingface/jinja';
 import { BUDGETS } from '../../core/budgets.js';
 import { FedStreamError } from '../../core/errors.js';
 import { isAnswer, type Message } from '../data/conversation.js';
+import { callStripCharacters, STRIP_CHARACTERS, stripCharacters } from './strip-characters.js';
 import { type RenderedTurns, spansByDifference } from './turn-spans.js';
 
 /** A model's chat template. */
@@ -32,7 +33,7 @@ const REASONING = ['reasoning_content', 'thinking', 'reasoning'];
 export function chatTemplate(config: Fields, file: string | undefined, source: string): ChatTemplate | undefined {
   const texts = templateTexts(config, file);
   if (!texts) return undefined;
-  const specials = Object.fromEntries(
+  const specials: Readonly<Record<string, string>> = Object.fromEntries(
     SPECIAL_NAMES.flatMap((name) => {
       const token = config[name];
       const content = typeof token === 'object' && token !== null ? (token as Fields).content : token;
@@ -55,7 +56,7 @@ export function chatTemplate(config: Fields, file: string | undefined, source: s
         return { text: marked.text, spans, lost: 0 };
       }
       const wanted = answers.filter((index) => isAnswer(messages[index] as Message));
-      return spansByDifference((count, prompt) => text(input.slice(0, count), prompt), input, wanted);
+      return spansByDifference((count, prompt) => text(input.slice(0, count), prompt), input, wanted, specials.eos_token ?? '');
     },
   };
 }
@@ -90,6 +91,7 @@ function compiled(text: string, specials: Fields, source: string): Compiled {
   let template: Template;
   try {
     template = new Template(marked);
+    callStripCharacters(template.parsed);
   } catch (cause) {
     throw new FedStreamError('bad-model', `${source}: its chat template is no Jinja that can be read here: ${(cause as Error).message}`, {
       cause,
@@ -109,6 +111,7 @@ function compiled(text: string, specials: Fields, source: string): Compiled {
           documents: null,
           add_generation_prompt: prompt,
           ...(today && { [DAY]: today }),
+          [STRIP_CHARACTERS]: stripCharacters,
           generation_begin_mark: begin,
           generation_end_mark: end,
         });
