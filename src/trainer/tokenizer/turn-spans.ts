@@ -58,8 +58,7 @@ function spanOf(text: string, done: number, render: Render, index: number, turn:
   const said = after.slice(start);
   const content = typeof turn?.content === 'string' ? turn.content : '';
   const words = [content, content.trim()].filter((one) => one.trim() !== '');
-  const behind = said.slice(said.lastIndexOf(THOUGHT_END)).replace(THOUGHT_END, '').trimStart();
-  const tails = [said, ...words.flatMap((one) => tailFrom(said, one)), behind, THOUGHT_END + behind];
+  const tails = [said, ...words.flatMap((one) => tailFrom(said, one)), ...behindThoughts(said)];
   const headers = headersOf(after.slice(0, start), question ?? questionOf(before, render, index, closing) ?? before);
   return searched(text, done, headers, tails) ?? searched(text, done, headers, openEnds(tails, closing));
 }
@@ -104,6 +103,12 @@ function commonLength(a: string, b: string): number {
   let length = 0;
   while (length < a.length && length < b.length && a.charCodeAt(length) === b.charCodeAt(length)) length++;
   return length;
+}
+
+/** The answer without its thoughts, and with the end of thoughts that are not there. */
+function behindThoughts(said: string): string[] {
+  const at = said.lastIndexOf(THOUGHT_END);
+  return at < 0 ? [] : [said.slice(at + THOUGHT_END.length).trimStart(), said.slice(at)];
 }
 
 function tailFrom(said: string, words: string): string[] {
