@@ -213,8 +213,8 @@ export const TOKENS: FieldTable<TokenInput> = {
       name: '<s> spelt out in a text',
       from: 'SentencePiece models',
       input: { json: SENTENCE_PIECE, sample: text('a <s> b') },
-      gives: '[92] [1] [92] [31] [19] [32] [92] [2] [301]',
-      advice: 'Stays text, with the ids of the reference (encode_special_tokens); TRL makes it the token.',
+      gives: '[92] [1] [92] [300] [92] [92] [2] [301]',
+      advice: 'It is the token, as in transformers and TRL; in a prompt and its answer it stays text.',
     },
     {
       name: 'added tokens that are whole words',

@@ -42,9 +42,15 @@ export function encodeChat(tokenizer: Tokenizer, sample: Sample): Learnable {
   return { ids, learnt, lost };
 }
 
-/** A text that is learnt as a whole, as TRL has it: the tokenizer's own marks around it, and an end. */
-export function encodeText({ encode, around, endToken }: Tokenizer, text: string): Learnable {
-  const ids = [...around.before, ...encode(text), endToken, ...around.after];
+/**
+ * A text that is learnt as a whole, as TRL has it: the tokenizer's own marks around it, and an end
+ * that is not doubled. Such texts were often rendered before, so that special tokens that they spell
+ * are tokens.
+ */
+export function encodeText({ encodeRendered, around, endToken }: Tokenizer, text: string): Learnable {
+  const inner = encodeRendered(text);
+  const end = inner.at(-1) === endToken ? [] : [endToken];
+  const ids = [...around.before, ...inner, ...end, ...around.after];
   return { ids, learnt: new Uint8Array(ids.length).fill(1), lost: 0 };
 }
 
