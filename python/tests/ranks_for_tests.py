@@ -90,8 +90,6 @@ def let_fsdp_run_on_cpu() -> None:
     from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedType
 
-    # For versions of transformers that tell accelerate by its environment.
-    os.environ |= {"FSDP_VERSION": "2", "FSDP_SYNC_MODULE_STATES": "false"}
     made = AcceleratorState.__init__
 
     def init(self: Any, *args: Any, **more: Any) -> None:
@@ -181,7 +179,7 @@ def measure(folder: pathlib.Path) -> dict[str, Any]:
 def main(what: str, folder: pathlib.Path, addresses: list[str]) -> None:
     if what == "fsdp":
         let_fsdp_run_on_cpu()
-        fsdp = {"fsdp": True, "fsdp_config": {"transformer_layer_cls_to_wrap": ["GPT2Block"]}}
+        fsdp = {"fsdp": True, "fsdp_config": {"version": 2, "transformer_layer_cls_to_wrap": ["GPT2Block"]}}
         told: dict[str, Any] = {"losses": losses_alone(make_model(), folder, **fsdp)}
         federated(make_model(), folder, addresses[0], **fsdp)
         efficient = {"fsdp": True, "fsdp_config": {**fsdp["fsdp_config"], "cpu_ram_efficient_loading": True}}  # type: ignore[dict-item]
