@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fedstream._errors import BridgeError
-from fedstream._model import Array, Tensor, is_array
+from fedstream._model import Array, Gathered, Tensor, is_array
 
 _NUMPY = {
     "F64": "<f8",
@@ -54,8 +54,10 @@ def read_torch(path: str) -> dict[str, Tensor]:
     """The tensors of a file, each a view of its private mapping."""
     from safetensors.torch import load_file
 
-    _, ties, _ = read_header(path)
-    found = load_file(path)
+    entries, ties, _ = read_header(path)
+    loaded = load_file(path)
+    # In the order of their bytes, which is not that of every version of safetensors.
+    found = {name: loaded[name] for name in entries}
     return found | {alias: found[name] for alias, name in ties.items()}
 
 
@@ -74,7 +76,7 @@ def read_header(path: str) -> tuple[dict[str, Any], dict[str, str], int]:
 
 def write(
     path: str,
-    params: Mapping[str, Array | Tensor],
+    params: Mapping[str, Array | Tensor | Gathered],
     names: Iterable[str] | None = None,
     ties: Mapping[str, str] | None = None,
 ) -> None:
@@ -105,8 +107,8 @@ def write(
     os.replace(beside, path)
 
 
-def _named(params: Mapping[str, Array | Tensor], names: Iterable[str]) -> dict[str, Array | Tensor]:
-    kept: dict[str, Array | Tensor] = {}
+def _named(params: Mapping[str, Array | Tensor | Gathered], names: Iterable[str]) -> dict[str, Array | Tensor | Gathered]:
+    kept: dict[str, Array | Tensor | Gathered] = {}
     for name in names:
         if name not in params:
             raise BridgeError(f"the tensor {name} of the model that was received is not among those to be sent")
@@ -114,7 +116,7 @@ def _named(params: Mapping[str, Array | Tensor], names: Iterable[str]) -> dict[s
     return kept
 
 
-def _check_ties(params: Mapping[str, Array | Tensor], ties: Mapping[str, str]) -> None:
+def _check_ties(params: Mapping[str, Array | Tensor | Gathered], ties: Mapping[str, str]) -> None:
     for alias, name in ties.items():
         if alias in params and name in params and not _same_values(params[alias], params[name]):
             raise BridgeError(
@@ -123,7 +125,7 @@ def _check_ties(params: Mapping[str, Array | Tensor], ties: Mapping[str, str]) -
             )
 
 
-def _same_values(one: Array | Tensor, other: Array | Tensor) -> bool:
+def _same_values(one: Array | Tensor | Gathered, other: Array | Tensor | Gathered) -> bool:
     if _place(one) == _place(other):
         return True
     if tuple(one.shape) != tuple(other.shape):
@@ -136,8 +138,8 @@ def _same_values(one: Array | Tensor, other: Array | Tensor) -> bool:
     return torch.equal(first, second.to(device=first.device, dtype=first.dtype))
 
 
-def _without_ties(params: Mapping[str, Array | Tensor]) -> tuple[dict[str, Array | Tensor], dict[str, str]]:
-    kept: dict[str, Array | Tensor] = {}
+def _without_ties(params: Mapping[str, Array | Tensor | Gathered]) -> tuple[dict[str, Array | Tensor | Gathered], dict[str, str]]:
+    kept: dict[str, Array | Tensor | Gathered] = {}
     ties: dict[str, str] = {}
     places: dict[tuple[object, ...], str] = {}
     for name, tensor in params.items():
@@ -152,7 +154,7 @@ def _without_ties(params: Mapping[str, Array | Tensor]) -> tuple[dict[str, Array
     return kept, ties
 
 
-def _are_tied(one: Array | Tensor, other: Array | Tensor) -> bool:
+def _are_tied(one: Array | Tensor | Gathered, other: Array | Tensor | Gathered) -> bool:
     """Of two torch tensors over the same bytes.
 
     A state dict has a tensor object of its own for each name of tied weights, and `named_parameters` the same Parameter. One
@@ -160,17 +162,19 @@ def _are_tied(one: Array | Tensor, other: Array | Tensor) -> bool:
     """
     import torch
 
-    return one is not other or isinstance(one, torch.nn.Parameter)
+    return one is not other or isinstance(one, (torch.nn.Parameter, Gathered))
 
 
-def _place(tensor: Array | Tensor) -> tuple[object, ...]:
+def _place(tensor: Array | Tensor | Gathered) -> tuple[object, ...]:
     """Two tensors with the same place are the same bytes."""
+    if isinstance(tensor, Gathered):
+        return ("gathered", id(tensor))
     if isinstance(tensor, np.ndarray):
         return ("cpu", tensor.__array_interface__["data"][0], tensor.shape, tensor.strides, tensor.dtype.name)
     return (str(tensor.device), tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), str(tensor.dtype))
 
 
-def _bytes_of(tensor: Array | Tensor) -> memoryview:
+def _bytes_of(tensor: Array | Tensor | Gathered) -> memoryview:
     """Raw little-endian bytes in C order; a tensor of a GPU comes to the host alone, not with the whole model."""
     if isinstance(tensor, np.ndarray):
         flat = np.ascontiguousarray(tensor).reshape(-1)
@@ -179,6 +183,10 @@ def _bytes_of(tensor: Array | Tensor) -> memoryview:
         return flat.view(np.uint8).data
     import torch
 
+    if isinstance(tensor, Gathered):
+        whole = tensor.whole()
+        assert whole is not None, "the rank that writes has the values"
+        tensor = whole
     host: Array = tensor.detach().contiguous().reshape(-1).view(torch.uint8).cpu().numpy()
     return host.data
 
@@ -203,7 +211,7 @@ def _write_all(file: BinaryIO | Any, data: bytes | memoryview) -> None:
         view = view[file.write(view) :]
 
 
-def _dtype_name(tensor: Array | Tensor, name: str) -> str:
+def _dtype_name(tensor: Array | Tensor | Gathered, name: str) -> str:
     if is_array(tensor):
         found = _NAMES.get(tensor.dtype.name)  # type: ignore[union-attr]
     else:

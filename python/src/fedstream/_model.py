@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,19 @@ class Evaluation:
     samples: int
     exact_match: float | None = None
     """Share of the samples whose whole answer is right, 0 to 1, where it is known."""
+
+
+@runtime_checkable
+class Gathered(Protocol):
+    """A tensor that lies in parts somewhere, and is put together once it is written."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def nbytes(self) -> int: ...
+    def whole(self) -> Tensor | None: ...
 
 
 def is_array(value: object) -> bool:

@@ -86,7 +86,9 @@ def handed_out(model: Any, adapter: str) -> dict[str, torch.Tensor]:
     import peft
 
     # The embedding travels only where the adapter's own configuration says so; the default would ask the hub whether it was resized.
-    found: dict[str, torch.Tensor] = peft.get_peft_model_state_dict(model, adapter_name=adapter, save_embedding_layers=False)
+    # The parameters themselves: of a detached one under ZeRO-3 nobody knows which it is.
+    state = model.state_dict(keep_vars=True)
+    found: dict[str, torch.Tensor] = peft.get_peft_model_state_dict(model, state, adapter_name=adapter, save_embedding_layers=False)
     return found
 
 

@@ -6,7 +6,7 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from fedstream.hf._fingerprints import fingerprints_of
 from fedstream.hf._ranks import Ranks
 from fedstream.hf._rounds import RoundedTraining, RoundEvents
 from fedstream.hf._settings import refuse_length, refuse_settings, unused_limit
+from fedstream.hf._sharded import ShardedWeights, is_sharded, refuse_sharding
 from fedstream.hf._weights import Weights
 
 if TYPE_CHECKING:
@@ -48,12 +49,15 @@ class Federation:
         self._asked = False
         if self._alone:
             return
-        _refuse_what_cannot_be(self._trainer)
+        refuse_settings(self._trainer)
+        refuse_sharding(self._trainer)
         # One would make a new model when the training begins, in the place of the received one.
         self._trainer.model_init = None
         self._model = self._trainer.model
-        self._ranks = Ranks()
-        self._weights = Weights(self._trainer.model, adapter)
+        self._ranks = Ranks(self._trainer.args.device)
+        sharded = is_sharded(self._trainer)
+        self._weights = Weights(self._trainer.model, adapter, empty=sharded and not self._ranks.talks)
+        self._shards = ShardedWeights(self._trainer, self._weights, self._ranks) if sharded else None
         self._samples = samples
         self._task: dict[str, Any] | None = None
         self._received: dict[str, torch.Tensor] = {}
@@ -67,7 +71,7 @@ class Federation:
         self._checkpoint: str | None = None
         self._run = ""
         if self._ranks.talks:
-            client = Client.connect(self._weights.tensors, self._weights.texts)
+            client = Client.connect(self._offer, self._weights.texts)
             fedstream._client = client
             client.about(fingerprints_of(self._trainer, self._weights.adapter))
             self._run = _checkpoints.run_of(client.folder)
@@ -100,10 +104,13 @@ class Federation:
             self._answer_evaluation()
         elif self._task is not None:
             raise BridgeError(f"round {self._task['round']} was not trained: call trainer.train() before the next is_running()")
-        self._task = self._ranks.tell(self._next_task() if self._ranks.talks else None)
+        self._task = self._shared_task()
         if self._task is None:
             self._training.end()
             return False
+        if self._shards is not None and not self._training.is_under_way():
+            # Sharded first, then loaded: no rank ever has the whole.
+            self._training.prepare(**self._resumed((), {}))
         self._load()
         self._evaluation, self._metrics = None, {}
         return True
@@ -119,7 +126,25 @@ class Federation:
         self._received = model.params
         return {"kind": model.kind, "round": model.current_round}
 
+    def _shared_task(self) -> dict[str, Any] | None:
+        """On every rank; in an offer of a sharded model all of them take part."""
+        while True:
+            task: dict[str, Any] | None = self._ranks.tell(self._next_task() if self._ranks.talks else None)
+            if task is None or task["kind"] != "offer":
+                return task
+            assert self._shards is not None
+            self._shards.follow_offer()
+
+    def _offer(self) -> Mapping[str, Any]:
+        if self._shards is None:
+            return self._weights.tensors()
+        self._ranks.tell({"kind": "offer"})
+        return self._shards.offered()
+
     def _load(self) -> None:
+        if self._shards is not None:
+            self._shards.load(self._received if self._ranks.talks else None)
+            return
         if self._ranks.talks:
             self._weights.load(self._received)
         if self._ranks.count > 1:
@@ -141,20 +166,24 @@ class Federation:
         self._training.run_round(*args, **more)
         self._first_round = False
         loss = self._mean_loss()
-        if self._ranks.talks:
-            if not self._logged:
-                self._log(self._trainer.state.global_step, {"loss": loss})
-            self._warn_of_nothing()
-            fedstream.send(
-                self._weights.tensors(),
-                samples=self._weight(),
-                steps=self._training.steps,
-                train_loss=loss,
-                evaluation=self._evaluation,
-                metrics=self._metrics,
-            )
+        if self._ranks.talks and not self._logged:
+            self._log(self._trainer.state.global_step, {"loss": loss})
+        with self._shards.sent() if self._shards is not None else contextlib.nullcontext(None) as parts:
+            if self._ranks.talks:
+                self._warn_of_nothing()
+                self._send(parts if parts is not None else self._weights.tensors(), loss)
         self._task = None
         return TrainOutput(self._trainer.state.global_step, loss, {"train_loss": loss})
+
+    def _send(self, params: Mapping[str, Any], loss: float) -> None:
+        fedstream.send(
+            params,
+            samples=self._weight(),
+            steps=self._training.steps,
+            train_loss=loss,
+            evaluation=self._evaluation,
+            metrics=self._metrics,
+        )
 
     def _evaluate_received(self, *args: Any, **more: Any) -> dict[str, float]:
         if self._training.is_inside() or self._task is None or self._evaluating:
@@ -164,11 +193,11 @@ class Federation:
         self._evaluating = True
         try:
             # One before the training is part of the script, as it is without federation.
-            with contextlib.nullcontext() if self._first_round else _untouched_randomness():
+            with contextlib.nullcontext() if self._first_round and self._shards is None else _untouched_randomness():
                 figures: dict[str, float] = self._evaluate(*args, **more)
         finally:
             self._evaluating = False
-        if self._first_round:
+        if self._first_round and self._shards is None:
             _forget_preparation(self._trainer)
         given = args[0] if args else more.get("eval_dataset")
         if self._evaluation is None and not self._metrics and self._evaluations.counts(given):
@@ -193,12 +222,12 @@ class Federation:
     def _begins(self) -> None:
         # A callback may have come after patch().
         refuse_settings(self._trainer)
-        if self._trainer.model is not self._model:
+        if self._shards is None and self._trainer.model is not self._model:
             raise BridgeError("the trainer has another model than at patch(), so the received weights are not trained: call patch() after it has its last")
-        if self._checkpoint is not None:
+        if self._checkpoint is not None and self._shards is None:
             # The checkpoint has brought its own weights.
             self._load()
-        elif self._done_before > 0:
+        elif self._checkpoint is None and self._done_before > 0:
             _schedule.skip_to(self._trainer, self._done_before)
 
     def _mean_loss(self) -> float:
@@ -209,8 +238,13 @@ class Federation:
             return total / max(1, training.steps)
         counted = training.batches - lost
         self._say(f"{lost:g} of {training.batches} batches of round {self._round} have a loss that is not finite; the mean is without them")
-        if self._ranks.talks:
+        if self._shards is not None:
+            self._shards.check_finite(self._round)
+        elif self._ranks.talks:
             check_weights(self._weights.tensors(), self._round)
+        if counted <= 0 and self._shards is not None:
+            # The weights, which are the ranks' together, were looked at here.
+            return 0.0
         return total / training.steps * training.batches / counted if counted > 0 else math.nan
 
     def _mark_checkpoint(self, step: int) -> None:
@@ -218,7 +252,7 @@ class Federation:
             _checkpoints.mark(self._trainer.args.output_dir, step, self._run)
 
     def _warn_of_nothing(self) -> None:
-        if self._training.steps > 0 and self._weights.are_as(self._received):
+        if self._shards is None and self._training.steps > 0 and self._weights.are_as(self._received):
             self._say(
                 f"the training of round {self._round} has changed nothing of what travels: has the optimizer the parameters of this model, and is the "
                 "learning rate above 0?"
@@ -266,9 +300,3 @@ def _forget_preparation(trainer: Any) -> None:
     by itself (accelerate 1.15, transformers 5.18)."""
     vars(trainer.model).pop("_is_accelerate_prepared", None)
     trainer.accelerator.free_memory()
-
-
-def _refuse_what_cannot_be(trainer: Any) -> None:
-    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
-        raise BridgeError("models that are sharded (FSDP, DeepSpeed) cannot be handed over yet; use DDP")
-    refuse_settings(trainer)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from fedstream.hf._adapters import Adapter, base_of, tensors_of, uncompiled
+from fedstream.hf._parts import is_dtensor, is_zero
 
 _MOST = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -122,7 +123,7 @@ def _digest_of_values(model: Any) -> str | None:
         parts = name.split(".")
         if others.intersection(parts) or not isinstance(tensor, torch.nn.Parameter):
             continue
-        if not tensor.is_floating_point() or tensor.is_meta:
+        if not tensor.is_floating_point() or tensor.is_meta or is_dtensor(tensor) or is_zero(tensor):
             return None
         own = ".".join(part for part in parts if part not in ("base_layer", "original_module", "base_model"))
         count = tensor.numel()

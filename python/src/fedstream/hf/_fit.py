@@ -8,11 +8,12 @@ import torch
 
 from fedstream._errors import BridgeError
 from fedstream._figures import listed
+from fedstream._model import Gathered
 
 _CHECKED_ELEMENTS = 1 << 22
 
 
-def check_fit(own: Mapping[str, torch.Tensor], received: Mapping[str, torch.Tensor], what: str) -> None:
+def check_fit(own: Mapping[str, torch.Tensor | Gathered], received: Mapping[str, torch.Tensor], what: str) -> None:
     """Raises before anything is loaded; names the first few that do not fit."""
     extra = sorted(name for name in received if name not in own)
     given = {place_of(own[name]) for name in received if name in own}
@@ -36,14 +37,21 @@ def check_loaded(own: Mapping[str, torch.Tensor], received: Mapping[str, torch.T
         )
 
 
-def place_of(tensor: torch.Tensor) -> tuple[object, ...]:
+def place_of(tensor: torch.Tensor | Gathered) -> tuple[object, ...]:
     """Tied tensors are the same bytes: one name of them is enough."""
+    if not isinstance(tensor, torch.Tensor) or is_elsewhere(tensor):
+        return (id(tensor),)
     return (str(tensor.device), tensor.data_ptr(), tuple(tensor.shape)) if tensor.numel() else (id(tensor),)
 
 
-def _alike(received: torch.Tensor, own: torch.Tensor) -> bool:
+def is_elsewhere(tensor: torch.Tensor) -> bool:
+    """Whether it has no bytes of its own on this rank: it is not loaded, or in parts on several (ZeRO-3, a DTensor)."""
+    return tensor.is_meta or hasattr(tensor, "ds_id") or hasattr(tensor, "device_mesh")
+
+
+def _alike(received: torch.Tensor, own: torch.Tensor | Gathered) -> bool:
     """Any float dtype fits another: each side has its own precision."""
-    return received.dtype == own.dtype or (received.dtype.is_floating_point and own.dtype.is_floating_point)
+    return received.dtype == own.dtype or (received.dtype.is_floating_point and bool(own.dtype.is_floating_point))
 
 
 def same_bits(own: torch.Tensor, received: torch.Tensor) -> bool:
@@ -59,9 +67,9 @@ def same_bits(own: torch.Tensor, received: torch.Tensor) -> bool:
     return True
 
 
-def _shape(tensor: torch.Tensor) -> str:
+def _shape(tensor: torch.Tensor | Gathered) -> str:
     return str(list(tensor.shape))
 
 
-def _dtype(tensor: torch.Tensor) -> str:
+def _dtype(tensor: torch.Tensor | Gathered) -> str:
     return str(tensor.dtype).removeprefix("torch.")

@@ -16,7 +16,9 @@ _PATIENCE = datetime.timedelta(days=365)
 class Ranks:
     """The processes of `torchrun` or `accelerate launch`; one process alone is rank 0 of one."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None = None) -> None:
+        """`device` is that of the tensors which the ranks exchange."""
+        self._device = device or torch.device("cpu")
         self.count = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
         self.rank = dist.get_rank() if self.count > 1 else 0
         self._group = _group_for_words() if self.count > 1 else None
@@ -42,6 +44,14 @@ class Ranks:
             dist.broadcast(whole, src=0)
             if whole.data_ptr() != tensor.data_ptr():
                 tensor.detach().copy_(whole)
+
+    def hand_out(self, value: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        """A tensor that rank 0 has, on every rank, in that dtype."""
+        whole = torch.empty(shape, dtype=dtype, device=self._device) if value is None else value.to(self._device, dtype).contiguous()
+        if self.count > 1 and whole.numel() > 0:
+            # As bytes: not every dtype is known to every backend.
+            dist.broadcast(whole.reshape(-1).view(torch.uint8), src=0)
+        return whole
 
     def mean(self, value: torch.Tensor) -> float:
         """The mean over all ranks."""

@@ -56,6 +56,7 @@ class RoundedTraining:
         self._epochs = 0
         self._done = False
         self._over = False
+        self._waits = False
         self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._turn = threading.Semaphore(0)
@@ -69,9 +70,7 @@ class RoundedTraining:
         if self._thread is not None and not self._thread.is_alive():
             raise BridgeError("the training has ended by itself (early stopping, or max_steps): it has no further round")
         if self._thread is None:
-            context = contextvars.copy_context()
-            self._thread = threading.Thread(target=context.run, args=(self._run, args, more), name="training", daemon=True)
-            self._thread.start()
+            self._start(args, more)
         else:
             self._turn.release()
         self._answer.acquire()
@@ -79,6 +78,14 @@ class RoundedTraining:
             raise self._failure
         if not self._done:
             raise BridgeError(f"the training ended in the middle of a round, after {self.steps} of its steps")
+
+    def prepare(self, **more: Any) -> None:
+        """Begins the training, which stands still before its first step: model and optimizer are then as the trainer shards them."""
+        self._waits = True
+        self._start((), more)
+        self._answer.acquire()
+        if self._failure is not None:
+            raise self._failure
 
     def end(self) -> None:
         """No further round: a training that stands still is given up."""
@@ -88,9 +95,23 @@ class RoundedTraining:
         self._turn.release()
         self._thread.join()
 
+    def is_under_way(self) -> bool:
+        return self._thread is not None
+
     def is_inside(self) -> bool:
         """Whether the caller is the training itself, which may evaluate for its own purposes."""
         return threading.current_thread() is self._thread
+
+    def _start(self, args: tuple[Any, ...], more: dict[str, Any]) -> None:
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._run, args, more), name="training", daemon=True)
+        self._thread.start()
+
+    def _stand_still(self) -> None:
+        self._answer.release()
+        self._turn.acquire()
+        if self._over:
+            raise _Over
 
     def _run(self, args: tuple[Any, ...], more: dict[str, Any]) -> None:
         # The current device belongs to a thread.
@@ -122,10 +143,7 @@ class RoundedTraining:
 
     def step_begins(self, optimizer: Any) -> None:
         if self._done:
-            self._answer.release()
-            self._turn.acquire()
-            if self._over:
-                raise _Over
+            self._stand_still()
             self._begin()
             if not self.keep_state:
                 optimizer.state.clear()
@@ -133,6 +151,8 @@ class RoundedTraining:
     def begins(self) -> None:
         self._begin()
         self.events.on_begin()
+        if self._waits:
+            self._stand_still()
 
     def step_ended(self) -> None:
         self.steps += 1

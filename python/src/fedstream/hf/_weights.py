@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -12,20 +12,27 @@ import torch
 from fedstream._errors import BridgeError
 from fedstream._figures import listed
 from fedstream.hf._adapters import adapter_of, handed_out, uncompiled
-from fedstream.hf._fit import check_fit, check_loaded, place_of, same_bits
+from fedstream.hf._fit import check_fit, check_loaded, is_elsewhere, place_of, same_bits
 
 TEXTS = ("config.json", "generation_config.json", "adapter_config.json")
+
+
+# The classes of packed weights: bitsandbytes has the first two, torchao the others.
+_PACKED = ("Params4bit", "Int8Params", "AffineQuantizedTensor", "Int4Tensor", "Int8Tensor")
 
 
 class Weights:
     """The travelling tensors of a model, by the names of its own `save_pretrained`. Raises for a model of which something trains and stays."""
 
-    def __init__(self, model: torch.nn.Module, adapter: str | None = None) -> None:
+    def __init__(self, model: torch.nn.Module, adapter: str | None = None, *, empty: bool = False) -> None:
+        """`empty`: this process is a rank that need not have loaded the values."""
         self._model: Any = uncompiled(model)
         self.adapter = adapter_of(self._model, adapter)
         self.what = f"the adapter {self.adapter.name!r}" if self.adapter else "the model"
         self._loaded_before = False
-        _refuse_offloaded(self.tensors())
+        if not empty:
+            _refuse_offloaded(self.tensors())
+        _refuse_packed(self._model, self.adapter.names.values() if self.adapter else None)
         if self.adapter is None:
             self._refuse_what_stays()
 
@@ -33,8 +40,22 @@ class Weights:
         """By name, the model's own tensors, tied names too."""
         if self.adapter:
             return self.adapter.live(self._model)
-        state: dict[str, torch.Tensor] = self._model.state_dict()
-        return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+        state: dict[str, torch.Tensor] = self._model.state_dict(keep_vars=True)
+        tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+        # Of what has no bytes on this rank the parameter alone says which it is.
+        return {name: tensor if is_elsewhere(tensor) else tensor.detach() for name, tensor in tensors.items()}
+
+    def own_names(self) -> dict[str, str]:
+        """By the name that travels, that in the model; of tied tensors the first."""
+        named = {**dict(self._model.named_buffers(remove_duplicate=False)), **dict(self._model.named_parameters(remove_duplicate=False))}
+        first: dict[int, str] = {}
+        for name, tensor in named.items():
+            first.setdefault(id(tensor), name)
+        names = self.adapter.names if self.adapter else {name: name for name in self.tensors()}
+        strange = [name for name, own in names.items() if own not in named]
+        if strange:
+            raise BridgeError(f"{listed(strange)} of the model's state_dict() are no tensors of the model, and cannot be gathered; train it with DDP")
+        return {name: first[id(named[own])] for name, own in names.items()}
 
     @torch.no_grad()
     def load(self, received: Mapping[str, torch.Tensor]) -> None:
@@ -84,6 +105,21 @@ class Weights:
                 f"{len(at_home)} of the trained parameters are not in the model's state_dict(), so they cannot travel: {listed(at_home)}; "
                 "freeze them, or have state_dict() give them"
             )
+
+
+def _refuse_packed(model: Any, adapter: Collection[str] | None) -> None:
+    """Codes of a quantizer are no numbers that could be averaged. `adapter` has the names that travel, where not all of the model does."""
+    # Each of bitsandbytes, torchao and others has a class of its own for what it has packed.
+    packed = sorted(name for name, tensor in model.named_parameters() if type(tensor).__name__ in _PACKED and (adapter is None or name in adapter))
+    quantizer = getattr(model, "hf_quantizer", None) if adapter is None else None
+    method = getattr(getattr(quantizer, "quantization_config", None), "quant_method", None)
+    if packed or method is not None:
+        how = str(getattr(method, "value", method or "4-bit or 8-bit"))
+        named = f": {listed(packed)}" if packed else ""
+        raise BridgeError(
+            f"the model is quantized ({how}), and packed weights cannot be averaged{named}. Put a LoRA adapter on it (peft.get_peft_model), which "
+            "travels alone while the base stays packed, or load the model in bfloat16"
+        )
 
 
 def _refuse_offloaded(tensors: Mapping[str, torch.Tensor]) -> None:
