@@ -8,6 +8,7 @@ import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { startLlamaEngine } from '../../src/node/trainer/llama-host.js';
 import { openModel } from '../../src/tensor/model-folder.js';
 import { parseLlamaConfig } from '../../src/trainer/llama/config.js';
+import { breadth } from '../breadth.js';
 import { lossesOf, run, summaryOf, workFolder } from '../e2e/command.js';
 import { python, root, withoutPython } from './python.js';
 import { type WarmPython, warmPython } from './warm.js';
@@ -69,24 +70,29 @@ describe.skipIf(withoutPython)('with Python', () => {
     writeFileSync(job, JSON.stringify({ trainer: { name: 'llama' }, sites: 2, rounds: 3, data, validationSamples: 12 }));
   }, 120_000);
 
-  test.each([
+  const TUNED: readonly (readonly [name: string, codec: string, type: string])[] = [
     ['llama', 'fp32', 'LlamaForCausalLM'],
     ['llama', 'nf4', 'LlamaForCausalLM'],
     ['gpt2', 'nf4', 'GPT2LMHeadModel'],
-  ])('full SFT of %s in %s: loss falls, the global model loads', LONG, async (name, codec, type) => {
-    const run = `${name}-${codec}`;
-    const { initial, final, rounds } = await simulate(run, '--trainer', name, '--codec', codec);
-    expect(final?.loss).toBeLessThan((initial?.loss as number) - 0.5);
-    expect(rounds.every(({ sites }) => Object.values(sites).every(({ steps }) => steps === 7))).toBe(true);
-    expect(check(path('runs', run, 'model'))).toMatchObject({ class: type, dtype: 'torch.float32', finite: true });
-  });
+  ];
+  test.each(breadth(TUNED, TUNED.slice(-1)))(
+    'full SFT of %s in %s: loss falls, the global model loads',
+    LONG,
+    async (name, codec, type) => {
+      const run = `${name}-${codec}`;
+      const { initial, final, rounds } = await simulate(run, '--trainer', name, '--codec', codec);
+      expect(final?.loss).toBeLessThan((initial?.loss as number) - 0.5);
+      expect(rounds.every(({ sites }) => Object.values(sites).every(({ steps }) => steps === 7))).toBe(true);
+      expect(check(path('runs', run, 'model'))).toMatchObject({ class: type, dtype: 'torch.float32', finite: true });
+    },
+  );
 
   test('a model in bfloat16 stays in bfloat16', LONG, async () => {
     await simulate('half', '--trainer', 'half', '--codec', 'nf4', '--rounds', '1', '--model', path('half'));
     expect(check(path('runs/half/model'))).toMatchObject({ class: 'LlamaForCausalLM', dtype: 'torch.bfloat16', finite: true });
   });
 
-  test.each(['fp32', 'u4'])(
+  test.each(breadth(['fp32', 'u4'], ['u4']))(
     '%s: a script that trains a bfloat16 model in float32: the server keeps the float32 of it',
     LONG,
     async (codec) => {
@@ -115,21 +121,25 @@ describe.skipIf(withoutPython)('with Python', () => {
     },
   );
 
-  test.each(['fp32', 'nf4'])('LoRA in %s: the adapter travels alone, loss falls, it loads on its base', LONG, async (codec) => {
-    const { initial, final, bytes } = await simulate(`lora-${codec}`, '--trainer', 'lora', '--codec', codec);
-    expect(final?.loss).toBeLessThan((initial?.loss as number) - 0.1);
-    const header = readHeader(path('runs', `lora-${codec}`, 'model/adapter_model.safetensors'));
-    const names = Object.keys(header).filter((name) => name !== '__metadata__');
-    expect(names.length).toBe(2 * 7 * 2);
-    expect(names.every((name) => /lora_[AB]\.weight$/.test(name))).toBe(true);
-    const elements = names.reduce((sum, name) => sum + (header[name]?.shape ?? []).reduce((product, side) => product * side, 1), 0);
-    // Two sites: a model to each in three rounds and for the last evaluation, and a model back in
-    // three rounds.
-    expect(bytes.fp32Total).toBe(elements * 4 * (2 * 4 + 2 * 3));
-    const tuned = check(path('runs', `lora-${codec}`, 'model'), path('llama'));
-    expect(tuned.finite).toBe(true);
-    expect(tuned.logits).not.toEqual(check(path('llama')).logits);
-  });
+  test.each(breadth(['fp32', 'nf4'], ['nf4']))(
+    'LoRA in %s: the adapter travels alone, loss falls, it loads on its base',
+    LONG,
+    async (codec) => {
+      const { initial, final, bytes } = await simulate(`lora-${codec}`, '--trainer', 'lora', '--codec', codec);
+      expect(final?.loss).toBeLessThan((initial?.loss as number) - 0.1);
+      const header = readHeader(path('runs', `lora-${codec}`, 'model/adapter_model.safetensors'));
+      const names = Object.keys(header).filter((name) => name !== '__metadata__');
+      expect(names.length).toBe(2 * 7 * 2);
+      expect(names.every((name) => /lora_[AB]\.weight$/.test(name))).toBe(true);
+      const elements = names.reduce((sum, name) => sum + (header[name]?.shape ?? []).reduce((product, side) => product * side, 1), 0);
+      // Two sites: a model to each in three rounds and for the last evaluation, and a model back in
+      // three rounds.
+      expect(bytes.fp32Total).toBe(elements * 4 * (2 * 4 + 2 * 3));
+      const tuned = check(path('runs', `lora-${codec}`, 'model'), path('llama'));
+      expect(tuned.finite).toBe(true);
+      expect(tuned.logits).not.toEqual(check(path('llama')).logits);
+    },
+  );
 
   test.each([
     ['llama', 'central.py'],
