@@ -37,12 +37,12 @@ test.each<[string, () => string[], RegExp]>([
   ['missing data', () => ['simulate', '--data', 'no-such.jsonl'], /there is no data file no-such\.jsonl/],
   [
     'a line that is no JSON',
-    () => ['simulate', '--data', file('broken.jsonl', '{"prompt":"a","completion":"b"}\n{"prompt":\n')],
+    () => ['simulate', '--strict', '--data', file('broken.jsonl', '{"prompt":"a","completion":"b"}\n{"prompt":\n')],
     /broken\.jsonl line 2: not JSON/,
   ],
   [
     'a field that is missing',
-    () => ['simulate', '--data', file('short.json', '[\n{"instruction":"a","output":"b"},\n{"instruction":"a","output":7}\n]')],
+    () => ['simulate', '--strict', '--data', file('short.json', '[\n{"instruction":"a","output":"b"},\n{"instruction":"a","output":7}\n]')],
     /short\.json line 3 \(item 2\): output/,
   ],
   [

@@ -61,9 +61,10 @@ test.each(breadth(['fp32', 'fp16', 'bf16', 'blockwise8', 'fp4', 'nf4', 'nf4-nest
 );
 
 test('every streaming mode carries the same bytes to the same model', async () => {
-  for (const mode of ['file', 'container', 'regular']) await simulate(mode, '--streaming', mode);
-  expect(modelOf(folder, 'container').equals(modelOf(folder, 'file'))).toBe(true);
-  expect(modelOf(folder, 'regular').equals(modelOf(folder, 'file'))).toBe(true);
+  for (const mode of ['container', 'regular']) await simulate(mode, '--streaming', mode);
+  // Of the first run, whose mode is file.
+  expect(modelOf(folder, 'container').equals(modelOf(folder, 'full'))).toBe(true);
+  expect(modelOf(folder, 'regular').equals(modelOf(folder, 'full'))).toBe(true);
 });
 
 test('one seed gives one model, another seed another', async () => {
