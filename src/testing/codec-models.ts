@@ -26,6 +26,8 @@ const SMALL_CHUNK = 16_384;
 interface Setting {
   readonly name: string;
   readonly codec: Codec;
+  /** Another codec of the same encoding, which has coded nothing. */
+  fresh(): Codec;
   readonly encoding: Encoding;
   readonly codecs: CodecTable;
   readonly pool: CodecPool | undefined;
@@ -44,7 +46,8 @@ function settingsOf(subject: CodecUnderTest): Setting[] {
   return encodingsOf(subject).flatMap(([name, encoding], index) => {
     const codec = codecOf(plain, encoding);
     const chunk = Math.max(SMALL_CHUNK, codec.blockSize);
-    const small = { codec, encoding, values: Math.min(modelValues, 2 * chunk + 345), chunkElements: chunk };
+    const fresh = () => codecOf(plain, encoding);
+    const small = { codec, fresh, encoding, values: Math.min(modelValues, 2 * chunk + 345), chunkElements: chunk };
     const full = modelValues > CHUNK_ELEMENTS ? { ...small, values: modelValues, chunkElements: CHUNK_ELEMENTS } : small;
     return [
       { ...(index === 0 ? full : small), name: `${name}, with a pool`, codecs: threaded, pool },
@@ -55,13 +58,13 @@ function settingsOf(subject: CodecUnderTest): Setting[] {
 
 const TESTS: Readonly<Record<string, ModelTest>> = {
   'codes and decodes a model chunk by chunk, each as if it were alone': async (setting) => {
-    const { name, codec, encoding, codecs, pool, values } = setting;
+    const { name, codec, fresh, encoding, codecs, pool, values } = setting;
     const model = generated(1, setting);
     if (values >= MODEL_VALUES) equal(poolFor(model, codecs), pool, `${name}: the pool of a model of ${values} values`);
     const coded = encodeModel(model, encodingFor(encoding), codecs, undefined, pool);
     const decoded = decodeModel(coded, codecs, pool);
     const [codes, back] = [coded.chunks()[Symbol.asyncIterator](), decoded.chunks()[Symbol.asyncIterator]()];
-    const alone = chunksAlone(codec, model);
+    const alone = chunksAlone(fresh, model);
     let most = 0;
     for await (const { chunk, code, values: expected } of alone) {
       const what = `${name}: chunk ${chunk.index} of ${chunk.tensor.name}`;
@@ -78,7 +81,7 @@ const TESTS: Readonly<Record<string, ModelTest>> = {
     for (const first of [1, last - 1]) {
       const range = { first, end: first + 1 };
       const part = await contentOf(decodeModel(coded, codecs, pool), range);
-      const [chunk] = await alonesOf(codec, model, range);
+      const [chunk] = await alonesOf(fresh, model, range);
       same(part, [chunk as Uint8Array], `${name}, chunk ${first} alone`);
     }
   },
@@ -236,23 +239,24 @@ interface Alone {
   readonly values: Uint8Array;
 }
 
-/** Each chunk of a raw model by the codec alone. */
-async function* chunksAlone(codec: Codec, model: StateDict, range?: ChunkRange): AsyncGenerator<Alone> {
-  const prepared = await preparations(codec, model);
+/** Each chunk of a raw model by a codec of its own. */
+async function* chunksAlone(fresh: () => Codec, model: StateDict, range?: ChunkRange): AsyncGenerator<Alone> {
+  const prepared = await preparations(fresh(), model);
   for await (const chunk of model.chunks(range)) {
     const { dtype, name } = chunk.tensor;
     if (!DTYPES[dtype].quantizable) {
       yield { chunk, code: chunk.bytes, values: chunk.bytes };
       continue;
     }
+    const codec = fresh();
     const { bytes: code } = codedBy(codec, floatsOf(chunk), prepared.get(name));
     yield { chunk, code, values: narrowInto(dtype, decodedBy(codec, code, chunk.elements), new Uint8Array(4 * chunk.elements)) };
   }
 }
 
-async function alonesOf(codec: Codec, model: StateDict, range: ChunkRange): Promise<Uint8Array[]> {
+async function alonesOf(fresh: () => Codec, model: StateDict, range: ChunkRange): Promise<Uint8Array[]> {
   const found: Uint8Array[] = [];
-  for await (const { values } of chunksAlone(codec, model, range)) found.push(values);
+  for await (const { values } of chunksAlone(fresh, model, range)) found.push(values);
   return found;
 }
 
