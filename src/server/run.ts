@@ -7,7 +7,7 @@ import type { Folder } from '../core/storage.js';
 import { meanMetricsSchema } from '../exchange/task.js';
 import { builtInFiltersWith } from '../filter/built-in.js';
 import type { Filter } from '../filter/filter.js';
-import { type Job, quorumOf, siteNames } from '../job/job.js';
+import { type Job, quorumOf, roundLimits, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
 import { runIdOf } from '../record/run-id.js';
 import { bestRound, evaluatedOf } from '../record/selection.js';
@@ -77,7 +77,8 @@ export class Run {
       this.budgetOf(site).log.error({ site }, message);
       board.fail(site, message);
     };
-    this.comparison = new SiteComparison({ run, board, rules: job.differences ?? {}, own, warn, refused });
+    const { graceMs } = roundLimits(job);
+    this.comparison = new SiteComparison({ run, board, rules: job.differences ?? {}, quorum: quorumOf(job), graceMs, own, warn, refused });
   }
 
   /** Opens a run from its folder: a new one, or one that was stopped. */

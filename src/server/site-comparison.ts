@@ -1,4 +1,4 @@
-// Holds a run's training back until all its sites have told what it rests on, and refuses those that
+// Holds a run's training back until its sites have told what it rests on, and refuses those that
 // contradict each other.
 import { z } from 'zod';
 import { FedStreamError } from '../core/errors.js';
@@ -28,6 +28,12 @@ export interface SiteComparisonOptions {
   readonly run: Folder;
   readonly board: TaskBoard;
   readonly rules: DifferenceRules;
+  /**
+   * So many sites are enough for a round. Once as many have told, the others are waited for as long as
+   * a round waits for the rest of its results (`graceMs`).
+   */
+  readonly quorum: number;
+  readonly graceMs: number | ((quorumTookMs: number) => number);
   /** The fingerprints of the model folder that the run begins with. */
   readonly own: Fingerprints;
   /** Called once for each difference that the job allows. */
@@ -53,6 +59,9 @@ export class SiteComparison {
   #loaded: Promise<void> | undefined;
   /** True from the first training on. */
   #begun = false;
+  /** When the first site told, and when a quorum had. */
+  #firstMs: number | undefined;
+  #quorumMs: number | undefined;
   #beginning: Promise<void> | undefined;
   #kept: Promise<void> = Promise.resolve();
   #refused: readonly Contradiction[] | undefined;
@@ -69,7 +78,7 @@ export class SiteComparison {
 
   /**
    * Takes what a site tells, and resolves once the site may train: when all sites that have a task
-   * of training have told, or were given up. Rejects with `bad-job` where the site contradicts
+   * of training have told, were given up, or have had their time after a quorum had told. Rejects with `bad-job` where the site contradicts
    * another; before the first training that ends the run.
    */
   async tell(site: string, told: Fingerprints, signal: AbortSignal): Promise<void> {
@@ -83,6 +92,7 @@ export class SiteComparison {
     if (wrong.length > 0) this.#refuse(wrong);
     const known = JSON.stringify(this.#told.get(site)) === JSON.stringify(told);
     this.#told.set(site, told);
+    this.#firstMs ??= performance.now();
     if (!this.#begun) await this.#turn(site, signal);
     else if (!known) await this.#keep();
   }
@@ -121,8 +131,15 @@ export class SiteComparison {
   }
 
   #complete(): boolean {
-    const { board } = this.#options;
-    return board.training().every((site) => this.#told.has(site) || this.#silent.has(site));
+    const { board, quorum, graceMs } = this.#options;
+    const training = board.training();
+    const here = training.filter((site) => this.#told.has(site) || this.#silent.has(site)).length;
+    if (here === training.length) return true;
+    if (here < quorum) return false;
+    const nowMs = performance.now();
+    this.#quorumMs ??= nowMs;
+    const tookMs = this.#quorumMs - (this.#firstMs ?? nowMs);
+    return nowMs - this.#quorumMs >= (typeof graceMs === 'number' ? graceMs : graceMs(tookMs));
   }
 
   async #begin(): Promise<void> {

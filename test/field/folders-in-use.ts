@@ -177,7 +177,7 @@ export const FOLDERS_IN_USE: FieldTable<Locked | Roles | AtOnce> = {
     {
       name: 'two sites with one --work',
       from: 'Flower',
-      input: { first: site('a', '--work', 'w'), begun: 'trying again', second: site('b', '--work', 'w') },
+      input: { first: site('a', '--work', 'w'), begun: 'looking for the server', second: site('b', '--work', 'w') },
       refusal:
         /^fedstream: .*\/w is in use by the site a of tcp:\/\/127\.0\.0\.1:9 \(process \d+ on .*: end that one first, or give this one a folder of its own \(--work\) \[bad-argument\]$/,
       advice: 'Give each site a folder of its own.',

@@ -92,7 +92,7 @@ test('a server without the method is refused, and the error says so', async () =
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_, found) => resolve(found)),
   );
   await expect(grpc().connect(`grpc://127.0.0.1:${port}`)).rejects.toMatchObject({
-    code: 'closed',
+    code: 'bad-argument',
     message: expect.stringMatching(/gRPC status 12/),
   });
   server.forceShutdown();
