@@ -10,7 +10,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 test('fast and slow share out the suite', () => {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-  const { stdout, stderr } = spawnSync(process.execPath, [vitest, 'list', '--filesOnly', '--json'], { cwd: root, encoding: 'utf8' });
+  const env = { ...process.env, FEDSTREAM_SUITE: 'full' };
+  const { stdout, stderr } = spawnSync(process.execPath, [vitest, 'list', '--filesOnly', '--json'], { cwd: root, encoding: 'utf8', env });
   const listed = JSON.parse(stdout || `"${stderr}"`) as { file: string; projectName: string }[];
   const there = ['src', 'test'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
