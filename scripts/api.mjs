@@ -45,9 +45,9 @@ export function faultsOf(entries) {
   ]);
 }
 
-function main() {
+async function main() {
   const isCheck = process.argv.includes('--check');
-  if (!isCheck) build();
+  if (!isCheck) await build();
   const entries = entriesOf(root);
   const faults = faultsOf(entries);
   const folder = join(root, 'docs/api');
@@ -68,4 +68,4 @@ function main() {
   process.exitCode = faults.length > 0 ? 1 : 0;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) main();
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -47,7 +47,7 @@ export function pageWith(page, budgets) {
 
 async function main() {
   const isCheck = process.argv.includes('--check');
-  if (!isCheck) build();
+  if (!isCheck) await build();
   const { BUDGETS } = await import(new URL('../dist/core/budgets.js', import.meta.url).href);
   const page = readFileSync(PAGE, 'utf8');
   const text = pageWith(page, BUDGETS);

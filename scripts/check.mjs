@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 
-setup();
+await setup();
 const steps = [
   ['lint and format', ['node_modules/@biomejs/biome/bin/biome', 'ci', '.']],
   ['types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.test.json']],

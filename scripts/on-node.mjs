@@ -5,8 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-
-const root = fileURLToPath(new URL('..', import.meta.url));
+import { npmInstall, root } from './setup.mjs';
 
 /** The versions on which the suite must pass, oldest first: the first is the one of `engines`. */
 export const NODE_VERSIONS = ['20.19', '22', '24', '26'];
@@ -22,9 +21,8 @@ export function nodeOf(version) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'package.json'), '{"private":true}\n');
   process.stderr.write(`fedstream: fetching Node ${version} (npm install ${name}@${version})\n`);
-  const args = ['install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--loglevel=error', `${name}@${version}`];
-  const done = spawnSync(process.platform === 'win32' ? 'npm.cmd' : 'npm', args, { cwd: folder, stdio: ['ignore', 2, 2] });
-  if (done.status !== 0 || !existsSync(binary)) throw new Error(`npm has no ${name}@${version}; its own lines above say why`);
+  if (!npmInstall(folder, `${name}@${version}`) || !existsSync(binary))
+    throw new Error(`npm has no ${name}@${version}; its own lines above say why`);
   return binary;
 }
 

@@ -3,7 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { constraints, PACKAGES, pythonOf, root, run } from './python-packages.mjs';
+import { constraints, PACKAGES, pip, root, run } from './python-packages.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'fedstream-constraints-'));
 try {
@@ -12,11 +12,7 @@ try {
   const report = join(folder, 'report.json');
   const wanted = [...PACKAGES, 'setuptools', `${join(root, 'python')}[peft,bf16]`];
   const asked = ['install', '--dry-run', '--ignore-installed', '--quiet', '--report', report, ...wanted];
-  run(pythonOf(venv), ['-m', 'pip', ...asked], 'asking the registry', {
-    ...process.env,
-    PIP_RETRIES: '0',
-    PIP_DISABLE_PIP_VERSION_CHECK: '1',
-  });
+  pip(venv, asked, 'asking the registry');
   const { install, environment } = JSON.parse(readFileSync(report, 'utf8'));
   const pins = install
     .map(({ metadata }) => [metadata.name.toLowerCase().replaceAll(/[-_.]+/g, '-'), metadata.version])

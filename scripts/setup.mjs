@@ -9,20 +9,25 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 
 const OLDEST_NODE = [20, 19];
 
-/** Checks the version of Node, installs and builds. Slow steps are announced on standard error. */
-export function setup() {
+/**
+ * Checks the version of Node, installs and builds; `options` are those of `build`. Slow steps are
+ * announced on standard error.
+ */
+export async function setup(options) {
   checkNode();
   if (installNeeded()) {
     process.stderr.write('fedstream: installing packages (npm install)\n');
-    const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-    const done = spawnSync(npm, ['install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
-      cwd: root,
-      stdio: ['ignore', 2, 2],
-    });
-    if (done.status !== 0)
+    if (!npmInstall(root))
       fail('npm install failed; its own lines above say why. Check the network and the npm registry, then run the command again.');
   }
-  build();
+  await build(options);
+}
+
+/** Runs `npm install` in a folder, with its output on stderr; whether it succeeded. */
+export function npmInstall(folder, ...packages) {
+  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+  const args = ['install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--loglevel=error', ...packages];
+  return spawnSync(npm, args, { cwd: folder, stdio: ['ignore', 2, 2] }).status === 0;
 }
 
 function checkNode() {

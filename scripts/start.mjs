@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 
-setup();
+await setup({ onlyCommand: true });
 const child = spawn(process.execPath, [join(root, 'bin/fedstream.mjs'), 'simulate', ...process.argv.slice(2)], { stdio: 'inherit' });
 // Ctrl-C reaches the child as well (same terminal); this process only waits for it to save its
 // state.

@@ -8,7 +8,7 @@ import { root, setup } from './setup.mjs';
 
 const MOST_SLOW = 10;
 
-setup();
+await setup();
 const folder = mkdtempSync(join(tmpdir(), 'fedstream-test-'));
 const report = join(folder, 'report.json');
 const vitest = join(root, 'node_modules/vitest/vitest.mjs');

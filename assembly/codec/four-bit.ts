@@ -1,5 +1,6 @@
 // `fp4` and `nf4`: two nibbles in a byte, a float32 absmax for each block.
 import { absmaxBits, firstNonFinite, INFINITY_BITS, inverseScale } from './blocks';
+import { pairsHigh, pairsLow, put } from './lanes';
 import { FP4_RULE, NF4_RULE, tail } from './memory-map';
 
 // A rule is written by the host (src/codec/kernel-tables.ts). A value falls into one of 32 buckets
@@ -113,8 +114,8 @@ function above(p0: v128, p1: v128, p2: v128, p3: v128, a: v128, b: v128, c: v128
   const l23 = interleaveLow(p2, p3);
   const h23 = interleaveHigh(p2, p3);
   return i8x16.narrow_i16x8_s(
-    i16x8.narrow_i32x4_s(f32x4.gt(a, pairLow(l01, l23)), f32x4.gt(b, pairHigh(l01, l23))),
-    i16x8.narrow_i32x4_s(f32x4.gt(c, pairLow(h01, h23)), f32x4.gt(d, pairHigh(h01, h23))),
+    i16x8.narrow_i32x4_s(f32x4.gt(a, pairsLow(l01, l23)), f32x4.gt(b, pairsHigh(l01, l23))),
+    i16x8.narrow_i32x4_s(f32x4.gt(c, pairsLow(h01, h23)), f32x4.gt(d, pairsHigh(h01, h23))),
   );
 }
 
@@ -126,16 +127,6 @@ function interleaveLow(a: v128, b: v128): v128 {
 @inline
 function interleaveHigh(a: v128, b: v128): v128 {
   return v128.shuffle<i8>(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-}
-
-@inline
-function pairLow(a: v128, b: v128): v128 {
-  return v128.shuffle<i16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-
-@inline
-function pairHigh(a: v128, b: v128): v128 {
-  return v128.shuffle<i16>(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 export function decodeFourBit(isNf4: bool, scales: usize, codes: usize, count: i32, blockSize: i32, to: usize): void {
@@ -151,40 +142,45 @@ export function accumulateFourBit(isNf4: bool, scales: usize, codes: usize, coun
  */
 @inline
 function decode<T>(rule: usize, scales: usize, codes: usize, count: i32, blockSize: i32, weight: f32, to: usize): void {
-  const t0 = v128.load(rule, 192);
-  const t1 = v128.load(rule, 208);
-  const t2 = v128.load(rule, 224);
-  const t3 = v128.load(rule, 240);
   const factor = f32x4.splat(weight);
-  const mask = i8x16.splat(15);
-  const last = tail();
   for (let start = 0; start < count; start += blockSize) {
-    const length = min(blockSize, count - start);
     const scale = v128.load32_splat(scales);
     scales += 4;
-    for (let i = 0; i < length; i += 16) {
-      const whole = i + 16 <= length;
-      const bytes = whole ? v128.load64_zero(codes) : lastCodes(codes, length - i);
-      const index = interleaveLow(v128.and(i16x8.shr_u(bytes, 4), mask), v128.and(bytes, mask));
-      const p0 = i8x16.swizzle(t0, index);
-      const p1 = i8x16.swizzle(t1, index);
-      const p2 = i8x16.swizzle(t2, index);
-      const p3 = i8x16.swizzle(t3, index);
-      const l01 = interleaveLow(p0, p1);
-      const h01 = interleaveHigh(p0, p1);
-      const l23 = interleaveLow(p2, p3);
-      const h23 = interleaveHigh(p2, p3);
-      const at = whole ? to : last;
-      if (!isBoolean<T>() && !whole) memory.copy(last, to, <usize>(length - i) << 2);
-      put<T>(at, f32x4.mul(pairLow(l01, l23), scale), factor);
-      put<T>(at + 16, f32x4.mul(pairHigh(l01, l23), scale), factor);
-      put<T>(at + 32, f32x4.mul(pairLow(h01, h23), scale), factor);
-      put<T>(at + 48, f32x4.mul(pairHigh(h01, h23), scale), factor);
-      if (!whole) memory.copy(to, last, <usize>(length - i) << 2);
+    let left = min(blockSize, count - start);
+    for (; left >= 16; left -= 16) {
+      sixteenValues<T>(rule, v128.load64_zero(codes), scale, factor, to);
       codes += 8;
       to += 64;
     }
+    if (left > 0) {
+      const bytes = lastCodes(codes, left);
+      const last = tail();
+      if (!isBoolean<T>()) memory.copy(last, to, <usize>left << 2);
+      sixteenValues<T>(rule, bytes, scale, factor, last);
+      memory.copy(to, last, <usize>left << 2);
+      codes += (left + 1) >> 1;
+      to += <usize>left << 2;
+    }
   }
+}
+
+/** The values of the codes in the low 8 bytes: their four byte planes are looked up, and woven. */
+@inline
+function sixteenValues<T>(rule: usize, bytes: v128, scale: v128, factor: v128, to: usize): void {
+  const mask = i8x16.splat(15);
+  const index = interleaveLow(v128.and(i16x8.shr_u(bytes, 4), mask), v128.and(bytes, mask));
+  const p0 = i8x16.swizzle(v128.load(rule, 192), index);
+  const p1 = i8x16.swizzle(v128.load(rule, 208), index);
+  const p2 = i8x16.swizzle(v128.load(rule, 224), index);
+  const p3 = i8x16.swizzle(v128.load(rule, 240), index);
+  const l01 = interleaveLow(p0, p1);
+  const h01 = interleaveHigh(p0, p1);
+  const l23 = interleaveLow(p2, p3);
+  const h23 = interleaveHigh(p2, p3);
+  put<T>(to, f32x4.mul(pairsLow(l01, l23), scale), factor);
+  put<T>(to + 16, f32x4.mul(pairsHigh(l01, l23), scale), factor);
+  put<T>(to + 32, f32x4.mul(pairsLow(h01, h23), scale), factor);
+  put<T>(to + 48, f32x4.mul(pairsHigh(h01, h23), scale), factor);
 }
 
 function lastCodes(codes: usize, values: i32): v128 {
@@ -192,10 +188,4 @@ function lastCodes(codes: usize, values: i32): v128 {
   memory.fill(last, 0, 8);
   memory.copy(last, codes, (values + 1) >> 1);
   return v128.load64_zero(last);
-}
-
-@inline
-function put<T>(at: usize, values: v128, factor: v128): void {
-  if (isBoolean<T>()) v128.store(at, values);
-  else v128.store(at, f32x4.add(v128.load(at), f32x4.mul(factor, values)));
 }

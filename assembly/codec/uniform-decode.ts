@@ -1,4 +1,5 @@
 // Decodes `u1` to `u4`: odd multiples of a bfloat16 scale.
+import { put } from './lanes';
 import { tail } from './memory-map';
 import { codeBytes, UNIFORM_BLOCK } from './uniform-layout';
 
@@ -131,10 +132,4 @@ function sixteenIndexes(bits: i32, codes: usize): v128 {
   const high = v128.shuffle<i8>(bytes, bytes, 3, 4, 3, 4, 3, 4, 4, 5, 4, 5, 4, 5, 5, 6, 5, 6);
   const shifts = i16x8(8192, 1024, 128, 4096, 512, 64, 2048, 256);
   return i8x16.narrow_i16x8_u(i16x8.shr_u(i16x8.mul(low, shifts), 13), i16x8.shr_u(i16x8.mul(high, shifts), 13));
-}
-
-@inline
-function put<T>(at: usize, values: v128, factor: v128): void {
-  if (isBoolean<T>()) v128.store(at, values);
-  else v128.store(at, f32x4.add(v128.load(at), f32x4.mul(factor, values)));
 }

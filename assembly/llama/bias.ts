@@ -1,19 +1,9 @@
-// The bias of a projection, and its gradient.
+// The bias of a projection, and the sums over rows that gradients of biases and norms need.
+import { addTo } from './rows';
 
 /** Computes y[r, c] += b[c] for rows first..end of n floats. */
 export function addBias(y: usize, b: usize, first: i32, end: i32, n: i32): void {
-  for (let r = first; r < end; r++) {
-    const row = y + <usize>r * (<usize>n << 2);
-    let c = 0;
-    for (; c + 4 <= n; c += 4) {
-      const at = <usize>c << 2;
-      v128.store(row + at, f32x4.add(v128.load(row + at), v128.load(b + at)));
-    }
-    for (; c < n; c++) {
-      const at = <usize>c << 2;
-      store<f32>(row + at, load<f32>(row + at) + load<f32>(b + at));
-    }
-  }
+  for (let r = first; r < end; r++) addTo(y + <usize>r * (<usize>n << 2), b, 0, n);
 }
 
 /**

@@ -1,10 +1,10 @@
-// Matrix product C (+)= A · B for any strides: packed panels and a 4 × 8 micro-kernel.
+// Matrix product C (+)= A · B for any strides: packed panels and micro-kernels of 5 × 8 and 4 × 8.
 
-// One micro-tile has 8 accumulators, and 2 loads of B and a splat of A: they stay within 16
-// registers.
-const MR: i32 = 4;
+// One micro-tile has 10 accumulators, 2 loads of B, a splat of A and a product: they stay within
+// the 15 registers that the engine gives out. Panels of 4 rows take what 5 do not divide.
+const MR: i32 = 5;
 const NR: i32 = 8;
-// A panel of B (8 KB) and one of A (4 KB) stay in L1, a block of B (512 KB) in L2.
+// A panel of B (8 KB) and one of A (5 KB) stay in L1, a block of B (512 KB) in L2.
 const KC: i32 = 256;
 const MC: i32 = 64;
 const NC: i32 = 512;
@@ -32,14 +32,17 @@ export function gemm(a: usize, ars: i32, acs: i32, b: usize, brs: i32, bcs: i32,
         packA(a + (<usize>(m0 * ars + k0 * acs) << 2), ars, acs, mc, kc, packedA);
         for (let j = 0; j < nc; j += NR) {
           const panelB = packedB + (<usize>(j * kc) << 2);
-          for (let i = 0; i < mc; i += MR) {
+          for (let i = 0; i < mc; ) {
+            const rows = panelRows(i, mc);
             const panelA = packedA + (<usize>(i * kc) << 2);
             const to = c + (<usize>((m0 + i) * ldc + n0 + j) << 2);
-            if (i + MR <= mc && j + NR <= nc) micro(panelA, panelB, kc, to, ldc, add);
-            else {
-              micro(panelA, panelB, kc, tile, NR, false);
-              copyTile(tile, to, ldc, min(MR, mc - i), min(NR, nc - j), add);
-            }
+            const isWhole = i + rows <= mc && j + NR <= nc;
+            const target = isWhole ? to : tile;
+            const stride = isWhole ? ldc : NR;
+            if (rows == MR) micro<bool>(panelA, panelB, kc, target, stride, isWhole && add);
+            else micro<i32>(panelA, panelB, kc, target, stride, isWhole && add);
+            if (!isWhole) copyTile(tile, to, ldc, min(rows, mc - i), min(NR, nc - j), add);
+            i += rows;
           }
         }
       }
@@ -53,27 +56,45 @@ function put(to: usize, value: v128, add: bool): void {
   v128.store(to, add ? f32x4.add(v128.load(to), value) : value);
 }
 
-function micro(a: usize, b: usize, kc: i32, c: usize, ldc: i32, add: bool): void {
-  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  // Not unrolled: two steps at a time are slower (29 against 40 GFLOP/s, measured), since the
-  // engine runs out of registers.
+/**
+ * Rows of the panel that begins at row `i` of `m`: 5, and 4 for the last ones, so that no row is
+ * made up unless m is too small for such a sum.
+ */
+// @ts-ignore: decorator
+@inline
+function panelRows(i: i32, m: i32): i32 {
+  const fours = (MR - (m % MR)) % MR;
+  return i + 4 * fours < m ? MR : 4;
+}
+
+/** A tile of 5 rows, or of 4: `T` chooses at compile time, `bool` for 5. */
+function micro<T>(a: usize, b: usize, kc: i32, c: usize, ldc: i32, add: bool): void {
+  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00, c40 = c00, c41 = c00;
+  // The last row comes first: the engine turns the order around, and so loads each splat just before
+  // it is used. The other way round all loads come first, and fill the registers. Not unrolled, since
+  // two steps at a time run out of registers (slower than one, measured).
   const stop = b + (<usize>kc << 5);
   while (b < stop) {
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
-    let s = v128.load32_splat(a);
-    c00 = f32x4.add(c00, f32x4.mul(s, b0));
-    c01 = f32x4.add(c01, f32x4.mul(s, b1));
-    s = v128.load32_splat(a, 4);
-    c10 = f32x4.add(c10, f32x4.mul(s, b0));
-    c11 = f32x4.add(c11, f32x4.mul(s, b1));
+    if (isBoolean<T>()) {
+      const last = v128.load32_splat(a, 16);
+      c40 = f32x4.add(c40, f32x4.mul(last, b0));
+      c41 = f32x4.add(c41, f32x4.mul(last, b1));
+    }
+    let s = v128.load32_splat(a, 12);
+    c30 = f32x4.add(c30, f32x4.mul(s, b0));
+    c31 = f32x4.add(c31, f32x4.mul(s, b1));
     s = v128.load32_splat(a, 8);
     c20 = f32x4.add(c20, f32x4.mul(s, b0));
     c21 = f32x4.add(c21, f32x4.mul(s, b1));
-    s = v128.load32_splat(a, 12);
-    c30 = f32x4.add(c30, f32x4.mul(s, b0));
-    c31 = f32x4.add(c31, f32x4.mul(s, b1));
-    a += 16;
+    s = v128.load32_splat(a, 4);
+    c10 = f32x4.add(c10, f32x4.mul(s, b0));
+    c11 = f32x4.add(c11, f32x4.mul(s, b1));
+    s = v128.load32_splat(a);
+    c00 = f32x4.add(c00, f32x4.mul(s, b0));
+    c01 = f32x4.add(c01, f32x4.mul(s, b1));
+    a += isBoolean<T>() ? 20 : 16;
     b += 32;
   }
   const stride = <usize>ldc << 2;
@@ -85,6 +106,10 @@ function micro(a: usize, b: usize, kc: i32, c: usize, ldc: i32, add: bool): void
   put(c + 2 * stride + 16, c21, add);
   put(c + 3 * stride, c30, add);
   put(c + 3 * stride + 16, c31, add);
+  if (isBoolean<T>()) {
+    put(c + 4 * stride, c40, add);
+    put(c + 4 * stride + 16, c41, add);
+  }
 }
 
 function copyTile(tile: usize, to: usize, ldc: i32, rows: i32, columns: i32, add: bool): void {
@@ -97,15 +122,18 @@ function copyTile(tile: usize, to: usize, ldc: i32, rows: i32, columns: i32, add
   }
 }
 
-/** Packs panels of 4 rows, k-major; missing rows are zeros. */
+/** Packs panels of 5 and 4 rows, k-major; missing rows are zeros. */
 function packA(a: usize, ars: i32, acs: i32, m: i32, k: i32, to: usize): void {
-  for (let i = 0; i < m; i += MR) {
-    const rows = min(MR, m - i);
+  for (let i = 0; i < m; ) {
+    const rows = panelRows(i, m);
     const from = a + (<usize>(i * ars) << 2);
-    if (rows == MR && ars == 1) packRowsTogether(from, acs, k, to);
-    else if (rows == MR && acs == 1) transpose4(from, ars, k, to, 16);
-    else packSlow(from, ars, acs, rows, k, to, MR);
-    to += <usize>(k * MR) << 2;
+    const step = <usize>rows << 2;
+    if (i + rows <= m && ars == 1) packRowsTogether(from, acs, k, to, step);
+    else if (i + rows <= m && acs == 1) transpose4(from, ars, k, to, step);
+    else packSlow(from, ars, acs, min(rows, m - i), k, to, rows);
+    if (rows == MR && i + rows <= m && (ars == 1 || acs == 1)) packFifth(from + (<usize>(4 * ars) << 2), acs, k, to + 16);
+    to += <usize>k * step;
+    i += rows;
   }
 }
 
@@ -130,9 +158,15 @@ function packB(b: usize, brs: i32, bcs: i32, k: i32, n: i32, to: usize): void {
   }
 }
 
-function packRowsTogether(from: usize, acs: i32, k: i32, to: usize): void {
+function packRowsTogether(from: usize, acs: i32, k: i32, to: usize, step: usize): void {
   const stride = <usize>acs << 2;
-  for (let p = 0; p < k; p++) v128.store(to + (<usize>p << 4), v128.load(from + <usize>p * stride));
+  for (let p = 0; p < k; p++) v128.store(to + <usize>p * step, v128.load(from + <usize>p * stride));
+}
+
+/** Copies the fifth row of a panel to its place in each group of five. */
+function packFifth(from: usize, acs: i32, k: i32, to: usize): void {
+  const stride = <usize>acs << 2;
+  for (let p = 0; p < k; p++) store<f32>(to + <usize>p * 20, load<f32>(from + <usize>p * stride));
 }
 
 /** Copies four rows that are contiguous in k to k-major groups of four, `step` bytes apart. */

@@ -1,7 +1,7 @@
 // The kernels of the built-in trainer: float32, plain SIMD, one order of additions whatever the
 // number of threads.
 export { gemm } from './gemm';
-export { rmsNorm, rmsNormBackward, sumRowChunks } from './rms-norm';
+export { rmsNorm, rmsNormBackward } from './rms-norm';
 export { rotate } from './rotary';
 export { addBias, sumRows } from './bias';
 export { softmaxRows, softmaxRowsBackward } from './attention';

@@ -79,13 +79,3 @@ function rowBackward(x: usize, w: usize, dy: usize, rstd: usize, dx: usize, sums
     store<f32>(dx + row + at, load<f32>(dx + row + at) + g);
   }
 }
-
-/** Computes to[i] += sum over chunks of partial[chunk, i], in order, for columns first..end. */
-export function sumRowChunks(partial: usize, chunks: i32, to: usize, first: i32, end: i32, d: i32): void {
-  for (let i = first; i < end; i++) {
-    let sum: f32 = 0;
-    for (let chunk = 0; chunk < chunks; chunk++) sum += load<f32>(partial + (<usize>(chunk * d + i) << 2));
-    const at = to + (<usize>i << 2);
-    store<f32>(at, load<f32>(at) + sum);
-  }
-}

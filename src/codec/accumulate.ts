@@ -2,8 +2,9 @@
 import type { Dtype } from '../tensor/dtype.js';
 import { type Encoding, RAW } from '../tensor/manifest.js';
 import { widenInto } from '../tensor/widen.js';
-import type { CodecTable, CodeStep, EncodeReport, WeightedChunk } from './codec.js';
+import type { AfterSum, CodecTable, CodeStep, EncodeReport, WeightedChunk } from './codec.js';
 import { codecOf } from './codec-table.js';
+import { type OptimizerStep, optimizerStep } from './optimizer-step.js';
 import { written } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
 import { sumOfSquares } from './squares.js';
@@ -46,20 +47,22 @@ export function codeSum(sum: Float32Array, { codec, to, prepared, addTo }: CodeS
 }
 
 /**
- * Adds chunks to a sum in their order and, with `after`, codes or measures the sum, on the calling
- * thread; throws `NonFiniteValue`.
+ * Adds chunks to a sum in their order and, with `after`, codes or measures the sum, or makes a step
+ * with it, on the calling thread; throws `NonFiniteValue`.
  */
-export function reduceHere(
-  codecs: CodecTable,
-  chunks: readonly WeightedChunk[],
-  sum: Float32Array,
-  after?: CodeStep | 'measure',
-): EncodeReport {
+export function reduceHere(codecs: CodecTable, chunks: readonly WeightedChunk[], sum: Float32Array, after?: AfterSum): EncodeReport {
   for (const chunk of chunks) addWeighted(codecs, chunk, sum);
   if (after === 'measure') return { saturated: 0, squares: finiteSquares(sum) };
-  if (after) return codeSum(sum, after);
-  requireFinite(sum);
+  if (after && 'rule' in after) stepHere(sum, after);
+  else if (after) return codeSum(sum, after);
+  else requireFinite(sum);
   return NO_REPORT;
+}
+
+/** Makes a step with the sum; throws `NonFiniteValue` with the first value that is not finite. */
+function stepHere(sum: Float32Array, step: OptimizerStep): void {
+  if (optimizerStep(sum, step)) return;
+  for (const values of [step.model, ...step.moments]) requireFinite(values);
 }
 
 /** The sum of the squares of finite values; throws `NonFiniteValue`. */

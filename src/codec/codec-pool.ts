@@ -2,8 +2,9 @@
 import { FedStreamError } from '../core/errors.js';
 import { type Encoding, RAW } from '../tensor/manifest.js';
 import { rawEncoding, reduceHere } from './accumulate.js';
-import type { Codec, CodecPool, EncodeReport, WeightedChunk } from './codec.js';
-import type { CodeJob, KernelAnswer, KernelJob, KernelSetup, ReduceJob, Span } from './kernel-worker.js';
+import type { AfterSum, Codec, CodecPool, ColumnStep, EncodeReport, WeightedChunk } from './codec.js';
+import { columnsHere } from './columns.js';
+import type { CodeJob, ColumnsJob, KernelAnswer, KernelJob, KernelSetup, ReduceJob, Span } from './kernel-worker.js';
 import { instantiateKernels, kernelMemory } from './kernels.js';
 import { rawCoder } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
@@ -98,7 +99,7 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
       for (const message of inTwos(jobs.splice(0))) workers[thread]?.send(message);
     });
   };
-  const run = (job: Omit<CodeJob, 'id'> | Omit<ReduceJob, 'id'>): Promise<EncodeReport> =>
+  const run = (job: Omit<CodeJob, 'id'> | Omit<ReduceJob, 'id'> | Omit<ColumnsJob, 'id'>): Promise<EncodeReport> =>
     new Promise((resolve, reject) => {
       if (closed) throw new FedStreamError('closed', 'the codec pool is closed');
       const thread = busy.indexOf(Math.min(...busy));
@@ -131,24 +132,24 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
     },
     async reduce(chunks, into, after) {
       const sums = bytesOf(into);
-      const code = after === 'measure' ? undefined : after;
-      const addTo = code?.addTo && { into: bytesOf(code.addTo.into), weight: code.addTo.weight };
-      const parts = code ? [code.to, ...(addTo ? [addTo.into] : [])] : [];
-      const able = onThreads(code?.codec, sums, ...parts) && chunks.every(({ codec, bytes: coded }) => onThreads(codec, coded));
+      const { spans, parts, codec } = spansOf(after, span);
+      const able = onThreads(codec, sums, ...parts) && chunks.every(({ codec, bytes: coded }) => onThreads(codec, coded));
       if (!able) return reduceHere(codecs, chunks, into, after);
       const work = chunks.map((chunk) => ({ encoding: addingEncoding(chunk), coded: span(chunk.bytes), weight: chunk.weight }));
-      const coding = code && {
-        encoding: code.codec?.encoding ?? RAW,
-        coded: span(code.to),
-        prepared: code.prepared,
-        addTo: addTo && { into: span(addTo.into), weight: addTo.weight },
-      };
+      return run({ work: 'reduce', elements: into.length, values: span(sums), chunks: work, after: spans });
+    },
+    async columns(rows, decoded, step) {
+      const beside = step.rule === 'products' ? step.less : step.into;
+      const parts = [bytesOf(decoded), ...(beside ? [bytesOf(beside)] : [])];
+      const coded = rows.flatMap(({ codec, bytes: row }) => (codec ? [{ codec, row }] : []));
+      if (!reachable(...parts) || !coded.every(({ codec, row }) => onThreads(codec, row))) return columnsHere(rows, decoded, step);
+      const spans = rows.map(({ codec, bytes: row }) => ({ encoding: codec?.encoding ?? RAW, coded: span(row) }));
       return run({
-        work: 'reduce',
-        elements: into.length,
-        values: span(sums),
-        chunks: work,
-        after: coding ?? (after === 'measure' ? after : undefined),
+        work: 'columns',
+        decoded: span(bytesOf(decoded)),
+        rows: spans,
+        beside: beside && span(bytesOf(beside)),
+        step: stepOf(step),
       });
     },
     enter() {
@@ -168,6 +169,28 @@ export function codecPool({ module, threads, start, lentBytes }: CodecPoolOption
       for (const id of [...waiting.keys()]) settle(id)?.reject(new FedStreamError('closed', 'the codec pool is closed'));
     },
   };
+}
+
+/** What is done with a sum, for a thread: ranges of the shared memory in place of buffers. */
+function spansOf(
+  after: AfterSum | undefined,
+  span: (part: Uint8Array) => Span,
+): { readonly spans: ReduceJob['after']; readonly parts: readonly Uint8Array[]; readonly codec?: Codec | undefined } {
+  if (after === undefined || after === 'measure') return { spans: after, parts: [] };
+  if ('rule' in after) {
+    const [model, ...moments] = [after.model, ...after.moments].map(bytesOf) as [Uint8Array, ...Uint8Array[]];
+    return { spans: { rule: after.rule, model: span(model), moments: moments.map(span) }, parts: [model, ...moments] };
+  }
+  const { codec, to, prepared, addTo } = after;
+  const into = addTo && bytesOf(addTo.into);
+  const adding = addTo && into && { into: span(into), weight: addTo.weight };
+  return { spans: { encoding: codec?.encoding ?? RAW, coded: span(to), prepared, addTo: adding }, parts: into ? [to, into] : [to], codec };
+}
+
+/** A step without its buffer, which a thread finds by its span. */
+function stepOf(step: ColumnStep): ColumnsJob['step'] {
+  if (step.rule === 'middle') return { rule: step.rule, trim: step.trim };
+  return step.rule === 'nearMedian' ? { rule: step.rule, keep: step.keep } : { rule: step.rule };
 }
 
 function addingEncoding({ codec, dtype }: WeightedChunk): Encoding {

@@ -3,6 +3,7 @@ import type { ChunkMemory } from '../tensor/chunk-memory.js';
 import type { Dtype } from '../tensor/dtype.js';
 import type { Encoding } from '../tensor/manifest.js';
 import type { Kernels } from './kernel-types.js';
+import type { OptimizerStep } from './optimizer-step.js';
 
 /**
  * Facts that a codec learns from a whole tensor before it codes its chunks (nested scales: the mean
@@ -30,6 +31,8 @@ export interface EncodeReport {
   readonly bytes?: number;
   /** The sum of the squares of the values of a sum, in float64, if it was measured. */
   readonly squares?: number;
+  /** The dot products of the rows, in float64, row by row, where they were asked for. */
+  readonly products?: readonly number[];
 }
 
 /**
@@ -104,6 +107,25 @@ export interface CodeStep {
   readonly addTo?: { readonly into: Float32Array; readonly weight: number } | undefined;
 }
 
+/** What is done with a finished sum, on the thread that made it. */
+export type AfterSum = CodeStep | OptimizerStep | 'measure';
+
+/** One site's chunk as it travelled: a row, of whose columns a rule makes values. */
+export interface CodedRow {
+  /** Absent for float32 values as they are, which lie where they would be decoded to. */
+  readonly codec?: Codec | undefined;
+  readonly bytes: Uint8Array;
+}
+
+/** The use of decoded rows. `into` has one value for each column, to which the rule's is added. */
+export type ColumnStep =
+  /** The mean of a column's values without its `trim` smallest and largest. */
+  | { readonly rule: 'middle'; readonly trim: number; readonly into: Float32Array }
+  /** The mean of the `keep` values that are nearest to the median of a column. */
+  | { readonly rule: 'nearMedian'; readonly keep: number; readonly into: Float32Array }
+  /** The dot products of all pairs of rows; each less a row, where that is given. */
+  | { readonly rule: 'products'; readonly less?: Float32Array | undefined };
+
 /**
  * Kernels on threads of their own. The calling thread works on codecs that the threads do not have,
  * and on buffers that they cannot reach. Nobody may touch a buffer until the promise is settled.
@@ -120,10 +142,17 @@ export interface CodecPool {
   accumulate(codec: Codec, from: Uint8Array, weight: number, into: Float32Array): Promise<void>;
   /**
    * Adds the chunks to the sum in their order, on one thread, each as `into[i] = fround(into[i] +
-   * fround(weight * decoded[i]))`. With `after`, the same thread codes the sum or measures it: the
-   * report then has its `squares`. Rejects with `NonFiniteValue` if a sum is infinite or NaN.
+   * fround(weight * decoded[i]))`. With `after`, the same thread codes the sum, measures it (the
+   * report then has its `squares`) or makes a step of an optimizer with it. Rejects with
+   * `NonFiniteValue` if a sum, or what the step makes of it, is infinite or NaN.
    */
-  reduce(chunks: readonly WeightedChunk[], into: Float32Array, after?: CodeStep | 'measure'): Promise<EncodeReport>;
+  reduce(chunks: readonly WeightedChunk[], into: Float32Array, after?: AfterSum): Promise<EncodeReport>;
+  /**
+   * Decodes each row into its part of `decoded` (rows × elements) and works on the columns, on one
+   * thread. The values of `decoded` are undefined afterwards. Rejects with `NonFiniteValue` if a
+   * value that a rule makes is infinite or NaN.
+   */
+  columns(rows: readonly CodedRow[], decoded: Float32Array, step: ColumnStep): Promise<EncodeReport>;
   /** Notes that a model begins to stream through the pool; the function returned notes its end. */
   enter(): () => void;
   /**

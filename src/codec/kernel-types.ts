@@ -28,6 +28,23 @@ export interface KernelExports {
   blockAbsmaxes(from: number, count: number, blockSize: number, scales: number): number;
   nonFiniteIndex(from: number, count: number): number;
   sumOfSquares(from: number, count: number): number;
+  optimizerStep(
+    rule: number,
+    count: number,
+    update: number,
+    model: number,
+    first: number,
+    second: number,
+    keep: number,
+    rate: number,
+    beta1: number,
+    gain1: number,
+    beta2: number,
+    gain2: number,
+    tau: number,
+  ): number;
+  sortColumns(rows: number, count: number, elements: number): void;
+  dotProduct(a: number, b: number, count: number): number;
   saturatedCount(): number;
   useScratch(address: number): void;
 }

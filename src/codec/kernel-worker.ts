@@ -1,10 +1,13 @@
 // A worker thread of the codec pool: codes and decodes in the memory that all threads share.
 
 import type { Dtype } from '../tensor/dtype.js';
-import type { Encoding } from '../tensor/manifest.js';
+import { type Encoding, RAW } from '../tensor/manifest.js';
 import type { Codec, EncodeReport, Prepared } from './codec.js';
 import { codecOf } from './codec-table.js';
+import { workOnColumns } from './columns.js';
+import { columnKernels } from './kernel-columns.js';
 import { instantiateKernels } from './kernels.js';
+import { momentBuffers, OPTIMIZER_RULES, type OptimizerRule } from './optimizer-step.js';
 import { type RawCoder, rawCoder, written } from './raw-coding.js';
 import { NonFiniteValue } from './scaling.js';
 import { wasmCodecs } from './wasm-codecs.js';
@@ -24,7 +27,7 @@ export interface Span {
 }
 
 /** A job for a worker. */
-export type KernelJob = CodeJob | ReduceJob;
+export type KernelJob = CodeJob | ReduceJob | ColumnsJob;
 
 /** Codes, decodes or adds one chunk. */
 export interface CodeJob {
@@ -40,7 +43,10 @@ export interface CodeJob {
   readonly weight?: number;
 }
 
-/** Adds several chunks to one sum, in order, and checks the sum, measures it or codes it. */
+/**
+ * Adds several chunks to one sum, in order, and checks the sum, measures it, codes it or makes a
+ * step with it.
+ */
 export interface ReduceJob {
   readonly id: number;
   readonly work: 'reduce';
@@ -48,7 +54,14 @@ export interface ReduceJob {
   /** Float32 sums. */
   readonly values: Span;
   readonly chunks: readonly { readonly encoding: Encoding; readonly coded: Span; readonly weight: number }[];
-  readonly after?: CodeSpans | 'measure' | undefined;
+  readonly after?: CodeSpans | StepSpans | 'measure' | undefined;
+}
+
+/** An `OptimizerStep` whose buffers are ranges of the shared memory. */
+export interface StepSpans {
+  readonly rule: OptimizerRule;
+  readonly model: Span;
+  readonly moments: readonly Span[];
 }
 
 /** A `CodeStep` whose buffers are ranges of the shared memory. */
@@ -57,6 +70,21 @@ export interface CodeSpans {
   readonly coded: Span;
   readonly prepared?: Prepared | undefined;
   readonly addTo?: { readonly into: Span; readonly weight: number } | undefined;
+}
+
+/** Decodes rows and works on their columns. */
+export interface ColumnsJob {
+  readonly id: number;
+  readonly work: 'columns';
+  /** Float32 rows, one after the other. */
+  readonly decoded: Span;
+  readonly rows: readonly { readonly encoding: Encoding; readonly coded: Span }[];
+  /** The row that the step's buffer is: `into`, or `less`. */
+  readonly beside: Span | undefined;
+  readonly step:
+    | { readonly rule: 'middle'; readonly trim: number }
+    | { readonly rule: 'nearMedian'; readonly keep: number }
+    | { readonly rule: 'products' };
 }
 
 /** A worker's answer to a job. */
@@ -97,23 +125,47 @@ export function kernelWorker(setup: KernelSetup): (job: KernelJob) => KernelAnsw
     if (addTo) codec.accumulate(written(codec, at(coded), report), addTo.weight, new Float32Array(bytes.buffer, addTo.into.at, sum.length));
     return report;
   };
+  const step = (values: Span, elements: number, { rule, model, moments }: StepSpans): EncodeReport => {
+    const { first, second } = momentBuffers(rule, values, moments);
+    const { keep, rate, beta1, beta2, tau } = rule;
+    const numbers = [keep, rate, beta1, 1 - beta1, beta2, 1 - beta2, tau] as const;
+    const number = OPTIMIZER_RULES.indexOf(rule.name);
+    const finite = kernels.run.optimizerStep(number, elements, values.at, model.at, first.at, second.at, ...numbers);
+    if (finite === 0)
+      for (const written of [model, ...moments]) refuseNonFinite(written, new Float32Array(bytes.buffer, written.at, elements));
+    return NO_REPORT;
+  };
   const reduce = ({ values, elements, chunks, after }: ReduceJob): EncodeReport => {
     const sum = new Float32Array(bytes.buffer, values.at, elements);
     for (const { encoding, coded, weight } of chunks) {
       if (encoding.codec === 'raw') kernels.run.accumulateF32(coded.at, elements, weight, values.at);
       else codecFor(encoding).accumulate(at(coded), weight, sum);
     }
-    if (after !== undefined && after !== 'measure') return code(values, sum, after);
+    if (after !== undefined && after !== 'measure') return 'rule' in after ? step(values, elements, after) : code(values, sum, after);
     const squares = after && kernels.run.sumOfSquares(values.at, elements);
     // Squares of finite values have a finite sum.
     if (squares !== undefined && Number.isFinite(squares)) return { saturated: 0, squares };
     refuseNonFinite(values, sum);
     return NO_REPORT;
   };
+  const floats = ({ at, length }: Span): Float32Array => new Float32Array(bytes.buffer, at, length / 4);
+  const onColumns = columnKernels({ bytes, ...kernels });
+  const columns = ({ decoded, rows, beside, step }: ColumnsJob): EncodeReport => {
+    const values = floats(decoded);
+    const elements = values.length / rows.length;
+    for (const [i, { encoding, coded }] of rows.entries())
+      if (encoding.codec !== RAW.codec) codecFor(encoding).decode(at(coded), values.subarray(i * elements, (i + 1) * elements));
+    if (step.rule === 'products') return workOnColumns(onColumns, values, rows.length, { ...step, less: beside && floats(beside) });
+    return workOnColumns(onColumns, values, rows.length, { ...step, into: floats(beside as Span) });
+  };
+  const work = (job: KernelJob): EncodeReport => {
+    if (job.work === 'reduce') return reduce(job);
+    if (job.work === 'columns') return columns(job);
+    return perform(coder, codecFor(job.encoding), job, at(job.values), at(job.coded));
+  };
   return (job) => {
     try {
-      const report = job.work === 'reduce' ? reduce(job) : perform(coder, codecFor(job.encoding), job, at(job.values), at(job.coded));
-      return { id: job.id, report };
+      return { id: job.id, report: work(job) };
     } catch (error) {
       if (error instanceof NonFiniteValue) return { id: job.id, nonFinite: { index: error.index, value: error.value } };
       return { id: job.id, error: (error as Error).message };

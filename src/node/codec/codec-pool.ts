@@ -4,7 +4,8 @@ import { Worker } from 'node:worker_threads';
 import type { CodecPool } from '../../codec/codec.js';
 import { codecPool, type KernelThread, type ThreadEvents } from '../../codec/codec-pool.js';
 import type { KernelAnswer, KernelSetup } from '../../codec/kernel-worker.js';
-import { builtFile, kernelModule } from './kernel-file.js';
+import { builtProgram } from '../built-file.js';
+import { kernelModule } from './kernel-file.js';
 
 /**
  * Makes a codec pool, with one thread per core by default. Idle threads do not keep the process
@@ -16,7 +17,7 @@ export function nodeCodecPool(options: { threads?: number; lentBytes?: number } 
 }
 
 function startThread(setup: KernelSetup, events: ThreadEvents): KernelThread {
-  const worker = new Worker(builtFile('node/codec/codec-thread.js'), { workerData: setup });
+  const worker = new Worker(builtProgram('codec-thread'), { workerData: setup });
   let pending = 0;
   worker.on('message', (answers: readonly KernelAnswer[]) => {
     if (--pending === 0) worker.unref();
