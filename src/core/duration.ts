@@ -10,7 +10,7 @@ const NAMES: readonly (readonly [name: string, ms: number])[] = [
 ];
 
 /** The word for a duration without an end. */
-export const FOREVER = 'forever';
+const FOREVER = 'forever';
 /** The examples of a message about a duration that cannot be read. */
 export const DURATIONS = '30s, 10m, 2h, 1d or forever';
 

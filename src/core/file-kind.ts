@@ -1,5 +1,6 @@
 // Tells from its first bytes which kind of file people have brought, under whatever name.
 import type { FileKind } from './file-kind-name.js';
+import type { ReadableFile } from './storage.js';
 import { textKind } from './text-kind.js';
 
 /** Bytes from the front of a file that decide; a TAR shows itself at 257. */
@@ -42,6 +43,13 @@ const MAGICS: readonly Magic[] = [
   { name: 'torch', bytes: '\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19', looksLike: 'an old PyTorch file (torch.save)' },
   { name: 'tar', at: 257, bytes: 'ustar', looksLike: 'a TAR archive' },
 ];
+
+/** The kind of an open file. */
+export async function readKind(file: ReadableFile): Promise<FileKind> {
+  const first = new Uint8Array(Math.min(SNIFF_BYTES, file.sizeBytes));
+  await file.read(first, 0);
+  return fileKind(first, file.sizeBytes);
+}
 
 /**
  * The kind of a file whose first bytes are given: as many as it has, up to `SNIFF_BYTES`. Never

@@ -25,16 +25,16 @@ export async function readText(folder: Folder, name: string, limitBytes = TEXT_L
 
 /**
  * Writes the text beside the file, makes it durable and renames it: a crash leaves the old text or
- * the new one.
+ * the new one. With `durable: false` that is so for a crash of the process, not of the machine.
  */
-export async function writeText(folder: Folder, name: string, text: string): Promise<void> {
+export async function writeText(folder: Folder, name: string, text: string, { durable = true } = {}): Promise<void> {
   const beside = `${name}.part`;
-  const file = await folder.create(beside);
+  const file = await folder.create(beside, { renamed: true });
   try {
     await file.write(new TextEncoder().encode(text), 0);
-    await file.sync();
+    if (durable) await file.sync();
   } finally {
     await file.close();
   }
-  await folder.rename(beside, name);
+  await folder.rename(beside, name, { durable });
 }

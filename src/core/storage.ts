@@ -23,6 +23,14 @@ export interface Space {
   readonly freeBytes: number;
 }
 
+/** Options of `Folder.create`. */
+export interface CreateOptions {
+  /** Keeps what an old file of that name has. */
+  readonly keep?: boolean | undefined;
+  /** For a file that is renamed before anybody looks for it: `sync` leaves its name to `rename`. */
+  readonly renamed?: boolean | undefined;
+}
+
 /**
  * A folder of files, so that everything below `node` can spool, journal and resume without knowing
  * the disk. Names are relative paths of plain segments (`round-1/site-a.spool`); anything else
@@ -33,13 +41,13 @@ export interface Folder {
   /** A name for messages to a person. */
   readonly label: string;
   open(name: string): Promise<ReadableFile>;
+  /** Creates the file and the folders above it; an old file of that name is emptied unless `keep` is set. */
+  create(name: string, options?: CreateOptions): Promise<WritableFile>;
   /**
-   * Creates the file and the folders above it; an old file of that name is emptied unless `keep` is
-   * set.
+   * Atomic: after a crash the new name holds the old file or the new one, whole. With `durable:
+   * false` that is so for a crash of the process; one of the machine may leave either name, or none.
    */
-  create(name: string, options?: { keep?: boolean }): Promise<WritableFile>;
-  /** Atomic: after a crash the new name holds the old file or the new one, whole. */
-  rename(from: string, to: string): Promise<void>;
+  rename(from: string, to: string, options?: { readonly durable?: boolean | undefined }): Promise<void>;
   /** Removes a file, or a folder with everything in it; a missing one is no error. */
   remove(name: string): Promise<void>;
   /** Size in bytes, or undefined if there is no such file. */

@@ -19,11 +19,19 @@ export interface AddressRules {
   readonly path?: boolean;
 }
 
+const WEB_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, ws: 80, wss: 443 };
+
+/** The rules of a scheme: those of the web have a port of their own, and paths. */
+export function addressRules(scheme: string): AddressRules {
+  const defaultPort = WEB_PORTS[scheme];
+  return defaultPort === undefined ? {} : { defaultPort, path: true };
+}
+
 /**
  * Takes a URL apart. Throws `bad-argument`, with an example, unless it has this scheme and a host.
  * With port 0 the system chooses one.
  */
-export function parseAddress(url: string, scheme: string, rules: AddressRules = {}): HostAddress {
+export function parseAddress(url: string, scheme: string, rules: AddressRules = addressRules(scheme)): HostAddress {
   const match = /^([a-z]+):\/\/(\[[0-9a-fA-F:.]+\]|[^\s/:[\]?#@]+)(?::(\d{1,5}))?(\/[^\s?#]*)?$/.exec(url);
   const [, found, host = '', digits, path = ''] = match ?? [];
   const port = digits === undefined ? rules.defaultPort : Number(digits);

@@ -11,7 +11,6 @@ import { MessageConnection } from './message-connection.js';
 
 /** The most bytes of waiting frames in one request; a page cannot stream into a request. */
 const BATCH_BYTES = 8 * 1024 * 1024;
-const PORTS = { http: 80, https: 443 } as const;
 
 /**
  * A driver for `http://host:port/path` and `https://…` that connects only. Without `options.fetch`
@@ -25,7 +24,7 @@ export function fetchClient(options: { readonly fetch?: typeof fetch } = {}): Dr
 
 async function connect(call: typeof fetch, url: string, options: DriverOptions): Promise<Connection> {
   const scheme = url.startsWith('https:') ? 'https' : 'http';
-  const address = parseAddress(url, scheme, { defaultPort: PORTS[scheme], path: true });
+  const address = parseAddress(url, scheme);
   const base = addressUrl(scheme, address, address.port);
   return connecting(url, options, async (stop) => {
     const over = new AbortController();

@@ -52,7 +52,7 @@ export function webSocketClient(options: WebSocketClientOptions = {}): Driver {
   return {
     schemes: ['ws', 'wss'],
     async connect(url, connect = {}) {
-      parseAddress(url, url.startsWith('wss:') ? 'wss' : 'ws', { defaultPort: 80, path: true });
+      parseAddress(url, url.startsWith('wss:') ? 'wss' : 'ws');
       if (!make) throw new FedStreamError('unsupported', 'this platform has no WebSocket; use the driver for Node');
       return connecting(url, connect, (stop) => opened(new make(url, SUBPROTOCOL), url, connect, stop));
     },

@@ -1,20 +1,20 @@
 // Sums of models, chunk by chunk: decoded, added in float32 in a fixed order, and coded where
 // wanted. One thread does all the work on a chunk.
 import { reduceHere } from '../codec/accumulate.js';
-import type { Codec, CodecPool, CodecTable, CodeStep, EncodeReport, Prepared, WeightedChunk } from '../codec/codec.js';
-import { codecOf } from '../codec/codec-table.js';
+import type { AfterSum, Codec, CodecPool, CodecTable, CodeStep, EncodeReport, Prepared, WeightedChunk } from '../codec/codec.js';
 import { largestCodedChunk, tensorCodecs } from '../codec/layout.js';
 import { written } from '../codec/raw-coding.js';
-import { NonFiniteValue } from '../codec/scaling.js';
 import { FedStreamError } from '../core/errors.js';
 import { HEAP } from '../tensor/chunk-memory.js';
 import { DTYPES } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { narrowInto, widenInto } from '../tensor/widen.js';
+import { ChunkFlight, codecsByEncoding, namingValue } from './chunk-flight.js';
 import { type Slot, Slots } from './sum-slots.js';
+import { Stepper, type SumStep } from './sum-step.js';
 
-/** A model as it travelled, and its weight in the sum. */
+/** A model as it travelled, and its weight in the sum, which is rounded to float32. */
 export interface Addend {
   readonly model: StateDict;
   readonly weight: number;
@@ -37,6 +37,11 @@ export interface SumOptions {
   readonly code?: SumCode;
   /** Set to have the sum of squares of each chunk in its report. Without `code` alone. */
   readonly measure?: true;
+  /**
+   * A step of an optimizer with each chunk of the sum: the chunks are then those of the next model.
+   * All tensors are ones that can be averaged. Without `code` and `measure` alone.
+   */
+  readonly step?: SumStep;
 }
 
 /** The coding of a sum. */
@@ -62,14 +67,11 @@ export interface Summed {
    */
   readonly beside?: Uint8Array | undefined;
   readonly report: EncodeReport;
+  /** The moments after the step, in float32, in the order of `SumStep.moments`. */
+  readonly moments?: readonly Uint8Array[];
 }
 
 const NO_REPORT: EncodeReport = { saturated: 0 };
-
-interface InFlight {
-  readonly slot: Slot;
-  readonly done: Promise<Summed>;
-}
 
 /**
  * `base + sum of weight × decoded`, chunk by chunk. All models must have the same tensors, each in
@@ -84,6 +86,7 @@ export async function* sumChunks(options: SumOptions, range?: ChunkRange): Async
   const readers = addends.map(({ model }) => model.chunks(range)[Symbol.asyncIterator]());
   const baseReader = base?.chunks(range)[Symbol.asyncIterator]();
   const { codecs } = options;
+  const stepper = options.step && new Stepper(options.step, range);
   const slots = new Slots({
     memory: pool?.memory ?? HEAP,
     manifest,
@@ -91,17 +94,12 @@ export async function* sumChunks(options: SumOptions, range?: ChunkRange): Async
     groups: addends.length > 1,
     addedBytes: Math.max(...addends.map(({ model }) => largestCodedChunk(model.manifest, codecs))),
     codedBytes: code && largestCodedChunk(code.manifest, codecs),
+    stepBuffers: stepper?.buffers,
   });
   const coder = code && new Coder(code, codecs);
-  const codecFor = addedCodecs(codecs);
-  const flight: InFlight[] = [];
+  const codecFor = codecsByEncoding(codecs);
   const leave = pool?.enter();
-  const most = pool ? Math.min(2 * pool.threads, pool.share) : 1;
-  const land = (): Promise<Summed> => {
-    const { slot, done } = flight.shift() as InFlight;
-    slots.free(slot); // nobody takes it before the chunk after this one is asked for
-    return done;
-  };
+  const flight = new ChunkFlight<Slot, Summed>(slots, pool ? Math.min(2 * pool.threads, pool.share) : 1);
   try {
     for (;;) {
       const first = await nextOf(readers[0], 'the first result');
@@ -113,7 +111,7 @@ export async function* sumChunks(options: SumOptions, range?: ChunkRange): Async
         // −0 is the neutral element of addition: −0 + x is x, bit for bit, for every x.
         if (baseReader) widenInto(first.tensor.dtype, (await nextOf(baseReader, 'the base'))?.bytes ?? new Uint8Array(0), sum);
         else sum.fill(-0);
-        done = (await summed(first, readers, slot, sum, options, codecFor, coder)).done;
+        done = (await summed(first, readers, slot, sum, options, codecFor, coder, stepper)).done;
       } else {
         slot.sumBytes.set(first.bytes);
         for (const [index, reader] of [...readers, baseReader].entries()) {
@@ -123,16 +121,16 @@ export async function* sumChunks(options: SumOptions, range?: ChunkRange): Async
         }
         done = Promise.resolve(passedOn(first, slot, coder));
       }
-      done.catch(() => {}); // met when its turn comes, or of no interest after another error
-      flight.push({ slot, done });
-      while (flight.length >= most) yield await land();
+      flight.begin(slot, done);
+      while (flight.isFull) yield await flight.land();
     }
-    while (flight.length > 0) yield await land();
+    while (!flight.isEmpty) yield await flight.land();
   } finally {
     leave?.();
-    await Promise.allSettled(flight.map(({ done }) => done));
+    await flight.settled();
     slots.giveBack();
     await Promise.all([...readers, baseReader].map((reader) => reader?.return?.()));
+    await stepper?.close();
   }
 }
 
@@ -168,17 +166,6 @@ class Coder {
   }
 }
 
-/** Looks up the codecs of addends; one is made for each encoding. */
-function addedCodecs(codecs: CodecTable): (encoding: Encoding) => Codec | undefined {
-  const made = new Map<Encoding, Codec>();
-  return (encoding) => {
-    if (encoding.codec === RAW.codec) return undefined;
-    const codec = made.get(encoding) ?? codecOf(codecs, encoding);
-    made.set(encoding, codec);
-    return codec;
-  };
-}
-
 function passedOn(first: Chunk, slot: Slot, coder: Coder | undefined): Summed {
   const bytes = slot.sumBytes.subarray(0, first.bytes.length);
   const tensor = coder ? coder.tensor(first.tensorIndex) : first.tensor;
@@ -197,16 +184,17 @@ async function summed(
   { addends, codecs, pool, what, measure }: SumOptions,
   codecFor: (encoding: Encoding) => Codec | undefined,
   coder: Coder | undefined,
+  stepper: Stepper | undefined,
 ): Promise<{ done: Promise<Summed> }> {
   let group: WeightedChunk[] = [];
   let used = 0;
   let held: Float32Array | undefined;
-  const add = (after?: CodeStep | 'measure'): Promise<EncodeReport> => {
+  const add = (after?: AfterSum): Promise<EncodeReport> => {
     const chunks = group;
     group = [];
     used = 0;
     const adding = pool ? pool.reduce(chunks, sum, after) : (async () => reduceHere(codecs, chunks, sum, after))();
-    return adding.catch((cause: unknown) => Promise.reject(named(cause, first, what)));
+    return adding.catch((cause: unknown) => Promise.reject(namingValue(cause, first, what)));
   };
   for (const [index, { weight }] of addends.entries()) {
     const chunk = index === 0 ? first : await nextOf(readers[index], what);
@@ -215,9 +203,15 @@ async function summed(
     if (used > 0 && used + bytes.length > slot.added.length) await add();
     const place = slot.added.subarray(used, used + bytes.length);
     place.set(bytes);
-    group.push({ codec: codecFor(tensor.encoding), dtype: tensor.dtype, bytes: place, weight });
+    // A kernel takes a float32 number; rounded here, the reference has the same.
+    group.push({ codec: codecFor(tensor.encoding), dtype: tensor.dtype, bytes: place, weight: Math.fround(weight) });
     if (coder?.code.beside === index) held = new Float32Array(place.buffer, place.byteOffset, chunk.elements);
     used += bytes.length;
+  }
+  if (stepper) {
+    const step = await stepper.read(first, slot);
+    group.push(...stepper.added(step));
+    return { done: add(step).then((report) => stepper.stepped(step, first, slot, report)) };
   }
   if (!coder) {
     const { dtype } = first.tensor;
@@ -241,10 +235,4 @@ async function nextOf(reader: AsyncIterator<Chunk> | undefined, what: string): P
   const next = await reader?.next();
   if (!next) throw new FedStreamError('internal', `${what} has no chunks`);
   return next.done ? undefined : next.value;
-}
-
-function named(cause: unknown, { tensor, firstElement }: Chunk, what: string): unknown {
-  if (!(cause instanceof NonFiniteValue)) return cause;
-  const where = `tensor ${tensor.name} has ${cause.value} at element ${firstElement + cause.index}`;
-  return new FedStreamError('non-finite', `${what}: ${where}; it is refused`, { cause });
 }

@@ -22,6 +22,8 @@ export interface Slot {
   readonly added: Uint8Array;
   /** The coded sum; empty where sums are not coded. */
   readonly coded: Uint8Array;
+  /** The model and the moments of an optimizer's step; none where no step is made. */
+  readonly step: readonly Float32Array[];
 }
 
 /** Sizes of the buffers. */
@@ -36,6 +38,8 @@ export interface SlotOptions {
   readonly groups: boolean;
   /** The largest chunk of the coded sum; undefined where sums are not coded. */
   readonly codedBytes?: number | undefined;
+  /** Float32 buffers of a chunk for an optimizer's step. */
+  readonly stepBuffers?: number | undefined;
 }
 
 /** Lends slots and takes them back; a slot is made when it is first needed. */
@@ -59,18 +63,22 @@ export class Slots {
   }
 
   giveBack(): void {
-    for (const { sumBytes, added, coded } of this.#all)
-      for (const buffer of [sumBytes, added, coded]) this.#options.memory.giveBack(buffer);
+    for (const { sumBytes, added, coded, step } of this.#all) {
+      const lent = step.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength));
+      for (const buffer of [sumBytes, added, coded, ...lent]) this.#options.memory.giveBack(buffer);
+    }
   }
 
   #make(): Slot {
-    const { memory, groups, addedBytes, codedBytes } = this.#options;
+    const { memory, groups, addedBytes, codedBytes, stepBuffers = 0 } = this.#options;
     // An element of any dtype has at most 8 bytes.
     const plainBytes = 8 * this.#elements;
     const sumBytes = memory.borrow(plainBytes);
     const added = memory.borrow(Math.max(plainBytes, addedBytes, groups && memory !== HEAP ? GROUP_BYTES : 0));
     const coded = memory.borrow(codedBytes === undefined ? 0 : Math.max(4 * this.#elements, codedBytes));
-    const slot = { sum: new Float32Array(sumBytes.buffer, sumBytes.byteOffset, this.#elements), sumBytes, added, coded };
+    const floats = ({ buffer, byteOffset }: Uint8Array): Float32Array => new Float32Array(buffer, byteOffset, this.#elements);
+    const step = Array.from({ length: stepBuffers }, () => floats(memory.borrow(4 * this.#elements)));
+    const slot = { sum: floats(sumBytes), sumBytes, added, coded, step };
     this.#all.push(slot);
     return slot;
   }

@@ -1,5 +1,8 @@
 // Tasks and results, without their models: the messages of a round between server and site.
 import { z } from 'zod';
+import { ABILITY, MOST_ABILITIES } from '../core/ability.js';
+import { BUDGETS } from '../core/budgets.js';
+import { statisticsSchema } from '../trainer/statistics.js';
 import { figureSchema, memoryBytesSchema, namedFiguresSchema, samplesSchema, stepCountSchema } from './figure.js';
 
 const count = z.int().min(0);
@@ -40,6 +43,20 @@ export const taskModelSchema = z.strictObject({
 /** The model of a task as the task describes it. */
 export type TaskModel = z.output<typeof taskModelSchema>;
 
+/** The most parts in which a model may be exchanged. */
+export const MAX_PARTS = BUDGETS.modelParts.limit;
+
+const partsSchema = z.strictObject({
+  /** The part, from 1, whose update is the answer, and the number of parts. */
+  part: z.int().min(1).max(MAX_PARTS),
+  of: z.int().min(1).max(MAX_PARTS),
+  /** Steps between sending a part and merging it; the share of a site's own values in a merge. */
+  overlap: count,
+  alpha: z.number().min(0).lt(1),
+  /** Every part as it is now, and the round in which it became so; 0 for the initial model. */
+  models: z.array(z.strictObject({ round: count, model: taskModelSchema })).max(MAX_PARTS),
+});
+
 /** The names of task kinds; a site has a handler for each kind that it knows. */
 export const TASK_KIND = /^[a-z][A-Za-z0-9-]{0,31}$/;
 
@@ -48,11 +65,22 @@ const MAX_OFFERED_FILES = 16;
 /** Texts of up to so many bytes together travel in the header of a frame, larger ones in the manifest. */
 export const MAX_HEADER_TEXT_BYTES = 32 * 1024;
 
+const textName = z.string().regex(/^[a-z][A-Za-z0-9-]{0,31}$/);
+
+/** Texts by name, for code to read: together at most so many characters. */
+const textsSchema = (mostCharacters: number) =>
+  z
+    .record(textName, z.string())
+    .refine(
+      (texts) => Object.values(texts).reduce((sum, text) => sum + text.length, 0) <= mostCharacters,
+      `the texts have at most ${mostCharacters} characters together`,
+    );
+
 /** A task for a site. */
 export const taskSchema = z.strictObject({
   id: z.string().min(1).max(128),
   /**
-   * `train`, `evaluate`, `offer` (an initial model), `base` (a check for the model that the run
+   * `train`, `trainPart`, `evaluate`, `offer` (an initial model), `base` (a check for the model that the run
    * begins with), or a workflow's own kind.
    */
   kind: z.string().regex(TASK_KIND),
@@ -61,12 +89,18 @@ export const taskSchema = z.strictObject({
   rounds: z.int().min(1),
   /** Missing where the task has no model, as in `offer`. */
   model: taskModelSchema.optional(),
+  /** The parts of the model, in their order, where it is exchanged in parts; `model` is then missing. */
+  parts: partsSchema.optional(),
   /** The object that carries further named state dicts. */
   extras: z.strictObject({ object: objectName, bytes: count }).optional(),
   /** Numbers that the workflow gives with the task. */
   figures: namedFiguresSchema.optional(),
+  /** Texts that a workflow of its own kind gives with the task, by name. */
+  texts: textsSchema(BUDGETS.taskTexts.limit).optional(),
   /** True where the site evaluates the model on its own held-out data before it trains. */
   evaluate: z.boolean(),
+  /** What the trainer must know for this training, by name; the site refuses the task otherwise. */
+  needs: z.array(z.string().regex(ABILITY)).max(MOST_ABILITIES).optional(),
 });
 
 /** A task for a site. */
@@ -95,6 +129,8 @@ export const resultSchema = z.strictObject({
   trainLoss: figureSchema,
   /** Figures of the received model, before training. */
   evaluation: metricsSchema.optional(),
+  /** Figures of the site's own model: a personal one, or the global one with its local tensors. */
+  personal: metricsSchema.optional(),
   /** Counts from the filters: `saturated`, … */
   counts: namedFiguresSchema.default({}),
   /** Further numbers from the trainer. */
@@ -104,6 +140,10 @@ export const resultSchema = z.strictObject({
     .record(z.string().max(64), z.string().max(MAX_HEADER_TEXT_BYTES))
     .refine((all) => Object.keys(all).length <= MAX_OFFERED_FILES, `at most ${MAX_OFFERED_FILES} texts`)
     .optional(),
+  /** Texts that the task's own kind asks for, by name. */
+  texts: textsSchema(BUDGETS.answerTexts.limit).optional(),
+  /** What the site tells of its data, in a task of kind `statistics`. */
+  statistics: statisticsSchema.optional(),
   peakRssBytes: memoryBytesSchema.optional(),
 });
 

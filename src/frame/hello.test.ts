@@ -144,7 +144,7 @@ test('what this side sends says its versions, its features and no more than it i
   void session.start().catch(() => {});
   const first = await raw[Symbol.asyncIterator]().next();
   const all = unpack(decodeFrame(first.value).header, z.record(z.string(), z.unknown()), 'hello');
-  const features = ['run', 'retrieve', 'proof', 'about'];
+  const features = ['run', 'retrieve', 'proof', 'about', 'relays'];
   expect(all).toEqual({ version: 1, newest: 1, name: 'site-1', release: RELEASE, idleMs: 1000, features });
   await session.close();
 });

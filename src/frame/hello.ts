@@ -13,7 +13,11 @@ export const FEATURES = [
   'retrieve', // gives files and models to the request of that name
   'proof', // proves that it knows a token, and sends none
   'about', // a site tells what its training rests on, and a server compares that
+  'relays', // a server tells a relay how rounds wait, and how results are combined
 ] as const;
+
+/** The feature of a site that passes its tasks on to sites of its own. */
+export const RELAY_FEATURE = 'relay';
 
 /** The shortest idle limit that a side may state, in milliseconds. */
 export const MIN_IDLE_MS = 100;

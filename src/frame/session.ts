@@ -43,6 +43,8 @@ export interface SessionOptions {
   readonly release?: string | undefined;
   /** Returns the text about an error that the other side may read; by default the error's message. */
   readonly tell?: ((error: FedStreamError) => string) | undefined;
+  /** Features that this endpoint says beside those of this code. */
+  readonly features?: readonly string[] | undefined;
 }
 
 /** The other side's means to prove its name. */
@@ -172,9 +174,9 @@ export class Session {
     this.#watchSilence();
     this.#options.signal?.addEventListener('abort', this.#aborted, { once: true });
     if (this.#options.signal?.aborted) this.#aborted();
-    const { name, credentials, run, versions = PROTOCOL_VERSIONS, release = RELEASE } = this.#options;
+    const { name, credentials, run, versions = PROTOCOL_VERSIONS, release = RELEASE, features = [] } = this.#options;
     const nonce = credentials || admit ? crypto.getRandomValues(new Uint8Array(NONCE_BYTES)) : undefined;
-    const own = encodeHello({ versions, name, idleMs, nonce, run, release, features: FEATURES });
+    const own = encodeHello({ versions, name, idleMs, nonce, run, release, features: [...FEATURES, ...features] });
     void this.control('hello', 0, own).catch(() => {});
     const frames = this.#connection[Symbol.asyncIterator]();
     try {

@@ -65,10 +65,15 @@ export class LeafSums {
 
 /** Makes the checksums of an object that arrives in pieces of any size. */
 export class LeafHasher {
-  readonly #sums = new LeafSums();
+  readonly #sums: LeafSums;
   /** A leaf that arrives in several pieces is assembled here. */
   #leaf: Uint8Array | undefined;
   #filled = 0;
+
+  /** Adds the checksums to `sums` as its leaves become whole. */
+  constructor(sums = new LeafSums()) {
+    this.#sums = sums;
+  }
 
   update(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {

@@ -28,7 +28,7 @@ export async function* leavesOf(source: ByteSource, offset: number, validFor: nu
     filled = 0;
     return leaf;
   };
-  for await (const piece of source.read(offset)) {
+  for await (const piece of source.read(offset, validFor)) {
     for (let at = 0; at < piece.length; ) {
       const part = piece.subarray(at, at + LEAF_BYTES - filled);
       at += part.length;

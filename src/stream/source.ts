@@ -22,10 +22,10 @@ export interface ByteSource {
   readonly sums?: LeafSums;
   /**
    * Yields pieces of any size, from an offset on. They are borrowed: a piece is valid until the
-   * next one is asked for, or the next but one if `holds` is set.
+   * next one is asked for, or while the next `kept` are if `holds` is set.
    */
-  read(offset: number): AsyncIterable<Uint8Array>;
-  /** True if pieces stay valid for one turn longer, so that whole leaves go out without a copy. */
+  read(offset: number, kept?: number): AsyncIterable<Uint8Array>;
+  /** True if pieces stay valid for as long as they are asked to, so that whole leaves go out without a copy. */
   readonly holds?: boolean;
 }
 

@@ -47,9 +47,14 @@ function largestOf({ tensors, chunkElements }: Manifest, first: number, last: nu
 
 /** The tensors that a range touches: from `first` up to, not including, `last`. */
 export function tensorsIn(manifest: Manifest, { first, end }: ChunkRange): { readonly first: number; readonly last: number } {
-  const from = first <= 0 ? 0 : tensorAt(manifest, first);
+  checkRange(first, end);
+  const from = first === 0 ? 0 : tensorAt(manifest, first);
   const to = end > first ? tensorAt(manifest, end - 1) + 1 : from;
   return { first: from, last: Math.min(to, manifest.tensors.length) };
+}
+
+function checkRange(first: number, end: number): void {
+  if (first < 0 || end < first) throw new FedStreamError('bad-argument', `chunk range ${first}..${end} is not a range`);
 }
 
 /** The chunks of a tensor as a range over the manifest. */
@@ -91,7 +96,7 @@ function tensorAt(manifest: Manifest, chunk: number): number {
 /** The places of the chunks of a range, in order. */
 export function* chunkPlaces(manifest: Manifest, range?: ChunkRange): Generator<ChunkPlace> {
   const { first, end } = range ?? { first: 0, end: Number.POSITIVE_INFINITY };
-  if (first < 0 || end < first) throw new FedStreamError('bad-argument', `chunk range ${first}..${end} is not a range`);
+  checkRange(first, end);
   const { tensors, chunkElements } = manifest;
   const from = first === 0 ? 0 : tensorAt(manifest, first);
   let index = from === 0 ? 0 : (startsOf(manifest)[from] as number);

@@ -2,15 +2,15 @@
 import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
-import { tensorRange, tensorsIn } from './chunks.js';
 import { dtypeBytes, elementCount } from './dtype.js';
+import { gatheredChunks, type Home } from './gathered-chunks.js';
 import { CHUNK_ELEMENTS, type Manifest, type TensorEntry } from './manifest.js';
 import { findWeights, INDEX_FILE, MODEL_FILE, type Weights, type WeightsChoice } from './model-weights.js';
 import { type OpenOptions, openSafetensors, writeSafetensors } from './safetensors.js';
 import { selectTensors } from './select-tensors.js';
 import { readShardIndex } from './shard-index.js';
 import { missingShards } from './shard-names.js';
-import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
+import type { StateDict } from './state-dict.js';
 import type { WriteOptions } from './tensor-file.js';
 
 /**
@@ -40,12 +40,6 @@ export async function openWeights(folder: Folder, weights: Weights, options: Ope
     for (const shard of shards) await shard.close?.();
     throw error;
   }
-}
-
-/** The shard of a tensor, and its position there. */
-interface Home {
-  readonly shard: StateDict;
-  readonly index: number;
 }
 
 /** Before any shard is opened, so that all that are missing are named. */
@@ -86,7 +80,7 @@ function joinShards(
       if (weightMap.get(tensor.name) !== names[at])
         throw new FedStreamError('bad-model', `${label}/${names[at]} holds ${tensor.name}, which the index does not place there`);
       tensors.push(tensor);
-      homes.push({ shard, index });
+      homes.push({ model: shard, index });
     }
     Object.assign(tied, shard.manifest.tied);
   }
@@ -98,26 +92,7 @@ function joinShards(
   const close = async (): Promise<void> => {
     for (const shard of shards) await shard.close?.();
   };
-  return { manifest, chunks: (range) => shardChunks(manifest, homes, range), close };
-}
-
-async function* shardChunks(manifest: Manifest, homes: readonly Home[], range?: ChunkRange): AsyncGenerator<Chunk> {
-  const wanted = range ?? { first: 0, end: Number.POSITIVE_INFINITY };
-  const { first: firstTensor, last } = tensorsIn(manifest, wanted);
-  for (let begin = firstTensor; begin < last; ) {
-    // Tensors that follow one another in a shard are read in one go.
-    const { shard, index } = homes[begin] as Home;
-    let next = begin + 1;
-    while (next < last && homes[next]?.shard === shard && homes[next]?.index === index + next - begin) next++;
-    const place = tensorRange(manifest, begin);
-    const shift = tensorRange(shard.manifest, index).first - place.first;
-    const first = Math.max(place.first, wanted.first) + shift;
-    const end = Math.min(tensorRange(manifest, next - 1).end, wanted.end) + shift;
-    if (first < end)
-      for await (const chunk of shard.chunks({ first, end }))
-        yield { ...chunk, tensorIndex: chunk.tensorIndex - index + begin, index: chunk.index - shift };
-    begin = next;
-  }
+  return { manifest, chunks: (range) => gatheredChunks(manifest, homes, range), close };
 }
 
 /** The most bytes of a shard, as Hugging Face cuts them. */

@@ -1,8 +1,9 @@
 // Chooses the weights of a model folder among all that people keep in one: variants, shards, copies
 // in other formats.
 import { FedStreamError } from '../core/errors.js';
-import { fileKind, SNIFF_BYTES } from '../core/file-kind.js';
-import type { FileKindName } from '../core/file-kind-name.js';
+import { readKind } from '../core/file-kind.js';
+import type { FileKind } from '../core/file-kind-name.js';
+import { listed } from '../core/listed.js';
 import type { Folder } from '../core/storage.js';
 import { modelAdvice } from './model-advice.js';
 import { completeShards } from './shard-names.js';
@@ -100,12 +101,12 @@ async function loneWeights(folder: Folder, names: readonly string[], onNote: (te
     onNote(`${folder.label} has all ${shards.length} shards and no index; the tensors are those that the shards hold`);
     return { kind: 'shards', names: shards };
   }
-  if (files.length > 1) throw bad(folder, `has ${listed(files)}, and no ${MODEL_FILE} or ${INDEX_FILE}; name the file`);
+  if (files.length > 1) throw bad(folder, `has ${listed(files, MOST_NAMES)}, and no ${MODEL_FILE} or ${INDEX_FILE}; name the file`);
   if (files.length === 1) return { kind: 'file', name: files[0] as string };
   const ggufs = names.filter((name) => name.toLowerCase().endsWith('.gguf'));
   if (ggufs.length > 1 && completeShards(ggufs, folder.label))
     throw bad(folder, `has a model in ${ggufs.length} parts; join them with \`llama-gguf-split --merge ${ggufs[0]} OUT.gguf\``);
-  if (ggufs.length > 1) throw bad(folder, `has ${listed(ggufs)}; name the one to be read`);
+  if (ggufs.length > 1) throw bad(folder, `has ${listed(ggufs, MOST_NAMES)}; name the one to be read`);
   if (ggufs.length === 1) return { kind: 'gguf', name: ggufs[0] as string };
   throw await nothingUsable(folder, names);
 }
@@ -117,17 +118,19 @@ async function nothingUsable(folder: Folder, names: readonly string[]): Promise<
   const other = names.find((name) => OTHER.test(name));
   if (other !== undefined) return otherFormat(folder, none, other, names);
   const inside = names.filter((name) => /^(?:checkpoint-\d+|snapshots|final|model|models--.+)$/.test(name));
-  if (inside.length > 0) return bad(folder, `${none}; it has the folders ${listed(inside)}: give one of them`);
-  return bad(folder, `${none}; ${names.length === 0 ? 'it is empty' : `it has ${listed(names)}`}`);
+  if (inside.length > 0) return bad(folder, `${none}; it has the folders ${listed(inside, MOST_NAMES)}: give one of them`);
+  return bad(folder, `${none}; ${names.length === 0 ? 'it is empty' : `it has ${listed(names, MOST_NAMES)}`}`);
 }
 
 async function otherFormat(folder: Folder, none: string, name: string, names: readonly string[]): Promise<FedStreamError> {
   const path = `${folder.label}/${name}`;
-  if (/^consolidated\.\d+\.pth$/.test(name))
+  if (/^consolidated\.\d+\.pth$/.test(name)) {
+    const shards = names.filter((one) => one.endsWith('.pth'));
     return bad(
       folder,
-      `${none}, but ${listed(names.filter((one) => one.endsWith('.pth')))}: the shards of Llama's own release; take the model in the form of transformers, or convert it with \`python -m transformers.models.llama.convert_llama_weights_to_hf --input_dir ${folder.label} --output_dir OUT\``,
+      `${none}, but ${listed(shards, MOST_NAMES)}: the shards of Llama's own release; take the model in the form of transformers, or convert it with \`python -m transformers.models.llama.convert_llama_weights_to_hf --input_dir ${folder.label} --output_dir OUT\``,
     );
+  }
   if (/\.bin$/.test(name) && names.includes('config.json'))
     return bad(
       folder,
@@ -138,20 +141,13 @@ async function otherFormat(folder: Folder, none: string, name: string, names: re
 }
 
 /** The kind of a file by its first bytes. */
-export async function kindOf(folder: Folder, name: string): Promise<{ name: FileKindName; looksLike: string }> {
+export async function kindOf(folder: Folder, name: string): Promise<FileKind> {
   const file = await folder.open(name);
   try {
-    const first = new Uint8Array(Math.min(SNIFF_BYTES, file.sizeBytes));
-    await file.read(first, 0);
-    return fileKind(first, file.sizeBytes);
+    return await readKind(file);
   } finally {
     await file.close();
   }
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, MOST_NAMES).join(', ');
-  return names.length > MOST_NAMES ? `${shown} and ${names.length - MOST_NAMES} more` : shown;
 }
 
 function bad(folder: Folder, what: string): FedStreamError {

@@ -155,7 +155,8 @@ function bad(source: string, what: string): FedStreamError {
 
 /**
  * Encodes length and header, padded with spaces so that the data begins at a multiple of 8, as the
- * reference does. Throws `bad-argument` for what no reader of this package takes. Also returns the position at which each tensor begins.
+ * reference does. Also returns the position at which each tensor begins. Throws `bad-argument` for
+ * what no reader of this package takes.
  */
 export function encodeHeader(
   tensors: readonly Omit<TensorEntry, 'encoding'>[],

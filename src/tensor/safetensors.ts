@@ -7,7 +7,7 @@ import { dtypeBytes } from './dtype.js';
 import { CHUNK_ELEMENTS, type Manifest, type TensorEntry } from './manifest.js';
 import type { PlacedTensor } from './safetensors-header.js';
 import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
-import { openTensorFile, type TensorFile, type WriteOptions, writeTensorFile } from './tensor-file.js';
+import { beginTensorFile, openTensorFile, type TensorFile, type WriteOptions } from './tensor-file.js';
 import { isTensorName } from './tensor-name.js';
 
 /** Options of opening a file. */
@@ -30,7 +30,14 @@ export function tensorFileModel(file: TensorFile, { chunkElements = CHUNK_ELEMEN
   const tensors = file.tensors.map(({ name, dtype, shape, encoding }) => ({ name, dtype, shape, encoding }));
   const { tied, rest } = splitTied(file.metadata, tensors);
   const manifest: Manifest = { tensors, chunkElements, tied, metadata: rest };
-  return { manifest, stored: true, chunks: (range) => fileChunks(manifest, file, memory, range), close: () => file.close() };
+  return {
+    manifest,
+    stored: true,
+    // A header is refused unless its tensors lie one behind the other.
+    readAt: (into, position) => file.read(into, position),
+    chunks: (range) => fileChunks(manifest, file, memory, range),
+    close: () => file.close(),
+  };
 }
 
 /**
@@ -67,32 +74,56 @@ async function* fileChunks(manifest: Manifest, file: TensorFile, memory: ChunkMe
   }
 }
 
-/**
- * Writes all tensors of a raw state dict; the file appears under its name whole, or not at all.
- * Returns its size in bytes.
- */
-export async function writeSafetensors(folder: Folder, name: string, model: StateDict, options: WriteOptions = {}): Promise<number> {
-  const { tensors, tied, metadata } = model.manifest;
+/** A file of raw tensors that is being written, in the order of its manifest. */
+export interface SafetensorsWriter {
+  /** Writes the next bytes; they may be reused once the call has ended. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Ends the file, which then stands under its name whole; returns its size in bytes. */
+  finish(): Promise<number>;
+  /** Removes what was written. */
+  abandon(): Promise<void>;
+}
+
+/** Begins a file of raw tensors. Throws `bad-argument` where one of them is coded. */
+export async function beginSafetensors(
+  folder: Folder,
+  name: string,
+  { tensors, tied, metadata }: Manifest,
+  options: WriteOptions = {},
+): Promise<SafetensorsWriter> {
   const coded = tensors.find((tensor) => tensor.encoding.codec !== 'raw');
   if (coded)
     throw new FedStreamError(
       'bad-argument',
       `tensor ${coded.name} is coded as ${coded.encoding.codec}; decode the model before it is written as safetensors`,
     );
-  return writeTensorFile(
-    folder,
-    name,
-    tensors,
-    { format: 'pt', ...metadata, ...tied },
-    async (writer) => {
-      let position = 0;
-      for await (const chunk of model.chunks()) {
-        await writer.write(chunk.bytes, position);
-        position += chunk.bytes.length;
-      }
-      const end = writer.starts.at(-1) as number;
-      if (position !== end) throw new FedStreamError('internal', `${name}: ${position} bytes were given for tensors of ${end}`);
+  const file = await beginTensorFile(folder, name, tensors, { format: 'pt', ...metadata, ...tied }, options);
+  let position = 0;
+  return {
+    async write(bytes) {
+      await file.write(bytes, position);
+      position += bytes.length;
     },
-    options,
-  );
+    async finish() {
+      const end = file.starts.at(-1) as number;
+      if (position !== end) throw new FedStreamError('internal', `${name}: ${position} bytes were given for tensors of ${end}`);
+      return file.finish();
+    },
+    abandon: () => file.abandon(),
+  };
+}
+
+/**
+ * Writes all tensors of a raw state dict; the file appears under its name whole, or not at all.
+ * Returns its size in bytes.
+ */
+export async function writeSafetensors(folder: Folder, name: string, model: StateDict, options: WriteOptions = {}): Promise<number> {
+  const file = await beginSafetensors(folder, name, model.manifest, options);
+  try {
+    for await (const { bytes } of model.chunks()) await file.write(bytes);
+    return await file.finish();
+  } catch (error) {
+    await file.abandon();
+    throw error;
+  }
 }

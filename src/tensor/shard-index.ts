@@ -1,6 +1,6 @@
 // The index of a model in shards (`model.safetensors.index.json`): the file of each tensor.
 import { FedStreamError } from '../core/errors.js';
-import { fileKind, SNIFF_BYTES } from '../core/file-kind.js';
+import { readKind } from '../core/file-kind.js';
 import { JsonMembers, SPREAD } from '../core/json-members.js';
 import type { Folder, ReadableFile } from '../core/storage.js';
 import { checkName } from '../core/storage-name.js';
@@ -47,8 +47,6 @@ export async function readShardIndex(folder: Folder, name: string): Promise<Read
 
 /** Refuses a pointer or a page in the place of the index. */
 async function checkText(file: ReadableFile): Promise<void> {
-  const first = new Uint8Array(Math.min(SNIFF_BYTES, file.sizeBytes));
-  await file.read(first, 0);
-  const { name, looksLike } = fileKind(first, file.sizeBytes);
+  const { name, looksLike } = await readKind(file);
   if (name !== 'json' && name !== 'unknown' && name !== 'text') throw new Error(`it is ${looksLike}; fetch the model again`);
 }

@@ -1,5 +1,6 @@
 // Names of shards as Hugging Face gives them (`model-00001-of-00003.safetensors`), and which of a set are missing.
 import { FedStreamError } from '../core/errors.js';
+import { listed } from '../core/listed.js';
 
 const SHARD = /^(.*)-(\d{5})-of-(\d{5})(\..+)$/;
 const MOST_NAMED = 5;
@@ -28,7 +29,6 @@ export function completeShards(files: readonly string[], label: string): string[
 
 /** The error for shards that are not there. */
 export function missingShards(missing: readonly string[], count: number, label: string): FedStreamError {
-  const named = missing.slice(0, MOST_NAMED).join(', ');
-  const more = missing.length > MOST_NAMED ? ` and ${missing.length - MOST_NAMED} more` : '';
-  return new FedStreamError('bad-model', `${label} lacks ${missing.length} of ${count} shards: ${named}${more}; fetch the model again`);
+  const named = listed(missing, MOST_NAMED);
+  return new FedStreamError('bad-model', `${label} lacks ${missing.length} of ${count} shards: ${named}; fetch the model again`);
 }

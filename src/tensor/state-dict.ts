@@ -39,6 +39,11 @@ export interface StateDict {
    * work, and gives the same.
    */
   readonly stored?: boolean;
+  /**
+   * Fills `into` with the tensors' bytes from `position` on: those of all chunks, one behind the
+   * other. Only where they lie so in one file and `stored` is set, for a reader that needs no chunks.
+   */
+  readAt?(into: Uint8Array, position: number): void | Promise<void>;
   /** Closes the files; a state dict over memory has none. */
   close?(): void | Promise<void>;
 }
@@ -48,7 +53,7 @@ export function withManifest(model: StateDict, manifest: Manifest): StateDict {
   async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
     for await (const chunk of model.chunks(range)) yield { ...chunk, tensor: manifest.tensors[chunk.tensorIndex] as TensorEntry };
   }
-  return { manifest, stored: model.stored, chunks, close: () => model.close?.() };
+  return { manifest, stored: model.stored, readAt: model.readAt, chunks, close: () => model.close?.() };
 }
 
 /** A state dict without its bytes, to find out what a lazy function makes of a manifest. */

@@ -1,6 +1,6 @@
 // The bytes of one safetensors file, read at any position or written at known ones.
 import { FedStreamError } from '../core/errors.js';
-import { fileKind, SNIFF_BYTES } from '../core/file-kind.js';
+import { readKind } from '../core/file-kind.js';
 import type { Folder, ReadableFile } from '../core/storage.js';
 import { textPieces } from '../core/text-pieces.js';
 import type { TensorEntry } from './manifest.js';
@@ -34,7 +34,8 @@ export async function openTensorFile(folder: Folder, name: string): Promise<Tens
 
 async function readHeader(file: ReadableFile, label: string) {
   const { sizeBytes } = file;
-  await checkKind(file, label);
+  const refusal = wrongKind(await readKind(file), label);
+  if (refusal) throw refusal;
   if (sizeBytes < LENGTH_BYTES)
     throw new FedStreamError('bad-tensor-file', `${label} has ${sizeBytes} bytes: it is truncated, or no safetensors file`);
   const length = new Uint8Array(LENGTH_BYTES);
@@ -44,14 +45,6 @@ async function readHeader(file: ReadableFile, label: string) {
   const reader = new HeaderReader(label);
   for await (const piece of textPieces(file, LENGTH_BYTES, dataStart)) reader.push(piece);
   return { ...reader.finish(sizeBytes - dataStart), dataStart };
-}
-
-/** Refuses what is another format under the name, with the command that makes it right. */
-async function checkKind(file: ReadableFile, label: string): Promise<void> {
-  const first = new Uint8Array(Math.min(SNIFF_BYTES, file.sizeBytes));
-  await file.read(first, 0);
-  const refusal = wrongKind(fileKind(first, file.sizeBytes), label);
-  if (refusal) throw refusal;
 }
 
 /** Writes the bytes of tensors. */
@@ -73,31 +66,63 @@ export interface WriteOptions {
   readonly durable?: boolean;
 }
 
-/**
- * Lets `fill` write the tensors. The file appears under its name whole, or not at all: it is
- * written beside the old one and renamed. Returns its size in bytes.
- */
+/** A file that is being written: it appears under its name whole, or not at all. */
+export interface BegunTensorFile extends TensorFileWriter {
+  /** Ends the file, which then stands under its name; returns its size in bytes. */
+  finish(): Promise<number>;
+  /** Removes what was written. */
+  abandon(): Promise<void>;
+}
+
+/** Begins a file beside the one of that name, if there is one. */
+export async function beginTensorFile(
+  folder: Folder,
+  name: string,
+  tensors: readonly Omit<TensorEntry, 'encoding'>[],
+  metadata: Readonly<Record<string, string>>,
+  { durable = true }: WriteOptions = {},
+): Promise<BegunTensorFile> {
+  const beside = `${name}.part`;
+  const { bytes: header, starts } = encodeHeader(tensors, metadata);
+  const file = await folder.create(beside, { renamed: true });
+  const abandon = async (): Promise<void> => {
+    await file.close();
+    await folder.remove(beside);
+  };
+  try {
+    await file.write(header, 0);
+  } catch (error) {
+    await abandon();
+    throw error;
+  }
+  return {
+    starts,
+    write: (bytes, position) => file.write(bytes, header.length + position),
+    async finish() {
+      if (durable) await file.sync();
+      await file.close();
+      await folder.rename(beside, name, { durable });
+      return header.length + (starts.at(-1) as number);
+    },
+    abandon,
+  };
+}
+
+/** Lets `fill` write the tensors of a file, and ends it. Returns its size in bytes. */
 export async function writeTensorFile(
   folder: Folder,
   name: string,
   tensors: readonly Omit<TensorEntry, 'encoding'>[],
   metadata: Readonly<Record<string, string>>,
   fill: (writer: TensorFileWriter) => Promise<void>,
-  { durable = true }: WriteOptions = {},
+  options: WriteOptions = {},
 ): Promise<number> {
-  const beside = `${name}.part`;
-  const { bytes: header, starts } = encodeHeader(tensors, metadata);
-  const file = await folder.create(beside);
+  const file = await beginTensorFile(folder, name, tensors, metadata, options);
   try {
-    await file.write(header, 0);
-    await fill({ starts, write: (bytes, position) => file.write(bytes, header.length + position) });
-    if (durable) await file.sync();
-    await file.close();
-    await folder.rename(beside, name);
-    return header.length + (starts.at(-1) as number);
+    await fill(file);
+    return await file.finish();
   } catch (error) {
-    await file.close();
-    await folder.remove(beside);
+    await file.abandon();
     throw error;
   }
 }

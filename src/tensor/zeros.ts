@@ -1,4 +1,4 @@
-// A state dict of zeros, with which algorithms begin their state.
+// A state dict of zeros, or of another value, with which algorithms begin their state.
 import { chunkPlaces } from './chunks.js';
 import { DTYPES, dtypeBytes } from './dtype.js';
 import { type Manifest, RAW } from './manifest.js';
@@ -8,7 +8,12 @@ import type { Chunk, ChunkRange, StateDict } from './state-dict.js';
  * Zeros in float32, with the names and shapes of the tensors that can be averaged; lazy, with one
  * chunk of memory.
  */
-export function zerosLike({ tensors, chunkElements }: Manifest): StateDict {
+export function zerosLike(manifest: Manifest): StateDict {
+  return filledLike(manifest, 0);
+}
+
+/** Like `zerosLike`, with `value` in place of zero. */
+export function filledLike({ tensors, chunkElements }: Manifest, value: number): StateDict {
   const floats = tensors.filter(({ dtype }) => DTYPES[dtype].quantizable);
   const manifest: Manifest = {
     tensors: floats.map(({ name, shape }) => ({ name, dtype: 'F32', shape, encoding: RAW })),
@@ -17,11 +22,11 @@ export function zerosLike({ tensors, chunkElements }: Manifest): StateDict {
     metadata: {},
   };
   async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
-    let zeros = new Uint8Array(0);
+    let filled = new Uint8Array(0);
     for (const place of chunkPlaces(manifest, range)) {
       const bytes = dtypeBytes('F32', place.elements);
-      if (zeros.length < bytes) zeros = new Uint8Array(bytes);
-      yield { ...place, bytes: zeros.subarray(0, bytes) };
+      if (filled.length < bytes) filled = new Uint8Array(new Float32Array(place.elements).fill(value).buffer);
+      yield { ...place, bytes: filled.subarray(0, bytes) };
     }
   }
   return { manifest, chunks };

@@ -3,6 +3,7 @@ import type { CodecTable } from '../codec/codec.js';
 import { type Layout, layoutOf, mostCodedBytes } from '../codec/layout.js';
 import { BUDGETS } from '../core/budgets.js';
 import { FedStreamError } from '../core/errors.js';
+import { leafPieces, type ReadAt } from '../stream/leaf-pieces.js';
 import { LeafSums } from '../stream/leaf-sums.js';
 import type { ByteSource } from '../stream/source.js';
 import type { Manifest } from '../tensor/manifest.js';
@@ -65,7 +66,18 @@ export function objectSource(model: StateDict, codecs: CodecTable, id?: string):
     totalBytes,
     ...(id === undefined ? {} : { id }),
     sums: new LeafSums(),
-    read: (offset) => readObject(model, head, layout, offset),
+    ...(model.stored && model.readAt
+      ? { holds: true, read: (offset, kept) => leafPieces(behind(head, model.readAt as ReadAt), totalBytes, offset, kept) }
+      : { read: (offset) => readObject(model, head, layout, offset) }),
+  };
+}
+
+/** Reads `head`, and behind it what `read` reads. */
+function behind(head: Uint8Array, read: ReadAt): ReadAt {
+  return (into, position) => {
+    const front = head.subarray(position, position + into.length);
+    into.set(front);
+    return front.length < into.length ? read(into.subarray(front.length), position + front.length - head.length) : undefined;
   };
 }
 

@@ -5,7 +5,7 @@ import type { Folder } from '../core/storage.js';
 import { checkName } from '../core/storage-name.js';
 import type { ByteSource } from '../stream/source.js';
 import type { StateDict } from '../tensor/state-dict.js';
-import { type Prepared, prepareModel } from './send.js';
+import { type Prepared, prepareAhead } from './send.js';
 import { spoolInfo, spoolSource } from './spool.js';
 import type { StreamingMode } from './streaming-mode.js';
 
@@ -44,7 +44,7 @@ export class Offers {
     const { codecs, spools } = this.#options;
     const id = `${name.slice(0, 200)} ${crypto.randomUUID()}`;
     const spool = `offered-${id.slice(-36)}.spool`;
-    this.#models.set(name, { prepare: () => prepareModel(model, codecs, mode, spools, spool, id) });
+    this.#models.set(name, { prepare: () => prepareAhead(model, codecs, mode, spools, spool, id) });
   }
 
   /** Ends an offer; transfers that have not read it to the end fail. */
@@ -63,10 +63,16 @@ export class Offers {
     const offer = this.#models.get(name);
     if (!offer) throw new FedStreamError('not-found', `no model ${JSON.stringify(name)} is on offer`);
     offer.prepared ??= offer.prepare();
+    const { prepared } = offer;
+    const failed = (): void => {
+      if (offer.prepared === prepared) offer.prepared = undefined; // a full disk may have room later
+    };
     try {
-      return (await offer.prepared).source;
+      const { source, whole } = await prepared;
+      whole?.catch(failed);
+      return source;
     } catch (error) {
-      offer.prepared = undefined; // a full disk may have room later
+      failed();
       throw error;
     }
   }

@@ -82,10 +82,10 @@ export class Part {
   /** Opens the part for writing from `resume` on; without `resume` it is begun anew. */
   async write(objectId: string | undefined, resume: Resume | undefined): Promise<PartWriter> {
     if (!resume) await this.remove();
-    const file = await this.#folder.create(this.file, { keep: resume !== undefined });
+    const file = await this.#folder.create(this.file, { keep: resume !== undefined, renamed: true });
     if (objectId === undefined) return new PartWriter(file, undefined, 0);
     const sums = await this.#folder.create(this.#sums, { keep: resume !== undefined });
-    if (!resume) await writeText(this.#folder, this.#of, identity(objectId));
+    if (!resume) await writeText(this.#folder, this.#of, identity(objectId), { durable: false });
     return new PartWriter(file, sums, resume?.offset ?? 0);
   }
 
@@ -93,8 +93,8 @@ export class Part {
    * Gives the whole object its final name. The file with its identity stays until `settle`: a
    * restarted process learns from it which object this is.
    */
-  async finish(): Promise<void> {
-    await this.#folder.rename(this.file, this.#name);
+  async finish(durable: boolean): Promise<void> {
+    await this.#folder.rename(this.file, this.#name, { durable });
   }
 
   /** Removes the identity, once all who need to know that the object is whole do. */

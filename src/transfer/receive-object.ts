@@ -2,6 +2,7 @@
 import { asFedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import type { IncomingStream, Resume } from '../stream/incoming-stream.js';
+import type { ArrivingModel } from './arriving-model.js';
 import type { DiskRoom, Promised } from './disk-room.js';
 import type { EarlyCheck } from './early-check.js';
 import { receivedFigures, type TransferFigures } from './figures.js';
@@ -22,6 +23,8 @@ export interface ReceiveObjectOptions {
   readonly room?: DiskRoom | undefined;
   /** Looks at the head of an object that is a model; one that it refuses is not kept. */
   readonly early?: EarlyCheck | undefined;
+  /** Takes the model while it arrives, from its head on. */
+  readonly arriving?: ArrivingModel | undefined;
   onProgress?(receivedBytes: number): void;
 }
 
@@ -36,13 +39,15 @@ const SPOILT: ReadonlySet<string> = new Set(['digest', 'bad-manifest', 'limit'])
 
 /**
  * Reads the stream to its end. `open` checks the whole file and throws if it does not pass; the
- * value that it returns is closed if the sender could not be told. The stream is confirmed or
- * refused in every case. An object that did not arrive whole stays as a part, to be resumed.
+ * value that it returns is closed if the sender could not be told, or if `taken`, which is called
+ * with it before, throws. The stream is confirmed or refused in every case. An object that did not
+ * arrive whole stays as a part, to be resumed.
  */
 export async function receiveObject<T extends { close?(): void | Promise<void> }>(
   stream: IncomingStream,
   options: ReceiveObjectOptions,
   open: () => Promise<T>,
+  taken?: (value: T) => Promise<void> | undefined,
 ): Promise<ReceivedObject<T>> {
   const { folder, name } = options;
   const part = new Part(folder, name);
@@ -52,9 +57,10 @@ export async function receiveObject<T extends { close?(): void | Promise<void> }
     const resume = await part.resume(stream);
     const resumedBytes = resume?.offset ?? 0;
     const objectBytes = await new Arrival(stream, part, options).write(resume);
-    await part.finish();
+    await part.finish(options.durable !== false);
     const value = await opened(options, open);
     try {
+      await taken?.(value);
       await stream.confirm();
     } catch (error) {
       // The sender will offer the same object again, and need not send any of it.
@@ -65,6 +71,7 @@ export async function receiveObject<T extends { close?(): void | Promise<void> }
     return { value, figures: receivedFigures(stream, objectBytes, resumedBytes, startedMs) };
   } catch (error) {
     const failure = asFedStreamError(error);
+    await options.arriving?.fail(failure);
     if (SPOILT.has(failure.code) || part.refused) await part.remove();
     await stream.reject(failure);
     throw failure;
@@ -133,10 +140,15 @@ class Arrival {
   }
 
   async #look(arrived: number): Promise<void> {
-    const { early, folder } = this.#options;
-    if (!early || early.head || arrived === 0) return;
+    const { early, folder, arriving } = this.#options;
+    if (!early || arrived === 0) return;
+    if (!early.head) await this.#lookAtHead(early, arrived);
+    if (early.head) arriving?.arrived(folder, this.#part.file, early.head, arrived);
+  }
+
+  async #lookAtHead(early: EarlyCheck, arrived: number): Promise<void> {
     try {
-      await early.look(folder, this.#part.file, arrived, this.#stream.totalBytes, async (most) => {
+      await early.look(this.#options.folder, this.#part.file, arrived, this.#stream.totalBytes, async (most) => {
         this.#most = Math.min(this.#most, most);
         if (this.#stream.totalBytes === undefined) await this.#promise(this.#most - arrived);
       });

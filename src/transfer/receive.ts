@@ -4,6 +4,7 @@ import type { Folder } from '../core/storage.js';
 import type { IncomingStream } from '../stream/incoming-stream.js';
 import type { Manifest } from '../tensor/manifest.js';
 import type { StateDict } from '../tensor/state-dict.js';
+import { ArrivingModel, type TakeModel } from './arriving-model.js';
 import type { DiskRoom } from './disk-room.js';
 import { EarlyCheck } from './early-check.js';
 import type { TransferFigures } from './figures.js';
@@ -38,6 +39,11 @@ export interface ReceiveOptions {
    * refuses the transfer.
    */
   verify?(model: StateDict): void | Promise<void>;
+  /**
+   * Takes the model while it arrives. The transfer is confirmed once it has; where it throws, the
+   * sender is told, and the bytes that have arrived stay for another try.
+   */
+  readonly take?: TakeModel | undefined;
   onProgress?(receivedBytes: number): void;
 }
 
@@ -54,7 +60,13 @@ export interface Received {
 export async function receiveModel(stream: IncomingStream, options: ReceiveOptions): Promise<Received> {
   const { codecs, limits, maxBytes, expect } = options;
   const early = new EarlyCheck({ codecs, limits, maxBytes, ...(expect && { expect }) });
-  const { value, figures } = await receiveObject(stream, { ...options, early }, () => openVerified(options, early));
+  const arriving = options.take && new ArrivingModel(codecs, options.take);
+  const { value, figures } = await receiveObject(
+    stream,
+    { ...options, early, arriving },
+    () => openVerified(options, early),
+    (model) => arriving?.end(model),
+  );
   return { model: value, figures };
 }
 

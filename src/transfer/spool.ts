@@ -3,8 +3,8 @@ import { encodeSizes, readSizes, SizeNotes } from '../codec/chunk-sizes.js';
 import type { CodecTable } from '../codec/codec.js';
 import { hasVaryingCodes, type Layout, layoutOf, type PlacedChunk } from '../codec/layout.js';
 import { FedStreamError } from '../core/errors.js';
-import type { Folder, ReadableFile, WritableFile } from '../core/storage.js';
-import { hashedMemory } from '../stream/hashed-memory.js';
+import type { Folder, WritableFile } from '../core/storage.js';
+import { leafPieces, type ReadAt } from '../stream/leaf-pieces.js';
 import { LEAF_BYTES, LeafHasher, type LeafSums } from '../stream/leaf-sums.js';
 import type { ByteSource } from '../stream/source.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
@@ -18,6 +18,26 @@ export interface SpoolInfo {
   readonly sums: LeafSums;
 }
 
+/** Whoever reads a spool while it is written: told of its checksums and bytes, leaf sums first. */
+export interface SpoolFollower {
+  readonly sums: LeafSums;
+  /** The first `bytes` bytes are written; an error that it throws ends the writing. */
+  reached(bytes: number): void;
+}
+
+/** Options of writing a spool. */
+export interface WriteSpoolOptions {
+  /** If true, the spool survives a crash of the machine. True by default. */
+  readonly durable?: boolean;
+  /** Follows a spool of codes of known sizes. */
+  readonly following?: SpoolFollower | undefined;
+}
+
+/** The name of a spool that is being written. */
+export function partOfSpool(name: string): string {
+  return `${name}.part`;
+}
+
 /**
  * Codes a model into a spool. It is written beside and renamed, so it exists whole or not at all,
  * even after a crash of the machine unless `durable` is false.
@@ -27,14 +47,14 @@ export async function writeSpool(
   codecs: CodecTable,
   folder: Folder,
   name: string,
-  { durable = true }: { durable?: boolean } = {},
+  { durable = true, following }: WriteSpoolOptions = {},
 ): Promise<SpoolInfo> {
-  const beside = `${name}.part`;
-  const file = await folder.create(beside);
+  const beside = partOfSpool(name);
+  const file = await folder.create(beside, { renamed: true });
   let info: SpoolInfo | undefined;
   try {
     if (hasVaryingCodes(model.manifest, codecs)) await writeVarying(model, codecs, file, `${folder.label}/${name}`);
-    else info = await writeSized(model, codecs, file);
+    else info = await writeSized(model, codecs, file, following);
     if (durable) await file.sync();
   } catch (error) {
     await file.close();
@@ -43,19 +63,22 @@ export async function writeSpool(
   }
   await file.close();
   info ??= await spoolInfo(folder, beside); // sizes precede their chunks, so leaves could not be hashed while they were written
-  await folder.rename(beside, name);
+  await folder.rename(beside, name, { durable });
   return info;
 }
 
-async function writeSized(model: StateDict, codecs: CodecTable, file: WritableFile): Promise<SpoolInfo> {
-  const hasher = new LeafHasher();
+async function writeSized(model: StateDict, codecs: CodecTable, file: WritableFile, following?: SpoolFollower): Promise<SpoolInfo> {
+  const hasher = new LeafHasher(following?.sums);
   let position = 0;
   for await (const bytes of objectSource(model, codecs).read(0)) {
     hasher.update(bytes);
     await file.write(bytes, position);
     position += bytes.length;
+    // The last leaf has no checksum yet, if it is short.
+    following?.reached(position - (position % LEAF_BYTES));
   }
   const sums = hasher.finish();
+  following?.reached(position);
   return { totalBytes: position, digest: await sums.digest(), sums };
 }
 
@@ -108,7 +131,8 @@ export async function openSpool(folder: Folder, name: string, codecs: CodecTable
     return {
       manifest: layout.manifest,
       stored: true,
-      chunks: (range) => spoolChunks(file, layout, dataStart, range),
+      readAt: (into, position) => file.read(into, dataStart + position),
+      chunks: (range) => chunksAt((into, position) => file.read(into, position), layout, dataStart, range),
       close: () => file.close(),
     };
   } catch (error) {
@@ -117,39 +141,30 @@ export async function openSpool(folder: Folder, name: string, codecs: CodecTable
   }
 }
 
-async function* spoolChunks(file: ReadableFile, layout: Layout, dataStart: number, range?: ChunkRange): AsyncGenerator<Chunk> {
+/** The coded chunks of a layout whose bytes begin at `dataStart`. */
+export async function* chunksAt(readAt: ReadAt, layout: Layout, dataStart: number, range?: ChunkRange): AsyncGenerator<Chunk> {
   let buffer = new Uint8Array(0);
   for (const { offset, bytes: size, ...place } of layout.places(range) as Iterable<PlacedChunk>) {
     if (buffer.length < size) buffer = new Uint8Array(size);
     const bytes = buffer.subarray(0, size);
-    await file.read(bytes, dataStart + offset);
+    await readAt(bytes, dataStart + offset);
     yield { ...place, bytes };
   }
 }
 
 /** The bytes of a spool as a source for a stream. Each call of `read` opens the file for itself. */
 export function spoolSource(folder: Folder, name: string, info: SpoolInfo): ByteSource {
-  return { ...info, holds: true, read: (offset) => readPieces(folder, name, info.totalBytes, offset) };
+  return { ...info, holds: true, read: (offset, kept) => readPieces(folder, name, info.totalBytes, offset, kept) };
 }
 
-/** Buffers for the piece that is being read, and two that are on their way. */
-const PIECES = 3;
-
 /**
- * Yields the bytes of a file from an offset to `end`, a leaf at a time. A piece is valid until the
- * next but one is asked for.
+ * Yields the bytes of a file from an offset to `end`, a leaf at a time. A piece is valid while the
+ * next `kept` are asked for, by default two.
  */
-export async function* readPieces(folder: Folder, name: string, end: number, offset = 0): AsyncGenerator<Uint8Array> {
+export async function* readPieces(folder: Folder, name: string, end: number, offset = 0, kept?: number): AsyncGenerator<Uint8Array> {
   const file = await folder.open(name);
-  const size = Math.min(LEAF_BYTES, Math.max(end - offset, 0));
-  const allocate = size < LEAF_BYTES ? (bytes: number) => new Uint8Array(bytes) : hashedMemory(PIECES);
-  const buffers = Array.from({ length: PIECES }, () => allocate(size));
   try {
-    for (let at = offset, turn = 0; at < end; at += LEAF_BYTES, turn = (turn + 1) % buffers.length) {
-      const piece = (buffers[turn] as Uint8Array).subarray(0, Math.min(LEAF_BYTES, end - at));
-      await file.read(piece, at);
-      yield piece;
-    }
+    yield* leafPieces((into, position) => file.read(into, position), end, offset, kept);
   } finally {
     await file.close();
   }

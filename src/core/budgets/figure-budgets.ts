@@ -24,6 +24,13 @@ export const FIGURE_BUDGETS = {
     beyond: 'the report or result is refused',
     why: 'a thousand steps a second for thirty years',
   },
+  manySteps: {
+    limit: 4,
+    unit: 'times the steps of the median site',
+    each: 'result, in the length of the common step',
+    beyond: 'the steps count for so many in that length; the update itself is scaled down by all of them',
+    why: 'with half of the weight one site makes the step of all 2.5 times as long at most',
+  },
   memoryFigure: {
     limit: 2 ** 50,
     unit: 'bytes',
@@ -37,6 +44,13 @@ export const FIGURE_BUDGETS = {
     each: 'set of counts or metrics',
     beyond: 'the result is refused',
     why: 'filters and trainers name a handful; each is kept in the summary for every site and round',
+  },
+  statisticsBins: {
+    limit: 500,
+    unit: 'bins',
+    each: 'histogram of the statistics of a site',
+    beyond: 'the answer is refused',
+    why: 'more than anybody reads; each is kept in the summary for every site',
   },
   stepsOfTask: {
     limit: 1_000_000,
@@ -121,5 +135,19 @@ export const FIGURE_BUDGETS = {
     each: 'round',
     beyond: 'the sites that are not done are given up for the round; `roundMs` of the job sets it',
     why: '140 billion parameters in bfloat16 take six hours at 100 Mbit/s, and days are left to train',
+  },
+  taskTexts: {
+    limit: 2 * 1024 * 1024,
+    unit: 'characters',
+    each: 'task, for all texts that its workflow gives with it',
+    beyond: 'the task is refused by the site',
+    why: 'the job and what verifies 10,000 sites of a swarm have some 2 MB; other workflows give none',
+  },
+  answerTexts: {
+    limit: 16 * 1024,
+    unit: 'characters',
+    each: 'answer, for all texts that its task asks for',
+    beyond: 'the answer is refused, and the task of the site fails',
+    why: 'an address, a digest, and a certificate of some 2 KiB',
   },
 } as const satisfies Readonly<Record<string, Budget>>;

@@ -24,6 +24,13 @@ export const SIZE_BUDGETS = {
     beyond: 'the offer is refused before its tensors are taken',
     why: 'a mixture-of-experts model of hundreds of billions of parameters has some 100,000',
   },
+  modelParts: {
+    limit: 64,
+    unit: 'parts',
+    each: 'task whose model is exchanged in parts',
+    beyond: 'the task is refused as a frame that breaks the protocol',
+    why: 'each part has a chain of updates in the task, and folders of its own at the site; the largest models have some 100 layers',
+  },
   offeredChunkElements: {
     limit: 2 ** 20,
     unit: 'elements',

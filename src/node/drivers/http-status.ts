@@ -5,7 +5,7 @@ import { type ErrorCode, FedStreamError } from '../../core/errors.js';
  * Statuses of a server, or of a proxy in front of it, that is there in a moment: too slow (408), too
  * early (425), too many (429), at its end (410, of FedStream's own), and faults of its own (5xx).
  */
-export function statusIsAnOutage(status: number): boolean {
+function statusIsAnOutage(status: number): boolean {
   return [408, 410, 425, 429, 500, 502, 503, 504].includes(status) || (status >= 520 && status <= 530);
 }
 

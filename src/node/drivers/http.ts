@@ -21,7 +21,6 @@ import { requestNames, type TlsMaterial } from './tls.js';
 import { WebRules } from './web-rules.js';
 
 type Scheme = 'http' | 'https';
-const PORTS = { http: 80, https: 443 } as const;
 
 /** Connects and listens at `http://host:port/path`. */
 export function http(): Driver {
@@ -34,7 +33,7 @@ export function https(material?: TlsMaterial): Driver {
 }
 
 function httpDriver(scheme: Scheme, material: TlsMaterial | undefined): Driver {
-  const parse = (url: string) => parseAddress(url, scheme, { defaultPort: PORTS[scheme], path: true });
+  const parse = (url: string) => parseAddress(url, scheme);
   return {
     schemes: [scheme],
     connect: async (url, options = {}) => connectHttp(parse(url), scheme, options, material),

@@ -1,7 +1,7 @@
 // Finds out what listens at an address at which no session could begin, by short connections that speak each protocol.
 import { FedStreamError } from '../../core/errors.js';
 import { uint32At } from '../../core/uint64.js';
-import { addressUrl, type HostAddress, parseAddress } from '../../driver/address.js';
+import { addressRules, addressUrl, type HostAddress, parseAddress } from '../../driver/address.js';
 import type { DriverOptions } from '../../driver/driver.js';
 import { HTTP_HEADER, HTTP_PATH } from '../../driver/http-protocol.js';
 import { LENGTH_BYTES, lengthPrefixed } from '../../driver/length-prefix.js';
@@ -16,7 +16,6 @@ import { look, type Place } from './look.js';
 const HTTP2_PREFACE = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from('000000040000000000', 'hex')]);
 const HTTP1 = ['http/1.1'];
 const HTTP2 = ['h2'];
-const PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, ws: 80, wss: 443 };
 
 /**
  * Looks what listens at the URL. Resolves with the error that says so and what to do, or with
@@ -24,7 +23,7 @@ const PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, ws: 80, 
  */
 export async function identify(url: string, { signal }: DriverOptions = {}): Promise<FedStreamError | undefined> {
   const scheme = schemeOf(url) as Scheme;
-  const address = parseAddress(url, scheme, { ...(PORTS[scheme] && { defaultPort: PORTS[scheme] }), path: true });
+  const address = parseAddress(url, scheme, { ...addressRules(scheme), path: true });
   const found = await whatListens(address, scheme, signal);
   const fault = found && addressFault(address, scheme, found);
   return fault === undefined ? undefined : new FedStreamError('bad-argument', `cannot connect to ${url}: ${fault}`);

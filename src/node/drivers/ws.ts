@@ -30,7 +30,6 @@ import { WebRules } from './web-rules.js';
 import { type MessageMaker, MessageWriter, noMask } from './ws-writer.js';
 
 type Scheme = 'ws' | 'wss';
-const PORTS = { ws: 80, wss: 443 } as const;
 const END_CODE = 1000;
 
 /** Connects and listens at `ws://host:port/path`. */
@@ -44,11 +43,10 @@ export function wss(material?: TlsMaterial): Driver {
 }
 
 function webSocketDriver(scheme: Scheme, material: TlsMaterial | undefined): Driver {
-  const rules = { defaultPort: PORTS[scheme], path: true };
   return {
     schemes: [scheme],
     async connect(url, options = {}) {
-      const { host } = parseAddress(url, scheme, rules);
+      const { host } = parseAddress(url, scheme);
       const library = await needPackage('ws', `${scheme}://`, () => import('ws'));
       return connecting(url, options, (stop) => {
         const socket = new library.WebSocket(url, SUBPROTOCOL, {
@@ -110,7 +108,7 @@ async function listen(
   options: DriverOptions,
   material: TlsMaterial | undefined,
 ): Promise<Listener> {
-  const address = parseAddress(url, scheme, { defaultPort: PORTS[scheme], path: true });
+  const address = parseAddress(url, scheme);
   const library = await needPackage('ws', `${scheme}://`, () => import('ws'));
   const unmask = await loadUnmask();
   const maker = makerOf(library);

@@ -63,11 +63,6 @@ export function lockFolder(path: string, options: LockOptions): FolderLock {
   return { release };
 }
 
-/** Locks as `lockFolder` does, but gives a holder so many milliseconds to end. */
-export function lockInTime(path: string, options: LockOptions, waitMs: number): Promise<FolderLock> {
-  return inTime(() => lockFolder(path, options), waitMs);
-}
-
 /** Tries until it succeeds or the time is over; then throws the last error. */
 export async function inTime<T>(action: () => T, waitMs: number): Promise<T> {
   const endMs = performance.now() + waitMs;

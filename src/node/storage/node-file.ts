@@ -10,8 +10,14 @@ import { whenDescriptors } from './when-descriptors.js';
 
 const fsyncFile = promisify(fsync);
 
-/** Node refuses a single read or write of 2 GiB or more. */
-const CALL_BYTES = 2 ** 30;
+/** Node refuses a single read of 2 GiB or more. */
+const READ_BYTES = 2 ** 30;
+/**
+ * Linux keeps what one call writes in as few blocks of memory as it can. Whole MiB take four times
+ * as long as quarters where memory is in pieces, since room for each is made first (measured: ext4,
+ * Linux 6.18).
+ */
+const WRITE_BYTES = 2 ** 18;
 
 /**
  * An open file. Calls block the thread for one chunk: file → socket → file ran at 2.35 GB/s this
@@ -39,7 +45,7 @@ export class NodeFile implements ReadableFile, WritableFile {
     this.#checkPosition(position);
     let done = 0;
     while (done < into.length) {
-      const count = Math.min(into.length - done, CALL_BYTES);
+      const count = Math.min(into.length - done, READ_BYTES);
       const got = this.#attempt('read', () => readSync(this.#open(), into, done, count, position + done));
       if (got === 0) {
         throw new FedStreamError(
@@ -56,7 +62,7 @@ export class NodeFile implements ReadableFile, WritableFile {
     this.#checkPosition(position);
     let done = 0;
     while (done < bytes.length) {
-      const count = Math.min(bytes.length - done, CALL_BYTES);
+      const count = Math.min(bytes.length - done, WRITE_BYTES);
       const put = this.#attempt('write', () => writeSync(this.#open(), bytes, done, count, position + done));
       if (put === 0) throw new FedStreamError('io', `cannot write ${this.#path}: the system took none of ${count} bytes; check the disk`);
       done += put;

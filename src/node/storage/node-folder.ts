@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
-import type { Folder, ReadableFile, Space, WritableFile } from '../../core/storage.js';
+import type { CreateOptions, Folder, ReadableFile, Space, WritableFile } from '../../core/storage.js';
 import { checkName } from '../../core/storage-name.js';
 import { ioError } from './io-error.js';
 import { NodeFile } from './node-file.js';
@@ -75,18 +75,18 @@ class NodeFolder implements Folder {
     return this.#attempt('open', name, () => new NodeFile(openPlainFile(path, constants.O_RDONLY | NO_WAIT | follow), path));
   }
 
-  async create(name: string, options?: { keep?: boolean }): Promise<WritableFile> {
+  async create(name: string, { keep = false, renamed = false }: CreateOptions = {}): Promise<WritableFile> {
     const path = this.#path(name);
-    const empty = options?.keep ? 0 : constants.O_TRUNC;
+    const empty = keep ? 0 : constants.O_TRUNC;
     const follow = this.#followLinks ? 0 : NO_FOLLOW;
     return this.#attempt('write', name, () => {
-      const folders = this.#makeParents(path);
+      const [parent, ...above] = this.#makeParents(path);
       const descriptor = openPlainFile(path, constants.O_RDWR | constants.O_CREAT | NO_WAIT | empty | follow, !this.#options.shared);
-      return new NodeFile(descriptor, path, folders);
+      return new NodeFile(descriptor, path, renamed ? above : [parent, ...above]);
     });
   }
 
-  async rename(from: string, to: string): Promise<void> {
+  async rename(from: string, to: string, { durable = true }: { readonly durable?: boolean | undefined } = {}): Promise<void> {
     const source = this.#path(from);
     const target = this.#path(to);
     const folders = await this.#attempt('rename', from, () => {
@@ -95,7 +95,7 @@ class NodeFolder implements Folder {
       renameSync(source, target);
       return changed;
     });
-    for (const folder of folders) await this.#attempt('rename', from, () => syncDirectory(folder));
+    if (durable) for (const folder of folders) await whenDescriptors(() => syncDirectory(folder));
   }
 
   async remove(name: string): Promise<void> {
@@ -150,10 +150,10 @@ class NodeFolder implements Folder {
   }
 
   /** Makes the folders above `path`; returns those with a new entry, which must be synced. */
-  #makeParents(path: string): string[] {
+  #makeParents(path: string): [string, ...string[]] {
     const parent = dirname(path);
     const first = this.#options.shared ? mkdirSync(parent, { recursive: true }) : makePrivateFolder(parent);
-    const changed = [parent];
+    const changed: [string, ...string[]] = [parent];
     if (first === undefined) return changed;
     for (let folder = parent; folder.length >= first.length; folder = dirname(folder)) changed.push(dirname(folder));
     return changed;

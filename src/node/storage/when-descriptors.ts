@@ -12,11 +12,11 @@ const MOST_MS = 20_000;
  * Runs the action, again while the system has no descriptor for it. Throws its last error after 20
  * s. The action must do no harm when it is repeated.
  */
-export async function whenDescriptors<T>(action: () => T, mostMs = MOST_MS): Promise<T> {
+export async function whenDescriptors<T>(action: () => T | Promise<T>, mostMs = MOST_MS): Promise<T> {
   const startMs = performance.now();
   for (;;) {
     try {
-      return action();
+      return await action();
     } catch (error) {
       if (!isShortage(error) || performance.now() - startMs > mostMs) throw error;
     }

@@ -101,5 +101,8 @@ export class GgufCursor {
   }
 }
 
-/** Bytes of each scalar type by its number in GGUF; 8 is a text, 9 a list. */
+/** The types of a value that are no scalars, by their numbers in GGUF. */
+export const TEXT = 8;
+export const LIST = 9;
+/** Bytes of each scalar type by its number. */
 export const SCALAR_BYTES: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };

@@ -5,7 +5,7 @@ import { chunkPlaces } from '../chunks.js';
 import { elementCount } from '../dtype.js';
 import { CHUNK_ELEMENTS, type Encoding, type Manifest, RAW, type TensorEntry } from '../manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../state-dict.js';
-import { GgufCursor } from './gguf-cursor.js';
+import { GgufCursor, LIST, TEXT } from './gguf-cursor.js';
 import { ggufFault } from './gguf-fault.js';
 import { type GgufHeader, type GgufTensor, type GgufValue, readGgufHeader } from './gguf-header.js';
 
@@ -19,9 +19,6 @@ export interface GgufFile extends GgufHeader {
   read(into: Uint8Array, position: number): void | Promise<void>;
   close(): void | Promise<void>;
 }
-
-const TEXT = 8;
-const LIST = 9;
 
 /** Opens a file; `bad-tensor-file` if its header lies. */
 export async function openGguf(folder: Folder, name: string): Promise<GgufFile> {

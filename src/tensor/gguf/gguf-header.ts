@@ -3,7 +3,7 @@ import { BUDGETS } from '../../core/budgets.js';
 import type { ReadableFile } from '../../core/storage.js';
 import { dtypeBytes, elementCount } from '../dtype.js';
 import { tensorNameFault } from '../tensor-name.js';
-import { GgufCursor, SCALAR_BYTES } from './gguf-cursor.js';
+import { GgufCursor, LIST, SCALAR_BYTES, TEXT } from './gguf-cursor.js';
 import { ggufFault } from './gguf-fault.js';
 import { GGUF_TYPES, type GgufType } from './gguf-types.js';
 
@@ -38,8 +38,6 @@ export interface GgufHeader {
 }
 
 const MAGIC = 0x46554747;
-const TEXT = 8;
-const LIST = 9;
 /** The longest name of a field, as the format has it. */
 const MAX_KEY_BYTES = 65_535;
 const MAX_SIDES = 4;
