@@ -29,6 +29,8 @@ export { type EventStream, type EventStreamOptions, eventStream } from '../recor
 export type { Sink } from '../record/sinks/sink.js';
 export { writeInitialModel } from '../server/global-models.js';
 export type { RunResult } from '../server/run.js';
+export type { SwarmListening, SwarmOptions } from '../swarm/options.js';
+export { swarmTasks } from '../swarm/swarm-tasks.js';
 export type { Manifest, TensorEntry } from '../tensor/manifest.js';
 export { type MemoryTensor, memoryStateDict } from '../tensor/memory-state-dict.js';
 export { joinDicts, type NamedDicts, splitDicts } from '../tensor/named-dicts.js';
@@ -39,11 +41,33 @@ export type { Metrics, Trainer, TrainResult, TrainTask } from '../trainer/traine
 export { Offers, type OffersOptions } from '../transfer/offers.js';
 export { type ReceiveTensorsOptions, TensorReceiver } from '../transfer/receive-tensors.js';
 export { type Aggregating, aggregated } from '../workflow/aggregate/aggregated.js';
-export type { Aggregator, AggregatorInput, Contribution } from '../workflow/aggregate/aggregator.js';
+export type {
+  Aggregator,
+  AggregatorInput,
+  Contribution,
+  LeastResults,
+  Made,
+  NextModel,
+  Together,
+} from '../workflow/aggregate/aggregator.js';
 export { mean, meanUpdate, resultMean } from '../workflow/aggregate/mean.js';
 export { overlaid } from '../workflow/aggregate/overlay.js';
-export type { Ask, Federation, GatherOptions, ModelStore, Offer, Outcome, Reply, Step, Workflow } from '../workflow/federation.js';
+export { resultChunks } from '../workflow/aggregate/result-chunks.js';
+export { needing } from '../workflow/aggregate/robust/needing.js';
+export type {
+  Ask,
+  DictWriter,
+  Federation,
+  GatherOptions,
+  ModelStore,
+  Offer,
+  Outcome,
+  Reply,
+  Step,
+  Workflow,
+} from '../workflow/federation.js';
 export { inRounds } from '../workflow/in-rounds.js';
 export type { MakeWorkflow } from '../workflow/workflows.js';
 export { type InMemoryOptions, type InMemoryResult, runInMemory } from './run-in-memory.js';
+export { type RelayRunOptions, runRelay } from './run-relay.js';
 export { runSite, type SiteOptions } from './run-site.js';

@@ -1,5 +1,6 @@
 // A whole federation in one process: server and sites over the memory driver, with everything that
 // a real one does.
+import { FedStreamError } from '../core/errors.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
@@ -39,12 +40,16 @@ export interface InMemoryResult extends RunResult {
 /**
  * Runs the job to its end and returns the last global model. Messages are coded, streamed and
  * verified as between machines; only the connections are in memory. Meant for tests, studies and a
- * first look; the models should fit in memory. Throws as `runServer` does.
+ * first look; the models should fit in memory. Throws as `runServer` does, and `unsupported` for a
+ * workflow that leaves no model at the server.
  */
 export async function runInMemory(options: InMemoryOptions): Promise<InMemoryResult> {
   const { model, trainers, kit = builtInKit, run = memoryFolder('run'), emit = () => {}, log = silentLogger } = options;
   const job = parseJob({ sites: Object.keys(trainers), ...options.job }, 'the job', kit);
   const { codecs, filters } = kit;
+  const workflow = workflowOf(job, kit);
+  if (workflow.modelAtSites)
+    throw new FedStreamError('unsupported', `the workflow ${job.workflow.type} has its model at the sites alone: use fedstream simulate`);
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
   await writeInitialModel(run, model, codecs);
@@ -61,7 +66,6 @@ export async function runInMemory(options: InMemoryOptions): Promise<InMemoryRes
   const running: Promise<string>[] = [];
   const onListening = (): void => void running.push(...sites.map((start) => start()));
   try {
-    const workflow = workflowOf(job, kit);
     const result = await runServer({ ...shared, job, run, workflow, files: {}, emit, listeners: [{ driver, url }], onListening });
     return { ...result, model: await openGlobalModel(run, result.lastRound) };
   } finally {

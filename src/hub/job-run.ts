@@ -15,8 +15,14 @@ import type { Workflow } from '../workflow/federation.js';
 import type { AdmissionRules } from './admission.js';
 import type { AddedRun, Hub } from './hub.js';
 
+/** What only a run inside another sets. */
+type OwnedOptions = Pick<RunOptions, 'waits' | 'broadcaster' | 'onAgreed'>;
+
+/** Options of `openJobRun`. */
+export type OwnedRunOptions = JobRunOptions & OwnedOptions;
+
 /** Options of `addJobRun`. */
-export interface JobRunOptions extends Omit<RunOptions, 'workflow'> {
+export interface JobRunOptions extends Omit<RunOptions, 'workflow' | keyof OwnedOptions> {
   /** The workflow; by default the built-in one that the job names. */
   readonly workflow?: Workflow;
   /**
@@ -49,6 +55,12 @@ export interface JobRun {
  * continues the one in its folder. When the hub closes, the run ends with the hub's reason.
  */
 export async function addJobRun(hub: Hub, options: JobRunOptions): Promise<JobRun> {
+  const { finish } = await openJobRun(hub, options);
+  return { finish };
+}
+
+/** As `addJobRun`, with the run itself, for those who steer it from outside its workflow. */
+export async function openJobRun(hub: Hub, options: OwnedRunOptions): Promise<JobRun & { readonly run: Run }> {
   const { job, files, memory, log, workflow = workflowOf(job) } = options;
   const signal = AbortSignal.any([options.signal, hub.signal]);
   const emit = guarded(options.emit, log);
@@ -61,7 +73,7 @@ export async function addJobRun(hub: Hub, options: JobRunOptions): Promise<JobRu
     serve: (session) => serve(session, { run, job, files, emit, memory, log }),
     onConnection: (site, connected) => run.board.connection(site, connected),
   });
-  return { finish: () => finish(run, added, signal) };
+  return { run, finish: () => finish(run, added, signal) };
 }
 
 /** Emits events for sessions, which must not end by a receiver of events that throws. */

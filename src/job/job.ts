@@ -16,6 +16,9 @@ import { policySchema } from '../filter/policy.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
 import { namedFieldsSchema } from '../trainer/data/named-fields.js';
 import { FINGERPRINT_NAME } from '../trainer/fingerprints.js';
+import { type AlgorithmTable, withAlgorithm } from './algorithms.js';
+import { loraSchema, withLora, wrongLora } from './lora.js';
+import { checkModel, modelSchema, withModel } from './model.js';
 import { unweighted, weightsSchema } from './weights.js';
 
 /** Names of sites and runs; they become file names and log fields. */
@@ -23,6 +26,9 @@ export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** The most sites of a job that gives their number; one that lists their names may have more. */
 export const MOST_COUNTED_SITES = 10_000;
+
+/** The most sites of a cross-site evaluation: its work and its table grow with their square. */
+export const MOST_CROSSED_SITES = 100;
 
 /** The rules for combining tensors that cannot be averaged. */
 export const INTEGER_RULES = ['counters', 'refuse', 'previous', 'largest'] as const;
@@ -32,29 +38,6 @@ const name = z
   .regex(NAME_PATTERN, 'must be 1 to 64 letters, digits, dots, dashes or underscores, and begin with a letter or digit');
 const positive = z.number().positive();
 const count = z.int().min(1);
-
-const modelSchema = z.union(
-  [
-    z.literal('offered'),
-    z.strictObject({ path: z.string().min(1), variant: z.string().min(1).max(64).optional() }),
-    z.strictObject({
-      hiddenSize: count.max(16_384).default(128),
-      layers: count.max(256).default(4),
-      heads: count.max(256).default(4),
-      kvHeads: count.max(256).default(2),
-      ffnSize: count.max(65_536).default(352),
-      /** Size of the byte-level BPE vocabulary, trained on the job's own data. */
-      vocabularySize: z.int().min(264).max(200_000).default(1024),
-      tied: z.boolean().default(true),
-      ropeTheta: positive.default(10_000),
-      rmsEps: positive.default(1e-5),
-    }),
-  ],
-  {
-    error:
-      'must be {"path": "a Hugging Face folder"}, "offered" (with a trainer), or a configuration of hiddenSize, layers, heads, kvHeads, ffnSize, vocabularySize, tied, ropeTheta, rmsEps',
-  },
-);
 
 const splitSchema = z.union([z.literal('iid'), z.literal('category'), z.strictObject({ dirichlet: positive })], {
   error: 'must be "iid", "category" or {"dirichlet": alpha}',
@@ -75,7 +58,13 @@ const trainSchema = z.strictObject({
    * given.
    */
   localSteps: count.optional(),
-  localEpochs: count.optional(),
+  /** May be a part of a pass. */
+  localEpochs: positive.max(1_000_000_000).optional(),
+  /**
+   * A site takes no further step of the round after so many seconds, whatever it has done of its steps
+   * or passes (by default one). Results are weighted by steps then, as FedNova does.
+   */
+  localSeconds: positive.max(1_000_000).optional(),
   /**
    * Samples in a batch; by default as many as make about 2048 tokens, at most 32. The run's own
    * job.json has the number.
@@ -105,6 +94,7 @@ const trainSchema = z.strictObject({
  * package.
  */
 export interface JobTables {
+  readonly algorithms?: AlgorithmTable;
   readonly workflows?: Table<unknown>;
   readonly aggregators?: Table<unknown>;
   readonly codecs?: CodecTable;
@@ -153,14 +143,31 @@ function codedFields(codecs: CodecTable, filters: Table<Filter>) {
 
 const FIELDS = {
   name: name.optional(),
+  /** A name for settings that belong together; fields that the job has itself win. */
+  algorithm: name.optional(),
   seed: z.int().min(0).max(0xffffffff).default(17),
   rounds: count.max(100_000).default(5),
   /** The number of sites (`site-1`, …), or their names. */
   sites: z
     .union([count.max(MOST_COUNTED_SITES), z.array(name).min(1)], { error: 'must be a number of sites or a list of their names' })
     .default(3),
-  /** Results that a round needs; by default two thirds of the sites, rounded up. */
+  /**
+   * Results that a round needs; by default two thirds of the sites, or of those that are drawn for the
+   * round, rounded up.
+   */
   quorum: count.optional(),
+  /** Draws some of the sites for each round's training, by the seed; by default all train. */
+  sample: z
+    .strictObject({
+      /** The number of draws in a round. */
+      sites: count.max(MOST_COUNTED_SITES),
+      /**
+       * `equal`: each site once at most, all with the same chance. `weights`: with replacement, in
+       * proportion to the job's `weights`, and a result counts as often as its site was drawn.
+       */
+      by: z.enum(['equal', 'weights']).default('equal'),
+    })
+    .optional(),
   /** A site that sends nothing for this long is given up for the round. */
   stragglerMs: z.int().min(100).default(120_000),
   /**
@@ -201,6 +208,7 @@ const FIELDS = {
   delta: z.boolean().optional(),
   /** The rule for tensors that cannot be averaged (counters, masks). */
   integers: z.enum(INTEGER_RULES).default('counters'),
+  lora: loraSchema.prefault('factors'),
   /** How much each site's result counts in an average. */
   weights: weightsSchema.prefault('samples'),
   /**
@@ -216,6 +224,11 @@ const FIELDS = {
   /** The kind of connection between server and sites, where the command line gives no address. */
   driver: z.enum(SCHEMES, { error: `must be one of ${SCHEMES.join(', ')}` }).default('tcp'),
   selection: z.enum(['loss', 'exactMatch']).default('loss'),
+  /**
+   * At the end of the run, every model on the data of every site: the last global model, the best
+   * one, and what each site trained in the last round.
+   */
+  crossSiteEvaluation: z.boolean().default(false),
   earlyStop: z.strictObject({ patience: count, minDelta: z.number().min(0).default(0) }).optional(),
 };
 
@@ -238,21 +251,41 @@ export function defineJob(job: JobInput): JobInput {
  * every wrong field in one line.
  */
 export function checkedJob(value: unknown, source: string, tables: JobTables = {}): Job {
-  const parsed = jobSchemaOf(tables).safeParse(withModel(value));
+  const whole = tables.algorithms ? withAlgorithm(value, tables.algorithms, source) : value;
+  const parsed = jobSchemaOf(tables).safeParse(withModel(whole));
   if (!parsed.success) throw new FedStreamError('bad-job', `${source}: ${describeIssues(parsed.error.issues)}`);
-  const job = parsed.data;
+  const job = withLora(parsed.data);
   const sites = siteNames(job);
   if (new Set(sites).size !== sites.length) throw new FedStreamError('bad-job', `${source}: sites: a name is listed twice`);
-  if (job.quorum !== undefined && job.quorum > sites.length) {
+  if (job.quorum !== undefined && job.quorum > sites.length)
     throw new FedStreamError('bad-job', `${source}: quorum: ${job.quorum} results are asked of ${sites.length} sites`);
-  }
+  if (job.sample) checkSample(job.sample, job, source);
   const unknown = unweighted(job.weights, sites);
-  if (unknown !== undefined) throw new FedStreamError('bad-job', `${source}: weights: ${unknown}`);
+  const unfit = unknown === undefined ? wrongLora(job, sites) : `weights: ${unknown}`;
+  if (unfit !== undefined) throw new FedStreamError('bad-job', `${source}: ${unfit}`);
+  if (job.crossSiteEvaluation && sites.length > MOST_CROSSED_SITES)
+    throw new FedStreamError(
+      'bad-job',
+      `${source}: crossSiteEvaluation: ${sites.length} sites would evaluate ${sites.length + 2} models each; it is for at most ${MOST_CROSSED_SITES} sites`,
+    );
   checkExtras(job, source, tables);
   const misplaced = misplacedFilter(job, tables.codecs ?? referenceCodecs, tables.filters);
   if (misplaced !== undefined) throw new FedStreamError('bad-job', `${source}: ${misplaced}`);
-  checkModel(job, source);
+  checkModel(job.model, job.trainer, source);
   return job;
+}
+
+/** Checks that as many sites as are drawn exist and make a quorum, and that draws have weights to go by. */
+function checkSample({ sites: drawn, by }: NonNullable<Job['sample']>, job: Job, source: string): void {
+  const { length } = siteNames(job);
+  const wrong = (what: string): FedStreamError => new FedStreamError('bad-job', `${source}: ${what}`);
+  if (by === 'equal' && drawn > length) throw wrong(`sample.sites: ${drawn} sites are drawn of ${length}`);
+  if (job.quorum !== undefined && job.quorum > drawn)
+    throw wrong(`quorum: ${job.quorum} results are asked of ${drawn} sites that are drawn`);
+  if (by === 'weights' && job.weights.type !== 'sites')
+    throw wrong(
+      'sample.by: draws in proportion to weights need numbers that no site can change; give the job "weights": {"site-1": 1000, …}, or draw by "equal"',
+    );
 }
 
 /**
@@ -274,30 +307,6 @@ function checkExtras(
         );
     }
   }
-}
-
-/**
- * Checks that the model fits the trainer. A trainer of the sites' own brings its own architecture,
- * so its model is a folder or a site's offer.
- */
-function checkModel({ model, trainer }: Job, source: string): void {
-  if (model === 'offered' && !trainer)
-    throw new FedStreamError('bad-job', `${source}: model: the built-in trainer has none to offer; give a folder, or name a trainer`);
-  if (model === 'offered' || 'path' in model) return;
-  if (trainer)
-    throw new FedStreamError(
-      'bad-job',
-      `${source}: model: a configuration is for the built-in trainer; for ${trainer.name} give a folder, or "offered"`,
-    );
-  if (model.heads % model.kvHeads !== 0)
-    throw new FedStreamError('bad-job', `${source}: model.kvHeads: ${model.heads} heads cannot share ${model.kvHeads}`);
-  if ((model.hiddenSize / model.heads) % 2 !== 0)
-    throw new FedStreamError('bad-job', `${source}: model.heads: hiddenSize / heads must be an even number, for the rotary embedding`);
-}
-
-function withModel(value: unknown): unknown {
-  if (value === null || typeof value !== 'object' || !('trainer' in value) || value.trainer === undefined || 'model' in value) return value;
-  return { ...value, model: 'offered' };
 }
 
 /** The names of the job's sites, in order. */
@@ -333,6 +342,11 @@ export function roundLimits({ aliveMs, roundMs, graceMs, stragglerMs }: Job): Ro
 /** The number of results that a round needs. */
 export function quorumOf(job: Job): number {
   return job.quorum ?? Math.max(1, Math.ceil((siteNames(job).length * 2) / 3));
+}
+
+/** The number of results that a round needs of so many sites that were drawn for it. */
+export function sampleQuorum(job: Job, drawn: number): number {
+  return Math.min(drawn, job.quorum ?? Math.max(1, Math.ceil((drawn * 2) / 3)));
 }
 
 function describeIssues(issues: readonly z.core.$ZodIssue[]): string {

@@ -31,7 +31,7 @@ const rowsSchema = z.discriminatedUnion('type', [
 export type Weights = z.output<typeof rowsSchema>;
 
 /** The weights of a job that has none: claims, within the bounds. */
-export const BY_SAMPLES: Weights = { type: 'samples', share: SHARE, times: TIMES };
+export const BY_SAMPLES: Extract<Weights, { type: 'samples' }> = { type: 'samples', share: SHARE, times: TIMES };
 
 /** The values that a job may give for `weights`. */
 export type WeightsInput = 'samples' | 'equal' | z.input<typeof rowsSchema> | Readonly<Record<string, number>>;

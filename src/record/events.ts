@@ -1,6 +1,7 @@
 // The events of a run: a schema for each kind, and the stamp that all of them have
 // (docs/events.md).
 import { z } from 'zod';
+import { statisticsSchema } from '../trainer/statistics.js';
 
 const round = z.int().min(0);
 const count = z.int().min(0);
@@ -10,6 +11,7 @@ const exactMatch = z.number().min(0).max(1);
 const site = z.string().min(1).max(256);
 const numbers = z.record(z.string(), z.number());
 
+const figuresSchema = z.object({ loss: z.number(), exactMatch: exactMatch.optional(), samples: count });
 const categorySchema = z.object({ loss: z.number().optional(), exactMatch, samples: count });
 
 /** The stamp of every event. The record alone fills it in; code that emits events leaves it out. */
@@ -88,6 +90,18 @@ export const EVENT_KINDS = [
     counts: numbers.optional(),
     /** Further numbers from the site's trainer. */
     metrics: numbers.optional(),
+    /** Figures of the site's own model, where it has one. */
+    personal: figuresSchema.optional(),
+  }),
+  /** An update that came on its own time was taken into the model of `round`. */
+  z.object({
+    type: z.literal('arrival'),
+    site,
+    round,
+    /** The round in which the site was asked; it trained the model of the round before that one. */
+    asked: round,
+    /** What the update counts for because of its age, 0 to 1, beside the job's `weights`. */
+    weight: z.number().min(0).max(1),
   }),
   /** Figures of the global model after `round`; round 0 is the initial model. */
   z.object({
@@ -102,6 +116,30 @@ export const EVENT_KINDS = [
      * from the initial model.
      */
     held: z.literal(true).optional(),
+  }),
+  /** Figures of the sites' own models after `round`, each on its site's data: the mean over the sites. */
+  z.object({ type: z.literal('personal-evaluation'), round, loss: z.number(), exactMatch: exactMatch.optional(), samples: count }),
+  /** What a model achieves on the data of one site; without figures, why they are not known. */
+  z.object({
+    type: z.literal('site-evaluation'),
+    /** The site whose data it is. */
+    site,
+    /** The round that the model is of. */
+    round,
+    /** The site that trained the model; missing for the global model. */
+    trained: site.optional(),
+    loss: z.number().optional(),
+    exactMatch: exactMatch.optional(),
+    samples: count.optional(),
+    reason: z.string().optional(),
+  }),
+  /** What is known of the data of a site, or of all sites together; without it, why it is not. */
+  z.object({
+    type: z.literal('statistics'),
+    /** Missing for all sites together. */
+    site: site.optional(),
+    statistics: statisticsSchema.optional(),
+    reason: z.string().optional(),
   }),
   /** Resident memory of a process, now and at its highest. */
   z.object({ type: z.literal('memory'), process: z.string().min(1).max(256), rssBytes: bytes, peakRssBytes: bytes }),

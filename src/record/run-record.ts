@@ -127,5 +127,7 @@ export class RunRecord {
 function readable(body: EventBody): EventBody {
   const { limit } = BUDGETS.eventText;
   if (body.type === 'warning') return { ...body, message: visible(body.message, limit) };
+  if ((body.type === 'site-evaluation' || body.type === 'statistics') && body.reason !== undefined)
+    return { ...body, reason: visible(body.reason, limit) };
   return body.type === 'run-finished' ? { ...body, reason: visible(body.reason, limit) } : body;
 }

@@ -1,5 +1,6 @@
 // The schema of `summary.json`.
 import { z } from 'zod';
+import { statisticsSchema } from '../trainer/statistics.js';
 
 const count = z.int().min(0);
 
@@ -25,6 +26,8 @@ const siteRoundSchema = z.object({
   counts: z.record(z.string(), z.number()).optional(),
   /** Further numbers from the site's trainer. */
   metrics: z.record(z.string(), z.number()).optional(),
+  /** Figures of the site's own model, where it has one. */
+  personal: z.object({ loss: z.number(), exactMatch: z.number().optional(), samples: count }).optional(),
 });
 
 const roundSchema = z.object({
@@ -47,6 +50,19 @@ const evaluationSchema = z.object({
   exactMatch: z.number().nullable(),
   samples: count,
   byCategory: z.record(z.string(), z.object({ loss: z.number().optional(), exactMatch: z.number(), samples: count })).optional(),
+});
+
+/** What a model achieves on the data of one site; null where it is not known. */
+const siteEvaluationSchema = z.object({
+  site: z.string(),
+  round: count,
+  /** The site that trained the model; null for the global model. */
+  trained: z.string().nullable(),
+  loss: z.number().nullable(),
+  exactMatch: z.number().nullable(),
+  samples: count.nullable(),
+  /** Why there are no figures. */
+  reason: z.string().nullable(),
 });
 
 /** Bytes of all transfers of the run, including repeated ones. */
@@ -92,6 +108,14 @@ export const summarySchema = z.object({
   /** Figures of the best round, by the job's `selection`. */
   best: evaluationSchema.nullable(),
   evaluations: z.array(evaluationSchema),
+  /** Figures of the sites' own models, the mean over the sites, by round; missing where they have none. */
+  personal: z.array(evaluationSchema).optional(),
+  /** Statistics of data: by site, and of all sites together (`site` null). */
+  statistics: z
+    .array(z.object({ site: z.string().nullable(), statistics: statisticsSchema.nullable(), reason: z.string().nullable() }))
+    .optional(),
+  /** Figures of models by site, where a run has them. */
+  siteEvaluations: z.array(siteEvaluationSchema).optional(),
   rounds: z.array(roundSchema),
   /** Optimizer steps and target tokens of all sites. */
   steps: count,
@@ -112,5 +136,7 @@ export type Summary = z.output<typeof summarySchema>;
 export type RoundSummary = Summary['rounds'][number];
 /** A site's part of a round of the summary. */
 export type SiteRoundSummary = RoundSummary['sites'][string];
+/** A model on the data of one site. */
+export type SiteEvaluationSummary = z.output<typeof siteEvaluationSchema>;
 /** One evaluation of the summary. */
 export type EvaluationSummary = Summary['evaluations'][number];

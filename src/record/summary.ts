@@ -2,7 +2,7 @@
 // millions of steps.
 import type { EventOf, RecordedEvent } from './events.js';
 import { bestRound } from './selection.js';
-import type { EvaluationSummary, RoundSummary, SiteRoundSummary, Summary } from './summary-schema.js';
+import type { EvaluationSummary, RoundSummary, SiteEvaluationSummary, SiteRoundSummary, Summary } from './summary-schema.js';
 
 /** Warnings kept word for word; all are counted, and all are in the log. */
 const WARNINGS_KEPT = 50;
@@ -33,6 +33,11 @@ export class SummaryBuilder {
   readonly #warnings: string[] = [];
   readonly #rounds = new Map<number, Round>();
   readonly #evaluations = new Map<number, EvaluationSummary>();
+  readonly #personal = new Map<number, EvaluationSummary>();
+  /** By model and site: told once more after a crash, they replace what was told before. */
+  readonly #bySite = new Map<string, SiteEvaluationSummary>();
+  /** By site; null for all together. */
+  readonly #statistics = new Map<string | null, NonNullable<Summary['statistics']>[number]>();
   #initialHeld: EvaluationSummary | null = null;
   readonly #peaks = new Map<string, number>();
   readonly #bytes = { down: 0, up: 0, fp32Down: 0, fp32Up: 0, own: 0 };
@@ -61,6 +66,22 @@ export class SummaryBuilder {
       case 'evaluation':
         this.#addEvaluation(event);
         break;
+      case 'personal-evaluation':
+        this.#personal.set(event.round, {
+          round: event.round,
+          loss: event.loss,
+          exactMatch: event.exactMatch ?? null,
+          samples: event.samples,
+        });
+        break;
+      case 'site-evaluation':
+        this.#addSiteEvaluation(event);
+        break;
+      case 'statistics': {
+        const { site = null, statistics = null, reason = null } = event;
+        this.#statistics.set(site, { site, statistics, reason });
+        break;
+      }
       case 'memory':
         this.#peaks.set(event.process, Math.max(this.#peaks.get(event.process) ?? 0, event.peakRssBytes, event.rssBytes));
         break;
@@ -105,6 +126,9 @@ export class SummaryBuilder {
       final: last && last.round > 0 ? last : null,
       best: (best && this.#evaluations.get(best.round)) ?? null,
       evaluations,
+      ...(this.#personal.size > 0 && { personal: [...this.#personal.values()].sort((a, b) => a.round - b.round) }),
+      ...(this.#bySite.size > 0 && { siteEvaluations: [...this.#bySite.values()] }),
+      ...(this.#statistics.size > 0 && { statistics: [...this.#statistics.values()] }),
       rounds: this.#roundSummaries(),
       steps: this.#steps,
       tokens: this.#tokens,
@@ -140,12 +164,13 @@ export class SummaryBuilder {
   }
 
   /** New results of a repeated round replace the old ones. */
-  #addResult({ site, round, trainLoss, samples, steps, counts, metrics }: EventOf<'site-result'>): void {
+  #addResult({ site, round, trainLoss, samples, steps, counts, metrics, personal }: EventOf<'site-result'>): void {
     Object.assign(this.#siteRound(round, site), {
       trainLoss,
       samples,
       steps,
       ...(counts && { counts }),
+      ...(personal && { personal }),
       ...(metrics && Object.keys(metrics).length > 0 && { metrics }),
     });
   }
@@ -154,6 +179,18 @@ export class SummaryBuilder {
     const evaluation = { round, loss, exactMatch: exactMatch ?? null, samples, ...(byCategory && { byCategory }) };
     if (held) this.#initialHeld = evaluation;
     else this.#evaluations.set(round, evaluation);
+  }
+
+  #addSiteEvaluation({ site, round, trained, loss, exactMatch, samples, reason }: EventOf<'site-evaluation'>): void {
+    this.#bySite.set(JSON.stringify([round, trained, site]), {
+      site,
+      round,
+      trained: trained ?? null,
+      loss: loss ?? null,
+      exactMatch: exactMatch ?? null,
+      samples: samples ?? null,
+      reason: reason ?? null,
+    });
   }
 
   #round(round: number): Round {

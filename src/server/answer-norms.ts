@@ -66,7 +66,7 @@ export class AnswerNorms {
   async #ofUpdate(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<number> {
     const whose = `the result of ${site}`;
     const contributed = await this.#updates.contributed(message, offer, round, site);
-    const norm = await this.#measure(contributed.model, whose, this.#updates.given(contributed, offer));
+    const norm = await this.#measure(contributed.model, whose, this.#updates.given(contributed, offer, site));
     const elements = contributed.model.manifest.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
     await checkAgainstModel({ norm, elements, modelNorm: () => this.#ofModel(offer) }, this.#job.normBound, whose);
     return norm;

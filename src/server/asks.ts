@@ -20,7 +20,7 @@ import { DiskRoom } from '../transfer/disk-room.js';
 import type { TransferFigures } from '../transfer/figures.js';
 import { receiveModel } from '../transfer/receive.js';
 import { openSpool, spoolInfo } from '../transfer/spool.js';
-import type { Ask, Outcome, Reply } from '../workflow/federation.js';
+import type { Ask, AskedParts, Outcome, Reply } from '../workflow/federation.js';
 import { BoundsOfAnswers, checkOffered } from './answer-bounds.js';
 import { AnswerNorms } from './answer-norms.js';
 import type { LiveOffer, Offers } from './offers.js';
@@ -46,6 +46,8 @@ export interface OpenAsk {
   readonly site: string;
   readonly task: Task;
   readonly offer: LiveOffer | undefined;
+  /** The manifest of the model that the ask is about, as a whole. */
+  readonly manifest: Manifest | undefined;
   readonly returns: 'update' | 'model' | 'figures';
   readonly returnsExtras: Readonly<Record<string, Manifest>>;
   /** The folder of its round. */
@@ -57,7 +59,7 @@ export interface OpenAsk {
   readonly transfers: Turns;
 }
 
-const RETURNS: Readonly<Record<string, OpenAsk['returns']>> = { train: 'update', offer: 'model' };
+const RETURNS: Readonly<Record<string, OpenAsk['returns']>> = { train: 'update', trainPart: 'update', offer: 'model' };
 
 /**
  * The asks of the current round: posts tasks, takes in their answers, and finds again what was
@@ -111,7 +113,7 @@ export class Asks {
     const { board, folder } = this.#options;
     const sites = [...asks.keys()];
     const posted = new Map<string, OpenAsk>();
-    for (const [site, ask] of asks) posted.set(site, await this.#make(site, ask, round));
+    for (const [site, ask] of asks) posted.set(site, await this.make(site, ask, round));
     const known = await readGathered(folder(), number);
     const same = known?.map(({ site }) => site).join('\n') === [...sites].sort().join('\n');
     if (known && same && known.every((line) => line.status !== 'done' || posted.get(line.site)?.state))
@@ -160,7 +162,7 @@ export class Asks {
       await this.#keep(ask, { figures, objectId: stream.objectId, digest: stream.foundDigest, norms });
     };
     const receive = async () => {
-      if (!this.#isOpen(ask) || ask.state) throw tooLate(ask);
+      if (!this.#isOpen(ask) || ask.state || this.#expired(ask)) throw tooLate(ask);
       const expect = (manifest: Manifest) => this.#checkManifest(bytesless(manifest), ask);
       const bounds = this.#bounds.of(ask);
       return receiveModel(stream, {
@@ -194,6 +196,7 @@ export class Asks {
     if (ask.returns !== 'figures') throw new FedStreamError('refused', `${ask.task.id} asks for a model, not for figures alone`);
     const end = await ask.transfers.take(signal);
     try {
+      if (this.#expired(ask)) throw tooLate(ask);
       if (ask.state) return ask.state.figures;
       await this.#keep(ask, { figures });
       return figures;
@@ -209,9 +212,17 @@ export class Asks {
   async confirmAgain(site: string, stream: IncomingStream, taskId: string): Promise<boolean> {
     const ask = this.#open.get(taskId);
     if (ask?.site !== site || !ask.answer || ask.state?.objectId === undefined || ask.state.objectId !== stream.objectId) return false;
-    const { totalBytes: offset, sums } = await spoolInfo(this.#options.folder(), spoolOf(ask.task));
+    const { totalBytes: offset, sums } = await spoolInfo(ask.folder, spoolOf(ask.task));
     for await (const _ of stream.read({ resume: { offset, sums } }));
     await stream.confirm();
+    return true;
+  }
+
+  /** Settles an ask that has expired, now that its site has come to the end of it. */
+  #expired({ site, task }: OpenAsk): boolean {
+    const { board } = this.#options;
+    if (!board.hasExpired(site)) return false;
+    if (board.open(site, task.id)) board.fail(site, 'it has expired');
     return true;
   }
 
@@ -233,43 +244,50 @@ export class Asks {
     ask.state = state;
   }
 
-  /** Ends the round: its asks no longer count, and their answers are closed. */
-  async release(): Promise<void> {
-    const asks = [...this.#open.values()];
-    this.#open.clear();
+  /** Ends the round: its asks no longer count, but for those, and their answers are closed. */
+  async release(open: ReadonlySet<OpenAsk> = new Set()): Promise<void> {
+    const asks = [...this.#open.values()].filter((ask) => !open.has(ask));
+    for (const { task } of asks) this.#open.delete(task.id);
     this.#gathers = 0;
     for (const { answer } of asks) await answer?.close?.();
   }
 
-  async #make(site: string, ask: Ask, current: number): Promise<OpenAsk> {
-    const { job, codecs, offers, folder } = this.#options;
-    const { kind, round = current, evaluate = false, figures } = ask;
+  /** Takes in an ask of an earlier round, after a crash, with the answer that the site had given. */
+  restore(ask: Pick<OpenAsk, 'site' | 'task' | 'offer' | 'folder'>): Promise<OpenAsk> {
+    const { kind } = ask.task;
+    return this.#opened({ ...ask, manifest: ask.offer?.held.manifest, returns: RETURNS[kind] ?? 'figures', returnsExtras: {} });
+  }
+
+  /** Makes an ask, which may have been answered before this process began; its task is not posted. */
+  async make(site: string, ask: Ask, current: number): Promise<OpenAsk> {
+    const { job, offers, folder } = this.#options;
+    const { kind, round = current, evaluate = false, figures, texts } = ask;
     const task: Task = {
       id: this.#newId(`${kind}-${round}-${site}`),
       kind,
       round,
       rounds: job.rounds,
-      model: ask.offer?.model,
+      model: ask.parts ? undefined : ask.offer?.model,
+      ...(ask.parts && { parts: describedParts(ask.parts) }),
       ...(ask.extras && { extras: await offers.extras(ask.extras) }),
       ...(figures && { figures: { ...figures } }),
+      ...(texts && { texts: { ...texts } }),
       evaluate,
+      ...(ask.needs && { needs: [...ask.needs] }),
     };
     const { returns = RETURNS[kind] ?? 'figures', returnsExtras = {} } = ask;
-    const made: OpenAsk = {
-      site,
-      task,
-      offer: ask.offer as LiveOffer | undefined,
-      returns,
-      returnsExtras,
-      folder: folder(),
-      state: undefined,
-      answer: undefined,
-      transfers: new Turns(1),
-    };
-    const state = await readReplyState(folder(), task.id);
+    const offer = ask.offer as LiveOffer | undefined;
+    const manifest = ask.parts?.manifest ?? offer?.held.manifest;
+    return this.#opened({ site, task, offer, manifest, returns, returnsExtras, folder: folder() });
+  }
+
+  async #opened(ask: Omit<OpenAsk, 'state' | 'answer' | 'transfers'>): Promise<OpenAsk> {
+    const { task, folder } = ask;
+    const made: OpenAsk = { ...ask, state: undefined, answer: undefined, transfers: new Turns(1) };
+    const state = await readReplyState(folder, task.id);
     if (state?.digest === undefined) made.state = state;
-    else if ((await spoolInfo(folder(), spoolOf(task))).digest === state.digest) {
-      made.answer = await openSpool(folder(), spoolOf(task), codecs);
+    else if ((await spoolInfo(folder, spoolOf(task))).digest === state.digest) {
+      made.answer = await openSpool(folder, spoolOf(task), this.#options.codecs);
       made.state = state;
     }
     this.#open.set(task.id, made);
@@ -302,6 +320,17 @@ export class Asks {
     return { site, figures, ...contributed, norm: norms?.[MODEL_NAME], extras: decoded };
   }
 
+  /** The model of an answer as an update of the model that was offered, whatever it travelled as. */
+  async update({ site, task, answer, offer }: OpenAsk): Promise<StateDict | undefined> {
+    const model = answer && splitDicts(answer).model;
+    return model && offer && this.#updates.update(model, offer, task.round, site);
+  }
+
+  /** Why answers are refused, by site: those that are far larger than the others. */
+  outliers(asks: readonly OpenAsk[]): Promise<ReadonlyMap<string, string>> {
+    return this.#norms.refused(asks.flatMap((ask) => (ask.state?.norms ? [{ ask, norms: ask.state.norms }] : [])));
+  }
+
   /** Checks that a message could be the answer, without reading a value. */
   async #checkManifest(message: StateDict, ask: OpenAsk): Promise<void> {
     const { site, task, offer, returns, returnsExtras } = ask;
@@ -323,6 +352,10 @@ export class Asks {
     if (returns === 'update' && offer) await this.#updates.check(model, offer, task.round, site);
     else checkOffered(model.manifest, site, this.#options.job);
   }
+}
+
+function describedParts({ part, overlap, alpha, offers }: AskedParts): Task['parts'] {
+  return { part, of: offers.length, overlap, alpha, models: offers.map(({ round, offer }) => ({ round, model: offer.model })) };
 }
 
 function tooLate({ site, task }: OpenAsk, cause?: unknown): FedStreamError {

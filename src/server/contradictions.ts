@@ -1,4 +1,5 @@
 // Finds where sites tell different things of what they train, and says it in words.
+import { listed } from '../core/listed.js';
 import type { Fingerprints } from '../trainer/fingerprints.js';
 
 /** The rules of a job for differences, by the name of a fingerprint or the part before a dot. */
@@ -42,13 +43,10 @@ export function ruleFor(name: string, rules: DifferenceRules): 'refuse' | 'warn'
 /** `adapter.r is "8" at site-1 and "16" at site-2; tokenizer is …`. */
 export function inWords(found: readonly Contradiction[]): string {
   const named = found.slice(0, MOST_NAMES).map(({ name, values }) => {
-    const groups = [...values].slice(0, MOST_PARTIES).map(([value, parties]) => `${JSON.stringify(value)} at ${partiesInWords(parties)}`);
+    const groups = [...values]
+      .slice(0, MOST_PARTIES)
+      .map(([value, parties]) => `${JSON.stringify(value)} at ${listed(parties, MOST_PARTIES)}`);
     return `${name} is ${groups.join(' and ')}`;
   });
   return [...named, ...(found.length > named.length ? [`${found.length - named.length} more names differ`] : [])].join('; ');
-}
-
-function partiesInWords(parties: readonly string[]): string {
-  const more = parties.length - MOST_PARTIES;
-  return `${parties.slice(0, MOST_PARTIES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

@@ -37,3 +37,11 @@ test('a site reads it as a job, with all that it works by', () => {
     model: { path: 'model' },
   });
 });
+
+test('a relay is refused where products of adapters are averaged, and sites are told how', () => {
+  const job = (lora: 'exact' | 'svd' | 'ffa') => parseJob({ lora }, 'test');
+  expect(() => jobForSites(job('exact'), true)).toThrow(/a relay cannot pass on as one/);
+  expect(() => jobForSites(job('svd'), true)).toThrow(/a relay cannot pass on as one/);
+  expect(jobForSites(job('ffa'), true)).toMatchObject({ lora: 'ffa' });
+  expect(jobForSites(job('svd'))).toMatchObject({ lora: 'svd' });
+});

@@ -1,6 +1,7 @@
 // The bound on the norms of results: one far above the others', or beyond what a model can take, is
 // refused before anything sees it.
 import { FedStreamError } from '../core/errors.js';
+import { lowerMedian } from '../core/lower-median.js';
 import type { Job } from '../job/job.js';
 import { MODEL_NAME } from '../tensor/extra-names.js';
 
@@ -83,9 +84,7 @@ export async function outliers(
   for (const name of new Set(results.flatMap(({ norms }) => Object.keys(norms)))) {
     const found = results.flatMap(({ site, norms }) => ((norms[name] ?? 0) > 0 ? [{ site, norm: norms[name] as number }] : []));
     if (found.length < LEAST_COMPARED) continue;
-    const rising = found.map(({ norm }) => norm).sort((a, b) => a - b);
-    // Of an even number the lower of the two in the middle: half of the sites do not decide alone.
-    const median = rising[Math.floor((rising.length - 1) / 2)] as number;
+    const median = lowerMedian(found.map(({ norm }) => norm)) as number;
     for (const { site, norm } of found) {
       if (norm <= bound * median || refused.has(site)) continue;
       if (name === MODEL_NAME && norm <= SMALL_SHARE * (await modelNorm(site))) continue;

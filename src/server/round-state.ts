@@ -6,7 +6,7 @@ import { jsonText } from '../core/json-text.js';
 import type { Folder } from '../core/storage.js';
 import { writeText } from '../core/storage-text.js';
 import { readState } from '../exchange/state-file.js';
-import { type ResultFigures, resultSchema } from '../exchange/task.js';
+import { type ResultFigures, resultSchema, taskSchema } from '../exchange/task.js';
 import type { Norms } from './norm-bound.js';
 import type { Answer } from './task-board.js';
 
@@ -51,6 +51,49 @@ const answersSchema = z.array(
   }),
 );
 
+const askSchema = z.strictObject({
+  task: taskSchema,
+  /** The file of the run folder with the server's own model as it was offered. */
+  master: z.string().min(1).max(256),
+  /** The file with the model that the site then holds, where that is another. */
+  held: z.string().min(1).max(256).optional(),
+});
+
+/** An ask that outlives commits: the task as the site got it, and the files of its offer. */
+export type AskState = z.output<typeof askSchema>;
+
+const arrivalsSchema = z.array(
+  z.strictObject({
+    site: z.string(),
+    task: z.string(),
+    status: z.enum(['done', 'failed', 'silent', 'late']),
+    reason: z.string().optional(),
+  }),
+);
+
+/** An answer to an ask that outlives commits, as it is noted when it comes. */
+export type ArrivalState = z.output<typeof arrivalsSchema>[number];
+
+/** Reads an ask that outlives commits; undefined where there is none. */
+export function readAskState(folder: Folder, taskId: string): Promise<AskState | undefined> {
+  return readState(folder, askFile(taskId), askSchema);
+}
+
+/** Writes an ask that outlives commits; returns once it is durable. */
+export async function writeAskState(folder: Folder, state: AskState): Promise<void> {
+  await writeText(folder, askFile(state.task.id), jsonText(state, askFile(state.task.id)));
+}
+
+/** Reads the answers that have come in the round of the folder, in their order. */
+export async function readArrivals(folder: Folder): Promise<readonly ArrivalState[]> {
+  return (await readState(folder, ARRIVALS, arrivalsSchema)) ?? [];
+}
+
+/** Writes the answers that have come in the round; returns once they are durable. */
+export async function writeArrivals(folder: Folder, arrivals: readonly ArrivalState[]): Promise<void> {
+  await writeText(folder, ARRIVALS, jsonText(arrivals, ARRIVALS));
+}
+
 /** Reads the state of a broadcast; undefined where there is none. */
 export function readBroadcastState(folder: Folder, version: number): Promise<BroadcastState | undefined> {
   return readState(folder, broadcastFile(version), broadcastSchema);
@@ -92,6 +135,12 @@ export async function writeGathered(folder: Folder, number: number, answers: rea
     ...('reason' in answer && { reason: answer.reason }),
   }));
   await writeText(folder, gatheredFile(number), jsonText(lines, gatheredFile(number)));
+}
+
+const ARRIVALS = 'arrivals.json';
+
+function askFile(taskId: string): string {
+  return `${taskId}.ask.json`;
 }
 
 function broadcastFile(version: number): string {

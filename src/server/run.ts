@@ -7,13 +7,14 @@ import type { Folder } from '../core/storage.js';
 import { meanMetricsSchema } from '../exchange/task.js';
 import { builtInFiltersWith } from '../filter/built-in.js';
 import type { Filter } from '../filter/filter.js';
-import { type Job, quorumOf, roundLimits, siteNames } from '../job/job.js';
+import { type Job, quorumOf, roundLimits, sampleQuorum, siteNames } from '../job/job.js';
 import type { EmitEvent } from '../record/events.js';
 import { runIdOf } from '../record/run-id.js';
 import { bestRound, evaluatedOf } from '../record/selection.js';
 import type { Fingerprints } from '../trainer/fingerprints.js';
 import type { Metrics, Trainer } from '../trainer/trainer.js';
 import type { Workflow } from '../workflow/federation.js';
+import type { Broadcaster } from './broadcast.js';
 import { readJournal } from './journal.js';
 import { RunFederation } from './run-federation.js';
 import { SiteBudget } from './site-budget.js';
@@ -33,8 +34,22 @@ export interface RunOptions {
    * theirs.
    */
   readonly evaluator?: Trainer | undefined;
+  /**
+   * True where sites are to keep every model that is sent to them, and know it by its digest, in
+   * codings that lose nothing too; by default they keep what updates lead to.
+   */
+  readonly sitesHold?: boolean | undefined;
   /** Fingerprints of the model folder that the run begins with; the sites' own are compared with them. */
   readonly fingerprints?: Fingerprints | undefined;
+  /** False where the workflow itself waits for the sites (`waitForSites`), when it has a use for them. */
+  readonly waits?: boolean | undefined;
+  /** Broadcasts in place of the job's own way: for a run that passes on what another server sends. */
+  readonly broadcaster?: Broadcaster | undefined;
+  /**
+   * Called before the first training with what the sites have told, all alike; they train once it
+   * has resolved. An error ends the run.
+   */
+  onAgreed?(fingerprints: Fingerprints): Promise<void>;
   readonly emit: EmitEvent;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -78,17 +93,33 @@ export class Run {
       board.fail(site, message);
     };
     const { graceMs } = roundLimits(job);
-    this.comparison = new SiteComparison({ run, board, rules: job.differences ?? {}, quorum: quorumOf(job), graceMs, own, warn, refused });
+    const rules = job.differences ?? {};
+    const quorum = job.sample ? sampleQuorum(job, job.sample.sites) : quorumOf(job);
+    const agreed = options.onAgreed?.bind(options);
+    this.comparison = new SiteComparison({ run, board, rules, quorum, graceMs, own, lora: job.lora, warn, refused, agreed });
   }
 
   /** Opens a run from its folder: a new one, or one that was stopped. */
   static async open(options: RunOptions): Promise<Run> {
-    const { job, run, codecs, filters = builtInFiltersWith(codecs), evaluator, emit, log, signal } = options;
+    const { job, run, codecs, filters = builtInFiltersWith(codecs), evaluator, broadcaster, sitesHold, emit, log, signal } = options;
     const board = new TaskBoard(siteNames(job));
     const history = await readJournal(run);
     const evaluate =
       evaluator && (async (model: Parameters<Trainer['evaluate']>[0]) => usable(await evaluator.evaluate(model, signal), emit, log));
-    const federation = new RunFederation({ job, run, history, codecs, filters, board, evaluate, emit, log, signal });
+    const federation = new RunFederation({
+      job,
+      run,
+      history,
+      codecs,
+      filters,
+      board,
+      evaluate,
+      broadcaster,
+      sitesHold,
+      emit,
+      log,
+      signal,
+    });
     return new Run(options, await runIdOf(run), board, federation);
   }
 
@@ -107,7 +138,7 @@ export class Run {
   async steer(): Promise<RunResult> {
     const { job, workflow } = this.#options;
     const { federation } = this;
-    await this.#waitForSites();
+    if (this.#options.waits !== false) await this.waitForSites();
     let reason: string;
     try {
       reason = await workflow(federation);
@@ -124,8 +155,8 @@ export class Run {
    * Waits until all sites are connected, or a quorum is and no further site has connected for the
    * job's `stragglerMs`.
    */
-  async #waitForSites(): Promise<void> {
-    const { job, log, signal } = this.#options;
+  async waitForSites(signal: AbortSignal = this.#options.signal): Promise<void> {
+    const { job, log } = this.#options;
     const sites = siteNames(job);
     let changedMs = performance.now();
     let toldMs = Number.NEGATIVE_INFINITY;

@@ -138,7 +138,8 @@ export class SiteBudget {
   /** A program of the site's own decides how many steps it takes, and an epoch is of any length. */
   #mostSteps(): number {
     const { trainer, train } = this.#options.job;
-    if (trainer || train.localEpochs !== undefined) return BUDGETS.stepsOfTask.limit;
+    if (trainer || train.localEpochs !== undefined || (train.localSeconds !== undefined && train.localSteps === undefined))
+      return BUDGETS.stepsOfTask.limit;
     const asked = train.localSteps ?? DEFAULT_LOCAL_STEPS;
     return Math.max(LEAST_STEPS, BUDGETS.stepsTimesAsked.limit * asked);
   }

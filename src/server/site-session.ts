@@ -7,6 +7,7 @@ import { aboutSchema, failSchema, hasBaseSchema, MANIFEST_FILE, type Memory, pro
 import { resultFigures, taskOfResult } from '../exchange/result-figures.js';
 import { type RetrievedKind, Retriever, type SendWatch } from '../exchange/retriever.js';
 import type { ResultFigures } from '../exchange/task.js';
+import { RELAY_FEATURE } from '../frame/hello.js';
 import { unpack, unpackValue } from '../frame/pack.js';
 import type { Session } from '../frame/session.js';
 import type { Job } from '../job/job.js';
@@ -80,7 +81,7 @@ export class SiteSession {
         this.#taking = this.#taking.then(() => opened);
       },
       handlers: {
-        join: () => ({ job: jobForSites(options.job), files: Object.keys(files), run: run.name }),
+        join: () => ({ job: jobForSites(options.job, session.peerFeatures.has(RELAY_FEATURE)), files: Object.keys(files), run: run.name }),
         // A confirmed result may not be on the board yet: without the wait, a quick site would get
         // the same task again.
         next: (_, signal) => this.#taking.then(() => run.board.next(this.#site, signal)),
@@ -202,8 +203,8 @@ export class SiteSession {
   /** The manifest of the model that the site's task is about. */
   async #manifest(signal: AbortSignal): Promise<Uint8Array | undefined> {
     await this.#options.run.board.posted(this.#site, signal);
-    const offer = this.#asks.find(this.#site)?.offer;
-    return offer && manifestBytes(offer.held.manifest);
+    const manifest = this.#asks.find(this.#site)?.manifest;
+    return manifest && manifestBytes(manifest);
   }
 
   /**
@@ -295,9 +296,19 @@ export class SiteSession {
   #done(figures: ResultFigures, { task, returns }: OpenAsk): void {
     const { run, emit } = this.#options;
     if (!run.board.open(this.#site, figures.task)) return;
-    const { trainLoss, samples, steps, counts, metrics } = figures;
+    const { trainLoss, samples, steps, counts, metrics, personal } = figures;
     if (returns === 'update')
-      emit({ type: 'site-result', site: this.#site, round: task.round, trainLoss, samples, steps, counts, metrics });
+      emit({
+        type: 'site-result',
+        site: this.#site,
+        round: task.round,
+        trainLoss,
+        samples,
+        steps,
+        counts,
+        metrics,
+        ...(personal && { personal }),
+      });
     run.board.done(this.#site, figures);
   }
 

@@ -2,6 +2,7 @@
 // nothing of connections or models.
 import { FedStreamError } from '../core/errors.js';
 import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
+import { waitingIn, wake } from './waiting.js';
 
 /** A site's answer to its task. */
 export type Answer =
@@ -30,9 +31,20 @@ export interface WaitOptions {
   readonly signal: AbortSignal;
 }
 
+/** The kinds of tasks that train. */
+const TRAINING: ReadonlySet<string | undefined> = new Set(['train', 'trainPart']);
+/** How long to wait for the first of several answers. */
+export type FirstOptions = Omit<WaitOptions, 'quorum' | 'graceMs'>;
+
 interface SiteState {
   task?: Task;
   answer?: Answer;
+  /** The place of the answer in the order in which answers came. */
+  order?: number;
+  /** The time at which the task was posted. */
+  postedMs?: number;
+  /** Why an answer would come too late, where it would: whatever the site says, it is `late`. */
+  expired?: string;
   /** The time at which the site was last heard of at work, or was given its task. */
   progressMs: number;
   /** The time at which its work last advanced, or at which it was given its task. */
@@ -46,6 +58,8 @@ interface SiteState {
 export class TaskBoard {
   readonly #sites = new Map<string, SiteState>();
   readonly #now: () => number;
+  /** Answers that have come so far. */
+  #answered = 0;
   #stop: string | undefined;
   #refused: FedStreamError | undefined;
   readonly #listeners = new Set<() => void>();
@@ -65,6 +79,7 @@ export class TaskBoard {
     const state = this.#state(site);
     this.progress(site);
     if (this.#stop !== undefined) return Promise.resolve({ stop: this.#stop });
+    if (state.expired !== undefined) this.#settle({ site, status: 'late', reason: state.expired });
     const { task } = state;
     if (task && !state.answer) return Promise.resolve({ task });
     return waitingIn(state.asking, signal);
@@ -95,10 +110,12 @@ export class TaskBoard {
   post(site: string, task: Task, answer?: Answer): void {
     const state = this.#state(site);
     state.task = task;
-    if (answer) state.answer = answer;
-    else delete state.answer;
+    delete state.expired;
+    delete state.answer;
+    if (answer) this.#answers(state, answer);
     state.progressMs = this.#now();
     state.advancedMs = state.progressMs;
+    state.postedMs = state.progressMs;
     wake(state.waiting, undefined);
     if (!answer) wake(state.asking, { task });
   }
@@ -131,6 +148,11 @@ export class TaskBoard {
     this.#changed();
   }
 
+  /** When a site was last heard of at work (`performance.now`), of all of them. */
+  progressedMs(): number {
+    return Math.max(...[...this.#sites.values()].map(({ progressMs }) => progressMs));
+  }
+
   connectedSites(): string[] {
     return [...this.#sites].filter(([, state]) => state.connected).map(([site]) => site);
   }
@@ -143,9 +165,22 @@ export class TaskBoard {
     this.#settle({ site, status: 'failed', reason });
   }
 
+  /**
+   * Lets the site's open task come to nothing: the site is not disturbed at its work, but whatever
+   * it answers is `late`, with this reason. A site that asks for work gets no such task again.
+   */
+  expire(site: string, reason: string): void {
+    const state = this.#state(site);
+    if (state.task && !state.answer) state.expired = reason;
+  }
+
+  hasExpired(site: string): boolean {
+    return this.#state(site).expired !== undefined;
+  }
+
   /** The sites that have an open task of training. */
   training(): string[] {
-    return [...this.#sites].flatMap(([site]) => (this.open(site)?.kind === 'train' ? [site] : []));
+    return [...this.#sites].flatMap(([site]) => (TRAINING.has(this.open(site)?.kind) ? [site] : []));
   }
 
   /** Ends every wait for answers, now or later, with an error. */
@@ -167,8 +202,8 @@ export class TaskBoard {
   /**
    * Waits until every one of the sites has answered or has been given up. Rejects with `quorum` as
    * soon as too few can answer, with the error of `refuse`, and with the signal's reason where it is
-   * aborted. Answers come in
-   * the order of site names. Several waits may run at once, for different sites.
+   * aborted. Answers come in the order of site names. Several waits may run at once, for different
+   * sites.
    */
   async answers(sites: readonly string[], options: WaitOptions): Promise<Answer[]> {
     const { quorum, deadlineMs = Number.POSITIVE_INFINITY, graceMs = Number.POSITIVE_INFINITY, signal } = options;
@@ -193,6 +228,29 @@ export class TaskBoard {
     }
   }
 
+  /**
+   * Waits until one of the sites has answered or has been given up; of several that have, returns
+   * the one that came first. `deadlineMs` counts from each site's task. Rejects as `answers` does,
+   * but knows no quorum.
+   */
+  async first(sites: readonly string[], options: FirstOptions): Promise<Answer> {
+    const { deadlineMs = Number.POSITIVE_INFINITY, signal } = options;
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#refused) throw this.#refused;
+      let waitMs = this.#giveUpSilent(sites, options);
+      for (const site of sites) {
+        const leftMs = (this.#state(site).postedMs ?? this.#now()) + deadlineMs - this.#now();
+        if (leftMs <= 0) this.#giveUpLate([site], true);
+        else waitMs = Math.min(waitMs, leftMs);
+      }
+      const answered = sites.map((site) => this.#state(site)).filter(({ answer }) => answer !== undefined);
+      const [first] = answered.sort((a, b) => (a.order as number) - (b.order as number));
+      if (first) return first.answer as Answer;
+      await this.#change(waitMs, signal);
+    }
+  }
+
   #answersOf(sites: readonly string[]): Answer[] {
     return sites.flatMap((site) => this.#state(site).answer ?? []);
   }
@@ -201,7 +259,7 @@ export class TaskBoard {
    * Gives up the sites that have been silent for too long; returns the time until the next one's
    * limit.
    */
-  #giveUpSilent(sites: readonly string[], { silenceMs, reconnectMs, aliveMs = Number.POSITIVE_INFINITY }: WaitOptions): number {
+  #giveUpSilent(sites: readonly string[], { silenceMs, reconnectMs, aliveMs = Number.POSITIVE_INFINITY }: FirstOptions): number {
     let waitMs = Number.POSITIVE_INFINITY;
     for (const site of sites) {
       const state = this.#state(site);
@@ -215,14 +273,14 @@ export class TaskBoard {
       }
       const silent = `${state.connected ? 'made no progress' : 'was not connected'} for ${limitMs / 1000} s`;
       const idle = `said for ${aliveMs / 1000} s that it is at work, and advanced by no step and no byte`;
-      state.answer = { site, status: 'silent', reason: silentMs <= 0 ? silent : idle };
+      this.#answers(state, { site, status: 'silent', reason: silentMs <= 0 ? silent : idle });
     }
     return waitMs;
   }
 
   #giveUpLate(sites: readonly string[], deadline: boolean): void {
     const reason = deadline ? "had not finished when the round's time was up" : 'had not finished when the grace period was over';
-    for (const site of sites) this.#state(site).answer ??= { site, status: 'late', reason };
+    for (const site of sites) if (!this.#state(site).answer) this.#answers(this.#state(site), { site, status: 'late', reason });
   }
 
   #change(waitMs: number, signal: AbortSignal): Promise<void> {
@@ -246,8 +304,14 @@ export class TaskBoard {
   #settle(answer: Answer): void {
     const state = this.#state(answer.site);
     if (!state.task || state.answer) return;
-    state.answer = answer;
+    const { site } = answer;
+    this.#answers(state, state.expired === undefined ? answer : { site, status: 'late', reason: state.expired });
     this.#changed();
+  }
+
+  #answers(state: SiteState, answer: Answer): void {
+    state.answer = answer;
+    state.order = this.#answered++;
   }
 
   #state(site: string): SiteState {
@@ -260,32 +324,6 @@ export class TaskBoard {
 /** Sites that an error names with their reasons, and the characters of each: many may fail at once. */
 const REASONS_NAMED = 20;
 const REASON_CHARACTERS = 300;
-
-/** Waits among others until all are woken, or leaves them when the signal is aborted. */
-function waitingIn<T>(waiting: Set<(value: T) => void>, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const woken = (value: T): void => {
-      signal?.removeEventListener('abort', aborted);
-      resolve(value);
-    };
-    const aborted = (): void => {
-      waiting.delete(woken);
-      reject(signal?.reason);
-    };
-    if (signal?.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    signal?.addEventListener('abort', aborted, { once: true });
-    waiting.add(woken);
-  });
-}
-
-function wake<T>(waiting: Set<(value: T) => void>, value: T): void {
-  const all = [...waiting];
-  waiting.clear();
-  for (const woken of all) woken(value);
-}
 
 /** The error of a round that too few results are left for; it names the sites that are lost. */
 export function quorumLost(quorum: number, sites: readonly string[], lost: readonly Answer[]): FedStreamError {

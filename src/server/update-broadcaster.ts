@@ -3,6 +3,7 @@
 import type { CodecTable } from '../codec/codec.js';
 import { ownEncoding } from '../codec/float32.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
+import { FedStreamError } from '../core/errors.js';
 import type { Folder } from '../core/storage.js';
 import { writeCodedSum } from '../exchange/coded-sum.js';
 import { contentDigest, writeDigested } from '../exchange/content-digest.js';
@@ -13,12 +14,13 @@ import type { Policy } from '../filter/policy.js';
 import type { ByteSource } from '../stream/source.js';
 import { notedDtypes } from '../tensor/own-dtypes.js';
 import { openSafetensors } from '../tensor/safetensors.js';
+import { replacedBy, selectTensors } from '../tensor/select-tensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import { objectBytes, objectSource } from '../transfer/object.js';
 import type { Prepared } from '../transfer/send.js';
 import { openSpool, type SpoolInfo, spoolInfo, spoolSource, writeSpool } from '../transfer/spool.js';
-import type { Broadcast, Broadcaster, OfferedObject } from './broadcast.js';
-import { type Chain, type Held, readChain, START_SPOOL, updateSpool, withinBudget, writeChain } from './update-chain.js';
+import type { Broadcast, Broadcaster, EarlierBroadcast, OfferedObject } from './broadcast.js';
+import { type Chain, type Held, readChain, START_SPOOL, spoolsOf, updateSpool, withinBudget, writeChain } from './update-chain.js';
 
 /** The broadcaster's own folder in the run folder. */
 const FOLDER = 'held';
@@ -28,12 +30,20 @@ export interface UpdateBroadcasterOptions {
   readonly coding: Coding;
   readonly run: Folder;
   readonly codecs: CodecTable;
+  /** The name of the part of the model that is broadcast; without it, the whole model. */
+  readonly part?: string | undefined;
+  /** True for a tensor that never changes: updates are without it. */
+  readonly isFrozen?: ((name: string) => boolean) | undefined;
+  /** Files and objects of earlier broadcasts that sites are still at work on. */
+  inUse?(): { readonly files: ReadonlySet<string>; readonly objects: ReadonlySet<string> };
 }
 
 /** Broadcasts the global model as updates of the model that the sites hold. */
 export class UpdateBroadcaster implements Broadcaster {
   readonly #options: UpdateBroadcasterOptions;
   readonly #folder: Folder;
+  /** The path of that folder in the run folder. */
+  readonly #path: string;
   /** The chain, once this process has checked its files. */
   #chain: Chain | undefined;
   /** Sizes and checksums of the spools, by file. */
@@ -41,11 +51,17 @@ export class UpdateBroadcaster implements Broadcaster {
 
   constructor(options: UpdateBroadcasterOptions) {
     this.#options = options;
-    this.#folder = options.run.folder(FOLDER);
+    this.#path = options.part === undefined ? FOLDER : `${FOLDER}/${options.part}`;
+    this.#folder = options.run.folder(this.#path);
   }
 
-  async prepare(version: number, model: StateDict, modelFile: string): Promise<Broadcast> {
+  async prepare(version: number, model: StateDict, modelFile: string | undefined): Promise<Broadcast> {
     let chain = this.#chain ?? (await this.#checked(version));
+    // A part is broadcast before its round is committed: after a crash the round begins with the one before.
+    if (chain && this.#options.part !== undefined && chain.before?.version === version) {
+      this.#chain = chain;
+      return this.#broadcast(earlier(chain, chain.before), model);
+    }
     if (chain?.held.version !== version) {
       if (!chain) chain = await this.#begin(version, model, modelFile);
       else if (chain.held.version === version - 1) chain = await this.#extend(chain, version, model);
@@ -53,6 +69,17 @@ export class UpdateBroadcaster implements Broadcaster {
     }
     this.#chain = chain;
     return this.#broadcast(chain, model);
+  }
+
+  async reopen({ version, model, file, master }: EarlierBroadcast): Promise<Broadcast> {
+    const chain = this.#chain ?? (await readChain(this.#folder));
+    const { digest, whole, start } = model;
+    if (!chain || digest === undefined || file === undefined || (await this.#options.run.sizeBytes(file)) === undefined)
+      throw new FedStreamError('not-found', `what was offered in round ${version} is gone`);
+    const named = new Set(model.updates?.map(({ object }) => object));
+    const updates = chain.updates.filter(({ object }) => named.has(object));
+    const then: Chain = { held: { version, digest, file }, whole: whole.object, start: start && chain.start, updates };
+    return { ...(await this.#broadcast(then, master)), model };
   }
 
   async needs(): Promise<readonly string[]> {
@@ -101,13 +128,13 @@ export class UpdateBroadcaster implements Broadcaster {
   }
 
   /** The first broadcast: the model as it is, or coded as the job says. */
-  async #begin(version: number, model: StateDict, modelFile: string): Promise<Chain> {
+  async #begin(version: number, model: StateDict, modelFile: string | undefined): Promise<Chain> {
     const { first = 'base' } = this.#options.coding;
     if (version > 1) return this.#anew(version, modelFile, model);
     if (first === 'base' || first === 'raw') {
-      const digest = await contentDigest(model, this.#options.codecs);
-      const start = { digest, base: first === 'base' };
-      return this.#keep({ held: { version, digest, file: modelFile }, whole: newName(version, 'start'), start, updates: [] }, []);
+      const held = await this.#asItIs(version, modelFile, model);
+      const start = { digest: held.digest, base: first === 'base' };
+      return this.#keep({ held, whole: newName(version, 'start'), start, updates: [] });
     }
     return this.#beginCoded(version, model, first);
   }
@@ -120,21 +147,28 @@ export class UpdateBroadcaster implements Broadcaster {
     const encoded = encodeModel(model, (tensor) => (encodingFor(tensor).codec === 'raw' ? own(tensor) : encodingFor(tensor)), codecs);
     const info = await writeSpool(encoded, codecs, this.#folder, START_SPOOL, { durable: false });
     const sent = await openSpool(this.#folder, START_SPOOL, codecs);
-    const file = heldFile(version);
+    const file = this.#heldFile(version);
     const digest = await writeDigested(run, file, decodeModel(sent, codecs));
     await sent.close?.();
     const object = newName(version, 'start');
     const start = { digest, base: false, object, bytes: info.totalBytes, spool: info.digest };
-    return this.#keep({ held: { version, digest, file }, whole: object, start, updates: [] }, []);
+    return this.#keep({ held: { version, digest, file }, whole: object, start, updates: [] });
   }
 
   /**
    * Starts a new chain with the server's model itself, uncoded, where it is not known what the
    * sites hold.
    */
-  async #anew(version: number, modelFile: string, model: StateDict): Promise<Chain> {
-    const digest = await contentDigest(model, this.#options.codecs);
-    return this.#keep({ held: { version, digest, file: modelFile }, whole: newName(version, 'whole'), updates: [] }, []);
+  async #anew(version: number, modelFile: string | undefined, model: StateDict): Promise<Chain> {
+    const held = await this.#asItIs(version, modelFile, model);
+    return this.#keep({ held, whole: newName(version, 'whole'), updates: [] });
+  }
+
+  /** The server's model as the one that is held: in its own file, or a copy. */
+  async #asItIs(version: number, modelFile: string | undefined, model: StateDict): Promise<Held> {
+    if (modelFile !== undefined) return { version, digest: await contentDigest(model, this.#options.codecs), file: modelFile };
+    const file = this.#heldFile(version);
+    return { version, digest: await writeDigested(this.#options.run, file, model), file };
   }
 
   /**
@@ -142,44 +176,66 @@ export class UpdateBroadcaster implements Broadcaster {
    * update to `held`.
    */
   async #extend(chain: Chain, version: number, model: StateDict): Promise<Chain> {
-    const { run, codecs, coding } = this.#options;
+    const { run, codecs, coding, isFrozen } = this.#options;
     const { held: before } = chain;
     const held = await openSafetensors(run, before.file);
-    const file = heldFile(version);
+    const file = this.#heldFile(version);
+    const changing = (all: StateDict): StateDict => (isFrozen ? selectTensors(all, ({ name }) => !isFrozen(name)) : all);
+    const beside = isFrozen ? this.#changedFile(version) : file;
     try {
       const { info, besideDigest } = await writeCodedSum({
         addends: [
-          { model, weight: 1 },
-          { model: held, weight: -1 },
+          { model: changing(model), weight: 1 },
+          { model: changing(held), weight: -1 },
         ],
         codecs,
         what: 'what the sites lack',
         encodingFor: policyEncoding(coding.down, notedDtypes(model.manifest), codecs),
         spool: { folder: this.#folder, name: updateSpool(version) },
-        beside: { folder: run, name: file, of: 1, has: () => true, metadata: { ...model.manifest.metadata, ...model.manifest.tied } },
+        beside: { folder: run, name: beside, of: 1, has: () => true, metadata: { ...model.manifest.metadata, ...model.manifest.tied } },
       });
       this.#spools.set(updateSpool(version), info);
-      const to = besideDigest as string;
+      const to = beside === file ? (besideDigest as string) : await this.#withFrozen(held, beside, file);
       const object = newName(version, 'update');
       const update = { version, object, bytes: info.totalBytes, from: before.digest, to, digest: info.digest };
       const whole = newName(version, 'whole');
       const longer: Chain = { ...chain, held: { version, digest: to, file }, before, whole, updates: [...chain.updates, update] };
-      const bounded = withinBudget(longer, objectBytes(held.manifest, codecs), MAX_UPDATES);
-      return await this.#keep(bounded.chain, bounded.dropped);
+      const wholeBytes = objectBytes(held.manifest, codecs);
+      return await this.#keep(withinBudget(longer, wholeBytes, MAX_UPDATES, this.#options.inUse?.().objects));
     } finally {
       await held.close?.();
     }
   }
 
-  /** Makes the chain durable, and only then removes the files that it does not need. */
-  async #keep(chain: Chain, dropped: readonly string[]): Promise<Chain> {
+  /** Writes the held model with the tensors that have changed in their places; returns its digest. */
+  async #withFrozen(held: StateDict, changed: string, file: string): Promise<string> {
     const { run } = this.#options;
+    const next = await openSafetensors(run, changed);
+    const digest = await writeDigested(run, file, replacedBy(held, next));
+    await next.close?.();
+    await run.remove(changed);
+    return digest;
+  }
+
+  /** Makes the chain durable, and only then removes the files that it does not need. */
+  async #keep(chain: Chain): Promise<Chain> {
     await writeChain(this.#folder, chain);
-    for (const name of dropped) await this.#folder.remove(name);
-    const needed = new Set([chain.held.file, chain.before?.file]);
-    for (const name of await run.list(FOLDER))
-      if (name.endsWith('.safetensors') && !needed.has(`${FOLDER}/${name}`)) await run.remove(`${FOLDER}/${name}`);
+    const spools = spoolsOf(chain);
+    const files = new Set([chain.held.file, chain.before?.file, ...(this.#options.inUse?.().files ?? [])]);
+    for (const name of await this.#folder.list()) {
+      const isNeeded = name.endsWith('.spool') ? spools.has(name) : files.has(`${this.#path}/${name}`);
+      if (!isNeeded && /\.(spool|safetensors)$/.test(name)) await this.#folder.remove(name);
+    }
     return chain;
+  }
+
+  #heldFile(version: number): string {
+    return `${this.#path}/held-${version}.safetensors`;
+  }
+
+  /** The tensors of a held model that change, where some are frozen. */
+  #changedFile(version: number): string {
+    return `${this.#path}/changed-${version}.safetensors`;
   }
 
   async #broadcast(chain: Chain, model: StateDict): Promise<Broadcast> {
@@ -202,16 +258,21 @@ export class UpdateBroadcaster implements Broadcaster {
       wholeSource ??= objectSource(wholeModel, codecs, whole);
       return { prepared: { source: wholeSource, release: async () => {} }, brings: held.manifest };
     };
+    // The chain may be longer than is worth fetching, for sites that are at work on an earlier broadcast.
+    const told = withinBudget(chain, bytes, MAX_UPDATES);
     const task: TaskModel = {
       digest: chain.held.digest,
       whole: { object: whole, bytes },
-      ...(start && { start: { digest: start.digest, base: start.base, object: start.object, bytes: start.bytes } }),
-      updates: updates.map(({ object, bytes: size, from, to }) => ({ object, bytes: size, from, to })),
+      ...(told.start && {
+        start: { digest: told.start.digest, base: told.start.base, object: told.start.object, bytes: told.start.bytes },
+      }),
+      updates: told.updates.map(({ object, bytes: size, from, to }) => ({ object, bytes: size, from, to })),
     };
     const exact = updates.length === 0 && start?.object === undefined;
     return {
       model: task,
       held,
+      file: chain.held.file,
       exact: exact || (startsHere && (await contentDigest(model, codecs)) === chain.held.digest),
       object,
       release: async () => held.close?.(),
@@ -230,8 +291,9 @@ export class UpdateBroadcaster implements Broadcaster {
   }
 }
 
-function heldFile(version: number): string {
-  return `${FOLDER}/held-${version}.safetensors`;
+/** The chain as it was before its last update. */
+function earlier(chain: Chain, before: Held): Chain {
+  return { ...chain, held: before, before: undefined, whole: `${chain.whole}-before`, updates: chain.updates.slice(0, -1) };
 }
 
 /** A name that no other object has, of this run or another. */

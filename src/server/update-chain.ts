@@ -84,23 +84,27 @@ export async function writeChain(folder: Folder, chain: Chain): Promise<void> {
   await writeText(folder, FILE, jsonText(chain, FILE));
 }
 
+/** The spools that a chain needs. */
+export function spoolsOf({ start, updates }: Chain): ReadonlySet<string> {
+  return new Set([...(start?.object === undefined ? [] : [START_SPOOL]), ...updates.map(({ version }) => updateSpool(version))]);
+}
+
 /**
- * Drops updates that are not worth their disk space: a site that would need that many bytes takes
- * the whole model instead. Also returns the files that are no longer needed.
+ * The chain without updates that are not worth their disk space: a site that would need that many
+ * bytes takes the whole model instead. What sites at work on an earlier broadcast may still fetch
+ * (`inUse`, names of objects) stays.
  */
-export function withinBudget(chain: Chain, wholeBytes: number, mostUpdates: number): { chain: Chain; dropped: string[] } {
-  const dropped: string[] = [];
+export function withinBudget(chain: Chain, wholeBytes: number, mostUpdates: number, inUse: ReadonlySet<string> = new Set()): Chain {
   let { start } = chain;
   const updates = [...chain.updates];
   const bytes = (): number => updates.reduce((sum, update) => sum + update.bytes, 0);
-  if (start?.object !== undefined && (start.bytes ?? 0) + bytes() >= wholeBytes && updates.length > 0) {
-    dropped.push(START_SPOOL);
+  const isInUse = (object: string | undefined): boolean => object !== undefined && inUse.has(object);
+  const isOver = (): boolean => bytes() >= wholeBytes || updates.length > mostUpdates;
+  if (start && (start.bytes ?? 0) + bytes() >= wholeBytes && updates.length > 0 && !isInUse(start.object))
     start = { digest: start.digest, base: start.base };
-  }
-  while (updates.length > 0 && (bytes() >= wholeBytes || updates.length > mostUpdates)) {
-    dropped.push(updateSpool((updates.shift() as Update).version));
-    if (start?.object !== undefined) dropped.push(START_SPOOL);
+  while (updates.length > 0 && isOver() && !isInUse(start?.object) && !isInUse(updates[0]?.object)) {
+    updates.shift();
     start = undefined;
   }
-  return { chain: { ...chain, start, updates }, dropped };
+  return { ...chain, start, updates };
 }

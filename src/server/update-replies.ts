@@ -5,11 +5,14 @@ import { inFloat32, inOwnDtypes } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
 import type { Table } from '../core/row.js';
 import { owed } from '../exchange/owed.js';
+import { sumModel } from '../exchange/reduce.js';
 import { codesWhole, ownFilters } from '../filter/chain.js';
 import { delta } from '../filter/delta.js';
 import { applyFilters, FILTER_POINTS, type Filter, type FilterContext, type FilterPoint } from '../filter/filter.js';
 import { resultInFilters, sentSubject } from '../filter/order.js';
 import type { Job } from '../job/job.js';
+import { siteRank } from '../job/lora.js';
+import { withRank } from '../tensor/lora-rank.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import { tensorsOf } from '../tensor/select-tensors.js';
@@ -31,6 +34,8 @@ export class UpdateReplies {
   readonly #sendsUpdates: boolean;
   readonly #resultIn: ReturnType<typeof resultInFilters>;
   readonly #expected = new WeakMap<LiveOffer, Promise<Manifest>>();
+  /** By rank and scaling, the parts of an adapter that sites of different ranks are given. */
+  readonly #parts = new WeakMap<LiveOffer, Map<string, LiveOffer>>();
   readonly #bases = new WeakMap<LiveOffer, { readonly base: StateDict | undefined }>();
 
   constructor(job: Job, codecs: CodecTable, filters: Table<Filter>) {
@@ -47,9 +52,10 @@ export class UpdateReplies {
    * `bad-model`, naming the tensor.
    */
   async check(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<void> {
-    const expected = this.#expected.get(offer) ?? this.#expectedOf(offer, round);
-    this.#expected.set(offer, expected);
-    const accepted = await this.#accepted(message, offer, round, site);
+    const seen = this.#seenBy(site, offer);
+    const expected = this.#expected.get(seen) ?? this.#expectedOf(seen, round);
+    this.#expected.set(seen, expected);
+    const accepted = await this.#accepted(message, seen, round, site);
     sameTensors(await expected, accepted.manifest, `the result of ${site}`);
   }
 
@@ -60,16 +66,43 @@ export class UpdateReplies {
   async contributed(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<Contributed> {
     // A coded message is decoded and added in one kernel; the server's own filters need it decoded.
     const { filters, makes } = this.#resultIn;
-    const model = filters.length > 0 ? await this.#accepted(message, offer, round, site) : inFloat32(message);
+    const seen = this.#seenBy(site, offer);
+    const model = filters.length > 0 ? await this.#accepted(message, seen, round, site) : inFloat32(message);
     const isUpdate = makes === 'update';
     // Weights that a filter has made from the server's model need no base.
-    return { model, isUpdate, base: isUpdate === this.#sendsUpdates ? this.#baseFor(offer) : undefined };
+    return { model, isUpdate, base: isUpdate === this.#sendsUpdates ? this.#baseFor(seen) : undefined };
+  }
+
+  /** The change of the offered model, also of a message that brings whole weights; lazy, in float32. */
+  async update(message: StateDict, offer: LiveOffer, round: number, site: string): Promise<StateDict> {
+    const contributed = await this.contributed(message, offer, round, site);
+    const given = this.given(contributed, offer, site);
+    if (!given) return contributed.model;
+    const addends = [
+      { model: contributed.model, weight: 1 },
+      { model: given, weight: -1 },
+    ];
+    return sumModel({ addends, codecs: this.#codecs, what: `the update of ${site}` });
   }
 
   /** The model that weights are to be compared with: what of it has changed is their update. */
-  given({ model, isUpdate }: Contributed, { master, held }: LiveOffer): StateDict | undefined {
+  given({ model, isUpdate }: Contributed, offer: LiveOffer, site: string): StateDict | undefined {
     if (isUpdate) return undefined;
+    const { master, held } = this.#seenBy(site, offer);
     return inFloat32(tensorsOf(this.#sendsUpdates ? master : inOwnDtypes(held, this.#codecs), model.manifest));
+  }
+
+  /** The offer as the site sees it: of sites of different ranks each has its part of the adapter. */
+  #seenBy(site: string, offer: LiveOffer): LiveOffer {
+    const own = siteRank(this.#job.lora, site);
+    if (!own) return offer;
+    const parts = this.#parts.get(offer) ?? new Map<string, LiveOffer>();
+    this.#parts.set(offer, parts);
+    const key = `${own.rank} ${own.scale}`;
+    const part = (model: StateDict): StateDict => withRank(model, own.rank, 1 / own.scale);
+    const seen = parts.get(key) ?? { ...offer, held: part(offer.held), master: part(offer.master) };
+    parts.set(key, seen);
+    return seen;
   }
 
   /**

@@ -16,7 +16,7 @@ import type { StateDict } from '../tensor/state-dict.js';
 import { objectBytes } from '../transfer/object.js';
 import { type Prepared, prepareModel } from '../transfer/send.js';
 import { spoolInfo, spoolSource } from '../transfer/spool.js';
-import type { Broadcast, Broadcaster } from './broadcast.js';
+import type { Broadcast, Broadcaster, EarlierBroadcast } from './broadcast.js';
 import { type BroadcastState, readBroadcastState, writeBroadcastState } from './round-state.js';
 
 /** Options of `WholeBroadcaster`. */
@@ -38,9 +38,16 @@ export class WholeBroadcaster implements Broadcaster {
     this.#options = options;
   }
 
-  async prepare(version: number, model: StateDict): Promise<Broadcast> {
+  prepare(version: number, model: StateDict): Promise<Broadcast> {
+    return this.#prepared(version, model, this.#options.folder());
+  }
+
+  reopen({ version, master, folder }: EarlierBroadcast): Promise<Broadcast> {
+    return this.#prepared(version, master, folder);
+  }
+
+  async #prepared(version: number, model: StateDict, folder: Folder): Promise<Broadcast> {
     const { job, codecs, out } = this.#options;
-    const folder = this.#options.folder();
     const known = await readBroadcastState(folder, version);
     const lossy = isLossy(job.quantize.down, codecs);
     const filtered = await applyFilters(model, out, this.#context('task-out', version));

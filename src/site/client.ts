@@ -9,7 +9,8 @@ import { checkPolicy, enforced as inForce, type SitePolicy } from './policy.js';
 import { folderOfRun } from './run-place.js';
 import type { Joined } from './server-link.js';
 import { StepReports } from './step-reports.js';
-import { TASK_HANDLERS, type TaskHandlers } from './task-handlers.js';
+import type { TaskHandlers } from './task-handler.js';
+import { TASK_HANDLERS } from './task-handlers.js';
 import { siteTold } from './told.js';
 import { isTransient } from './transient-errors.js';
 import { Workplace, type WorkplaceOptions } from './workplace.js';
@@ -62,6 +63,7 @@ async function tasksUntilStop(options: ClientOptions): Promise<string> {
       await runTask(next.task, place, options);
     }
   } finally {
+    await place.parts.stop();
     await trainer.close();
   }
 }
@@ -81,6 +83,8 @@ async function runTask(task: Task, place: Workplace, options: ClientOptions): Pr
           .flat()
           .join('; '),
       );
+    // Another task needs the trainer for itself.
+    if (task.kind !== 'trainPart') await place.parts.stop();
     await handler(task, place, reports);
     onDone(task);
   } catch (error) {

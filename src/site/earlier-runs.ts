@@ -10,7 +10,7 @@ import { inBytes } from '../transfer/disk-room.js';
 import { nameOfRun, runsIn } from './run-place.js';
 
 /** The file in a run's folder that says whose it is. */
-export const RUN_NOTE = 'run.json';
+const RUN_NOTE = 'run.json';
 /** A program's own folder in that of a run; what is in it is the owner's to keep or remove. */
 export const TRAINER_FOLDER = 'trainer';
 

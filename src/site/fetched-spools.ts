@@ -11,8 +11,12 @@ export const FETCHED_KINDS = ['received', 'extras'] as const;
 /** A kind of fetched object. */
 export type FetchedKind = (typeof FETCHED_KINDS)[number];
 
-/** Folders of models that a site keeps because of a server. */
-const KEPT_FOLDERS = ['held', 'residual'];
+/** The folder of the objects that a relay passes on, in that of the run. */
+export const RELAYED_FOLDER = 'relayed';
+/** Folders of models that a site keeps because of a server; `PARTS_FOLDER` has a folder for each part. */
+const KEPT_FOLDERS = ['held', 'residual', RELAYED_FOLDER];
+/** The folder for all that is kept of a model that is exchanged in parts. */
+export const PARTS_FOLDER = 'parts';
 /** Files that go with an object that has not arrived whole (docs/spec/spool.md). */
 const ENDINGS = ['', '.part', '.part.sums', '.part.json'];
 
@@ -77,7 +81,8 @@ export class FetchedSpools {
     let bytes = 0;
     const isSpool = (name: string): boolean => name.startsWith(RESULT_SPOOL) || FETCHED_KINDS.some((kind) => name.startsWith(`${kind}-`));
     for (const name of await this.#folder.list()) if (isSpool(name)) bytes += (await this.#folder.sizeBytes(name)) ?? 0;
-    for (const kept of KEPT_FOLDERS) {
+    const parts = (await this.#folder.list(PARTS_FOLDER)).map((name) => `${PARTS_FOLDER}/${name}`);
+    for (const kept of [...KEPT_FOLDERS, ...parts]) {
       const folder = this.#folder.folder(kept);
       for (const name of await folder.list()) bytes += (await folder.sizeBytes(name)) ?? 0;
     }

@@ -1,11 +1,10 @@
 // The digest of a job, by which a site's owner allows exactly this job (`limits.jobs`).
+import { sha256Hex } from '../core/hex.js';
 import type { Job } from '../job/job.js';
 
 /** SHA-256 over the job's JSON with sorted keys, in hexadecimal. */
-export async function jobDigest(job: Job): Promise<string> {
-  const bytes = new TextEncoder().encode(JSON.stringify(sorted(job)));
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+export function jobDigest(job: Job): Promise<string> {
+  return sha256Hex(JSON.stringify(sorted(job)));
 }
 
 function sorted(value: unknown): unknown {

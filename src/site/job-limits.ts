@@ -37,13 +37,16 @@ export function checkJob(job: Job, digest: string, limits: ResolvedLimits, codec
 export function checkTask({ id, kind, round, rounds }: Task, job: Job): void {
   if (rounds > job.rounds)
     throw refusedBy('limits.mostRounds', `the task ${id} is for a run of ${rounds} rounds; the job that was joined has ${job.rounds}`);
-  const first = kind === 'train' ? 1 : 0;
+  const first = kind === 'train' || kind === 'trainPart' ? 1 : 0;
   if (round < first || round > job.rounds)
     throw refusedBy(
       'limits.mostRounds',
       `the task ${id} is for round ${round}; the job that was joined has rounds ${first} to ${job.rounds}`,
     );
 }
+
+/** The samples of a round, in the words of a refusal. */
+export const SAMPLES = 'different samples in a round';
 
 /** Throws `refused` if fewer than the limit. */
 export function least(

@@ -15,9 +15,13 @@ const RESULT_FILE = 'result.json';
 
 const keptSchema = z.strictObject({ task: z.string(), object: z.string(), figures: resultSchema, digest: z.string() });
 
-/** Records the task that the spooled result belongs to. Returns once it is durable. */
+/**
+ * Records the task that the spooled result belongs to. Both survive a crash of this process; after
+ * one of the machine a spool that is damaged is not the one of the digest.
+ */
 export async function keepResult(folder: Folder, task: Task, figures: ResultFigures, digest: string): Promise<void> {
-  await writeText(folder, RESULT_FILE, jsonText({ task: task.id, object: objectOf(task), figures, digest }, RESULT_FILE));
+  const text = jsonText({ task: task.id, object: objectOf(task), figures, digest }, RESULT_FILE);
+  await writeText(folder, RESULT_FILE, text, { durable: false });
 }
 
 /** The result of exactly this task, where it is complete; undefined otherwise. */
@@ -29,8 +33,8 @@ export async function keptResult(folder: Folder, task: Task): Promise<{ figures:
 }
 
 /** The name of the task's broadcast, which is unique among all broadcasts of all runs. */
-function objectOf({ model }: Task): string {
-  return model?.whole.object ?? '';
+function objectOf({ model, parts }: Task): string {
+  return (parts ? parts.models[parts.part - 1]?.model : model)?.whole.object ?? '';
 }
 
 /** Removes the kept result, if there is one. */

@@ -4,7 +4,9 @@ import { inFloat32 } from '../codec/float32.js';
 import { mostCodedBytes } from '../codec/layout.js';
 import { BUDGETS } from '../core/budgets.js';
 import { FedStreamError } from '../core/errors.js';
+import type { Lora } from '../job/lora.js';
 import { elementCount } from '../tensor/dtype.js';
+import { checkStack, STACK } from '../tensor/lora-stack.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import { encodeManifest } from '../tensor/manifest-json.js';
@@ -34,13 +36,16 @@ export class ModelBounds {
   readonly #codecs: CodecTable;
   /** The most values that the model can have; undefined where only its trainer knows. */
   readonly #mostValues: number | undefined;
+  /** True where a stack comes beside an adapter, which may be larger than it. */
+  readonly #stacks: boolean;
   /** The tensors of the first model that was taken. */
   #known: Manifest | undefined;
   /** The manifest that was measured last: a chain of updates has one for all. */
   #measured: { readonly manifest: Manifest; readonly bytes: number } | undefined;
 
   /** `config` is the run's `config.json`, if the site's own trainer is the built-in one. */
-  constructor(codecs: CodecTable, config: string | undefined) {
+  constructor(codecs: CodecTable, config: string | undefined, lora?: Lora) {
+    this.#stacks = lora?.type === 'exact';
     this.#codecs = codecs;
     this.#mostValues = config === undefined ? undefined : valuesOf(config);
   }
@@ -100,7 +105,10 @@ export class ModelBounds {
     return this.#measured.bytes;
   }
 
-  /** State dicts beside the model, each at most as large as the model where that is known. */
+  /**
+   * State dicts beside the model, each at most as large as the model where that is known; a stack at
+   * most as large as the weights that it goes with.
+   */
   extras(claimed: number): FetchBounds {
     const model = this.#known && float32Bytes(this.#known);
     return {
@@ -112,6 +120,10 @@ export class ModelBounds {
         for (const [name, dict] of Object.entries(splitDicts(bytesless(manifest)))) {
           const bytes = float32Bytes(dict.manifest);
           total += bytes;
+          if (name === STACK && this.#stacks && this.#known) {
+            checkStack(dict.manifest, this.#known);
+            continue;
+          }
           if (model !== undefined && bytes > BUDGETS.objectFactor.limit * model + SLACK_BYTES)
             throw new FedStreamError('limit', `${name} of the task has ${bytes} bytes in float32, the model itself has ${model}`);
         }

@@ -60,8 +60,8 @@ export class Repeats {
   }
 }
 
-function keyOf({ kind, round }: Task): string {
-  return `${kind}-${round}`;
+function keyOf({ kind, round, parts }: Task): string {
+  return kind === 'trainPart' && parts ? `${kind}-${round}-${parts.part}` : `${kind}-${round}`;
 }
 
 /** What a task is about: its model, and what comes beside it. */

@@ -10,6 +10,9 @@ import { type StateDict, withManifest } from '../tensor/state-dict.js';
 /** The names that a metric may have: a name of a figure, never a line of text. */
 export const METRIC_NAME = /^[A-Za-z][A-Za-z0-9_./@-]{0,47}$/;
 
+/** The least number of samples of a bin of statistics, where the owner allows them and names none. */
+export const LEAST_COUNT = 10;
+
 /** The schema of `share` in `site.json`. */
 export const shareSchema = z.strictObject({
   /** Sends the messages of errors, with the end of a program's output, and not their codes alone. */
@@ -18,6 +21,15 @@ export const shareSchema = z.strictObject({
   steps: z.boolean().default(true),
   /** False where nothing is told of what the training rests on: the server then compares nothing. */
   fingerprints: z.boolean().optional(),
+  /**
+   * Tells statistics of the data to a job that asks for them: `true`, or the least number of samples
+   * of a bin. By default none leave.
+   */
+  statistics: z
+    .union([z.boolean(), z.strictObject({ leastCount: z.int().min(1).default(LEAST_COUNT) })], {
+      error: 'must be true, false, or {"leastCount": number}',
+    })
+    .optional(),
   /** The names of a trainer's metrics that leave; by default all with the name of a figure. */
   metrics: z.array(z.string().min(1).max(64)).optional(),
 });

@@ -29,6 +29,9 @@ const STATE = 'held.json';
 /** The manifest of the server's model, kept beside a reference to a base. */
 const MANIFEST = 'manifest.json';
 
+/** As the model itself: after a crash of the machine the site takes what it lacks from the server. */
+const NOT_SYNCED = { durable: false };
+
 /** A held model and its digest. */
 export interface Held {
   readonly digest: string;
@@ -103,7 +106,7 @@ export class SiteHeld {
 
   /** Holds a base in its own place; `model` is the result of `matchingBase`. */
   async refer(base: Base, model: StateDict, digest: string): Promise<Held> {
-    await writeText(this.#options.folder, MANIFEST, new TextDecoder().decode(encodeManifest(model.manifest)));
+    await writeText(this.#options.folder, MANIFEST, new TextDecoder().decode(encodeManifest(model.manifest)), NOT_SYNCED);
     await this.#note({ digest, base: base.label }, MANIFEST);
     return { digest, model };
   }
@@ -111,7 +114,7 @@ export class SiteHeld {
   async #note(state: Omit<State, 'run'>, needed: string): Promise<void> {
     const { folder, run } = this.#options;
     this.#known = state.digest;
-    await writeText(folder, STATE, jsonText({ run, ...state }, STATE));
+    await writeText(folder, STATE, jsonText({ run, ...state }, STATE), NOT_SYNCED);
     for (const name of await folder.list()) if (name !== needed && name !== STATE) await folder.remove(name);
   }
 }

@@ -14,6 +14,7 @@ import { joinReplySchema, MANIFEST_FILE, type Memory, nextReplySchema } from '..
 import { Retriever } from '../exchange/retriever.js';
 import type { NextTask, ResultFigures, Task } from '../exchange/task.js';
 import type { Filter } from '../filter/filter.js';
+import { RELAY_FEATURE } from '../frame/hello.js';
 import type { SiteCredentials } from '../frame/proof.js';
 import { Session } from '../frame/session.js';
 import { type Sides, whichIsOlder, withAdvice } from '../frame/which-is-older.js';
@@ -69,6 +70,8 @@ export interface SiteLinkOptions {
    * default, `Infinity` for ever. Training goes on meanwhile.
    */
   readonly retryMs?: number | undefined;
+  /** Features that the site says in its hello beside those of this code. */
+  readonly features?: readonly string[] | undefined;
 }
 
 const nothing = z.object({});
@@ -197,7 +200,8 @@ class SiteLink implements ServerLink {
     const { maxBytes, limits } = bounds;
     try {
       const { model, figures } = await this.#retrying(({ retriever }) =>
-        retriever.model(object, { folder, name, maxBytes, limits, room, expect }),
+        // What a crash of the machine takes is fetched again, up to the last leaf that is whole.
+        retriever.model(object, { folder, name, durable: false, maxBytes, limits, room, expect }),
       );
       const release = async (): Promise<void> => {
         await model.close?.();
@@ -333,9 +337,9 @@ class SiteLink implements ServerLink {
   }
 
   async #begin(signal: AbortSignal): Promise<Live> {
-    const { driver, url, site, credentials, run } = this.#options;
+    const { driver, url, site, credentials, run, features } = this.#options;
     const connection = await driver.connect(url, { signal });
-    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, credentials, run, tell: this.#tell });
+    const session = new Session(connection, { name: site, idleMs: this.#job?.idleMs, credentials, run, features, tell: this.#tell });
     const retriever = new Retriever(session, { codecs: this.#options.codecs });
     const { messages, streams } = retriever;
     const live = { session, messages, streams, retriever };
@@ -356,7 +360,9 @@ class SiteLink implements ServerLink {
 
   /** Refuses a server that is too old, and one that has another run now: what is done here is for the first. */
   async #check({ session, messages }: Live): Promise<void> {
-    const { url } = this.#options;
+    const { url, features = [] } = this.#options;
+    if (features.includes(RELAY_FEATURE) && !session.peerFeatures.has('relays'))
+      throw new FedStreamError('unsupported', `the server at ${url} is too old for a relay; update FedStream there first`);
     if (!session.peerFeatures.has('retrieve'))
       throw new FedStreamError('unsupported', `the server at ${url} is too old for this site; update FedStream there first`);
     const run = this.#run;

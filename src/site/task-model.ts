@@ -6,13 +6,17 @@ import { decodeModel, poolFor } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { contentDigest } from '../exchange/content-digest.js';
+import { ownRank } from '../exchange/lora-task.js';
 import { reduceChunks } from '../exchange/reduce.js';
 import type { Task, TaskModel } from '../exchange/task.js';
 import { applyFilters, type Filter } from '../filter/filter.js';
 import type { Manifest } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
-import type { StateDict } from '../tensor/state-dict.js';
+import { partManifest } from '../tensor/model-parts.js';
+import { replacedBy, selectTensors } from '../tensor/select-tensors.js';
+import type { ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { type Base, matchingBase } from './find-base.js';
+import { type LocalTensors, withLocal } from './local-tensors.js';
 import type { FetchBounds, ModelBounds } from './model-bounds.js';
 import type { ReceivedModel, ServerLink } from './server-link.js';
 import type { Held, SiteHeld } from './site-held.js';
@@ -20,7 +24,7 @@ import type { Held, SiteHeld } from './site-held.js';
 /** Options for finding a task's model. */
 export interface TaskModelOptions {
   readonly site: string;
-  readonly link: ServerLink;
+  readonly link: Pick<ServerLink, 'fetchModel' | 'fetchManifest' | 'hasBase'>;
   readonly codecs: CodecTable;
   readonly log: Logger;
   readonly held: SiteHeld;
@@ -30,14 +34,24 @@ export interface TaskModelOptions {
   readonly signal: AbortSignal;
   /** The job's own filters at `task-in`. */
   readonly filters: readonly Filter[];
+  /** Tensors that live on at this site, for a task of the round. */
+  readonly local?: LocalTensors;
+  /** The part of the model that is looked for, and their number; without it, the whole model. */
+  readonly part?: { readonly part: number; readonly of: number } | undefined;
+  /** True for a tensor that never changes in this run: updates come without it. */
+  readonly isFrozen?: ((name: string) => boolean) | undefined;
 }
 
 /** The model that a trainer is given; it can be read as often as needed until it is released. */
 export interface GivenModel {
   /** The model in the dtypes of the checkpoint. */
   readonly given: StateDict;
+  /** The same as the server has it: float32, with a note of those dtypes. */
+  readonly held: StateDict;
   /** A digest of what was found or has arrived, not one that the server only states. */
   readonly content: string;
+  /** True where some of its tensors are the site's own. */
+  readonly hasLocal: boolean;
   release(): Promise<void>;
 }
 
@@ -49,8 +63,36 @@ export async function receiveTaskModel(task: Task, options: TaskModelOptions): P
   if (!model) throw new FedStreamError('bad-frame', `task ${task.id} names no model`);
   const found = await new ModelFinder(task, model, options).find();
   const context = { point: 'task-in', site: options.site, round: task.round, codecs: options.codecs, count: () => {} } as const;
-  const filtered = await applyFilters(found.model, options.filters, context);
-  return { given: inOwnDtypes(filtered, options.codecs), content: found.content, release: found.release };
+  const filtered = ownRank(await applyFilters(found.model, options.filters, context), task.figures, options.codecs);
+  // A model that is only evaluated is that of its round's end.
+  const round = task.kind === 'train' ? task.round : task.round + 1;
+  const local = await options.local?.before(round, filtered);
+  const release = async (): Promise<void> => {
+    await local?.close?.();
+    await found.release();
+  };
+  const given = inOwnDtypes(local ? withLocal(filtered, local) : filtered, options.codecs);
+  return { given, held: filtered, content: found.content, hasLocal: local !== undefined, release };
+}
+
+/**
+ * Fetches or finds the model of a task, and holds it, float32, whatever way it came. Returns the digest
+ * of what was found or has arrived.
+ */
+export async function holdTaskModel(task: Task, options: TaskModelOptions): Promise<string> {
+  const { model } = task;
+  if (!model) throw new FedStreamError('bad-frame', `task ${task.id} names no model`);
+  const found = await new ModelFinder(task, model, options).find();
+  try {
+    if (model.updates) return found.content;
+    const context = { point: 'task-in', site: options.site, round: task.round, codecs: options.codecs, count: () => {} } as const;
+    const filtered = await applyFilters(found.model, options.filters, context);
+    const held = await options.held.keep(decodeModel(inFloat32(filtered), options.codecs));
+    await held?.model.close?.();
+    return found.content;
+  } finally {
+    await found.release();
+  }
 }
 
 /**
@@ -150,15 +192,18 @@ class ModelFinder {
   async #replay(from: StateDict, steps: readonly Step[], digest: string): Promise<Held | undefined> {
     const { codecs, log } = this.#options;
     const received: ReceivedModel[] = [];
+    const { isFrozen } = this.#options;
+    const changing = isFrozen ? selectTensors(from, ({ name }) => !isFrozen(name)) : from;
     try {
       for (const { object, bytes } of steps) {
-        const bounds = this.#options.bounds.update(bytes, from.manifest);
+        const bounds = this.#options.bounds.update(bytes, changing.manifest);
         received.push(await this.#fetch(object, 'an update of the global model', bounds));
       }
-      for (const { model } of received) sameTensors(from.manifest, model.manifest, 'the update of the global model');
+      for (const { model } of received) sameTensors(changing.manifest, model.manifest, 'the update of the global model');
       const addends = received.map(({ model }) => ({ model, weight: 1 }));
-      const sum = { addends, base: from, codecs, pool: poolFor(from, codecs), what: 'the global model', passed: addends.length - 1 };
-      const kept = await this.#options.held.keep({ manifest: from.manifest, chunks: (range) => reduceChunks(sum, range) }, digest);
+      const sum = { addends, base: changing, codecs, pool: poolFor(from, codecs), what: 'the global model', passed: addends.length - 1 };
+      const changed = { manifest: changing.manifest, chunks: (range?: ChunkRange) => reduceChunks(sum, range) };
+      const kept = await this.#options.held.keep(isFrozen ? replacedBy(from, changed) : changed, digest);
       if (!kept)
         log.warn({ round: this.#task.round }, "the held model with the updates added differs from the server's; fetching the whole model");
       return kept;
@@ -225,7 +270,9 @@ class ModelFinder {
   async #base(start: TaskModel['start'], keep: boolean): Promise<Found | undefined> {
     const { bases, link, log, codecs, signal } = this.#options;
     if (!start?.base || bases.length === 0) return undefined;
-    const wanted: Manifest = await link.fetchManifest();
+    const whole: Manifest = await link.fetchManifest();
+    const { part } = this.#options;
+    const wanted = part ? partManifest(whole, part.part, part.of) : whole;
     for (const base of bases) {
       const model = await matchingBase(base, wanted, start.digest, codecs).catch((error: Error) => {
         if (signal.aborted) throw error;

@@ -9,13 +9,16 @@ import { decodedExtras } from '../exchange/extras-coding.js';
 import type { Memory } from '../exchange/protocol.js';
 import type { ResultFigures, Task } from '../exchange/task.js';
 import { builtInFiltersWith } from '../filter/built-in.js';
-import { ownFilters } from '../filter/chain.js';
+import { frozenIn, ownFilters } from '../filter/chain.js';
 import type { Filter } from '../filter/filter.js';
 import type { Job } from '../job/job.js';
 import { type NamedDicts, splitDicts } from '../tensor/named-dicts.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Trainer } from '../trainer/trainer.js';
+import { checkAbilities } from './abilities.js';
+import { PARTS_FOLDER } from './fetched-spools.js';
 import type { Base } from './find-base.js';
+import { LocalTensors } from './local-tensors.js';
 import { ModelBounds } from './model-bounds.js';
 import type { Enforced } from './policy.js';
 import { Repeats } from './repeats.js';
@@ -26,6 +29,7 @@ import { checkedFingerprints } from './sent-fingerprints.js';
 import type { Joined, ServerLink, WriteResult } from './server-link.js';
 import { SharedMetrics } from './share.js';
 import { SiteHeld } from './site-held.js';
+import { SiteParts } from './site-parts.js';
 import { type GivenModel, receiveTaskModel, type TaskModelOptions } from './task-model.js';
 import { isTransient } from './transient-errors.js';
 
@@ -61,8 +65,18 @@ export interface GivenExtras {
 export class Workplace {
   readonly site: string;
   readonly job: Job;
+  /** The unique name of the run. */
+  readonly run: string;
+  /** Texts of the model folder, as the server gave them. */
+  readonly files: Joined['files'];
+  /** The site's folder of this run. */
+  readonly folder: Folder;
   readonly trainer: Trainer;
   readonly residuals: Residuals;
+  /** Tensors that are trained here and not sent. */
+  readonly local: LocalTensors;
+  /** Whatever is of a model that is exchanged in parts. */
+  readonly parts: SiteParts;
   /** The rules of the site's owner. */
   readonly enforced: Enforced;
   readonly repeats: Repeats;
@@ -89,14 +103,20 @@ export class Workplace {
     this.codecs = codecs;
     this.filters = options.filters ?? builtInFiltersWith(codecs);
     this.job = job;
+    this.run = run;
+    this.files = files;
+    this.folder = folder;
     this.trainer = trainer;
-    this.#bounds = new ModelBounds(codecs, job.trainer ? undefined : files['config.json']);
+    this.#bounds = new ModelBounds(codecs, job.trainer ? undefined : files['config.json'], job.lora);
     this.enforced = enforced;
     this.repeats = new Repeats(folder, run, enforced.limits.mostRepeats);
     this.metrics = new SharedMetrics(enforced.share, log);
     this.#bases = [...bases, ...trainerBase(trainer, job, signal)];
     this.#held = new SiteHeld({ folder: folder.folder('held'), run, bases: this.#bases, codecs });
+    this.local = new LocalTensors(folder.folder('local'), run, codecs);
     this.residuals = new Residuals(folder.folder('residual'), run, codecs);
+    const config = job.trainer ? undefined : files['config.json'];
+    this.parts = new SiteParts({ folder: folder.folder(PARTS_FOLDER), run, trainer, config, finding: () => this.finding() });
   }
 
   /**
@@ -112,6 +132,17 @@ export class Workplace {
     this.#told = true;
   }
 
+  /**
+   * Refuses a task that needs what the trainer does not know, and, once its extras are here, extras
+   * that it does not know. A program is asked once it runs.
+   */
+  async checkAbilities(task: Task, onProgress: () => void, extras: NamedDicts = {}): Promise<void> {
+    const { round, rounds, needs } = task;
+    const names = Object.keys(extras);
+    if (!needs && names.length === 0) return;
+    checkAbilities(task, names, await this.trainer.knows?.(this.signal, { round, rounds, onProgress }), this.job);
+  }
+
   /** Called after a task that failed. */
   failed(): void {
     this.#told = false;
@@ -119,7 +150,13 @@ export class Workplace {
 
   /** Fetches or finds the model of a task, with the fewest bytes possible. */
   model(task: Task): Promise<GivenModel> {
-    return receiveTaskModel(task, this.finding());
+    return receiveTaskModel(task, { ...this.finding(), local: this.local });
+  }
+
+  /** The model of a task that brings it in parts. */
+  async wholeOfParts(task: Task): Promise<GivenModel> {
+    const { given, held, content } = await this.parts.whole(task);
+    return { given, held, content, hasLocal: false, release: async () => given.close?.() };
   }
 
   /** The options for finding a task's model. */
@@ -135,6 +172,7 @@ export class Workplace {
       bounds: this.#bounds,
       signal,
       filters: ownFilters(job, 'task-in', this.filters),
+      isFrozen: frozenIn(job),
     };
   }
 
@@ -152,12 +190,16 @@ export class Workplace {
    * `figures` while the message is sent.
    */
   async answer(task: Task, figures: ResultFigures, message?: StateDict | WriteResult, said = 'the server has the result'): Promise<void> {
+    const residuals = task.kind === 'trainPart' && task.parts ? this.parts.residuals(task.parts.part) : this.residuals;
     checkSentFigures(figures, this.site, this.log);
     try {
       const sent = await this.link.sendResult(task, Object.assign(figures, { peakRssBytes: this.#options.memory().peakRssBytes }), message);
       this.log.info({ round: task.round, task: task.id, trainLoss: figures.trainLoss, ...sent }, said);
     } catch (error) {
-      if (message && !isTransient(error, this.signal)) await this.residuals.drop(task.round);
+      if (message && !isTransient(error, this.signal)) {
+        await residuals.drop(task.round);
+        await this.trainer.forget?.(task.round);
+      }
       throw error;
     }
   }

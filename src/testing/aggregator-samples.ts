@@ -4,16 +4,18 @@ import { parseCodecName } from '../codec/codec-name.js';
 import { referenceCodecs } from '../codec/codec-table.js';
 import { encodeModel } from '../codec/quantize.js';
 import type { Row } from '../core/row.js';
-import { DTYPES } from '../tensor/dtype.js';
+import { chunkPlaces } from '../tensor/chunks.js';
+import { DTYPES, dtypeBytes, elementCount } from '../tensor/dtype.js';
 import { EXTRA_NAME } from '../tensor/extra-names.js';
+import type { Manifest } from '../tensor/manifest.js';
 import { type MemoryTensor, memoryStateDict } from '../tensor/memory-state-dict.js';
 import type { NamedDicts } from '../tensor/named-dicts.js';
 import { selectTensors } from '../tensor/select-tensors.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
-import type { Aggregator, AggregatorInput, Contribution } from '../workflow/aggregate/aggregator.js';
-import { check } from './checks.js';
+import type { Aggregator, AggregatorInput, Contribution, Together } from '../workflow/aggregate/aggregator.js';
+import { check, equal } from './checks.js';
 import { madeOf, type Options } from './row-options.js';
-import { contentOf, inMemory, Watched, weights } from './state-dicts.js';
+import { contentOf, inMemory, joined, same, Watched, weights } from './state-dicts.js';
 
 /** An aggregator, and what the suite is to know of it. */
 export interface AggregatorUnderTest {
@@ -25,6 +27,8 @@ export interface AggregatorUnderTest {
   readonly weighted?: boolean;
   /** Sites that change nothing leave the model as it is. True by default; not where noise is added. */
   readonly still?: boolean;
+  /** It reads all results through, and then some of them again. False by default. */
+  readonly chooses?: boolean;
   /** Extras that come with each site's result, where it needs some; the same bits each time. */
   extras?(site: string): NamedDicts;
   /** Codecs on other kernels or threads, which must give the same bits as this package's own do. */
@@ -38,8 +42,13 @@ export interface AggregatorUnderTest {
   readonly exceptions?: Readonly<Record<string, string>>;
 }
 
-export const SITES = ['a', 'b', 'c'];
+/** Sites of a round; an aggregator that needs more results has more. */
+const LEAST_SITES = 3;
+/** Names of sites, in order. */
+const NAMES = 'abcdefghijklmnopqrstuvwxyz';
 export const CHUNK_ELEMENTS = 512;
+/** Rounds of the job. */
+const ROUNDS = 3;
 /** More chunks than anybody needs to read ahead. */
 const CHUNKS = 24;
 
@@ -52,8 +61,9 @@ export const COUNTERS = ['steps', 'mask'];
 export interface Sample {
   readonly kind: 'updates' | 'weights';
   readonly round: number;
+  /** As `codings`. */
   readonly samples: readonly number[];
-  /** The codec of each site's result. */
+  /** The codec of each site's result; the first ones again where there are more sites. */
   readonly codings: readonly string[];
   /** The size of what the sites change. */
   readonly step: number;
@@ -103,6 +113,7 @@ export function previousModel({ values, chunkElements }: Shape = SMALL): StateDi
 
 /** One round's results, in the order of the sites' names. Every state dict is watched. */
 export interface Given {
+  readonly round: number;
   readonly results: readonly (Contribution & { readonly model: Watched })[];
   readonly previous: Watched;
   readonly base: Watched;
@@ -127,13 +138,13 @@ export function given(
   const base = watch('the base', model);
   const shared = selectTensors(model, ({ name }) => name !== FROZEN);
   const results: Given['results'][number][] = [];
-  for (const [i, site] of SITES.entries()) {
+  for (const [i, site] of sitesOf(subject).entries()) {
     const raw = siteResult(shared, i, sample);
-    const encoding = parseCodecName(sample.codings[i] as string, codecs);
+    const encoding = parseCodecName(sample.codings[i % sample.codings.length] as string, codecs);
     const coded = encodeModel(raw, ({ dtype }) => (DTYPES[dtype].quantizable ? encoding : { codec: 'raw' }), codecs);
     const isUpdate = sample.kind === 'updates';
     const extras = subject.extras?.(site);
-    const samples = sample.samples[i] as number;
+    const samples = sample.samples[i % sample.samples.length] as number;
     results.push({
       site,
       samples,
@@ -143,7 +154,7 @@ export function given(
       ...(extras && { extras }),
     });
   }
-  return { results, previous, base, all: watched };
+  return { round: sample.round, results, previous, base, all: watched };
 }
 
 /** A site's result, raw: the tensors of `like`, as an update or as weights; made while it is read. */
@@ -185,7 +196,7 @@ export interface RoundOptions {
 }
 
 /** One round, as a run has it: what is kept is written and read again, then the model is. */
-export async function oneRound(aggregator: Aggregator, { results, previous }: Given, options: RoundOptions = {}): Promise<Made> {
+export async function oneRound(aggregator: Aggregator, { round, results, previous }: Given, options: RoundOptions = {}): Promise<Made> {
   const { state = {}, codecs = referenceCodecs, integers = 'refuse', order = results.map((_, i) => i), onWritten } = options;
   const kept: Record<string, StateDict> = {};
   const keep = async (name: string, dict: StateDict): Promise<StateDict> => {
@@ -201,13 +212,69 @@ export async function oneRound(aggregator: Aggregator, { results, previous }: Gi
     return kept[name];
   };
   const ordered = order.map((index) => results[index] as Contribution);
-  const model = await aggregator({ results: ordered, previous, state, codecs, integers, keep });
+  const model = await aggregator({ results: ordered, previous, state, codecs, integers, round, rounds: ROUNDS, keep });
   options.onReturn?.();
-  return { model, content: await contentOf(onWritten ? heard(model, onWritten) : model), kept };
+  const read = onWritten ? heard(model, onWritten) : model;
+  if (!model.together) return { model, content: await contentOf(read), kept };
+  const content = await contentTogether(model, model.together, kept, onWritten);
+  same(await contentOf(read), content, 'the model, read alone');
+  return { model, content, kept };
+}
+
+/** Reads a model and what is kept beside it in one go, as a run does. */
+async function contentTogether(
+  { manifest }: StateDict,
+  { manifests, chunks }: Together,
+  kept: Record<string, StateDict>,
+  onWritten: RoundOptions['onWritten'],
+): Promise<Uint8Array[]> {
+  const content: Uint8Array[] = [];
+  const places = chunkPlaces(manifest);
+  const beside = new Map(Object.keys(manifests).map((name): [string, Uint8Array[]] => [name, []]));
+  for await (const made of chunks()) {
+    if ('chunk' in made) {
+      equal(made.chunk.index, places.next().value?.index, 'the place of a chunk of the model, read together with what is kept');
+      onWritten?.(made.chunk);
+      content.push(made.chunk.bytes.slice());
+    } else {
+      check(beside.has(made.name), `${made.name} is kept, and has no manifest`);
+      beside.get(made.name)?.push(made.bytes.slice());
+    }
+  }
+  for (const [name, manifest] of Object.entries(manifests)) {
+    check(EXTRA_NAME.test(`aggregator.${name}`), `${JSON.stringify(name)} cannot name what is kept`);
+    check(kept[name] === undefined, `${name} is kept twice in a round`);
+    kept[name] = cut(manifest, beside.get(name) as Uint8Array[], name);
+  }
+  return content;
+}
+
+/** A raw state dict in memory, of the bytes of all of its tensors. */
+function cut(manifest: Manifest, parts: readonly Uint8Array[], what: string): StateDict {
+  const bytes = joined(parts);
+  let at = 0;
+  const tensors = manifest.tensors.map(({ name, dtype, shape, encoding }): MemoryTensor => {
+    check(encoding.codec === 'raw', `${what} is kept coded`);
+    const begin = at;
+    at += dtypeBytes(dtype, elementCount(shape));
+    return { name, dtype, shape, data: bytes.slice(begin, at) };
+  });
+  equal(bytes.length, at, `bytes of ${what}, which is kept`);
+  return memoryStateDict(tensors, { chunkElements: manifest.chunkElements });
 }
 
 function heard(state: StateDict, onChunk: (chunk: Chunk) => void): StateDict {
   return new Watched(state, onChunk);
+}
+
+/** The results that the aggregator needs. */
+export function neededBy(subject: AggregatorUnderTest): number {
+  return aggregatorOf(subject).needs?.results ?? 1;
+}
+
+/** The sites of a round: as many as the aggregator needs, and three at least. */
+export function sitesOf(subject: AggregatorUnderTest): string[] {
+  return [...NAMES.slice(0, Math.max(LEAST_SITES, neededBy(subject)))];
 }
 
 /** A new aggregator of the row. */

@@ -1,6 +1,7 @@
 // A pool without threads: the way of models through a pool, for codecs that no thread has.
 import { reduceHere } from '../codec/accumulate.js';
 import type { CodecPool, CodecTable } from '../codec/codec.js';
+import { columnsHere } from '../codec/columns.js';
 import { rawCoder } from '../codec/raw-coding.js';
 import { HEAP } from '../tensor/chunk-memory.js';
 
@@ -17,6 +18,7 @@ export function callingThreadPool(codecs: CodecTable): CodecPool {
     decode: async (...work) => later().then(() => raw.decode(...work)),
     accumulate: async (codec, from, weight, into) => later().then(() => codec.accumulate(from, weight, into)),
     reduce: async (...work) => later().then(() => reduceHere(codecs, ...work)),
+    columns: async (...work) => later().then(() => columnsHere(...work)),
     enter: () => () => {},
     close: async () => {},
   };

@@ -46,9 +46,9 @@ export function mortalFolder(folder: Folder, life: Life): Folder {
       life.step();
       return writable(await folder.create(name, options), life);
     },
-    async rename(from, to) {
+    async rename(from, to, options) {
       life.step();
-      await folder.rename(from, to);
+      await folder.rename(from, to, options);
     },
     async remove(name) {
       life.step();

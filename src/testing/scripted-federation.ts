@@ -16,14 +16,14 @@ import type { RunResult } from '../server/run.js';
 import { runClient } from '../site/client.js';
 import type { ServerLink } from '../site/server-link.js';
 import { siteLink } from '../site/site-link.js';
-import type { Trainer } from '../trainer/trainer.js';
+import type { PartsStart, PartsTask, TrainedPart, Trainer } from '../trainer/trainer.js';
 import type { Federation, Workflow } from '../workflow/federation.js';
 import type { MakeWorkflow } from '../workflow/workflows.js';
 import { check, equal, inTime, pause } from './checks.js';
 import { Life, mortalFolder } from './mortal-folder.js';
 import type { Options } from './row-options.js';
 import { initialModel, learningTrainer } from './scripted-trainer.js';
-import { contentOf } from './state-dicts.js';
+import { contentOf, tensorsOf } from './state-dicts.js';
 
 /** A workflow, and what the suite is to know of it. */
 export interface WorkflowUnderTest {
@@ -63,6 +63,14 @@ export interface FederationOptions {
   change?(site: string, usual: Trainer): Trainer;
   /** Steps after which a site alone is cut off, one after the other, each time to begin again. */
   readonly siteCuts?: Readonly<Record<string, number[]>>;
+  /** Sites that begin with an empty folder after they were cut off. */
+  readonly loses?: readonly string[];
+}
+
+/** The values of the initial model's float tensors, by name. */
+export async function initialValues(): Promise<Record<string, Float32Array>> {
+  const content = await tensorsOf(initialModel());
+  return Object.fromEntries(['w', 'norm'].map((name) => [name, new Float32Array((content.get(name) as Uint8Array).slice().buffer)]));
 }
 
 export class ScriptedFederation {
@@ -162,6 +170,7 @@ export class ScriptedFederation {
         return;
       } catch {
         if (!own.isOver) return;
+        if (this.#options.loses?.includes(site)) this.#folders.set(site, memoryFolder(site));
       } finally {
         life.stop.signal.removeEventListener('abort', end);
         await link.close();
@@ -179,7 +188,17 @@ export class ScriptedFederation {
         await pause(delaysMs[site] ?? 0);
         return usual.train(task, model);
       },
+      ...(usual.trainParts && {
+        async trainParts(task: PartsTask, start: PartsStart): Promise<void> {
+          const send = async (part: TrainedPart): Promise<void> => {
+            await pause(delaysMs[site] ?? 0);
+            await task.send(part);
+          };
+          await usual.trainParts?.({ ...task, send }, start);
+        },
+      }),
       evaluate: (...given) => usual.evaluate(...given),
+      knows: async (...given) => usual.knows?.(...given),
       close: () => usual.close(),
     };
     return change?.(site, slow) ?? slow;

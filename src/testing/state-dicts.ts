@@ -28,7 +28,7 @@ export async function tensorsOf(state: StateDict): Promise<Map<string, Uint8Arra
   return new Map([...parts].map(([name, all]) => [name, joined(all)]));
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {

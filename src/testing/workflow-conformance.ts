@@ -2,7 +2,8 @@
 import { FedStreamError } from '../core/errors.js';
 import { randomStream } from '../core/random.js';
 import type { RunResult } from '../server/run.js';
-import type { TrainTask } from '../trainer/trainer.js';
+import { roundOfSegment } from '../trainer/part-plan.js';
+import type { TrainedPart, TrainTask } from '../trainer/trainer.js';
 import { check, equal, type RegisterTest } from './checks.js';
 import { Life } from './mortal-folder.js';
 import { checkOptions } from './row-options.js';
@@ -81,7 +82,7 @@ const TESTS: Readonly<Record<string, WorkflowTest>> = {
       [2, ['c']],
       [1, SITES],
     ] as const) {
-      const failing = (site: string, { round }: TrainTask): void => {
+      const failing = (site: string, { round }: Pick<TrainTask, 'round'>): void => {
         if (fails.some((one) => one === site) && round >= from) throw new Error('out of memory');
       };
       await endsSomehow(subject, changing(failing), `${fails.join()} failed from round ${from}`);
@@ -89,7 +90,7 @@ const TESTS: Readonly<Record<string, WorkflowTest>> = {
   },
 
   'a site that falls silent does not hang it': async (subject) => {
-    const silent = (site: string, { signal }: TrainTask): Promise<void> | undefined =>
+    const silent = (site: string, { signal }: Pick<TrainTask, 'signal'>): Promise<void> | undefined =>
       site === 'b' ? new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))) : undefined;
     await endsSomehow(subject, { ...changing(silent), job: { stragglerMs: 300 } }, 'b was silent');
   },
@@ -108,14 +109,22 @@ async function ended(subject: WorkflowUnderTest, options: FederationOptions = {}
   return { federation, result };
 }
 
-/** Something is done before each training. */
-function changing(before: (site: string, task: TrainTask) => Promise<void> | void): FederationOptions {
+/** Something is done before each training, or before a part of it is sent. */
+function changing(before: (site: string, task: Pick<TrainTask, 'round' | 'signal'>) => Promise<void> | void): FederationOptions {
   return {
     change: (site, usual) => ({
       ...usual,
       async train(task, model) {
         await before(site, task);
         return usual.train(task, model);
+      },
+      async trainParts(task, start) {
+        const { signal, plan } = task;
+        const send = async (part: TrainedPart): Promise<void> => {
+          await before(site, { signal, round: roundOfSegment(part.segment, plan.of) });
+          await task.send(part);
+        };
+        await usual.trainParts?.({ ...task, send }, start);
       },
     }),
   };

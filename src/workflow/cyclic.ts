@@ -40,5 +40,7 @@ function turn({ sites, random }: Federation, round: number, order: CyclicOptions
   return [...all.slice(first), ...all.slice(0, first)];
 }
 
-/** The row `cyclic`, with the option `order`. */
-export const cyclicRow = row('cyclic', z.strictObject({ order: z.enum(['fixed', 'random']).default('fixed') }), cyclic);
+/** The row `cyclic`, with the option `order`; an aggregator is given one result at a time. */
+export const cyclicRow = row('cyclic', z.strictObject({ order: z.enum(['fixed', 'random']).default('fixed') }), (options) =>
+  Object.assign(cyclic(options), { leastResults: () => 1 }),
+);

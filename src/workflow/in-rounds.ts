@@ -5,8 +5,10 @@ import { evaluatedOf, shouldStop } from '../record/selection.js';
 import type { StateDict } from '../tensor/state-dict.js';
 import type { Metrics } from '../trainer/trainer.js';
 import { chooseStart } from './choose-start.js';
+import { crossSite, keepLocals } from './cross-site.js';
 import type { Federation, Offer, Outcome, Step } from './federation.js';
 import { takeInitialModel } from './initial-model.js';
+import { weightsIn } from './sample.js';
 import { siteMean } from './site-mean.js';
 import { integersNotice } from './tell-integers.js';
 
@@ -27,13 +29,33 @@ export interface RoundResult {
   readonly model: StateDict;
   /** Answers that may carry figures of the offered model. */
   readonly outcomes: readonly Outcome[];
+  /**
+   * The round at whose end the models of the sites' own stand that were evaluated: by default the one
+   * before, whose model they were given.
+   */
+  readonly personalRound?: number;
+  /** Answers with what sites have trained, where those are others than `outcomes`. */
+  readonly trained?: readonly Outcome[];
 }
 
 /**
  * Runs the remaining rounds of the job; committed rounds are not repeated. Returns why the run
  * ended.
  */
-export async function inRounds(federation: Federation, round: (input: RoundInput) => Promise<RoundResult>): Promise<string> {
+export function inRounds(federation: Federation, round: (input: RoundInput) => Promise<RoundResult>): Promise<string> {
+  return everyRound(federation, { round: () => oneRound(federation, round), evaluateLast: () => evaluateLast(federation) });
+}
+
+/** The steps of a workflow that makes its offers and commits itself. */
+export interface Rounds {
+  /** Runs a round and commits it. */
+  round(): Promise<void>;
+  /** Called at the end: asks the sites for figures that are still missing. */
+  evaluateLast(): Promise<void>;
+}
+
+/** As `inRounds`, for a workflow whose rounds are its own. */
+export async function everyRound(federation: Federation, { round, evaluateLast }: Rounds): Promise<string> {
   const { job, history, signal } = federation;
   await takeInitialModel(federation);
   if (history.length === 0) await tellOfIntegers(federation);
@@ -45,9 +67,9 @@ export async function inRounds(federation: Federation, round: (input: RoundInput
       reason = `no better ${job.selection} for ${job.earlyStop?.patience} rounds`;
       break;
     }
-    await oneRound(federation, round);
+    await round();
   }
-  if (!federation.evaluate) await evaluateLast(federation);
+  await evaluateLast();
   return reason;
 }
 
@@ -67,18 +89,30 @@ async function oneRound(federation: Federation, run: (input: RoundInput) => Prom
   const offer = round === 1 ? await begin(federation) : await federation.offer();
   const previous = await models.open('model');
   const evaluate = federation.evaluate === undefined;
-  const { model, outcomes } = await run({ round, offer, previous, evaluate });
+  const { model, outcomes, trained = outcomes, personalRound = round - 1 } = await run({ round, offer, previous, evaluate });
   const written = await models.write('model', model);
   await model.close?.();
   await previous.close?.();
   await written.close?.();
-  if (!evaluate) await federation.commit({ evaluation: await evaluateHere(federation) });
-  else {
-    const evaluation = siteMean(outcomes, federation.job.weights);
-    if (round === 1 && !offer.exact) tellOfStart(evaluation, federation);
-    else await federation.note(round - 1, evaluation);
-    await federation.commit();
+  tellPersonal(outcomes, personalRound, federation);
+  if (evaluate) {
+    const figures = siteMean(outcomes, weightsIn(federation.job, federation.sample()));
+    if (round === 1 && !offer.exact) tellOfStart(figures, federation);
+    else await federation.note(round - 1, figures);
   }
+  const evaluation = await evaluateHere(federation);
+  if (federation.job.crossSiteEvaluation && isLast(round, evaluation, federation)) await keepLocals(trained, offer, federation);
+  await federation.commit(evaluation && { evaluation });
+}
+
+/** True where the run ends with this round, by the job or for want of a better model. */
+function isLast(round: number, evaluation: Metrics | undefined, { job, history }: Federation): boolean {
+  return round === job.rounds || shouldStop(evaluatedOf([...history, { round, evaluation }]), job);
+}
+
+function tellPersonal(outcomes: readonly Outcome[], round: number, federation: Federation): void {
+  const figures = siteMean(outcomes, weightsIn(federation.job, federation.sample()), 'personal');
+  if (figures) federation.emit({ type: 'personal-evaluation', round, ...figures });
 }
 
 /**
@@ -102,7 +136,8 @@ async function begin(federation: Federation): Promise<Offer> {
 /** A warning is due where the start's loss exceeds the model's by more than this share. */
 const WORSE_START = 0.005;
 
-function tellOfStart(held: Metrics | undefined, { emit, log, job, history }: Federation): void {
+/** Tells how good the model is that the sites begin with, and warns where coding has made it worse. */
+export function tellOfStart(held: Metrics | undefined, { emit, log, job, history }: Federation): void {
   if (!held) return;
   emit({ type: 'evaluation', round: 0, ...held, held: true });
   const loss = history[0]?.evaluation?.loss;
@@ -116,7 +151,8 @@ function tellOfStart(held: Metrics | undefined, { emit, log, job, history }: Fed
   emit({ type: 'warning', message });
 }
 
-async function evaluateHere({ evaluate, models }: Federation): Promise<Metrics | undefined> {
+/** Figures of the global model on the server's own data; undefined where it has none. */
+export async function evaluateHere({ evaluate, models }: Federation): Promise<Metrics | undefined> {
   if (!evaluate) return undefined;
   const model = await models.open('model');
   try {
@@ -126,12 +162,17 @@ async function evaluateHere({ evaluate, models }: Federation): Promise<Metrics |
   }
 }
 
-/** Makes one more offer, so that the last model has figures too. */
+/** Makes one more offer, so that the last model has figures of the sites, too, where they are wanted. */
 async function evaluateLast(federation: Federation): Promise<void> {
-  const { round, evaluation } = lastOf(federation.history);
-  if (evaluation || round === 0) return;
-  const outcomes = await federation.gather({ kind: 'evaluate', offer: await federation.offer(), evaluate: true, round });
-  await federation.note(round, siteMean(outcomes, federation.job.weights));
+  const { job, history } = federation;
+  const { round, evaluation, bySite } = lastOf(history);
+  const lacks = !federation.evaluate && !evaluation;
+  const crosses = job.crossSiteEvaluation && !bySite;
+  if (round === 0 || !(lacks || crosses)) return;
+  const options = lacks ? {} : { quorum: 0 };
+  const outcomes = await federation.gather({ kind: 'evaluate', offer: await federation.offer(), evaluate: true, round }, options);
+  if (lacks) await federation.note(round, siteMean(outcomes, job.weights));
+  if (crosses) await crossSite(federation, outcomes);
 }
 
 function lastOf(history: readonly Step[]): Step {

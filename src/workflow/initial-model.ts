@@ -2,6 +2,7 @@
 import { masterOf } from '../codec/float32.js';
 import { decodeModel } from '../codec/quantize.js';
 import { FedStreamError } from '../core/errors.js';
+import { siteRank } from '../job/lora.js';
 import { takeTexts } from '../tensor/noted-texts.js';
 import { withManifest } from '../tensor/state-dict.js';
 import type { Federation, Outcome } from './federation.js';
@@ -14,7 +15,7 @@ export async function takeInitialModel(federation: Federation): Promise<void> {
   const { job, history, models, log, codecs, emit } = federation;
   if (job.model !== 'offered' || history.length > 0 || (await models.names()).includes('model')) return;
   const reasons: string[] = [];
-  for (const site of [...federation.connected()].sort()) {
+  for (const site of offering(federation)) {
     log.info({ site }, 'asking for an initial model');
     const [outcome] = (await federation.gather({ kind: 'offer', round: 0 }, { sites: [site], quorum: 0 })) as [Outcome];
     if (outcome.status === 'done' && outcome.reply.model) {
@@ -31,4 +32,10 @@ export async function takeInitialModel(federation: Federation): Promise<void> {
     emit({ type: 'warning', message });
   }
   throw new FedStreamError('trainer', `no site offered an initial model: ${reasons.join('; ')}`);
+}
+
+/** The connected sites in the order of their names; where they differ in rank, the largest adapters first. */
+function offering({ connected, job }: Federation): string[] {
+  const rank = (site: string): number => siteRank(job.lora, site)?.rank ?? 0;
+  return [...connected()].sort().sort((a, b) => rank(b) - rank(a));
 }

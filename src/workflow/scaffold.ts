@@ -8,6 +8,7 @@ import { zerosLike } from '../tensor/zeros.js';
 import { type Aggregating, aggregated, contributionsOf } from './aggregate/aggregated.js';
 import type { Federation, Workflow } from './federation.js';
 import { inRounds } from './in-rounds.js';
+import { trainRound } from './train-round.js';
 
 /**
  * The extra that carries the server's control variate `c` to the sites, and the change of each
@@ -22,11 +23,12 @@ const CONTROL = 'control';
  */
 export function scaffold(aggregating: Aggregating): Workflow {
   return (federation) =>
-    inRounds(federation, async ({ offer, previous, evaluate }) => {
+    inRounds(federation, async (input) => {
+      const { previous } = input;
       const { codecs, models, sites } = federation;
       const control = await controlOf(federation, previous);
       const returnsExtras = { [CONTROL]: control.manifest };
-      const outcomes = await federation.gather({ kind: 'train', offer, evaluate, extras: { [CONTROL]: control }, returnsExtras });
+      const outcomes = await trainRound(input, federation, { extras: { [CONTROL]: control }, returnsExtras });
       const model = await aggregated(aggregating, outcomes, previous, federation);
       const weight = Math.fround(1 / sites.length);
       const addends = contributionsOf(outcomes).map(({ extras }) => ({ model: extras?.[CONTROL] as StateDict, weight }));
@@ -42,4 +44,6 @@ async function controlOf({ models }: Federation, model: StateDict): Promise<Stat
 }
 
 /** The row `scaffold`; it has no options. */
-export const scaffoldRow = row('scaffold', z.strictObject({}), () => scaffold);
+export const scaffoldRow = row('scaffold', z.strictObject({}), () =>
+  Object.assign((aggregating: Aggregating) => scaffold(aggregating), { averages: 'the control variates' }),
+);

@@ -6,11 +6,15 @@ import { type Weight, weightsOf } from './weights.js';
 
 /**
  * The mean, weighted as the job says, by the samples that each site evaluated on; undefined where
- * no site has held-out data. `samples` are those that count.
+ * no site has held-out data. Of the global model, or of the sites' own ones. `samples` are those that count.
  */
-export function siteMean(outcomes: readonly Outcome[], weights: Weights = BY_SAMPLES): Metrics | undefined {
+export function siteMean(
+  outcomes: readonly Outcome[],
+  weights: Weights = BY_SAMPLES,
+  of: 'evaluation' | 'personal' = 'evaluation',
+): Metrics | undefined {
   const found = outcomes.flatMap((outcome) => {
-    const figures = outcome.status === 'done' ? outcome.reply.figures.evaluation : undefined;
+    const figures = outcome.status === 'done' ? outcome.reply.figures[of] : undefined;
     return figures ? [{ site: outcome.site, samples: figures.samples, figures }] : [];
   });
   if (found.length === 0) return undefined;

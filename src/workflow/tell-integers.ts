@@ -1,9 +1,8 @@
 // Tells at the start of a run which tensors are not averaged, before a round ends because of them.
-
+import { listed } from '../core/listed.js';
 import { DTYPES } from '../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../tensor/manifest.js';
-import type { IntegerRule } from './aggregate/integers.js';
-import { isCounter } from './aggregate/integers.js';
+import { type IntegerRule, isCounter } from './aggregate/integers.js';
 
 /** Names that a message lists; the rest is counted. */
 const NAMED = 3;
@@ -16,9 +15,7 @@ export function integersNotice({ tensors }: Manifest, rule: IntegerRule): string
   if (rule === 'previous' || rule === 'largest') return undefined;
   const bound = tensors.filter((tensor) => !DTYPES[tensor.dtype].quantizable && !(rule === 'counters' && isCounter(tensor)));
   if (bound.length === 0) return undefined;
-  const names = bound.slice(0, NAMED).map(described).join(', ');
-  const more = bound.length > NAMED ? ` and ${bound.length - NAMED} more` : '';
-  return `${names}${more} cannot be averaged: a round ends where the sites return different values; if training changes them, say "integers": "previous" or "largest" in the job`;
+  return `${listed(bound.map(described), NAMED)} cannot be averaged: a round ends where the sites return different values; if training changes them, say "integers": "previous" or "largest" in the job`;
 }
 
 function described({ name, dtype, shape }: TensorEntry): string {

@@ -11,7 +11,8 @@ import { findWeights, type Weights, weightsNamed } from '../../tensor/model-weig
 import type { StateDict } from '../../tensor/state-dict.js';
 import { nodeFolder } from '../storage/node-folder.js';
 import { cachedModel, hubCache, hubName, snapshotOf } from './hub-cache.js';
-import { type Downloading, downloadModel } from './hub-download.js';
+import { downloadModel } from './hub-download.js';
+import type { Downloading } from './hub-file.js';
 
 /** A model on this machine. */
 export interface ModelPlace {

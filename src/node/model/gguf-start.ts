@@ -18,7 +18,7 @@ export async function isGguf({ folder, weights }: ModelPlace): Promise<boolean> 
 }
 
 /** Opens the file of a place that `isGguf`. */
-export function openGgufPlace({ folder, weights }: ModelPlace): Promise<GgufFile> {
+function openGgufPlace({ folder, weights }: ModelPlace): Promise<GgufFile> {
   if (weights.kind !== 'gguf' && weights.kind !== 'file') throw new FedStreamError('internal', `${folder.label} is no GGUF file`);
   return openGguf(folder, weights.name);
 }

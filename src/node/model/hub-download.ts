@@ -11,14 +11,7 @@ import { needPackage } from '../drivers/need-package.js';
 import { nodeFolder } from '../storage/node-folder.js';
 import { type HubAccess, hubAccess, hubFailure } from './hub-access.js';
 import { cachedFolder, type HubName, hubCache } from './hub-cache.js';
-import { fetchBlob, type HubFile } from './hub-file.js';
-
-/** Options of a download. */
-export interface Downloading {
-  /** Hears of each file: its name and size in bytes, and then of bytes as they come. */
-  readonly onFile?: (name: string, sizeBytes: number) => { add(bytes: number): void; stop(): void };
-  readonly signal?: AbortSignal;
-}
+import { type Downloading, fetchBlob, type HubFile } from './hub-file.js';
 
 interface DownloadOptions extends Downloading {
   readonly variant?: string | undefined;

@@ -4,6 +4,7 @@ import { createReadStream, existsSync, mkdirSync, renameSync, rmSync, statfsSync
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { FedStreamError } from '../../core/errors.js';
+import { within } from '../../core/within.js';
 import { ioError } from '../storage/io-error.js';
 
 /** A file of a repository: its name, size in bytes, and the digests that the hub gives. */
@@ -16,12 +17,17 @@ export interface HubFile {
   readonly sha256: string | undefined;
 }
 
-/** The source of a file, and who hears of its bytes. */
-export interface FetchBlobOptions {
-  /** The file as a blob that can be read from any position. */
-  open(): Promise<Blob>;
+/** Options of a download. */
+export interface Downloading {
+  /** Hears of each file: its name and size in bytes, and then of bytes as they come. */
   readonly onFile?: ((name: string, sizeBytes: number) => { add(bytes: number): void; stop(): void }) | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** The source of a file, and who hears of its bytes. */
+export interface FetchBlobOptions extends Downloading {
+  /** The file as a blob that can be read from any position. */
+  open(): Promise<Blob>;
 }
 
 /** The time without a byte after which a download is given up; the same command goes on. */
@@ -77,7 +83,9 @@ async function append(
   try {
     for (;;) {
       signal?.throwIfAborted();
-      const { done, value } = await inTime(reader.read(), path);
+      const reading = reader.read();
+      if (!(await within(reading, SILENCE_MS))) throw new FedStreamError('timeout', `${path} stood still for ${SILENCE_MS / 1000} s`);
+      const { done, value } = await reading;
       if (done) break;
       if (at + value.length > size) throw new FedStreamError('digest', `${path} is longer than the ${size} bytes that the hub says`);
       await file.write(value, 0, value.length, at).catch((cause: unknown) => {
@@ -91,18 +99,6 @@ async function append(
     await file.close();
   }
   if (at < size) throw new FedStreamError('io', `${path} ended at byte ${at} of ${size}; run the command again, and it goes on from there`);
-}
-
-async function inTime<T>(reading: Promise<T>, path: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new FedStreamError('timeout', `${path} stood still for ${SILENCE_MS / 1000} s`)), SILENCE_MS);
-  });
-  try {
-    return await Promise.race([reading, silence]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** A part of yesterday's file and one of today's make neither. */

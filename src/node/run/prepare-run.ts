@@ -25,7 +25,6 @@ import {
   parseLlamaConfig,
 } from '../../trainer/llama/config.js';
 import { checkPositions, longSamplesWarning } from '../../trainer/llama/positions.js';
-import { loadTokenizer } from '../../trainer/tokenizer/tokenizer.js';
 import { tokenizerConfigJson, tokenizerJson } from '../../trainer/tokenizer/tokenizer-json.js';
 import { trainBpe } from '../../trainer/tokenizer/train-bpe.js';
 import { nodeCodecs } from '../codec/codecs.js';
@@ -67,52 +66,56 @@ interface RunRows {
  * Reads or generates the job's data, holds some out for evaluation, and shares the rest out among
  * the sites. Data for a trainer of the sites' own are not read further than to their rows.
  */
-export async function loadRunData(job: Job, read: Pick<ReadOptions, 'onSkipped'> = {}): Promise<RunData> {
-  if (job.trainer && !('generated' in job.data)) return { bySite: new Map(), validation: [], rows: await loadRows(job, job.data) };
-  const options = { ...read, fields: 'generated' in job.data ? undefined : job.data.fields };
-  const sites = siteNames(job);
-  const hold = (samples: readonly Sample[]) => holdOut(samples, job.validationFraction, job.validationSamples, job.seed);
-  if ('files' in job.data) {
-    const bySite = new Map<string, Sample[]>();
-    const validation: Sample[] = [];
-    for (const site of sites) {
-      const held = hold(await readDataFile(job.data.files[site] as string, options));
-      bySite.set(site, held.training);
-      validation.push(...held.validation);
-    }
-    return { bySite, validation: validation.slice(0, job.validationSamples) };
+export async function loadRunData(job: Job, read: Pick<ReadOptions, 'onSkipped'> & PrepareOptions = {}): Promise<RunData> {
+  // A server without a model evaluates none: the sites hold data out themselves.
+  if (read.withoutModel) return loadRunData({ ...job, validationFraction: 0 }, { onSkipped: read.onSkipped });
+  const { data, seed } = job;
+  if ('generated' in data) {
+    const { training, validation } = hold(job, generateTasks(seed, data.generated));
+    return { bySite: splitByFamily(training, siteNames(job), seed), validation };
   }
-  const samples = 'generated' in job.data ? generateTasks(job.seed, job.data.generated) : await readDataFile(job.data.path, options);
-  const { training, validation } = hold(samples);
-  const bySite =
-    'generated' in job.data ? splitByFamily(training, sites, job.seed) : splitSamples(training, sites, job.data.split, job.seed);
-  return { bySite, validation };
+  if (job.trainer) return { bySite: new Map(), validation: [], rows: await loadRows(job, data) };
+  return sharedOut(job, data, (path) => readDataFile(path, { ...read, fields: data.fields }));
 }
 
-async function loadRows(job: Job, data: Exclude<Job['data'], { generated: number }>): Promise<RunRows> {
-  const hold = (rows: readonly DataRow[]) => holdOut(rows, job.validationFraction, job.validationSamples, job.seed);
+type DataFiles = Exclude<Job['data'], { readonly generated: number }>;
+
+function hold<Item>(job: Job, items: readonly Item[]) {
+  return holdOut(items, job.validationFraction, job.validationSamples, job.seed);
+}
+
+async function loadRows(job: Job, data: DataFiles): Promise<RunRows> {
   const textsOf = (rows: readonly DataRow[]) => rows.map(({ answer }) => answer);
-  if ('files' in data) {
-    const bySite = new Map<string, string[]>();
-    const validation: string[] = [];
-    for (const [site, path] of Object.entries(data.files)) {
-      const texts = await readDataRows(path);
-      if (!texts) continue;
-      const held = hold(texts.map(toDataRow));
-      bySite.set(site, textsOf(held.training));
-      validation.push(...textsOf(held.validation));
-    }
-    return { bySite, validation: validation.slice(0, job.validationSamples) };
+  const { bySite, validation } = await sharedOut(job, data, async (path) => (await readDataRows(path))?.map(toDataRow));
+  return { bySite: new Map([...bySite].map(([site, rows]) => [site, textsOf(rows)])), validation: textsOf(validation) };
+}
+
+/**
+ * What each site gets, and what is held out: of its own file, or of one for all. `read` gives
+ * undefined for a file that has nothing to share out; a site's own is then left to the site.
+ */
+async function sharedOut<Item extends Sample | DataRow>(job: Job, data: DataFiles, read: (path: string) => Promise<Item[] | undefined>) {
+  const sites = siteNames(job);
+  if ('path' in data) {
+    const items = await read(data.path);
+    if (!items)
+      throw new FedStreamError(
+        'bad-data',
+        `${data.path} has no rows that can be shared out among the sites; give each site its own file: "data": {"files": {"${sites[0]}": …}}`,
+      );
+    const { training, validation } = hold(job, items);
+    return { bySite: splitSamples(training, sites, data.split, job.seed), validation };
   }
-  const texts = await readDataRows(data.path);
-  if (!texts)
-    throw new FedStreamError(
-      'bad-data',
-      `${data.path} has no rows that can be shared out among the sites; give each site its own file: "data": {"files": {"${siteNames(job)[0]}": …}}`,
-    );
-  const { training, validation } = hold(texts.map(toDataRow));
-  const split = splitSamples(training, siteNames(job), data.split, job.seed);
-  return { bySite: new Map([...split].map(([site, rows]) => [site, textsOf(rows)])), validation: textsOf(validation) };
+  const bySite = new Map<string, Item[]>();
+  const validation: Item[] = [];
+  for (const site of sites) {
+    const items = await read(data.files[site] as string);
+    if (!items) continue;
+    const held = hold(job, items);
+    bySite.set(site, held.training);
+    validation.push(...held.validation);
+  }
+  return { bySite, validation: validation.slice(0, job.validationSamples) };
 }
 
 /** A row as splits know it: its whole text in the place of an answer. */
@@ -146,20 +149,32 @@ export function validationPath(runPath: string): string {
   return join(runPath, 'data', 'validation.jsonl');
 }
 
+/** Options of `prepareRun`. */
+export interface PrepareOptions {
+  /** True where the model is at the sites alone: the run has its texts, and no weights. */
+  readonly withoutModel?: boolean;
+}
+
 /**
  * Writes everything that the server and the sites start from; resolves with the job, its open
  * settings filled in. `note` hears of what goes on all the same.
  */
-export async function prepareRun(job: Job, runPath: string, data: RunData, note: (text: string) => void = () => {}): Promise<Job> {
+export async function prepareRun(
+  job: Job,
+  runPath: string,
+  data: RunData,
+  note: (text: string) => void = () => {},
+  { withoutModel = false }: PrepareOptions = {},
+): Promise<Job> {
   const run = nodeFolder(runPath);
   const training = [...data.bySite.values()].flat();
-  if (job.trainer || job.model === 'offered') return prepareTrainerRun(job, runPath, data);
+  if (job.trainer || job.model === 'offered') return prepareTrainerRun(job, runPath, data, withoutModel);
   const place = 'path' in job.model ? await startPlace(job.model) : undefined;
   const base =
     'path' in job.model ? await copyBase(place as ModelPlace, job.model.path, runPath) : await newBase(job, job.model, training, runPath);
   const resolved = await resolveTraining(job, base, training, note).finally(() => base.close?.());
   writeRunData(runPath, data);
-  await writeEngineModel(resolved, base.config, place, runPath);
+  if (!withoutModel) await writeEngineModel(resolved, base.config, place, runPath);
   await writeText(run, 'job.json', `${jsonText(resolved, 'job.json', 2)}\n`);
   return resolved;
 }
@@ -168,15 +183,17 @@ export async function prepareRun(job: Job, runPath: string, data: RunData, note:
  * Prepares a run whose sites have their own trainer: only names and shapes of the model are read.
  * Without a model folder, a site will offer the model.
  */
-async function prepareTrainerRun(job: Job, runPath: string, data: RunData): Promise<Job> {
+async function prepareTrainerRun(job: Job, runPath: string, data: RunData, withoutModel: boolean): Promise<Job> {
   const run = nodeFolder(runPath);
   writeRunData(runPath, data);
   if (job.model !== 'offered' && 'path' in job.model) {
     const place = await startPlace(job.model);
     await copyTexts(place, runPath);
-    const model = await openStartModel(place);
-    await writeInitialModel(run, model, nodeCodecs());
-    await model.close?.();
+    if (!withoutModel) {
+      const model = await openStartModel(place);
+      await writeInitialModel(run, model, nodeCodecs());
+      await model.close?.();
+    }
   }
   await writeText(run, 'job.json', `${jsonText(job, 'job.json', 2)}\n`);
   return job;
@@ -232,6 +249,8 @@ async function newBase(
   const texts = training.flatMap(({ prompt, answer }) => [prompt, answer]);
   const bpe = trainBpe(texts, model.vocabularySize);
   const files = { json: tokenizerJson(bpe), config: tokenizerConfigJson(MAX_POSITIONS) };
+  // Its packages take long to load, and most commands make no model.
+  const { loadTokenizer } = await import('../../trainer/tokenizer/tokenizer.js');
   const tokenizer = loadTokenizer(files.json, files.config, 'the trained tokenizer');
   const config: PlainLlamaConfig = {
     ...model,
@@ -280,7 +299,9 @@ async function resolveTraining(job: Job, base: Base, training: readonly Sample[]
   // Long samples make small batches; sites want some samples in every step (docs/site.md).
   const { accumulate } = job.train;
   const enough = job.train.batchSize === undefined ? Math.max(accumulate, Math.ceil(DEFAULT_LIMITS.leastBatch / batchSize)) : accumulate;
-  const localSteps = job.train.localSteps ?? (job.train.localEpochs === undefined ? DEFAULT_LOCAL_STEPS : undefined);
+  const { localEpochs, localSeconds } = job.train;
+  const isOpen = localEpochs === undefined && localSeconds === undefined;
+  const localSteps = job.train.localSteps ?? (isOpen ? DEFAULT_LOCAL_STEPS : undefined);
   return { ...job, train: { ...job.train, maxTokens, batchSize, accumulate: enough, localSteps } };
 }
 

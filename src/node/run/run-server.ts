@@ -5,9 +5,8 @@ import type { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
 import type { DriverOptions } from '../../driver/driver.js';
 import { wholeBits } from '../../filter/chain.js';
-import { codingLabel } from '../../filter/coding.js';
 import { type Listening, runServer } from '../../hub/server.js';
-import { type Job, NAME_PATTERN, siteNames } from '../../job/job.js';
+import { type Job, NAME_PATTERN } from '../../job/job.js';
 import { builtInKit, type Kit, workflowOf } from '../../kit/kit.js';
 import type { EmitEvent, RunEvent } from '../../record/events.js';
 import { openRunRecord, type RunRecord } from '../../record/run-record.js';
@@ -29,6 +28,7 @@ import { makeTrainer } from '../trainer/make-trainer.js';
 import { readDataFile } from './data-files.js';
 import { validationPath } from './prepare-run.js';
 import { readModelTexts, writeModelFolder } from './run-files.js';
+import { runStarted } from './run-started.js';
 
 /** The run, the addresses of its server, and the receivers of its events. */
 export interface RunServerOptions {
@@ -74,8 +74,12 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
     warnOfWholeWeights(job, kit.codecs, files, emit);
     // Trainers of the sites' own exist only on their machines, so the sites evaluate.
     const own = job.trainer !== undefined;
+    const workflow = workflowOf(job, kit);
+    const { modelAtSites = false } = workflow;
     const validation =
-      own || (await run.sizeBytes('data/validation.jsonl')) === undefined ? [] : await readDataFile(validationPath(runPath));
+      own || modelAtSites || (await run.sizeBytes('data/validation.jsonl')) === undefined
+        ? []
+        : await readDataFile(validationPath(runPath));
     if (validation.length > 0) evaluator = await makeTrainer({ job, files, training: [], validation, threads: options.threads, log });
     const onListening = (at: string): void => {
       log.info({ url: at }, 'listening');
@@ -88,7 +92,7 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
       files: own ? {} : files,
       codecs: nodeCodecs(kit.codecs),
       filters: kit.filters,
-      workflow: workflowOf(job, kit),
+      workflow,
       listeners,
       web: options.web,
       admission: { tokens },
@@ -100,8 +104,9 @@ export async function runServerProcess(options: RunServerOptions): Promise<RunRe
       signal,
       onListening,
     });
-    await writeModelFolder(runPath, 'model', result.lastRound, options.dtype);
-    if (result.bestRound !== result.lastRound) await writeModelFolder(runPath, 'best-model', result.bestRound, options.dtype);
+    if (!modelAtSites) await writeModelFolder(runPath, 'model', result.lastRound, options.dtype);
+    if (!modelAtSites && result.bestRound !== result.lastRound)
+      await writeModelFolder(runPath, 'best-model', result.bestRound, options.dtype);
     emit({ type: 'memory', process: 'server', ...processMemory() });
     emit({ type: 'run-finished', reason: result.reason });
     return result;
@@ -134,18 +139,8 @@ async function announce(options: RunServerOptions, record: RunRecord, emit: Emit
   if (record.summary().startedAt !== null) return;
   const run = nodeFolder(runPath);
   const round = (await readJournal(run)).at(-1)?.round ?? 0;
-  emit({
-    type: 'run-started',
-    name: runLabel(options),
-    codec: codingLabel(job.quantize),
-    streaming: job.streaming,
-    sites: siteNames(job),
-    rounds: job.rounds,
-    seed: job.seed,
-    startedAt: new Date().toISOString(),
-    selection: job.selection,
-    ...((await hasGlobalModel(run, round)) && { parameters: await parameterCount(run, round) }),
-  });
+  const parameters = (await hasGlobalModel(run, round)) && { parameters: await parameterCount(run, round) };
+  emit({ ...runStarted(runLabel(options), job), ...parameters });
 }
 
 function runLabel({ runPath, job }: RunServerOptions): string {

@@ -71,13 +71,18 @@ export interface TrainerInit {
    * with a site that tells another value under the same name (docs/spec/trainer-bridge.md).
    */
   readonly fingerprints?: Fingerprints;
+  /**
+   * What this program knows beyond plain training, by name (`mu`, `control`, …): a task that needs
+   * something else is refused before it gets here.
+   */
+  readonly knows?: readonly string[];
 }
 
 /**
  * Connects to the site that started this program; rejects with `refused` if no site did, and with
  * `closed` if the site is gone.
  */
-export async function init({ initial, fingerprints }: TrainerInit = {}): Promise<TrainerBridge> {
+export async function init({ initial, fingerprints, knows }: TrainerInit = {}): Promise<TrainerBridge> {
   const address = process.env[BRIDGE_VARIABLE];
   if (!address?.startsWith('unix:'))
     throw new FedStreamError('refused', `${BRIDGE_VARIABLE} is not set: a site starts this program (docs/site.md), not a person`);
@@ -87,7 +92,7 @@ export async function init({ initial, fingerprints }: TrainerInit = {}): Promise
     socket.once('error', (cause) => reject(new FedStreamError('closed', `the site is not there: ${cause.message}`, { cause })));
   });
   const bridge = new Bridge(socket, initial);
-  await bridge.greet(fingerprints);
+  await bridge.greet(fingerprints, knows);
   return bridge;
 }
 
@@ -129,12 +134,12 @@ class Bridge implements TrainerBridge {
     this.#messages = siteMessages(socket);
   }
 
-  async greet(fingerprints: Fingerprints | undefined): Promise<void> {
+  async greet(fingerprints: Fingerprints | undefined, knows: readonly string[] | undefined): Promise<void> {
     this.#say({ type: 'hello', protocol: BRIDGE_PROTOCOL, client: 'fedstream/trainer' });
     const message = await this.#next();
     if (message.type !== 'welcome') throw new FedStreamError('trainer', `the site sent "${message.type}" before its welcome`);
     ({ site: this.site, folder: this.folder, job: this.job } = message);
-    if (fingerprints) this.#say({ type: 'about', fingerprints });
+    if (fingerprints || knows) this.#say({ type: 'about', fingerprints: fingerprints ?? {}, ...(knows && { knows: [...knows] }) });
   }
 
   async isRunning(): Promise<boolean> {

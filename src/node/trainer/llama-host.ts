@@ -7,6 +7,7 @@ import type { LlamaConfig } from '../../trainer/llama/config.js';
 import { type LlamaEngine, startEngine, type ThreadPool } from '../../trainer/llama/engine.js';
 import type { Command, ThreadInit } from '../../trainer/llama/thread.js';
 import type { OptimizerSettings } from '../../trainer/llama/update.js';
+import { builtFile, builtProgram } from '../built-file.js';
 
 /** The model of an engine, its size in memory, and its optimizer. */
 export interface LlamaEngineOptions {
@@ -15,22 +16,19 @@ export interface LlamaEngineOptions {
   readonly optimizer: OptimizerSettings;
 }
 
-// The built files; the paths hold from src/ (in tests) and from dist/.
-const WASM = new URL('../../../dist/wasm/llama.wasm', import.meta.url);
-const WORKER = new URL('../../../dist/node/trainer/llama-worker.js', import.meta.url);
-
 /** Threads hold no tensors of their own: all are in the shared memory. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8, stackSizeMb: 1 };
 
 /** Starts an engine with threads of its own; close it to end them. */
 export async function startLlamaEngine(options: LlamaEngineOptions): Promise<LlamaEngine> {
-  const module = await WebAssembly.compile(readFileSync(WASM));
+  const module = await WebAssembly.compile(readFileSync(builtFile('wasm/llama.wasm')));
   return startEngine({ ...options, module, startThreads });
 }
 
 async function startThreads(init: Omit<ThreadInit, 'index'>): Promise<ThreadPool> {
+  const program = builtProgram('llama-worker');
   const workers = Array.from({ length: init.size.threads }, (_, index) => {
-    const worker = new Worker(WORKER, { workerData: { ...init, index } satisfies ThreadInit, resourceLimits: WORKER_LIMITS });
+    const worker = new Worker(program, { workerData: { ...init, index } satisfies ThreadInit, resourceLimits: WORKER_LIMITS });
     worker.unref();
     return worker;
   });

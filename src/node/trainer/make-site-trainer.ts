@@ -59,7 +59,7 @@ export async function makeProcessTrainer(name: string, options: SiteTrainerOptio
 }
 
 /** The part of the job that a program may know: its settings for training. */
-function bridgeJob({ name, seed, rounds, train }: Joined['job']): BridgeJob {
+function bridgeJob({ name, seed, rounds, train, lora }: Joined['job']): BridgeJob {
   const wishes = Object.entries(train).flatMap(([wish, value]) => (value === undefined ? [] : [[wish, value] as const]));
-  return { name, seed, rounds, train: Object.fromEntries(wishes) };
+  return { name, seed, rounds, train: Object.fromEntries(wishes), ...(lora.type !== 'factors' && { lora: lora.type }) };
 }

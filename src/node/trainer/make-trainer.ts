@@ -6,6 +6,7 @@ import type { Folder } from '../../core/storage.js';
 import type { Job } from '../../job/job.js';
 import { builtInTrainer } from '../../trainer/built-in-trainer.js';
 import type { Sample } from '../../trainer/data/sample.js';
+import { TextCounts } from '../../trainer/data/text-counts.js';
 import type { Example } from '../../trainer/example.js';
 import { parseLlamaConfig } from '../../trainer/llama/config.js';
 import { checkPositions, longSamplesWarning } from '../../trainer/llama/positions.js';
@@ -44,7 +45,7 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
   const { maxTokens, batchSize } = job.train;
   if (maxTokens === undefined || batchSize === undefined)
     throw new FedStreamError('bad-job', 'train.maxTokens and train.batchSize are open; the server fills them in');
-  const size = { maxBatch: batchSize, maxSequence: Math.ceil(maxTokens / 8) * 8, threads };
+  const size = { maxBatch: batchSize, maxSequence: Math.ceil(maxTokens / 8) * 8, threads, microBatches: job.train.accumulate };
   checkPositions(config, maxTokens);
   checkMemory(config, size, options.mostMemoryBytes);
   const encode = async (tokenizer: TokenizerHost, samples: readonly Sample[], what: string) => {
@@ -68,6 +69,8 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
       throw new FedStreamError('bad-data', `none of ${samples.length} samples fits into train.maxTokens = ${maxTokens}; raise it`);
     return encoded.examples;
   };
+  const counts = new TextCounts();
+  for (const samples of [options.training, options.validation]) for (const sample of samples) counts.add(sample);
   const tokenizer = await startTokenizer({ ...tokenizerTexts(files, 'tokenizer.json'), signal });
   let training: readonly Example[];
   let validation: readonly Example[];
@@ -92,6 +95,7 @@ export async function makeTrainer(options: MakeTrainerOptions): Promise<Trainer>
     validation,
     stateFolder,
     run,
+    counts,
     fingerprints: await modelFingerprints(files),
   });
 }

@@ -37,6 +37,14 @@ const retrySchema = z.union([z.number(), z.string()]).transform((value, context)
   return z.NEVER;
 });
 
+/** The way to the other sites of a swarm. */
+const swarmSchema = z.strictObject({
+  listen: text.min(1).optional(),
+  address: text.min(1).optional(),
+  /** Hosts that the site connects to. */
+  allow: z.array(text.min(1)).default([]),
+});
+
 const siteConfigSchema = (table: Table<Filter>) =>
   z.strictObject({
     trainers: z.record(z.string().regex(NAME_PATTERN), trainerSchema).default({}),
@@ -46,6 +54,7 @@ const siteConfigSchema = (table: Table<Filter>) =>
     retry: retrySchema.optional(),
     limits: limitsSchema.default({}),
     share: shareSchema.prefault({}),
+    swarm: swarmSchema.optional(),
     data: z.strictObject({ fields: namedFieldsSchema.optional() }).default({}),
   });
 
@@ -66,6 +75,8 @@ export interface SiteConfig {
   /** Limits on what a job may ask of this site, and the choice of what leaves beside updates. */
   readonly limits: SiteLimits;
   readonly share: SiteShare;
+  /** Where this site listens in a swarm, and the hosts that it connects to. */
+  readonly swarm?: z.output<typeof swarmSchema> | undefined;
   /** How the built-in trainer reads this site's data. */
   readonly data: { readonly fields?: NamedFields | undefined };
 }
@@ -90,8 +101,8 @@ export function readSiteConfig(path: string, table: Table<Filter> = builtInFilte
   const trainers = Object.fromEntries(
     Object.entries(parsed.data.trainers).map(([name, trainer]) => [name, { ...trainer, folder: resolve(base, trainer.folder) }]),
   );
-  const { filters, diskBytes, retry: retryMs, limits, share, data } = parsed.data;
-  return { source: path, trainers, filters, diskBytes, retryMs, limits, share, data };
+  const { filters, diskBytes, retry: retryMs, limits, share, swarm, data } = parsed.data;
+  return { source: path, trainers, filters, diskBytes, retryMs, limits, share, swarm, data };
 }
 
 /** The trainer that a job names; throws `refused` if this site has none of that name. */

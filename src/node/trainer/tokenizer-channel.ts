@@ -1,8 +1,8 @@
 // The two places in which a tokenizer runs: a thread for known rules, and a process of its own for
 // all others, since a thread without memory takes its process along.
 import { fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { builtProgram } from '../built-file.js';
 
 /** Messages to a tokenizer and back; it ends at once when it is told to, whatever it does. */
 export interface TokenizerChannel {
@@ -17,13 +17,13 @@ export interface ChannelEvents {
   broke(how: string): void;
 }
 
-// The built file; the path holds from src/ (in tests) and from dist/.
-const WORKER = new URL('../../../dist/node/trainer/tokenizer-worker.js', import.meta.url);
+/** The file of the program that tokenizes. */
+const WORKER = 'tokenizer-worker';
 const MEGABYTE = 1024 * 1024;
 
 /** Runs the tokenizer on a thread of this process. */
 export function openThread(heapBytes: number, events: ChannelEvents): TokenizerChannel {
-  const worker = new Worker(WORKER, { resourceLimits: { maxOldGenerationSizeMb: heapBytes / MEGABYTE, stackSizeMb: 4 } });
+  const worker = new Worker(builtProgram(WORKER), { resourceLimits: { maxOldGenerationSizeMb: heapBytes / MEGABYTE, stackSizeMb: 4 } });
   worker.on('message', (message) => events.message(message));
   worker.on('error', (cause) => events.broke(`failed: ${cause.message}`));
   return { post: (message) => worker.postMessage(message), end: async () => void (await worker.terminate()) };
@@ -31,7 +31,7 @@ export function openThread(heapBytes: number, events: ChannelEvents): TokenizerC
 
 /** Runs the tokenizer in a process with so much memory, which ends with this one. */
 export function openProcess(heapBytes: number, events: ChannelEvents): TokenizerChannel {
-  const child = fork(fileURLToPath(WORKER), [], {
+  const child = fork(builtProgram(WORKER), [], {
     execArgv: [`--max-old-space-size=${Math.ceil(heapBytes / MEGABYTE)}`],
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],

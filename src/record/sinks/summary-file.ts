@@ -21,6 +21,7 @@ class SummaryFile implements Sink {
   #writing: Promise<void> | undefined;
   #isStale = false;
   #failure: FedStreamError | undefined;
+  #durable = false;
   #closed: Promise<void> | undefined;
 
   constructor(folder: Folder, figures: Figures) {
@@ -41,6 +42,8 @@ class SummaryFile implements Sink {
   }
 
   close(): Promise<void> {
+    // Until then the events say the same, should the machine crash.
+    this.#durable = true;
     this.#closed ??= this.flush();
     return this.#closed;
   }
@@ -55,7 +58,8 @@ class SummaryFile implements Sink {
     try {
       while (this.#isStale) {
         this.#isStale = false;
-        await writeText(this.#folder, SUMMARY_FILE, `${jsonText(this.#figures.summary.summary(), SUMMARY_FILE, 2)}\n`);
+        const text = `${jsonText(this.#figures.summary.summary(), SUMMARY_FILE, 2)}\n`;
+        await writeText(this.#folder, SUMMARY_FILE, text, { durable: this.#durable });
       }
     } catch (cause) {
       this.#failure = asFedStreamError(cause, 'io');

@@ -19,7 +19,16 @@ async function averaged(rule: IntegerRule, previous: StateDict, ...results: Stat
   const keep = (): never => {
     throw new Error('nothing is kept');
   };
-  const next = await mean({ results: contributions, previous, state: {}, codecs: referenceCodecs, integers: rule, keep });
+  const next = await mean({
+    results: contributions,
+    previous,
+    state: {},
+    codecs: referenceCodecs,
+    integers: rule,
+    round: 1,
+    rounds: 1,
+    keep,
+  });
   const found: Uint8Array[] = [];
   for await (const { bytes } of next.chunks()) found.push(bytes.slice());
   return found;

@@ -5,15 +5,13 @@ import { poolFor } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import { row } from '../../core/row.js';
 import { reduceChunks, sumModel } from '../../exchange/reduce.js';
-import { tensorRange } from '../../tensor/chunks.js';
 import { DTYPES } from '../../tensor/dtype.js';
-import { RAW } from '../../tensor/manifest.js';
 import { sameTensors } from '../../tensor/manifest-equality.js';
 import { selectTensors, tensorsOf } from '../../tensor/select-tensors.js';
-import type { Chunk, ChunkRange, StateDict } from '../../tensor/state-dict.js';
+import type { StateDict } from '../../tensor/state-dict.js';
 import type { Aggregator, AggregatorInput, Contribution } from './aggregator.js';
-import { integerChunks } from './integers.js';
 import { overlaid } from './overlay.js';
+import { resultChunks } from './result-chunks.js';
 
 /**
  * Replaces the tensors that the results have by the mean of the results; the others stay as they
@@ -40,17 +38,7 @@ export function resultMean({ results, previous, codecs, integers }: AggregatorIn
     pool: poolFor(first.model, codecs),
     what: 'the average of the results',
   };
-  const tensors = first.model.manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW }));
-  const manifest = { ...first.model.manifest, tensors };
-  const kept = integers === 'previous' ? [{ site: 'the server', model: tensorsOf(previous, first.model.manifest) }] : ordered;
-  async function* chunks(range: ChunkRange = { first: 0, end: Number.POSITIVE_INFINITY }): AsyncGenerator<Chunk> {
-    for (const { floats, ...run } of runs(manifest)) {
-      const part = { first: Math.max(run.first, range.first), end: Math.min(run.end, range.end) };
-      if (part.first >= part.end) continue;
-      yield* floats ? reduceChunks(sum, part) : integerChunks(integers, kept, part);
-    }
-  }
-  return { manifest, chunks };
+  return resultChunks({ previous, integers }, ordered, (part) => reduceChunks(sum, part));
 }
 
 /**
@@ -94,21 +82,4 @@ export function sampleWeights(contributions: readonly Pick<Contribution, 'site' 
     total += samples;
   }
   return contributions.map(({ samples }) => Math.fround(samples / total));
-}
-
-interface Run extends ChunkRange {
-  readonly floats: boolean;
-}
-
-/** Splits the tensors into runs of consecutive ones that are all averaged, or all not averaged. */
-function* runs(manifest: StateDict['manifest']): Generator<Run> {
-  const { tensors } = manifest;
-  const averaged = (index: number): boolean => DTYPES[(tensors[index] as (typeof tensors)[number]).dtype].quantizable;
-  for (let begin = 0; begin < tensors.length; ) {
-    const floats = averaged(begin);
-    let end = begin + 1;
-    while (end < tensors.length && averaged(end) === floats) end++;
-    yield { floats, first: tensorRange(manifest, begin).first, end: tensorRange(manifest, end - 1).end };
-    begin = end;
-  }
 }

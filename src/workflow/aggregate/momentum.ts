@@ -2,43 +2,23 @@
 // momentum.
 import { z } from 'zod';
 import { row } from '../../core/row.js';
-import { sumModel } from '../../exchange/reduce.js';
-import { tensorsOf } from '../../tensor/select-tensors.js';
+import { accelerated, momentumField } from './accelerated.js';
 import type { Aggregator } from './aggregator.js';
-import { mean, meanUpdate, resultMean } from './mean.js';
-import { overlaid } from './overlay.js';
-
-/** The name of the state that is kept from round to round. */
-const VELOCITY = 'velocity';
+import { type RateOptions, rateFields } from './rate-schedule.js';
 
 /** Options of `momentum`. */
-export interface MomentumOptions {
+export interface MomentumOptions extends RateOptions {
   /** The share of the last velocity that stays, 0 to 1 (beta). */
   readonly momentum: number;
-  /** The server's learning rate, above 0. */
-  readonly rate: number;
 }
 
 /**
  * `velocity = momentum × velocity + mean update; model += rate × velocity`, in float32. With
  * momentum 0 and rate 1 it equals `mean`, to the bit.
  */
-export function momentum({ momentum: beta, rate }: MomentumOptions): Aggregator {
-  return async (input) => {
-    if (beta === 0 && rate === 1) return mean(input);
-    const { previous, state, codecs, keep } = input;
-    const update = { model: meanUpdate(input), weight: 1 };
-    const before = state[VELOCITY] ? [{ model: state[VELOCITY], weight: beta }] : [];
-    const velocity = await keep(VELOCITY, sumModel({ addends: [update, ...before], codecs, what: 'the velocity' }));
-    const base = tensorsOf(previous, velocity.manifest);
-    const moved = sumModel({ addends: [{ model: velocity, weight: rate }], base, codecs, what: 'the next model' });
-    return overlaid(overlaid(previous, resultMean(input)), moved);
-  };
+export function momentum(options: MomentumOptions): Aggregator {
+  return accelerated('momentum', options);
 }
 
-/** The row `momentum`, with the options `momentum` and `rate`. */
-export const momentumRow = row(
-  'momentum',
-  z.strictObject({ momentum: z.number().min(0).lt(1).default(0.9), rate: z.number().positive().default(1) }),
-  momentum,
-);
+/** The row `momentum`, with the option `momentum` and those of the rate. */
+export const momentumRow = row('momentum', z.strictObject({ momentum: momentumField, ...rateFields(1) }), momentum);
