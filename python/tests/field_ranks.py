@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import peft
 import pytest
 import torch
 import transformers
-from field_runs import WORDS, Side, samples, trainer_of
+from field_runs import Side, Warn, base_model, samples, trainer_of
 from launches import launched_fsdp
 
 import fedstream.hf as hf
-
-Warn = Callable[[str], None]
 
 
 def ranks(given: Mapping[str, Any], folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, warn: Warn) -> dict[str, Any]:
@@ -31,11 +29,8 @@ def ranks(given: Mapping[str, Any], folder: pathlib.Path, monkeypatch: pytest.Mo
 
 def quantized(given: Mapping[str, Any], folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, warn: Warn) -> dict[str, Any]:
     """A base in 4 or 8 bits, with an adapter that travels, or by itself."""
-    ends = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
-    sizes = {"vocab_size": WORDS, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     whole = folder / "whole"
-    torch.manual_seed(5)
-    transformers.LlamaForCausalLM(transformers.LlamaConfig(**(sizes | ends))).save_pretrained(whole)
+    base_model(hidden_size=64, intermediate_size=64).save_pretrained(whole)
     bits = {"load_in_4bit": True} if given["bits"] == 4 else {"load_in_8bit": True}
     config = transformers.BitsAndBytesConfig(**bits, bnb_4bit_compute_dtype=torch.float32, bnb_4bit_quant_type="nf4")
     model: Any = transformers.AutoModelForCausalLM.from_pretrained(whole, quantization_config=config)

@@ -13,6 +13,7 @@ import torch
 import transformers
 from site_for_tests import FakeSite, train_rounds
 from torch.utils.data import IterableDataset
+from trainers import quiet_trainer
 
 import fedstream
 import fedstream.hf as hf
@@ -88,22 +89,13 @@ def adapted(given: Mapping[str, Any]) -> Any:
 
 def trainer_of(model: Any, folder: pathlib.Path, data: Any, held_out: Any, callbacks: Any = None, metrics: Any = None, **more: Any) -> Any:
     settings = {
-        "output_dir": str(folder),
         "per_device_train_batch_size": 2,
         "learning_rate": 0.05,
         "lr_scheduler_type": "constant",
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "report_to": [],
-        "disable_tqdm": True,
-        "use_cpu": True,
         "max_grad_norm": 0.0,
         "remove_unused_columns": False,
     } | more
-    arguments = transformers.TrainingArguments(**settings)
-    return transformers.Trainer(
-        model, arguments, train_dataset=data, eval_dataset=held_out, callbacks=callbacks, compute_metrics=metrics
-    )
+    return quiet_trainer(model, folder, settings, data, held_out, callbacks=callbacks, compute_metrics=metrics)
 
 
 class Side:
@@ -124,9 +116,6 @@ class Side:
     def is_running(self) -> bool:
         self._turn()
         return hf.is_running()
-
-    def warnings(self) -> list[str]:
-        return [message["message"] for message in self.site.messages if message["type"] == "log" and message["level"] == "warn"]
 
     def fingerprints(self) -> dict[str, str]:
         found: dict[str, str] = next(message["fingerprints"] for message in self.site.messages if message["type"] == "about")
@@ -172,7 +161,7 @@ def federated(given: Mapping[str, Any], folder: pathlib.Path, monkeypatch: pytes
         assert side.is_running()
         check_same(trainer.model, given, averaged, texts, folder, more)
         trainer.train()
-        for warning in side.warnings():
+        for warning in side.site.warnings():
             warn(warning)
     differ = [name for name, tensor in averaged.items() if not torch.equal(tensor, sides[0].site.model_from("train-2")[name])]
     assert set(differ) == set(moved)
@@ -293,7 +282,7 @@ def trained(given: Mapping[str, Any], folder: pathlib.Path, monkeypatch: pytest.
             trainer.train(**given.get("train", {}))
         result = side.site.results[f"train-{rounds}"]
     finally:
-        for warning in side.warnings():
+        for warning in side.site.warnings():
             warn(warning)
     evaluation = result.get("evaluation", {})
     told = {
@@ -335,7 +324,7 @@ def sent(given: Mapping[str, Any], folder: pathlib.Path, monkeypatch: pytest.Mon
         )
         assert not fedstream.is_running()
     finally:
-        for warning in side.warnings():
+        for warning in side.site.warnings():
             warn(warning)
     result = side.site.results["train-1"]
     told = {"metrics": len(result["metrics"]), **{name: result[name] for name in ("samples", "steps", "trainLoss", "evaluation") if name in result}}

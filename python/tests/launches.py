@@ -25,13 +25,17 @@ def launched_fsdp() -> tuple[list[Any], FakeSite, FakeSite]:
 
 def launch(what: str, folder: pathlib.Path, *sites: FakeSite) -> list[Any]:
     """What each rank tells."""
-    script = str(pathlib.Path(__file__).with_name("ranks_for_tests.py"))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script, what, str(folder)]
+    run_ranks(pathlib.Path(__file__).with_name("ranks_for_tests.py"), what, str(folder), *(site.address for site in sites))
+    return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def run_ranks(script: pathlib.Path, *arguments: str) -> None:
+    """Two ranks of a script, to their end."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script), *arguments]
     # Memory that is let go of is given back at once, so that a peak can be seen.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([*command, *(site.address for site in sites)], env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, "\n".join(line for line in done.stderr.splitlines() if line.startswith("[rank")) or done.stderr[-3000:]
-    return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
 
 
 def site_that_gives_back(rounds: int = 3) -> FakeSite:

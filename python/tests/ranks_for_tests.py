@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import transformers
+from trainers import quiet_trainer
 
 import fedstream
 import fedstream.hf as hf
@@ -22,7 +23,6 @@ from fedstream.hf._ranks import Ranks
 from fedstream.hf._sharded import ShardedWeights
 from fedstream.hf._weights import Weights
 
-DATA = [{"input_ids": torch.arange(i, i + 8) % 40, "labels": torch.arange(i, i + 8) % 40} for i in range(24)]
 SIDE = 1024
 LAYERS = 12
 
@@ -46,18 +46,7 @@ def make_model(adapter: bool = False) -> Any:
 
 
 def make_trainer(model: Any, folder: pathlib.Path, **more: Any) -> Any:
-    settings = {
-        "output_dir": str(folder),
-        "max_steps": 9,
-        "per_device_train_batch_size": 4,
-        "learning_rate": 1e-2,
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "report_to": [],
-        "disable_tqdm": True,
-        "use_cpu": True,
-    } | more
-    return transformers.Trainer(model, transformers.TrainingArguments(**settings), train_dataset=DATA, eval_dataset=DATA[:5])
+    return quiet_trainer(model, folder, {"max_steps": 9} | more)
 
 
 def losses_alone(model: Any, folder: pathlib.Path, **more: Any) -> list[float]:

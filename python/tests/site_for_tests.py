@@ -25,6 +25,7 @@ class FakeSite:
         train: Job | None = None,
         rounds: int = 3,
         run_folder: str | None = None,
+        lora: str | None = None,
     ) -> None:
         self.folder = tempfile.mkdtemp(prefix="fedstream-test-")
         self.run_folder = run_folder or self.folder
@@ -41,7 +42,9 @@ class FakeSite:
         self._arrived = threading.Condition()
         self._tasks = list(tasks)
         self._model = model
-        self._job = {"seed": 1, "rounds": rounds, "train": train or {}}
+        self._job: dict[str, Any] = {"seed": 1, "rounds": rounds, "train": train or {}}
+        if lora is not None:
+            self._job["lora"] = lora
         path = os.path.join(self.folder, "bridge")
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(path)
@@ -68,6 +71,12 @@ class FakeSite:
                     say(self._next())
                 elif message["type"] == "result":
                     self._take(message)
+                elif (answer := self.answer(message)) is not None:
+                    say(answer)
+
+    def answer(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        """Of a message that a site of some test answers."""
+        return None
 
     def _next(self) -> dict[str, Any]:
         if not self._tasks:
@@ -104,6 +113,9 @@ class FakeSite:
     def leave(self) -> None:
         """Ends the connection without a word."""
         self._connection.shutdown(socket.SHUT_RDWR)
+
+    def warnings(self) -> list[str]:
+        return [message["message"] for message in self.messages if message["type"] == "log" and message["level"] == "warn"]
 
     def steps(self) -> list[dict[str, Any]]:
         return [message for message in self.messages if message["type"] == "step"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from launches import run_ranks
 from site_for_tests import FakeSite, train_rounds
+from trainers import quiet_trainer
 
 import fedstream
 import fedstream.hf as hf
@@ -20,8 +21,6 @@ from fedstream.hf._weights import Weights
 
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")
-
-DATA = [{"input_ids": torch.arange(i, i + 8) % 40, "labels": torch.arange(i, i + 8) % 40} for i in range(24)]
 
 
 def make_model(dropout: float = 0.1) -> Any:
@@ -37,19 +36,7 @@ def make_lora() -> Any:
 
 
 def make_trainer(model: Any, folder: pathlib.Path, **more: Any) -> Any:
-    settings = {
-        "output_dir": str(folder),
-        "num_train_epochs": 3,
-        "per_device_train_batch_size": 4,
-        "learning_rate": 1e-2,
-        "lr_scheduler_type": "cosine",
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "report_to": [],
-        "disable_tqdm": True,
-        "use_cpu": True,
-    } | more
-    return transformers.Trainer(model, transformers.TrainingArguments(**settings), train_dataset=DATA, eval_dataset=DATA[:5])
+    return quiet_trainer(model, folder, {"num_train_epochs": 3, "lr_scheduler_type": "cosine"} | more)
 
 
 def losses(history: list[dict[str, Any]]) -> list[tuple[int, float]]:
@@ -121,7 +108,7 @@ def test_the_losses_are_those_without_federation(
 
 def test_extras_and_figures_of_a_task_change_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = []
-    for more in ({}, {"extras": ["control"], "figures": {"mu": 0.5}}):
+    for more in ({}, {"extras": ["control"], "figures": {"nu": 0.5}}):
         tasks = [{"kind": "train", "round": 1, **more}]
         federation = Federation(monkeypatch, make_model(), tasks, rounds=1)
         federation.site.extras = {"control": {"w": torch.ones(2)}}
@@ -200,7 +187,7 @@ def test_a_checkpoint_of_another_moment_of_the_run_is_left_alone(tmp_path: pathl
     again.site.thread.join(10)
     assert again.site.models["train-1"].keys() == site.models["train-1"].keys()
     assert all(torch.equal(tensor, site.models["train-1"][name]) for name, tensor in again.site.models["train-1"].items())
-    warnings = [message["message"] for message in again.site.messages if message["type"] == "log" and message["level"] == "warn"]
+    warnings = again.site.warnings()
     assert len(warnings) == 1 and "checkpoint-3 is not of the beginning of this round (step 0)" in warnings[0]
 
 
@@ -276,10 +263,7 @@ def test_alone_the_script_trains_centrally(tmp_path: pathlib.Path, monkeypatch: 
 
 def test_two_ranks_train_one_model(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     federation = Federation(monkeypatch, make_model(0))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", __file__, str(tmp_path)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_ranks(pathlib.Path(__file__), str(tmp_path))
     site = federation.site
     assert [m["type"] for m in site.messages].count("hello") == 1
     assert sorted(site.results) == ["train-1", "train-2", "train-3"]

@@ -3,21 +3,23 @@
 import { FedStreamError } from '../core/errors.js';
 import { memoryFolder } from '../core/memory-folder.js';
 import type { Folder } from '../core/storage.js';
-import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
-import { type StateDict, withManifest } from '../tensor/state-dict.js';
+import type { StateDict } from '../tensor/state-dict.js';
 import { ControlVariates } from './control-variates.js';
 import { type Batches, evaluationBatches, trainingBatches } from './data/batches.js';
+import type { TextCounts } from './data/text-counts.js';
 import type { Example } from './example.js';
 import type { Fingerprints } from './fingerprints.js';
 import type { LlamaEngine } from './llama/engine.js';
 import { learningRateAt, type ScheduleSettings } from './llama/schedule.js';
-import type { Metrics, Offer, Trainer, TrainResult, TrainTask } from './trainer.js';
+import { type LengthSettings, mostSteps, untilSeconds } from './local-steps.js';
+import { stepsOfPart, trainInParts } from './part-training.js';
+import { PersonalModels } from './personal-models.js';
+import { RoundStates } from './round-states.js';
+import type { Statistics, StatisticsWish } from './statistics.js';
+import type { Metrics, Offer, PartsStart, PartsTask, Segment, Trainer, TrainResult, TrainTask } from './trainer.js';
 
 /** Settings of training, from the job. */
-export interface TrainSettings extends ScheduleSettings {
-  /** Optimizer steps in each round; without it, passes over the data count. */
-  readonly localSteps?: number;
-  readonly localEpochs?: number;
+export interface TrainSettings extends ScheduleSettings, LengthSettings {
   readonly batchSize: number;
   readonly accumulate: number;
   readonly optimizerState: 'keep' | 'reset';
@@ -38,6 +40,8 @@ export interface BuiltInTrainerOptions {
   readonly stateFolder?: Folder;
   /** The run's id: a control variate or an optimizer's state of another run is not used. */
   readonly run?: string;
+  /** Counts of the texts that the examples were made from. */
+  readonly counts?: TextCounts;
   /** Those of the model folder that the trainer was made from. */
   readonly fingerprints?: Fingerprints;
 }
@@ -47,8 +51,8 @@ export interface BuiltInTrainerOptions {
  * task, the change of the site's own goes with the result.
  */
 const CONTROL = 'control';
-/** The key of a file's metadata that holds the run's id. */
-const RUN = 'fedstream.run';
+/** What the trainer knows beyond plain training. */
+const KNOWN = ['mu', 'parts', 'personal', CONTROL];
 
 /** Makes a trainer over an engine, which it closes. */
 export function builtInTrainer(options: BuiltInTrainerOptions): Trainer {
@@ -59,15 +63,18 @@ class BuiltInTrainer implements Trainer {
   readonly #options: BuiltInTrainerOptions;
   readonly #batches: Batches | undefined;
   readonly #controls: ControlVariates;
-  readonly #run: string;
+  readonly #optimizers: RoundStates | undefined;
+  readonly #personal: PersonalModels;
   /** The round at whose end the optimizer in memory stands; 0 if at none. */
   #optimizerRound = 0;
 
   constructor(options: BuiltInTrainerOptions) {
-    const { training, settings, seed, padToken } = options;
+    const { training, settings, seed, padToken, stateFolder, run = '' } = options;
     this.#options = options;
-    this.#run = options.run ?? '';
-    this.#controls = new ControlVariates(options.stateFolder ?? memoryFolder(), this.#run);
+    const folder = stateFolder ?? memoryFolder();
+    this.#controls = new ControlVariates(folder, run);
+    this.#personal = new PersonalModels(folder, run);
+    this.#optimizers = stateFolder && new RoundStates(stateFolder, 'optimizer', run);
     const { batchSize, accumulate } = settings;
     this.#batches = training.length === 0 ? undefined : trainingBatches(training, { batchSize, accumulate, seed, padToken });
   }
@@ -77,7 +84,8 @@ class BuiltInTrainer implements Trainer {
     const batches = this.#batches;
     if (!batches) throw new FedStreamError('bad-data', 'this trainer has no training data');
     task.signal.throwIfAborted();
-    const { mu, control } = wishes(task);
+    const { mu, lambda, control } = wishes(task);
+    const personal = lambda === undefined ? undefined : await this.#trainPersonal(task, batches, model, lambda);
     await engine.load(model);
     await this.#prepareOptimizer(task.round);
     const own = control && (await this.#controls.before(task.round));
@@ -85,11 +93,10 @@ class BuiltInTrainer implements Trainer {
       await engine.guide({ mu, control, own });
       // A round that is cut short leaves the optimizer at the end of no round.
       this.#optimizerRound = 0;
-      const steps = this.#stepsOf(batches);
-      const trainLoss = await this.#steps(task, batches, steps);
+      const { steps, trainLoss } = await this.#steps(task, batches, task.onStep);
       this.#optimizerRound = task.round;
       await this.#saveOptimizer(task.round);
-      const result = { model: engine.weights(), samples: training.length, steps, trainLoss };
+      const result = { model: engine.weights(), samples: training.length, steps, trainLoss, ...(personal && { personal }) };
       if (!control) return result;
       await this.#controls.keep(task.round, engine.meanGradient(steps));
       return { ...result, extras: { [CONTROL]: await this.#controls.change(task.round, own) } };
@@ -99,37 +106,72 @@ class BuiltInTrainer implements Trainer {
     }
   }
 
-  samplesIn(round: number): number {
+  async trainParts(task: PartsTask, start: PartsStart): Promise<void> {
+    const { engine, training, settings } = this.#options;
     const batches = this.#batches;
-    return batches ? batches.samplesIn((round - 1) * this.#stepsOf(batches) + 1, this.#stepsOf(batches)) : 0;
+    if (!batches) throw new FedStreamError('bad-data', 'this trainer has no training data');
+    task.signal.throwIfAborted();
+    this.#optimizerRound = 0;
+    const steps = mostSteps(settings, batches.stepsPerEpoch);
+    await trainInParts({ engine, batches, settings, steps, samples: training.length }, task, start);
   }
 
-  /** Optimizer steps of a round. */
-  #stepsOf({ stepsPerEpoch }: Batches): number {
-    const { localSteps, localEpochs = 1 } = this.#options.settings;
-    return localSteps ?? stepsPerEpoch * localEpochs;
+  samplesIn(round: number, steps?: number | Segment): number {
+    const batches = this.#batches;
+    if (!batches) return 0;
+    const most = mostSteps(this.#options.settings, batches.stepsPerEpoch);
+    if (typeof steps !== 'object') return batches.samplesIn((round - 1) * most + 1, Math.min(most, steps ?? most));
+    const [first, last] = stepsOfPart(round, steps, most);
+    return batches.samplesIn(first, last - first + 1);
   }
 
-  /** Does the steps of a round; returns their mean loss. */
-  async #steps(task: TrainTask, batches: Batches, steps: number): Promise<number> {
+  /** Does the steps of a round, as many as its time allows; returns their number and mean loss. */
+  async #steps(task: TrainTask, batches: Batches, onStep: TrainTask['onStep']): Promise<{ steps: number; trainLoss: number }> {
     const { engine, settings } = this.#options;
+    const most = mostSteps(settings, batches.stepsPerEpoch);
+    const isOver = untilSeconds(settings);
     let lossSum = 0;
-    for (let i = 1; i <= steps; i++) {
+    let steps = 0;
+    while (steps < most && (steps === 0 || !isOver())) {
       task.signal.throwIfAborted();
-      // Steps count over the whole run, so that schedule and order of data go on after each round.
-      const step = (task.round - 1) * steps + i;
-      const learningRate = learningRateAt(step, task.rounds * steps, settings);
+      // Steps count over the whole run, so that schedule and order of data go on after each round; a
+      // round that the clock ends leaves out the rest of its own.
+      const step = (task.round - 1) * most + ++steps;
+      const learningRate = learningRateAt(step, task.rounds * most, settings);
       const { loss, targetTokens } = await engine.trainStep(batches.at(step), learningRate);
       lossSum += loss;
-      task.onStep({ step, loss, learningRate, tokens: targetTokens });
+      onStep({ step, loss, learningRate, tokens: targetTokens });
     }
-    return lossSum / steps;
+    return { steps, trainLoss: lossSum / steps };
+  }
+
+  /** Trains and keeps the personal model; returns its figures where there are held-out data. */
+  async #trainPersonal(task: TrainTask, batches: Batches, global: StateDict, lambda: number): Promise<Metrics | undefined> {
+    const { engine, settings } = this.#options;
+    const keeps = settings.optimizerState === 'keep';
+    // The engine's optimizer is the personal model's from here on.
+    this.#optimizerRound = 0;
+    await this.#personal.load(engine, task.round, global, lambda, keeps);
+    await this.#steps(task, batches, () => task.onProgress?.());
+    await this.#personal.keep(engine, task.round, keeps);
+    return this.#figures(task.signal);
+  }
+
+  /** The result of that round was not taken, so the server has not added what has changed of `cᵢ`. */
+  forget(round: number): Promise<void> {
+    return this.#controls.drop(round);
   }
 
   async evaluate(model: StateDict, signal: AbortSignal): Promise<Metrics | undefined> {
+    if (this.#options.validation.length === 0) return undefined;
+    await this.#options.engine.load(model);
+    return this.#figures(signal);
+  }
+
+  /** Figures of the model that is loaded. */
+  async #figures(signal: AbortSignal): Promise<Metrics | undefined> {
     const { engine, validation, settings, padToken } = this.#options;
     if (validation.length === 0) return undefined;
-    await engine.load(model);
     let lossSum = 0;
     let targets = 0;
     let exact = 0;
@@ -151,8 +193,18 @@ class BuiltInTrainer implements Trainer {
     return { model: engine.weights(), files: {} };
   }
 
+  async knows(): Promise<readonly string[]> {
+    return [...KNOWN, ...(this.#options.validation.length > 0 ? ['evaluation'] : [])];
+  }
+
   async fingerprints(): Promise<Fingerprints> {
     return this.#options.fingerprints ?? {};
+  }
+
+  async statistics(wish: StatisticsWish): Promise<Statistics> {
+    const { counts, training, validation } = this.#options;
+    if (!counts) throw new FedStreamError('unsupported', 'this trainer has counted no texts');
+    return counts.statistics(wish, [...training, ...validation]);
   }
 
   close(): Promise<void> {
@@ -160,50 +212,41 @@ class BuiltInTrainer implements Trainer {
   }
 
   /**
-   * Keeps the state in memory for the round after the last; loads it from the folder after a
-   * restart.
+   * The state at the end of the last round before, from memory, or from the folder after a restart;
+   * the site may have had no part in the rounds between.
    */
   async #prepareOptimizer(round: number): Promise<void> {
-    const { engine, settings, stateFolder } = this.#options;
-    if (settings.optimizerState === 'keep' && round > 1) {
-      if (this.#optimizerRound === round - 1) return;
-      const name = stateFile(round - 1);
-      if (stateFolder && (await stateFolder.sizeBytes(name)) !== undefined) {
-        const state = await openSafetensors(stateFolder, name);
-        const own = state.manifest.metadata[RUN] === this.#run;
-        if (own) await engine.loadOptimizer(state);
-        await state.close?.();
-        if (own) return;
-      }
+    const { engine, settings } = this.#options;
+    if (settings.optimizerState !== 'keep') return engine.resetOptimizer();
+    const inMemory = this.#optimizerRound;
+    const kept = await this.#optimizers?.before(round);
+    try {
+      if (inMemory > 0 && inMemory < round && inMemory >= (kept?.round ?? 0)) return;
+      if (kept) await engine.loadOptimizer(kept.state);
+      else engine.resetOptimizer();
+    } finally {
+      await kept?.state.close?.();
     }
-    engine.resetOptimizer();
   }
 
-  /** Keeps the states of the last two rounds, since a resumed run may repeat the last one. */
   async #saveOptimizer(round: number): Promise<void> {
-    const { engine, settings, stateFolder } = this.#options;
-    if (settings.optimizerState !== 'keep' || !stateFolder) return;
-    const state = engine.saveOptimizer();
-    const bound = withManifest(state, { ...state.manifest, metadata: { ...state.manifest.metadata, [RUN]: this.#run } });
-    await writeSafetensors(stateFolder, stateFile(round), bound);
-    await stateFolder.remove(stateFile(round - 2));
+    const { engine, settings } = this.#options;
+    if (settings.optimizerState === 'keep') await this.#optimizers?.keep(round, engine.saveOptimizer());
   }
 }
 
 /**
- * The weight of the proximal term and the control variate that a task brings. Throws `bad-argument`
- * for a negative `mu`, `unsupported` for an extra that the trainer does not know.
+ * The weights of the proximal terms of the model and of a personal one, and the control variate that
+ * a task brings. Throws `bad-argument` for a negative `mu` or `lambda`, `unsupported` for an extra
+ * that the trainer does not know.
  */
-function wishes({ extras = {}, figures = {} }: TrainTask): { mu: number; control: StateDict | undefined } {
+function wishes({ extras = {}, figures = {} }: TrainTask): { mu: number; lambda: number | undefined; control: StateDict | undefined } {
   const unknown = Object.keys(extras).find((name) => name !== CONTROL);
   if (unknown !== undefined)
     throw new FedStreamError('unsupported', `the built-in trainer has no use for the extra ${unknown}; it knows ${CONTROL}`);
-  const { mu = 0 } = figures;
-  if (!Number.isFinite(mu) || mu < 0)
-    throw new FedStreamError('bad-argument', `mu is ${mu}; the weight of the proximal term is at least 0`);
-  return { mu, control: extras[CONTROL] };
-}
-
-function stateFile(round: number): string {
-  return `optimizer-${round}.safetensors`;
+  const { mu = 0, lambda } = figures;
+  for (const [name, weight] of Object.entries({ mu, lambda: lambda ?? 0 }))
+    if (!Number.isFinite(weight) || weight < 0)
+      throw new FedStreamError('bad-argument', `${name} is ${weight}; the weight of the proximal term is at least 0`);
+  return { mu, lambda, control: extras[CONTROL] };
 }

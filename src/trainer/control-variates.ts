@@ -1,22 +1,15 @@
-// Keeps a site's own control variate of SCAFFOLD (Karimireddy et al. 2020): a file for each round,
-// bound to a run.
+// Keeps a site's own control variate of SCAFFOLD (Karimireddy et al. 2020).
 import type { Folder } from '../core/storage.js';
 import { combine } from '../tensor/combine.js';
-import { openSafetensors, writeSafetensors } from '../tensor/safetensors.js';
-import { type StateDict, withManifest } from '../tensor/state-dict.js';
-
-const FILE = /^control-(\d+)\.safetensors$/;
-/** The key of a file's metadata that holds the run's id. */
-const RUN = 'fedstream.run';
+import type { StateDict } from '../tensor/state-dict.js';
+import { RoundStates } from './round-states.js';
 
 /** The control variates of one site and run, in a folder or in memory. */
 export class ControlVariates {
-  readonly #folder: Folder;
-  readonly #run: string;
+  readonly #states: RoundStates;
 
   constructor(folder: Folder, run: string) {
-    this.#folder = folder;
-    this.#run = run;
+    this.#states = new RoundStates(folder, 'control', run);
   }
 
   /**
@@ -24,26 +17,17 @@ export class ControlVariates {
    * which counts as 0, if there is none. The caller closes it.
    */
   async before(round: number): Promise<StateDict | undefined> {
-    const rounds = (await this.#rounds()).filter((kept) => kept < round);
-    for (const kept of rounds.reverse()) {
-      const state = await openSafetensors(this.#folder, fileOf(kept));
-      if (state.manifest.metadata[RUN] === this.#run) return withManifest(state, { ...state.manifest, metadata: {} });
-      await state.close?.();
-    }
-    return undefined;
+    return (await this.#states.before(round))?.state;
   }
 
-  /**
-   * Keeps the control variate of a round, durably, before the result can reach the server. The one
-   * of the round before stays, since a round that is cut short starts again from it; older ones are
-   * removed.
-   */
-  async keep(round: number, control: StateDict): Promise<void> {
-    const manifest = { ...control.manifest, metadata: { [RUN]: this.#run } };
-    await writeSafetensors(this.#folder, fileOf(round), withManifest(control, manifest));
-    const rounds = await this.#rounds();
-    const kept = rounds.filter((one) => one <= round).slice(-2);
-    for (const one of rounds) if (!kept.includes(one)) await this.#folder.remove(fileOf(one));
+  /** Keeps the control variate of a round, durably, before the result can reach the server. */
+  keep(round: number, control: StateDict): Promise<void> {
+    return this.#states.keep(round, control);
+  }
+
+  /** Forgets the control variate of a round whose change the server has not taken. */
+  drop(round: number): Promise<void> {
+    return this.#states.drop(round);
   }
 
   /**
@@ -51,8 +35,7 @@ export class ControlVariates {
    * the difference closes `before`.
    */
   async change(round: number, before: StateDict | undefined): Promise<StateDict> {
-    const file = await openSafetensors(this.#folder, fileOf(round));
-    const after = withManifest(file, { ...file.manifest, metadata: {} });
+    const after = (await this.#states.of(round)) as StateDict;
     if (!before) return after;
     const close = async (): Promise<void> => {
       await after.close?.();
@@ -60,14 +43,4 @@ export class ControlVariates {
     };
     return { ...combine(after, before, -1), close };
   }
-
-  async #rounds(): Promise<number[]> {
-    const names = await this.#folder.list();
-    const rounds = names.flatMap((name) => FILE.exec(name)?.[1] ?? []).map(Number);
-    return rounds.sort((a, b) => a - b);
-  }
-}
-
-function fileOf(round: number): string {
-  return `control-${round}.safetensors`;
 }

@@ -1,6 +1,6 @@
 // The fingerprints that follow from the texts of a model folder, computed as every program of the
 // bridge does (docs/spec/trainer-bridge.md).
-import { toHex } from '../core/hex.js';
+import { sha256Hex } from '../core/hex.js';
 import type { Fingerprints } from './fingerprints.js';
 
 type Value = null | boolean | number | string | readonly Value[] | { readonly [key: string]: Value };
@@ -73,8 +73,7 @@ export function canonicalJson(value: Value): string {
 }
 
 async function digestOf(value: Value): Promise<string> {
-  const bytes = new TextEncoder().encode(canonicalJson(value));
-  return `sha256-${toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)))}`;
+  return `sha256-${await sha256Hex(canonicalJson(value))}`;
 }
 
 /** All tokens as `[id, token]`, in order. */

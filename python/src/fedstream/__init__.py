@@ -13,12 +13,17 @@ A site starts the program (docs/site.md of FedStream); on its own, `init` says s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, overload
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from fedstream._client import BRIDGE_VARIABLE, Client, Level
 from fedstream._errors import BridgeError, NotFederatedError
 from fedstream._model import Array, Evaluation, Model, Tensor
+
+if TYPE_CHECKING:
+    import torch
+
+    from fedstream._controls import Controls
 
 __all__ = [
     "BRIDGE_VARIABLE",
@@ -26,6 +31,7 @@ __all__ = [
     "Evaluation",
     "Model",
     "NotFederatedError",
+    "controls",
     "current_round",
     "init",
     "is_federated",
@@ -45,18 +51,22 @@ def init(
     initial: Mapping[str, Array | Tensor] | Callable[[], Mapping[str, Array | Tensor]] | None = None,
     *,
     fingerprints: Mapping[str, str] | None = None,
+    knows: Collection[str] | None = None,
 ) -> None:
     """Connects to the site that started this program; a second call does nothing.
 
     `initial` is the model, or a function that makes it, that the federation begins with where the server has none.
     `fingerprints` tell by name what the training rests on (a base model, a label map): sites that tell another value of one are not averaged. A name
     has 1 to 64 letters, digits, dots, dashes or underscores, a value 1 to 128 characters.
+    `knows` names what this program knows beyond plain training: `mu` if it adds `Model.proximal` to its loss, `control` if it uses `controls`,
+    `evaluation` if it sends one with each training. A task that needs something else is refused before the training; so is an extra that is not
+    named, where this is given.
     Raises `NotFederatedError` where no site started this program.
     """
     global _client
     if _client is None:
         _client = Client.connect(initial)
-        _client.about(fingerprints or {})
+        _client.about(fingerprints or {}, knows)
 
 
 def is_federated() -> bool:
@@ -104,6 +114,16 @@ def send(
     `BridgeError` where a name is none.
     """
     _connected().send(params, samples, steps, train_loss, evaluation, metrics, extras)
+
+
+def controls(received: Model[Any], module: torch.nn.Module) -> Controls:
+    """SCAFFOLD's part of a round in a PyTorch loop, for a model of `receive("torch")`; does nothing where the task has no `control`.
+
+    Call `correct()` of it after each `backward()`, and send `extras=….changes()`. The site's own control variate is kept in `work_folder()`.
+    """
+    from fedstream._controls import Controls
+
+    return Controls(received, module, work_folder())
 
 
 def log(

@@ -59,4 +59,3 @@ class Bridge:
 
     def close(self) -> None:
         self._socket.close()
-

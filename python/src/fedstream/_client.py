@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal
 
 from fedstream import _files
 from fedstream._bridge import PROTOCOL, Bridge
-from fedstream._errors import BridgeError, NotFederatedError
-from fedstream._figures import Figures, count_of, listed, number_of
+from fedstream._errors import BridgeError, NotFederatedError, refuse_diverged, refuse_misfit
+from fedstream._figures import Figures, count_of, number_of
 from fedstream._model import Array, Evaluation, Extras, Model, Tensor
 
 BRIDGE_VARIABLE = "FEDSTREAM_BRIDGE"
@@ -20,9 +20,10 @@ Params = Mapping[str, Array | Tensor]
 Initial = Params | Callable[[], Params] | None
 
 # As the site has them (docs/spec/trainer-bridge.md, "Extras and figures").
-_EXTRA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_EXTRAS = 16
-_MAX_FINGERPRINTS = 64
+_ABILITY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+MAX_FINGERPRINTS = 64
 _MAX_FINGERPRINT_CHARACTERS = 128
 _MAX_LINE_CHARACTERS = 65_536
 # Of all texts of an offer together.
@@ -39,6 +40,7 @@ class Client:
         self._files = files
         self._task: dict[str, Any] | None = None
         self._over = False
+        self._extras: Extras[Any] = Extras({}, lambda _: {})
         self._figures = Figures(self.warn)
         self.current_round = 0
         bridge.send({"type": "hello", "protocol": PROTOCOL, "client": f"fedstream-python {sys.version_info[0]}.{sys.version_info[1]}"})
@@ -62,11 +64,18 @@ class Client:
             raise BridgeError(f"{BRIDGE_VARIABLE} is {address}, which is no address of a site")
         return cls(Bridge(address.removeprefix("unix:")), initial, files)
 
-    def about(self, fingerprints: Mapping[str, str]) -> None:
-        """Tells what the training rests on; the server compares it with what other sites tell."""
-        if fingerprints:
-            _check_fingerprints(fingerprints)
-            self._bridge.send({"type": "about", "fingerprints": dict(fingerprints)})
+    def about(self, fingerprints: Mapping[str, str], knows: Collection[str] | None = None) -> None:
+        """Tells what the training rests on; the server compares it with what other sites tell. And what it knows beyond plain training."""
+        if not fingerprints and knows is None:
+            return
+        _check_fingerprints(fingerprints)
+        message: dict[str, Any] = {"type": "about", "fingerprints": dict(fingerprints)}
+        if knows is not None:
+            strange = [name for name in knows if not _ABILITY.fullmatch(name)]
+            if strange:
+                raise BridgeError(f"{strange[0]!r} is no name of what a program knows; one has 1 to 32 letters, digits, dashes or underscores, a letter first")
+            message["knows"] = sorted(set(knows))
+        self._bridge.send(message)
 
     def is_running(self) -> bool:
         if self._over:
@@ -95,6 +104,7 @@ class Client:
         task = self._open()
         read: Callable[[str], dict[str, Any]] = _files.read_torch if framework == "torch" else _files.read_numpy
         extras: Extras[Any] = Extras(task.get("extras") or {}, read)
+        self._extras = extras
         params = read(task["model"])
         if isinstance(self._initial, Mapping):
             _check_initial(self._initial, params)
@@ -112,6 +122,7 @@ class Client:
     ) -> None:
         task = self._open()
         _check_names(extras or {})
+        self._check_stack()
         message: dict[str, Any] = {"type": "result", "task": task["id"], "metrics": self._figures.metrics(metrics)}
         figures = self._figures.evaluation(evaluation)
         if figures is not None:
@@ -128,6 +139,31 @@ class Client:
                     _files.write(f"{task['result']}.{name}.safetensors", tensors, tensors)
                 message["extras"] = list(extras)
         self._bridge.send(message)
+        self._task = None
+
+    @property
+    def parts(self) -> dict[str, Any] | None:
+        """What the open task says of the parts in which its model is exchanged."""
+        return (self._task or {}).get("parts")
+
+    def send_part(self, segment: int, params: Params, names: Iterable[str], samples: int, steps: int, train_loss: float) -> None:
+        """Sends those tensors, with which a segment ends; they are written before this returns."""
+        task = self._open()
+        _files.write(f"{task['result']}.{segment}.safetensors", params, names)
+        figures = {"samples": count_of(samples, "samples", 1), "steps": count_of(steps, "steps", 0)}
+        self._bridge.send({"type": "part", "task": task["id"], "segment": segment, "trainLoss": self._train_loss(train_loss, params), **figures})
+
+    def receive_part(self, segment: int) -> dict[str, Tensor]:
+        """The next global values of what a segment has sent; waits for them."""
+        message = self._bridge.receive()
+        if message["type"] != "merge" or message.get("segment") != segment:
+            raise BridgeError(f"the site sent {message['type']!r} in place of the values to merge after segment {segment}")
+        return _files.read_torch(message["model"])
+
+    def end_parts(self) -> None:
+        """Answers a task whose parts have all been sent."""
+        task = self._open()
+        self._bridge.send({"type": "result", "task": task["id"]})
         self._task = None
 
     def log(self, message: str | None, level: Level, step: int | None, loss: float | None, learning_rate: float, tokens: int) -> None:
@@ -162,6 +198,14 @@ class Client:
         self._figures.say("train", f"the training loss of round {self.current_round} is {loss}: it is left out, and stands as 0; the weights are finite")
         return 0.0
 
+    def _check_stack(self) -> None:
+        """A stack is a part of the model: without it another one was trained, or evaluated."""
+        if self.job.get("lora") == "exact" and "stack" in self._extras and "stack" not in self._extras.read():
+            raise BridgeError(
+                'the job averages adapters exactly (lora "exact"), and the program has not read the stack that came with its model: add '
+                'receive().extras["stack"] beside the base (docs/lora.md), or take lora "svd" or "factors"'
+            )
+
     def _offer(self, task: dict[str, Any]) -> None:
         initial = self._initial() if callable(self._initial) else self._initial
         if initial is None:
@@ -184,12 +228,7 @@ class Client:
 
 def check_weights(params: Params, round_number: int) -> None:
     """Raises for values that are not finite, which the server would only refuse; for a round whose loss is already known not to be."""
-    broken = [name for name, tensor in params.items() if not _files.is_finite(tensor)]
-    if broken:
-        raise BridgeError(
-            f"the training of round {round_number} has diverged: its loss is not finite, and neither are values of {listed(broken)}; nothing is "
-            "sent. Lower the learning rate, or clip the gradients"
-        )
+    refuse_diverged(round_number, [name for name, tensor in params.items() if not _files.is_finite(tensor)])
 
 
 def _check_initial(own: Params, received: Params) -> None:
@@ -198,17 +237,14 @@ def _check_initial(own: Params, received: Params) -> None:
     extra = sorted(received.keys() - own.keys())
     missing = sorted(own.keys() - received.keys() - ties)
     shapes = sorted(name for name in received if name in own and tuple(received[name].shape) != tuple(own[name].shape))
-    faults = ((extra, "it has no"), (missing, "it received no"), (shapes, "it has another shape of"))
-    told = [f"{fault} {listed(names)}" for names, fault in faults if names]
-    if told:
-        raise BridgeError(f"the initial model of this script does not fit the federation's: {'; '.join(told)}")
+    refuse_misfit("the initial model", ((extra, "it has no"), (missing, "it received no"), (shapes, "it has another shape of")))
 
 
 def _check_fingerprints(fingerprints: Mapping[str, str]) -> None:
-    if len(fingerprints) > _MAX_FINGERPRINTS:
-        raise BridgeError(f"{len(fingerprints)} fingerprints are too many; at most {_MAX_FINGERPRINTS} are compared")
+    if len(fingerprints) > MAX_FINGERPRINTS:
+        raise BridgeError(f"{len(fingerprints)} fingerprints are too many; at most {MAX_FINGERPRINTS} are compared")
     for name, value in fingerprints.items():
-        if not _EXTRA_NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise BridgeError(
                 f"a fingerprint cannot be named {name!r}; a name has 1 to 64 letters, digits, dots, dashes or underscores, and begins with a "
                 "letter or a digit"
@@ -223,7 +259,7 @@ def _check_names(extras: Mapping[str, Params]) -> None:
     if len(extras) > _MAX_EXTRAS:
         raise BridgeError(f"{len(extras)} extras are too many; at most {_MAX_EXTRAS} go with a model")
     for name in extras:
-        if not _EXTRA_NAME.fullmatch(name) or name.lower() == "model":
+        if not NAME.fullmatch(name) or name.lower() == "model":
             raise BridgeError(
                 f"an extra cannot be named {name!r}; a name has 1 to 64 letters, digits, dots, dashes or underscores, "
                 "begins with a letter or a digit, and is not 'model'"

@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fedstream._errors import BridgeError
+from fedstream._errors import BridgeError, listed
 from fedstream._model import Evaluation
 
 # As the site has them (docs/spec/trainer-bridge.md, "Tasks").
 MAX_METRICS = 64
 MAX_NAME_CHARACTERS = 64
-_LISTED = 3
 
 Say = Callable[[str], None]
 
@@ -91,11 +90,6 @@ def count_of(value: Any, what: str, least: int) -> int:
 def characters_of(text: str) -> int:
     """As the site counts them: units of UTF-16."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
 
 
 def _short(value: Any) -> str:

@@ -87,7 +87,7 @@ def write(
     values than its name is an error, since one of the two travels.
     """
     if names is None:
-        kept, noted = _without_ties(params)
+        kept, noted = without_ties(params)
     else:
         kept, noted = _named(params, names), {}
         _check_ties(params, ties or {})
@@ -138,7 +138,8 @@ def _same_values(one: Array | Tensor | Gathered, other: Array | Tensor | Gathere
     return torch.equal(first, second.to(device=first.device, dtype=first.dtype))
 
 
-def _without_ties(params: Mapping[str, Array | Tensor | Gathered]) -> tuple[dict[str, Array | Tensor | Gathered], dict[str, str]]:
+def without_ties(params: Mapping[str, Array | Tensor | Gathered]) -> tuple[dict[str, Array | Tensor | Gathered], dict[str, str]]:
+    """The tensors that are written, in their order, and the names of those that are another one's (alias to name)."""
     kept: dict[str, Array | Tensor | Gathered] = {}
     ties: dict[str, str] = {}
     places: dict[tuple[object, ...], str] = {}

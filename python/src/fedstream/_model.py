@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, Ty
 import numpy as np
 from numpy.typing import NDArray
 
+from fedstream._errors import BridgeError, listed
+
 if TYPE_CHECKING:
     import torch
 
@@ -35,18 +37,34 @@ class Model(Generic[T]):
     figures: Mapping[str, float] = field(default_factory=dict)
     """Numbers that came with the task, by name."""
 
+    def proximal(self, module: torch.nn.Module) -> Tensor | float:
+        """FedProx's term of the loss, `mu / 2 × ‖weights − received‖²`, where the task has `mu`; else 0.0. For models of `receive("torch")`.
+
+        Over the parameters of `module` that are trained, by their names in its state dict. Raises where the model has one that was not received.
+        """
+        mu = self.figures.get("mu", 0.0)
+        if mu == 0.0:
+            return 0.0
+        trained = {name: own for name, own in module.named_parameters() if own.requires_grad}
+        strange = sorted(name for name in trained if name not in self.params)
+        if strange:
+            raise BridgeError(f"{listed(strange)} of the module were not received under these names, so the proximal term cannot hold them")
+        received: Mapping[str, Any] = self.params
+        way: Tensor | float = sum(((own - received[name].to(own)).square().sum() for name, own in trained.items()), start=0.0)
+        return way * (mu / 2)
+
 
 class Extras(Mapping[str, Mapping[str, T]]):
     """State dicts by name, each opened with `read` once it is asked for, and kept."""
 
     def __init__(self, paths: Mapping[str, str], read: Callable[[str], Mapping[str, T]]) -> None:
         self._paths = dict(paths)
-        self._read = read
+        self._open = read
         self._opened: dict[str, Mapping[str, T]] = {}
 
     def __getitem__(self, name: str) -> Mapping[str, T]:
         if name not in self._opened:
-            self._opened[name] = self._read(self._paths[name])
+            self._opened[name] = self._open(self._paths[name])
         return self._opened[name]
 
     def __contains__(self, name: object) -> bool:
@@ -57,6 +75,10 @@ class Extras(Mapping[str, Mapping[str, T]]):
 
     def __len__(self) -> int:
         return len(self._paths)
+
+    def read(self) -> list[str]:
+        """The names of those that were asked for."""
+        return list(self._opened)
 
     def __repr__(self) -> str:
         return f"Extras({', '.join(self._paths)})"

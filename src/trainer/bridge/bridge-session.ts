@@ -8,6 +8,7 @@ import { LineSplitter } from './line-splitter.js';
 import {
   BRIDGE_PROTOCOL,
   type BridgeJob,
+  type BridgePart,
   type BridgeResult,
   type BridgeTask,
   encodeMessage,
@@ -30,6 +31,14 @@ export interface BridgeSessionOptions {
   readonly log: Logger;
   onProgress(): void;
   onStep(report: StepReport): void;
+  onPart(part: BridgePart): void;
+}
+
+/** What a program tells of itself before its first task. */
+export interface About {
+  readonly fingerprints: Fingerprints;
+  /** Undefined where it does not tell. */
+  readonly knows: readonly string[] | undefined;
 }
 
 /** Logged lines are cut here, since a program may print a whole tensor. */
@@ -48,7 +57,7 @@ export class BridgeSession {
   readonly #options: BridgeSessionOptions;
   #fail: (error: FedStreamError) => void = () => {};
   #becomeReady: () => void = () => {};
-  #about: Fingerprints = {};
+  #about: About = { fingerprints: {}, knows: undefined };
   #ready = false;
   #waiting: BridgeTask | { type: 'stop'; reason: string } | undefined;
   #open: { readonly task: BridgeTask; resolve(result: BridgeResult): void } | undefined;
@@ -67,8 +76,13 @@ export class BridgeSession {
   }
 
   /** What the program has told last about its training. */
-  get about(): Fingerprints {
+  get about(): About {
     return this.#about;
+  }
+
+  /** Hands over the values to merge for what a segment of the open task has sent. */
+  merge(segment: number, model: string): void {
+    if (this.#open) this.#send({ type: 'merge', task: this.#open.task.id, segment, model });
   }
 
   /**
@@ -137,7 +151,7 @@ export class BridgeSession {
         this.#send({ type: 'welcome', protocol: BRIDGE_PROTOCOL, site, folder, job });
         break;
       case 'about':
-        this.#about = message.fingerprints;
+        this.#about = { fingerprints: message.fingerprints, knows: message.knows };
         break;
       case 'receive':
         this.#becomeReady();
@@ -145,6 +159,11 @@ export class BridgeSession {
         break;
       case 'step':
         onStep({ step: message.step, loss: message.loss, learningRate: message.learningRate, tokens: message.tokens });
+        break;
+      case 'part':
+        if (this.#open?.task.id !== message.task || !this.#open.task.parts)
+          throw new FedStreamError('trainer', `${program} sent a part of ${message.task}, which is not its task`);
+        this.#options.onPart(message);
         break;
       case 'log':
         log[message.level]({ trainer: true }, message.message.slice(0, MAX_LOG_CHARACTERS));

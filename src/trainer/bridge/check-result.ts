@@ -1,5 +1,6 @@
 // Checks that a program's result has the tensors of the model that it was given.
 import { FedStreamError } from '../../core/errors.js';
+import { listed } from '../../core/listed.js';
 import { tensorRange } from '../../tensor/chunks.js';
 import { DTYPES, type Dtype, elementCount } from '../../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../../tensor/manifest.js';
@@ -71,7 +72,11 @@ function differences(found: Manifest, expected: Manifest): string[] {
     const answer = byName.get(tensor.name);
     return answer && !fits(answer, tensor) ? [`${tensor.name} is ${describe(answer)} instead of ${describe(tensor)}`] : [];
   });
-  return [listed('it lacks', missing), listed('it has, beyond the model,', extra), listed('', other)].filter((text) => text !== '');
+  return [
+    ...(missing.length > 0 ? [`it lacks ${listed(missing, NAMED)}`] : []),
+    ...(extra.length > 0 ? [`it has, beyond the model, ${listed(extra, NAMED)}`] : []),
+    ...(other.length > 0 ? [listed(other, NAMED)] : []),
+  ];
 }
 
 /** Any float dtype fits a float tensor, since the difference is sent in float32. */
@@ -80,12 +85,6 @@ const FLOATS: ReadonlySet<Dtype> = new Set(['F64', 'F32', 'F16', 'BF16']);
 function fits(answer: TensorEntry, wanted: TensorEntry): boolean {
   const sameDtype = answer.dtype === wanted.dtype || (FLOATS.has(answer.dtype) && FLOATS.has(wanted.dtype));
   return sameDtype && answer.shape.join() === wanted.shape.join();
-}
-
-function listed(what: string, names: readonly string[]): string {
-  if (names.length === 0) return '';
-  const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : '';
-  return `${what} ${names.slice(0, NAMED).join(', ')}${more}`.trim();
 }
 
 function describe({ dtype, shape }: TensorEntry): string {

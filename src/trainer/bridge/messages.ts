@@ -1,5 +1,6 @@
 // The messages of the trainer bridge (docs/spec/trainer-bridge.md): schemas, limits and lines.
 import { z } from 'zod';
+import { ABILITY, MOST_ABILITIES } from '../../core/ability.js';
 import { BUDGETS } from '../../core/budgets.js';
 import { FedStreamError } from '../../core/errors.js';
 import type { Json } from '../../core/json.js';
@@ -58,10 +59,29 @@ export const bridgeResultSchema = z.object({
 /** A program's answer to a task. */
 export type BridgeResult = z.output<typeof bridgeResultSchema>;
 
+/** A part of the model at the end of a segment, in a task with `parts`. Its file is written and closed. */
+export const bridgePartSchema = z.object({
+  type: z.literal('part'),
+  task: taskId,
+  segment: z.int().min(1),
+  samples: z.int().min(1),
+  steps: count,
+  trainLoss: z.number(),
+  metrics: numbersSchema.default({}),
+});
+
+/** A part of the model from a program. */
+export type BridgePart = z.output<typeof bridgePartSchema>;
+
 /** Messages of a program. */
 export const programMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), protocol: z.number(), client: z.string().max(256) }),
-  z.object({ type: z.literal('about'), fingerprints: fingerprintsSchema }),
+  z.object({
+    type: z.literal('about'),
+    fingerprints: fingerprintsSchema.default({}),
+    /** What the program knows beyond plain training (`Trainer.knows`). */
+    knows: z.array(z.string().regex(ABILITY)).max(MOST_ABILITIES).optional(),
+  }),
   z.object({ type: z.literal('receive') }),
   z.object({
     type: z.literal('step'),
@@ -72,6 +92,7 @@ export const programMessageSchema = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('alive') }),
   z.object({ type: z.literal('log'), level: z.enum(['debug', 'info', 'warn', 'error']), message: z.string() }),
+  bridgePartSchema,
   bridgeResultSchema,
 ]);
 
@@ -84,6 +105,8 @@ export const bridgeJobSchema = z.object({
   seed: z.number(),
   rounds: z.int().min(1),
   train: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  /** How LoRA adapters are averaged; missing for `factors`. */
+  lora: z.string().max(64).optional(),
 });
 
 /** The part of the job that a program gets. */
@@ -103,10 +126,27 @@ export const bridgeTaskSchema = z.object({
   extras: z.record(z.string(), z.string()).optional(),
   /** Missing if the task has no figures. */
   figures: numbersSchema.optional(),
+  /** In a task of training from here to the end of the run, whose model is exchanged in parts. */
+  parts: z
+    .object({
+      of: z.int().min(1),
+      overlap: count,
+      alpha: z.number().min(0).lt(1),
+      /** The segments that are done. */
+      done: count,
+      /** The names of the tensors of each part. */
+      names: z.array(z.array(z.string())),
+    })
+    .optional(),
 });
 
 /** A task for a program. */
 export type BridgeTask = z.output<typeof bridgeTaskSchema>;
+
+/** The file of a part that goes with a segment: that of the task's result, or of its model. */
+export function partFile(file: string, segment: number): string {
+  return extraFile(file, String(segment));
+}
 
 /**
  * The file of an extra that goes with a model's file, both ways. The rule keeps either side from
@@ -120,6 +160,7 @@ export function extraFile(model: string, name: string): string {
 export const siteMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('welcome'), protocol: z.number(), site: z.string(), folder: z.string(), job: bridgeJobSchema }),
   bridgeTaskSchema,
+  z.object({ type: z.literal('merge'), task: taskId, segment: z.int().min(1), model: z.string() }),
   z.object({ type: z.literal('stop'), reason: z.string() }),
 ]);
 

@@ -5,10 +5,12 @@ import { openSafetensors, writeSafetensors } from '../../tensor/safetensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 import type { Fingerprints } from '../fingerprints.js';
 import { type IdentifyModel, withoutPaths } from '../offered-texts.js';
-import type { Metrics, Offer, TaskProgress, Trainer, TrainResult, TrainTask } from '../trainer.js';
+import type { Metrics, Offer, PartsStart, PartsTask, TaskProgress, Trainer, TrainResult, TrainTask } from '../trainer.js';
+import type { About } from './bridge-session.js';
 import { checkTies, fittingResult } from './check-result.js';
 import { openExtras, removeAll, removedWhenClosed, writeExtras } from './exchange-files.js';
 import { type BridgeResult, type BridgeTask, numbersSchema } from './messages.js';
+import { processParts } from './process-parts.js';
 import type { StartProgram } from './program.js';
 import { type RunningOptions, RunningProgram, type TaskListener } from './running-program.js';
 
@@ -83,7 +85,20 @@ class ProcessTrainer implements Trainer {
     }
   }
 
-  fingerprints(signal: AbortSignal, progress?: TaskProgress): Promise<Fingerprints> {
+  async trainParts(task: PartsTask, start: PartsStart): Promise<void> {
+    const { label, exchange, pathOf } = this.#options;
+    await this.#withProgram(task.signal, (running) => processParts({ running, label, exchange, pathOf }, task, start));
+  }
+
+  async fingerprints(signal: AbortSignal, progress?: TaskProgress): Promise<Fingerprints> {
+    return (await this.#about(signal, progress)).fingerprints;
+  }
+
+  async knows(signal: AbortSignal, progress?: TaskProgress): Promise<readonly string[] | undefined> {
+    return (await this.#about(signal, progress)).knows;
+  }
+
+  #about(signal: AbortSignal, progress?: TaskProgress): Promise<About> {
     const listener = { onStep: () => {}, onProgress: () => progress?.onProgress?.() };
     return this.#withProgram(signal, (running) => running.about(progress?.round ?? 1, signal, listener));
   }
@@ -94,12 +109,21 @@ class ProcessTrainer implements Trainer {
     const given = `evaluate-${round}.safetensors`;
     await writeSafetensors(exchange, given, model, { durable: false });
     try {
-      const task: BridgeTask = { type: 'task', id: `evaluate-${round}`, kind: 'evaluate', round, rounds, model: pathOf(given) };
+      const extras = await writeExtras(exchange, given, progress?.extras);
+      const task: BridgeTask = {
+        type: 'task',
+        id: `evaluate-${round}`,
+        kind: 'evaluate',
+        round,
+        rounds,
+        model: pathOf(given),
+        extras: extras && Object.fromEntries(extras.map(([name, extra]) => [name, pathOf(extra)])),
+      };
       const result = await this.#ask(task, signal, { onStep: () => {}, onProgress: () => progress?.onProgress?.() });
       this.#withoutExtras(result);
       return result.evaluation;
     } finally {
-      await exchange.remove(given);
+      await removeAll(exchange, given);
     }
   }
 

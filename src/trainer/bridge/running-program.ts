@@ -3,10 +3,9 @@
 import { FedStreamError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
 import { within } from '../../core/within.js';
-import type { Fingerprints } from '../fingerprints.js';
 import type { StepReport } from '../trainer.js';
-import { BridgeSession } from './bridge-session.js';
-import type { BridgeJob, BridgeResult, BridgeTask } from './messages.js';
+import { type About, BridgeSession } from './bridge-session.js';
+import type { BridgeJob, BridgePart, BridgeResult, BridgeTask } from './messages.js';
 import type { TrainerProgram } from './program.js';
 import { SilenceWatch } from './silence.js';
 
@@ -26,10 +25,14 @@ export interface RunningOptions {
 export interface TaskListener {
   onStep(report: StepReport): void;
   onProgress(): void;
+  /** Called with each part, in a task whose model is exchanged in parts. */
+  onPart?(part: BridgePart): void;
 }
 
 /** An exit usually shows first as a closed connection; the exit code follows within this time. */
 const EXIT_AFTER_CLOSE_MS = 2_000;
+/** So often in the time of silence that is allowed does a program count as heard that waits for its site. */
+const BEATS = 20;
 
 /** A program from its start to its end, with one task at a time. */
 export class RunningProgram {
@@ -61,13 +64,28 @@ export class RunningProgram {
    * What the program says of its training before it asks for its first task, which is one of the
    * round; rejects as `ask` does.
    */
-  about(round: number, signal: AbortSignal, listener: TaskListener): Promise<Fingerprints> {
-    const told = async (): Promise<Fingerprints> => {
+  about(round: number, signal: AbortSignal, listener: TaskListener): Promise<About> {
+    const told = async (): Promise<About> => {
       const session = await this.#connected();
       await session.ready;
       return session.about;
     };
     return this.#watched(told, `in round ${round}`, signal, listener);
+  }
+
+  /** Hands over the values to merge for what a segment of the open task has sent. */
+  merge(segment: number, model: string): void {
+    this.#session?.merge(segment, model);
+  }
+
+  /** A program that waits for this site is not silent. */
+  async notSilentDuring<T>(work: Promise<T>): Promise<T> {
+    const beat = setInterval(() => this.#watch?.heartbeat(), this.#options.silenceMs / BEATS);
+    try {
+      return await work;
+    } finally {
+      clearInterval(beat);
+    }
   }
 
   /** Waits for an answer of the program, as long as it lives, keeps the rules and is not silent. */
@@ -132,6 +150,7 @@ export class RunningProgram {
       log,
       onProgress: () => this.#progress(),
       onStep: (report) => this.#listener?.onStep(report),
+      onPart: (part) => this.#listener?.onPart?.(part),
     });
     try {
       return await this.#session.failed;

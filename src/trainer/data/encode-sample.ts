@@ -19,8 +19,9 @@ export interface Encoded {
 }
 
 /**
- * Encodes samples with the model's chat template, if it has one (docs/data.md). Without one, as `<|user|>prompt<|assistant|>answer<|end|>`; a tokenizer without those tokens
- * gets headings in plain text.
+ * Encodes samples with the model's chat template, if it has one (docs/data.md). Without one, as
+ * `<|user|>prompt<|assistant|>answer<|end|>`; a tokenizer without those tokens gets headings in
+ * plain text.
  */
 export function encodeSamples(tokenizer: Tokenizer, samples: readonly Sample[], maxTokens: number): Encoded {
   const examples: Example[] = [];

@@ -47,7 +47,12 @@ export function valueAt(sample: object, path: string): unknown {
 export function parseNamedFields(text: string): NamedFields {
   const pairs = text.split(',').map((pair) => {
     const at = pair.indexOf('=');
-    return [pair.slice(0, Math.max(at, 0)).trim(), pair.slice(at + 1).trim()] as const;
+    if (at < 0)
+      throw new FedStreamError(
+        'bad-argument',
+        `fields ${text}: ${JSON.stringify(pair)} has no "="; write for example prompt=question,answer=reply`,
+      );
+    return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()] as const;
   });
   const parsed = namedFieldsSchema.safeParse(Object.fromEntries(pairs));
   if (parsed.success) return parsed.data;

@@ -115,6 +115,11 @@ test('hostile text gives samples or an error with a place, never anything else',
   );
 });
 
+test('a quote that is missing in a long table is told at once', async () => {
+  const table = `prompt,response\n1,"x\n${'some words of a line that goes on and on\n'.repeat(50_000)}`;
+  await expect(parse(table)).rejects.toThrow(/line 2: a quoted cell does not end; is a quote missing\?/);
+});
+
 function isJson(text: string): boolean {
   try {
     JSON.parse(text);

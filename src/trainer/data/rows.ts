@@ -18,6 +18,8 @@ export interface Row {
   readonly hint?: string;
 }
 
+type TextRow = Row & { readonly text: string };
+
 /** The most characters of an object that is read as a whole. */
 const MAX_OBJECT_CHARACTERS = 256 * 1024 * 1024;
 const ONE_A_LINE = ' (a file that does not begin with [ has a whole sample on every line)';
@@ -89,8 +91,9 @@ class Lines implements Cut {
   readonly #source: string;
   readonly #likenessOf: SampleLikeness;
   #number: number;
-  #first: Row | undefined;
-  #count = 0;
+  #begun = false;
+  /** The first row, until another one comes. */
+  #held: TextRow | undefined;
 
   constructor(number: number, source: string, likenessOf: SampleLikeness) {
     this.#number = number - 1;
@@ -102,24 +105,17 @@ class Lines implements Cut {
     this.#number++;
     if (line.trim() === '') return [];
     const row = { where: `${this.#source} line ${this.#number}`, text: line, hint: ONE_A_LINE };
-    this.#count++;
-    if (this.#count === 1) {
-      this.#first = row;
+    const held = this.#held;
+    this.#held = this.#begun ? undefined : row;
+    if (this.#held) {
+      this.#begun = true;
       return [];
     }
-    const { first } = this.#take();
-    return first ? [first, row] : [row];
+    return held ? [held, row] : [row];
   }
 
   *end(): Iterable<Row> {
-    const { first } = this.#take();
-    if (first) yield* withinObject(first, first.text as string, this.#source, this.#likenessOf);
-  }
-
-  #take(): { first: Row | undefined } {
-    const first = this.#first;
-    this.#first = undefined;
-    return { first };
+    if (this.#held) yield* withinObject(this.#held, this.#source, this.#likenessOf);
   }
 }
 
@@ -163,7 +159,7 @@ class Objects implements Cut {
     const where = `${this.#source} line ${this.#began}`;
     this.#pieces = [];
     this.#characters = 0;
-    yield* withinObject({ where, text, hint: ONE_A_LINE }, text, this.#source, this.#likenessOf);
+    yield* withinObject({ where, text, hint: ONE_A_LINE }, this.#source, this.#likenessOf);
   }
 }
 
@@ -209,7 +205,8 @@ class Table implements Cut {
  * The rows of an object: itself where it is a sample, else those of the list in it. One over several
  * lines that is neither was meant as JSON lines.
  */
-function* withinObject(row: Row, text: string, source: string, likenessOf: SampleLikeness): Iterable<Row> {
+function* withinObject(row: TextRow, source: string, likenessOf: SampleLikeness): Iterable<Row> {
+  const { text } = row;
   const object = parsed(text);
   const likeness = object ? likenessOf(object) : 'none';
   if (likeness === 'sample') return yield row;

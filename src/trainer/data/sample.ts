@@ -122,7 +122,6 @@ function fromMessages(messages: readonly Message[], tools?: readonly unknown[] |
   const before = messages.slice(0, last);
   const told = tools && tools.length > 0 ? [`tools: ${JSON.stringify(tools)}`] : [];
   const [first] = before;
-  const plain = before.length === 1 && first?.role === 'user' && told.length === 0;
   const lone = before.length === 1 && told.length === 0;
   const prompt = lone
     ? plainText(first as Message)
@@ -130,7 +129,7 @@ function fromMessages(messages: readonly Message[], tools?: readonly unknown[] |
   const answer = messages[last] as Message;
   const sample = { prompt: before.length === 0 ? '' : prompt, answer: plainText(answer) };
   const onlyText = [first, answer].every((message) => message && Object.keys(message).length === 2);
-  if (plain && onlyText && messages.length === 2) return sample;
+  if (lone && first?.role === 'user' && onlyText && messages.length === 2) return sample;
   return { ...sample, messages, ...(told.length > 0 && { tools: tools as readonly unknown[] }) };
 }
 

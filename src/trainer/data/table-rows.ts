@@ -20,7 +20,9 @@ export class TableRows {
   readonly #delimiter: string;
   readonly #columns: readonly string[];
   #line: number;
-  #open = '';
+  /** The lines of a record with an open cell. */
+  #pieces: string[] = [];
+  #characters = 0;
   #openLine = 0;
 
   /** The columns are those of `header`, which is line `line` of the file. */
@@ -38,21 +40,23 @@ export class TableRows {
   /** Takes the next line, without its line feed; returns the record that ends in it. */
   push(line: string): TableRow | undefined {
     this.#line++;
-    if (this.#open === '') {
+    const wasOpen = this.#pieces.length > 0;
+    if (wasOpen) this.#characters += 1 + line.length;
+    else {
       if (line.trim() === '') return undefined;
       this.#openLine = this.#line;
+      this.#characters = line.length;
     }
-    const text = this.#open + line;
-    if (text.length > MAX_RECORD_CHARACTERS)
+    if (this.#characters > MAX_RECORD_CHARACTERS)
       throw new FedStreamError(
         'limit',
         `${this.#source} line ${this.#openLine}: a record is longer than ${MAX_RECORD_CHARACTERS} characters`,
       );
-    if (isOpen(text)) {
-      this.#open = `${text}\n`;
-      return undefined;
-    }
-    this.#open = '';
+    this.#pieces.push(line);
+    // A record is open while the number of its quotes is odd, whatever stands between them.
+    if (wasOpen !== hasOddQuotes(line)) return undefined;
+    const text = this.#pieces.join('\n');
+    this.#pieces = [];
     const cells = cellsOf(text, this.#delimiter);
     if (!cells) return { value: {}, line: this.#openLine, fault: 'a quote stands within a cell; write it twice, and the cell in quotes' };
     const { length } = this.#columns;
@@ -63,16 +67,15 @@ export class TableRows {
 
   /** Call after the last line; throws `bad-data` for a cell whose quote is still open. */
   end(): void {
-    if (this.#open !== '')
+    if (this.#pieces.length > 0)
       throw new FedStreamError('bad-data', `${this.#source} line ${this.#openLine}: a quoted cell does not end; is a quote missing?`);
   }
 }
 
-/** A record is open while the number of its quotes is odd, whatever stands between them. */
-function isOpen(text: string): boolean {
-  let open = false;
-  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at + 1)) open = !open;
-  return open;
+function hasOddQuotes(line: string): boolean {
+  let odd = false;
+  for (let at = line.indexOf('"'); at >= 0; at = line.indexOf('"', at + 1)) odd = !odd;
+  return odd;
 }
 
 function delimiterOf(header: string): string {

@@ -1,9 +1,9 @@
 // The backward pass, derived by hand; every thread runs it on its share. Weight gradients
 // accumulate.
-import type { LayerArena } from './arena.js';
+import { type LayerArena, layerGradients } from './arena.js';
 import { ATTENTION_ROWS, endRow, firstColumn } from './attention-window.js';
-import { headPlaces, type MicroBatch, type Program, weight } from './forward.js';
-import { biasName, EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
+import { headPlaces, type MicroBatch, type Program, probabilitiesOf, weight } from './forward.js';
+import { biasName, EMBEDDING, FINAL_NORM, layerName } from './parameters.js';
 import { share } from './team.js';
 
 function gradient({ arena }: Program, name: string): number {
@@ -54,20 +54,15 @@ function backNorm(program: Program, x: number, name: string, dy: number, rstd: n
   kernels.rmsNormBackward(x, weight(program, name), dy, rstd, dx, arena.normPartials, first, end, rows, d);
   team.barrier();
   const [firstColumn, endColumn] = share(team, d);
-  kernels.sumRowChunks(arena.normPartials, chunks, gradient(program, name), firstColumn, endColumn, d);
+  kernels.sumRows(arena.normPartials, gradient(program, name), chunks, firstColumn, endColumn, d);
   team.barrier();
 }
 
-/** Computes the gradient of every weight from that of the logits. */
+/** Computes the gradient of every weight from that of the head's input, which lies in `gathered`. */
 export function backward(program: Program, micro: MicroBatch): void {
   const { arena, kernels, team, config } = program;
-  const { hiddenSize: d, vocabularySize, tied } = config;
+  const { hiddenSize: d } = config;
   const rows = micro.batch * micro.sequence;
-  const head = tied ? EMBEDDING : HEAD;
-  backWeight(program, arena.logits, arena.gathered, gradient(program, head), micro.targets, vocabularySize, d);
-  team.barrier();
-  // All threads have read `gathered`, so that its memory can take its gradient.
-  backInput(program, arena.logits, weight(program, head), arena.gathered, micro.targets, vocabularySize, d, 0);
   const [first, end] = share(team, rows * d, 16);
   kernels.fill(arena.dNormed, first, end);
   kernels.fill(arena.dx, first, end);
@@ -96,23 +91,35 @@ function backFeedForward(program: Program, micro: MicroBatch, layer: LayerArena,
   const { hiddenSize: d, ffnSize: f, mlpBias } = config;
   const rows = micro.batch * micro.sequence;
   const name = (part: string): string => layerName(index, `mlp.${part}`);
-  backInput(program, arena.dx, weight(program, name('down_proj')), arena.dProduct, rows, d, f, 0);
-  backWeight(program, arena.dx, layer.product, gradient(program, name('down_proj')), rows, d, f);
-  backBias(program, arena.dx, index, 'mlp.down_proj', rows, d, mlpBias);
+  // The activations that lay in this layer's gradients are used up.
+  if (arena.sharesGradients && index < config.layers - 1) zeroLayer(program, index);
   const [first, end] = share(team, rows, 4);
+  kernels.swiglu(layer.gate, layer.up, arena.product, first * f, end * f);
+  backInput(program, arena.dx, weight(program, name('down_proj')), arena.dProduct, rows, d, f, 0);
+  team.barrier();
+  backWeight(program, arena.dx, arena.product, gradient(program, name('down_proj')), rows, d, f);
+  backBias(program, arena.dx, index, 'mlp.down_proj', rows, d, mlpBias);
   kernels.swigluBackward(layer.gate, layer.up, arena.dProduct, first * f, end * f);
   backInput(program, layer.gate, weight(program, name('gate_proj')), arena.dNormed, rows, f, d, 0);
   backInput(program, layer.up, weight(program, name('up_proj')), arena.dNormed, rows, f, d, 1);
+  const norm = weight(program, layerName(index, 'post_attention_layernorm'));
+  kernels.rmsNorm(layer.middle, norm, arena.normed, layer.middleRstd, first, end, d, config.rmsEps);
   team.barrier();
-  backWeight(program, layer.gate, layer.middleNormed, gradient(program, name('gate_proj')), rows, f, d);
-  backWeight(program, layer.up, layer.middleNormed, gradient(program, name('up_proj')), rows, f, d);
+  backWeight(program, layer.gate, arena.normed, gradient(program, name('gate_proj')), rows, f, d);
+  backWeight(program, layer.up, arena.normed, gradient(program, name('up_proj')), rows, f, d);
   backBias(program, layer.gate, index, 'mlp.gate_proj', rows, f, mlpBias);
   backBias(program, layer.up, index, 'mlp.up_proj', rows, f, mlpBias);
   backNorm(program, layer.middle, layerName(index, 'post_attention_layernorm'), arena.dNormed, layer.middleRstd, rows, d, arena.dx);
 }
 
+function zeroLayer({ arena, kernels, team }: Program, index: number): void {
+  const { first, end } = layerGradients(arena.parameters, index);
+  const [firstOwn, endOwn] = share(team, end - first, 16);
+  kernels.fill(arena.gradients, first + firstOwn, first + endOwn);
+}
+
 function backAttention(program: Program, micro: MicroBatch, layer: LayerArena, index: number): void {
-  const { arena, team, config } = program;
+  const { arena, kernels, team, config } = program;
   const { hiddenSize: d, heads, kvHeads, headDim, qkvBias, outputBias } = config;
   const rows = micro.batch * micro.sequence;
   const name = (part: string): string => layerName(index, `self_attn.${part}`);
@@ -128,10 +135,13 @@ function backAttention(program: Program, micro: MicroBatch, layer: LayerArena, i
   backInput(program, dq, weight(program, name('q_proj')), arena.dNormed, rows, heads * headDim, d, 0);
   backInput(program, dk, weight(program, name('k_proj')), arena.dNormed, rows, kvHeads * headDim, d, 1);
   backInput(program, arena.dv, weight(program, name('v_proj')), arena.dNormed, rows, kvHeads * headDim, d, 1);
+  const [first, end] = share(team, rows, 4);
+  const norm = weight(program, layerName(index, 'input_layernorm'));
+  kernels.rmsNorm(layer.input, norm, arena.normed, layer.rstd, first, end, d, config.rmsEps);
   team.barrier();
-  backWeight(program, dq, layer.normed, gradient(program, name('q_proj')), rows, heads * headDim, d);
-  backWeight(program, dk, layer.normed, gradient(program, name('k_proj')), rows, kvHeads * headDim, d);
-  backWeight(program, arena.dv, layer.normed, gradient(program, name('v_proj')), rows, kvHeads * headDim, d);
+  backWeight(program, dq, arena.normed, gradient(program, name('q_proj')), rows, heads * headDim, d);
+  backWeight(program, dk, arena.normed, gradient(program, name('k_proj')), rows, kvHeads * headDim, d);
+  backWeight(program, arena.dv, arena.normed, gradient(program, name('v_proj')), rows, kvHeads * headDim, d);
   backBias(program, dq, index, 'self_attn.q_proj', rows, heads * headDim, qkvBias);
   backBias(program, dk, index, 'self_attn.k_proj', rows, kvHeads * headDim, qkvBias);
   backBias(program, arena.dv, index, 'self_attn.v_proj', rows, kvHeads * headDim, qkvBias);
@@ -172,6 +182,7 @@ function backHeads(program: Program, micro: MicroBatch, layer: LayerArena, seque
   const length = micro.sequence;
   const scratch = arena.scratch[team.index] as number;
   const ds = arena.scores[team.index] as number;
+  const p = arena.probabilities[team.index] as number;
   const queryStride = heads * headDim;
   const keyStride = kvHeads * headDim;
   const group = heads / kvHeads;
@@ -188,8 +199,8 @@ function backHeads(program: Program, micro: MicroBatch, layer: LayerArena, seque
       const scores = ds + (row * length + left) * 4;
       const [keys, values] = [at.k + left * keyStride * 4, at.v + left * keyStride * 4];
       kernels.gemm(dOut + from, queryStride, 1, values, 1, keyStride, scores, length, rows, width, headDim, 0, scratch);
-      const probabilities = at.probabilities + left * 4;
-      kernels.softmaxRowsBackward(probabilities, ds + left * 4, length, row, row + rows, width, 1 / Math.sqrt(headDim));
+      probabilitiesOf(program, at, row, length, window);
+      kernels.softmaxRowsBackward(p + left * 4, ds + left * 4, length, row, row + rows, width, 1 / Math.sqrt(headDim));
       kernels.gemm(scores, length, 1, keys, keyStride, 1, dq + from, queryStride, rows, headDim, width, 0, scratch);
     }
     for (let column = 0; column < length; column += ATTENTION_ROWS) {
@@ -198,8 +209,8 @@ function backHeads(program: Program, micro: MicroBatch, layer: LayerArena, seque
       const block = (column * length + column) * 4;
       const from = column * queryStride * 4;
       const to = at.key + column * keyStride * 4;
-      const [dk, dv, p] = [arena.dk + to, arena.dv + to, at.probabilities + block];
-      kernels.gemm(p, 1, length, dOut + from, queryStride, 1, dv, keyStride, columns, headDim, rows, add, scratch);
+      const [dk, dv] = [arena.dk + to, arena.dv + to];
+      kernels.gemm(p + block, 1, length, dOut + from, queryStride, 1, dv, keyStride, columns, headDim, rows, add, scratch);
       kernels.gemm(ds + block, 1, length, at.q + from, queryStride, 1, dk, keyStride, columns, headDim, rows, add, scratch);
     }
   }

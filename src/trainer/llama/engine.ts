@@ -6,8 +6,8 @@ import { chunkPlaces } from '../../tensor/chunks.js';
 import { isKnownExtra } from '../../tensor/known-extras.js';
 import { CHUNK_ELEMENTS, type Manifest, RAW } from '../../tensor/manifest.js';
 import type { ChunkRange, StateDict } from '../../tensor/state-dict.js';
-import { type Arena, type ArenaSize, layOutArena, SQUARES_CHUNK } from './arena.js';
-import { type Batch, writeBatch } from './batch.js';
+import { type Arena, type ArenaSize, HEAD_ROWS, layOutArena, SQUARES_CHUNK } from './arena.js';
+import { type Batch, IGNORED, writeBatch } from './batch.js';
 import type { LlamaConfig } from './config.js';
 import type { MicroBatch } from './forward.js';
 import { type Guide, layOutGuide } from './guide.js';
@@ -153,7 +153,7 @@ export class LlamaEngine {
   /** The current weights, lazy: chunks are copied out of the shared memory when they are read. */
   weights(): StateDict {
     const manifest = llamaManifest(this.config);
-    return { manifest, chunks: (range) => this.#chunks(manifest, this.#arena.weights, range) };
+    return { manifest, chunks: (range) => this.#chunks(manifest, range, this.#arena.weights) };
   }
 
   /**
@@ -187,7 +187,7 @@ export class LlamaEngine {
     const guide = this.#guide;
     if (!guide?.isCorrected) throw new FedStreamError('internal', 'gradients are summed up only where a control variate guides them');
     const manifest = llamaManifest(this.config);
-    const sums = (range?: ChunkRange) => this.#chunks(manifest, guide.gradientSum, range);
+    const sums = (range?: ChunkRange) => this.#chunks(manifest, range, guide.gradientSum);
     async function* chunks(range?: ChunkRange) {
       for await (const chunk of sums(range)) {
         const values = new Float32Array(chunk.bytes.buffer);
@@ -198,13 +198,39 @@ export class LlamaEngine {
     return { manifest, chunks };
   }
 
+  /**
+   * Mixes given values into some of the weights: `alpha × own + (1 − alpha) × given`, in float32.
+   * Throws `bad-model` for a tensor that the model does not have, or that has another shape.
+   */
+  async merge(part: StateDict, alpha: number): Promise<void> {
+    const places = this.#places(this.#arena.weights);
+    const wanted = new Map([...places].filter(([name]) => part.manifest.tensors.some((tensor) => tensor.name === name)));
+    const isIgnored = (name: string): boolean => isKnownExtra(name) || (this.config.tied && name === HEAD);
+    await readTensors(part, wanted, { what: 'the part of the model', isIgnored, put: mixed(alpha) });
+  }
+
+  /** Weights, moments and step count: all that training goes on from; lazy, to be read before the next step. */
+  saveState(): StateDict {
+    const { manifest: optimizer } = this.saveOptimizer();
+    const own = this.#arena.parameters.list.map(({ name, shape }) => ({ name: `w.${name}`, dtype: 'F32' as const, shape, encoding: RAW }));
+    const manifest: Manifest = { ...optimizer, tensors: [...optimizer.tensors, ...own] };
+    const { firstMoments, secondMoments, weights } = this.#arena;
+    return { manifest, chunks: (range) => this.#chunks(manifest, range, firstMoments, secondMoments, weights) };
+  }
+
+  /** Loads what `saveState` gave; throws `bad-model` where it does not fit. */
+  async loadState(state: StateDict): Promise<void> {
+    await this.loadOptimizer(state);
+    await readTensors(state, this.#places(this.#arena.weights, 'w.'), { what: 'the kept state' });
+  }
+
   /** The optimizer's moments, with the step count in the metadata as `step`. */
   saveOptimizer(): StateDict {
     const tensors = (['m', 'v'] as const).flatMap((kind) =>
       this.#arena.parameters.list.map(({ name, shape }) => ({ name: `${kind}.${name}`, dtype: 'F32' as const, shape, encoding: RAW })),
     );
     const manifest: Manifest = { tensors, chunkElements: CHUNK_ELEMENTS, tied: {}, metadata: { step: String(this.#step) } };
-    return { manifest, chunks: (range) => this.#chunks(manifest, this.#arena.firstMoments, range, this.#arena.secondMoments) };
+    return { manifest, chunks: (range) => this.#chunks(manifest, range, this.#arena.firstMoments, this.#arena.secondMoments) };
   }
 
   async loadOptimizer(state: StateDict): Promise<void> {
@@ -242,6 +268,9 @@ export class LlamaEngine {
   }
 
   async #accumulate(microBatches: readonly Batch[]): Promise<{ loss: number; targetTokens: number }> {
+    const { microBatches: most = Number.POSITIVE_INFINITY } = this.#options.size;
+    if (microBatches.length > most)
+      throw new FedStreamError('bad-argument', `a step has ${microBatches.length} micro-batches; the trainer was made for ${most}`);
     let targetTokens = 0;
     for (const batch of microBatches) for (const target of batch.targets) if (target >= 0) targetTokens++;
     if (targetTokens === 0)
@@ -261,7 +290,7 @@ export class LlamaEngine {
   async lossAndGradients(batch: Batch): Promise<{ loss: number; gradients: StateDict }> {
     const { loss } = await this.#accumulate([batch]);
     const manifest = llamaManifest(this.config);
-    return { loss, gradients: { manifest, chunks: (range) => this.#chunks(manifest, this.#arena.gradients, range) } };
+    return { loss, gradients: { manifest, chunks: (range) => this.#chunks(manifest, range, this.#arena.gradients) } };
   }
 
   async evaluate(batch: Batch): Promise<EvaluationResult> {
@@ -278,9 +307,16 @@ export class LlamaEngine {
 
   /** Logits of every position, [batch × sequence, vocabulary]. */
   async logits(tokens: Int32Array, batch: number, sequence: number): Promise<Float32Array> {
-    const micro = this.#write({ tokens, targets: new Int32Array(tokens.length), batch, sequence });
-    await this.#threads.run({ type: 'evaluate', micro });
-    return new Float32Array(this.#memory.buffer, this.#arena.logits, tokens.length * this.config.vocabularySize).slice();
+    const { vocabularySize } = this.config;
+    const logits = new Float32Array(tokens.length * vocabularySize);
+    for (let first = 0; first < tokens.length; first += HEAD_ROWS) {
+      const targets = new Int32Array(tokens.length).fill(IGNORED).fill(0, first, first + HEAD_ROWS);
+      const micro = this.#write({ tokens, targets, batch, sequence });
+      await this.#threads.run({ type: 'evaluate', micro });
+      const found = new Float32Array(this.#memory.buffer, this.#arena.logits, micro.targets * vocabularySize);
+      logits.set(found, first * vocabularySize);
+    }
+    return logits;
   }
 
   close(): Promise<void> {
@@ -307,10 +343,11 @@ export class LlamaEngine {
     return new Float32Array(this.#memory.buffer, base + parameter.start * 4, parameter.elements);
   }
 
-  async *#chunks(manifest: Manifest, base: number, range: ChunkRange | undefined, secondBase?: number) {
+  /** The parameters from one array after the other. */
+  async *#chunks(manifest: Manifest, range: ChunkRange | undefined, ...bases: number[]) {
     const { list } = this.#arena.parameters;
     for (const place of chunkPlaces(manifest, range)) {
-      const from = place.tensorIndex < list.length ? base : (secondBase as number);
+      const from = bases[Math.floor(place.tensorIndex / list.length)] as number;
       const values = this.#floats(from, list[place.tensorIndex % list.length] as Parameter);
       const part = values.slice(place.firstElement, place.firstElement + place.elements);
       yield { ...place, bytes: new Uint8Array(part.buffer) };
@@ -330,3 +367,14 @@ export class LlamaEngine {
 const subtractFrom: Put = (to, values, first) => {
   for (let i = 0; i < values.length; i++) to[first + i] = (to[first + i] as number) - (values[i] as number);
 };
+
+/** A mix with the values that are there; with `alpha` 0, the given ones to the bit. */
+function mixed(alpha: number): Put {
+  const share = Math.fround(alpha);
+  const rest = Math.fround(1 - alpha);
+  if (alpha === 0) return (to, values, first) => to.set(values, first);
+  return (to, values, first) => {
+    for (let i = 0; i < values.length; i++)
+      to[first + i] = Math.fround(Math.fround(share * (to[first + i] as number)) + Math.fround(rest * (values[i] as number)));
+  };
+}

@@ -3,7 +3,7 @@ import type { Arena, LayerArena } from './arena.js';
 import { ATTENTION_ROWS, firstColumn, softmaxWindow } from './attention-window.js';
 import type { LlamaConfig } from './config.js';
 import type { LlamaKernels } from './kernels.js';
-import { biasName, EMBEDDING, FINAL_NORM, HEAD, layerName } from './parameters.js';
+import { biasName, EMBEDDING, FINAL_NORM, layerName } from './parameters.js';
 import { share, type Team } from './team.js';
 
 /** Everything that a thread works with. */
@@ -77,7 +77,7 @@ function attentionBlock(program: Program, micro: MicroBatch, layer: LayerArena, 
   kernels.rmsNorm(
     layer.input,
     weight(program, layerName(index, 'input_layernorm')),
-    layer.normed,
+    arena.normed,
     layer.rstd,
     first,
     end,
@@ -85,9 +85,9 @@ function attentionBlock(program: Program, micro: MicroBatch, layer: LayerArena, 
     config.rmsEps,
   );
   const [q, k] = qkNorm ? [layer.rawQ, layer.rawK] : [layer.q, layer.k];
-  project(program, layer.normed, index, 'self_attn.q_proj', q, rows, heads * headDim, d, qkvBias);
-  project(program, layer.normed, index, 'self_attn.k_proj', k, rows, kvHeads * headDim, d, qkvBias);
-  project(program, layer.normed, index, 'self_attn.v_proj', layer.v, rows, kvHeads * headDim, d, qkvBias);
+  project(program, arena.normed, index, 'self_attn.q_proj', q, rows, heads * headDim, d, qkvBias);
+  project(program, arena.normed, index, 'self_attn.k_proj', k, rows, kvHeads * headDim, d, qkvBias);
+  project(program, arena.normed, index, 'self_attn.v_proj', layer.v, rows, kvHeads * headDim, d, qkvBias);
   if (qkNorm) {
     const norm = (part: string): number => weight(program, layerName(index, `self_attn.${part}`));
     kernels.rmsNorm(q, norm('q_norm'), layer.q, layer.qRstd, first * heads, end * heads, headDim, rmsEps);
@@ -118,15 +118,32 @@ function attend(program: Program, micro: MicroBatch, layer: LayerArena, sequence
     const end = Math.min(row + ATTENTION_ROWS, length);
     const left = firstColumn(row, window);
     const [rows, width] = [end - row, end - left];
-    const scores = at.probabilities + (row * length + left) * 4;
-    const keys = at.k + left * keyStride * 4;
-    const q = at.q + row * queryStride * 4;
-    kernels.gemm(q, queryStride, 1, keys, 1, keyStride, scores, length, rows, width, headDim, 0, scratch);
-    softmaxWindow(kernels, at.probabilities, length, row, end, left, window, 1 / Math.sqrt(headDim));
+    probabilitiesOf(program, at, row, length, window);
+    const scores = (arena.probabilities[team.index] as number) + (row * length + left) * 4;
     const to = at.attended + row * queryStride * 4;
     const values = at.v + left * keyStride * 4;
     kernels.gemm(scores, length, 1, values, keyStride, 1, to, queryStride, rows, headDim, width, 0, scratch);
   }
+}
+
+/** Those of a block of rows from `row` on, of one head of one sequence, to this thread's memory for them. */
+export function probabilitiesOf(
+  { arena, kernels, team, config }: Program,
+  at: { readonly q: number; readonly k: number },
+  row: number,
+  length: number,
+  window: number | undefined,
+): void {
+  const { heads, kvHeads, headDim } = config;
+  const [queryStride, keyStride] = [heads * headDim, kvHeads * headDim];
+  const end = Math.min(row + ATTENTION_ROWS, length);
+  const left = firstColumn(row, window);
+  const probabilities = arena.probabilities[team.index] as number;
+  const scores = probabilities + (row * length + left) * 4;
+  const [q, keys] = [at.q + row * queryStride * 4, at.k + left * keyStride * 4];
+  const scratch = arena.scratch[team.index] as number;
+  kernels.gemm(q, queryStride, 1, keys, 1, keyStride, scores, length, end - row, end - left, headDim, 0, scratch);
+  softmaxWindow(kernels, probabilities, length, row, end, left, window, 1 / Math.sqrt(headDim));
 }
 
 /** Byte offsets of one head of one sequence. */
@@ -142,43 +159,28 @@ export function headPlaces(config: LlamaConfig, layer: LayerArena, sequenceIndex
     k: layer.k + key,
     v: layer.v + key,
     attended: layer.attended + query,
-    probabilities: layer.probabilities + (sequenceIndex * heads + head) * length * length * 4,
   };
 }
 
 function feedForwardBlock(program: Program, micro: MicroBatch, layer: LayerArena, index: number, output: number): void {
-  const { kernels, team, config } = program;
+  const { arena, kernels, team, config } = program;
   const { hiddenSize: d, ffnSize: f, mlpBias } = config;
   const rows = micro.batch * micro.sequence;
   const [first, end] = share(team, rows, 4);
   kernels.rmsNorm(
     layer.middle,
     weight(program, layerName(index, 'post_attention_layernorm')),
-    layer.middleNormed,
+    arena.normed,
     layer.middleRstd,
     first,
     end,
     d,
     config.rmsEps,
   );
-  project(program, layer.middleNormed, index, 'mlp.gate_proj', layer.gate, rows, f, d, mlpBias);
-  project(program, layer.middleNormed, index, 'mlp.up_proj', layer.up, rows, f, d, mlpBias);
-  kernels.swiglu(layer.gate, layer.up, layer.product, first * f, end * f);
-  project(program, layer.product, index, 'mlp.down_proj', output, rows, d, f, mlpBias);
+  project(program, arena.normed, index, 'mlp.gate_proj', layer.gate, rows, f, d, mlpBias);
+  project(program, arena.normed, index, 'mlp.up_proj', layer.up, rows, f, d, mlpBias);
+  kernels.swiglu(layer.gate, layer.up, arena.product, first * f, end * f);
+  project(program, arena.product, index, 'mlp.down_proj', output, rows, d, f, mlpBias);
   kernels.addTo(output, layer.middle, first * d, end * d);
   // The next block works on the same rows, so that it needs no barrier.
-}
-
-/**
- * Logits of the rows that have a target, their figures, and (unless scale is 0) their gradient, in
- * place.
- */
-export function headAndLoss(program: Program, micro: MicroBatch, scale: number): void {
-  const { arena, kernels, team, config } = program;
-  const { hiddenSize: d, vocabularySize, tied } = config;
-  const [first, end] = share(team, micro.targets, 4);
-  kernels.gatherRows(arena.outputNormed, arena.targetRows, arena.gathered, first, end, d);
-  linear(program, arena.gathered, weight(program, tied ? EMBEDDING : HEAD), arena.logits, micro.targets, vocabularySize, d);
-  kernels.crossEntropy(arena.logits, arena.targets, arena.figures, first, end, vocabularySize, scale);
-  team.barrier();
 }

@@ -31,7 +31,6 @@ export interface LlamaKernels {
     rows: number,
     d: number,
   ): void;
-  sumRowChunks(partial: number, chunks: number, to: number, first: number, end: number, d: number): void;
   rotate(x: number, table: number, first: number, end: number, sequence: number, heads: number, headDim: number, direction: number): void;
   softmaxRows(s: number, stride: number, first: number, end: number, width: number, scale: number): void;
   softmaxRowsBackward(p: number, dp: number, stride: number, first: number, end: number, width: number, scale: number): void;

@@ -1,5 +1,6 @@
 // Reads the tensors of a state dict to their places in the trainer's memory, widened to float32.
 import { FedStreamError } from '../../core/errors.js';
+import { largestChunk } from '../../tensor/chunks.js';
 import type { Dtype } from '../../tensor/dtype.js';
 import type { TensorEntry } from '../../tensor/manifest.js';
 import type { StateDict } from '../../tensor/state-dict.js';
@@ -47,7 +48,7 @@ export async function readTensors(model: StateDict, wanted: ReadonlyMap<string, 
       'bad-model',
       `${what} has the tensor ${extra}, which this architecture does not know; config.json does not belong to these weights`,
     );
-  const values = new Float32Array(model.manifest.chunkElements);
+  const values = new Float32Array(largestChunk(model.manifest));
   for await (const { tensor, firstElement, bytes } of model.chunks()) {
     const place = wanted.get(tensor.name);
     if (place) put(place.values, widenInto(tensor.dtype, bytes, values), firstElement);

@@ -14,8 +14,11 @@ export interface RopeFrequencies {
   readonly attention: number;
 }
 
+/** What the frequencies of a model depend on. */
+export type Rotary = Pick<LlamaConfig, 'headDim' | 'ropeTheta' | 'ropeScaling' | 'maxPositions'>;
+
 /** The frequencies of a model; throws `bad-model` if the settings make none. */
-export function ropeFrequencies(config: LlamaConfig): RopeFrequencies {
+export function ropeFrequencies(config: Rotary): RopeFrequencies {
   const found = frequenciesOf(config);
   if (![...found.frequencies, found.attention].every(Number.isFinite))
     throw new FedStreamError(
@@ -25,7 +28,7 @@ export function ropeFrequencies(config: LlamaConfig): RopeFrequencies {
   return found;
 }
 
-function frequenciesOf({ headDim, ropeTheta, ropeScaling, maxPositions }: LlamaConfig): RopeFrequencies {
+function frequenciesOf({ headDim, ropeTheta, ropeScaling, maxPositions }: Rotary): RopeFrequencies {
   const periods = Float32Array.from({ length: headDim / 2 }, (_, i) => ropeTheta ** fround((2 * i) / headDim));
   const plain = periods.map((period) => 1 / period);
   switch (ropeScaling?.rope_type) {

@@ -24,7 +24,10 @@ interface BpeModel {
   readonly dropout?: number | null;
 }
 
-/** Makes the encoder of a model; throws `bad-model` for one that has no deterministic meaning or no tokens for its merges. */
+/**
+ * Makes the encoder of a model; throws `bad-model` for one that has no deterministic meaning or no
+ * tokens for its merges.
+ */
 export function bpeEncoder(json: unknown, source: string): EncodeWord {
   const model = json as BpeModel;
   if (model.dropout)
@@ -87,7 +90,8 @@ function mergesOf({ merges }: BpeModel, vocab: ReadonlyMap<string, number>, pref
   return found;
 }
 
-function byteTokens(vocab: ReadonlyMap<string, number>): (number | undefined)[] {
+/** The tokens of the bytes (`<0x0A>`), where a vocabulary has them. */
+export function byteTokens(vocab: ReadonlyMap<string, number>): (number | undefined)[] {
   return Array.from({ length: 256 }, (_, byte) => vocab.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`));
 }
 

@@ -40,7 +40,8 @@ export function chatTemplate(config: Fields, file: string | undefined, source: s
       return typeof content === 'string' ? [[name, content]] : [];
     }),
   );
-  const [plain, withTools] = [texts.plain, texts.withTools].map((text) => compiled(text, specials, source)) as [Compiled, Compiled];
+  const plain = compiled(texts.plain, specials, source);
+  const withTools = texts.withTools === texts.plain ? plain : compiled(texts.withTools, specials, source);
   return {
     render(messages, tools) {
       const { run, marks } = tools && tools.length > 0 ? withTools : plain;

@@ -1,6 +1,6 @@
 // The most likely pieces of a word after Kudo 2018 (Viterbi), as the reference finds them.
 import { FedStreamError } from '../../core/errors.js';
-import { type EncodeWord, spell } from './bpe.js';
+import { byteTokens, type EncodeWord, spell } from './bpe.js';
 
 /** The reference's penalty of a character without a piece. */
 const UNKNOWN_PENALTY = 10;
@@ -41,9 +41,7 @@ export function unigramEncoder(json: unknown, source: string): EncodeWord {
   const scores = Float64Array.from(vocab, ([, score]) => score);
   const unknownScore = scores.reduce((least, score) => Math.min(least, score), Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
   const unknown = unk_id ?? undefined;
-  const bytes = byte_fallback
-    ? Array.from({ length: 256 }, (_, byte) => ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`))
-    : undefined;
+  const bytes = byte_fallback ? byteTokens(ids) : undefined;
   const idsOf = (piece: string): readonly number[] => {
     const id = ids.get(piece);
     if (id !== undefined) return [id];

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from fedstream._errors import BridgeError
-from fedstream._figures import listed
+from fedstream._errors import BridgeError, listed
 from fedstream.hf._fit import place_of
 
 # Names in the files of an adapter begin so; transformers' own `add_adapter` leaves it to its `save_pretrained`.
@@ -23,8 +22,6 @@ class Adapter:
     """The adapter that travels."""
 
     name: str
-    kind: str
-    """PEFT's name of it: LORA, IA3, PROMPT_TUNING, …"""
     names: Mapping[str, str]
     """By name in its file, the name of the tensor in the model."""
     config: Any
@@ -58,27 +55,27 @@ def adapter_of(model: Any, wanted: str | None) -> Adapter | None:
         raise BridgeError("a PeftMixedModel cannot be federated: PEFT does not save one; train one adapter of a PeftModel (peft.get_peft_model)")
     name = _chosen(model, configs, wanted)
     config = configs[name]
+    # PEFT's name of it: LORA, IA3, PROMPT_TUNING, …
     kind = str(getattr(config.peft_type, "value", config.peft_type))
     prefix = "" if isinstance(model, peft.PeftModel) else _FILE_PREFIX
     handed = handed_out(model, name)
-    names, copies = _names_in_model(model, name, handed, prefix)
-    trained = [own for own, tensor in model.named_parameters() if tensor.requires_grad]
+    live = tensors_of(model)
+    names, copies = _names_in_model(live, name, handed, prefix)
     if copies:
         raise BridgeError(
             f"an adapter of the kind {kind} cannot be federated: of {listed(copies)} PEFT gives copies that are computed from other parameters, so "
             "that a received one cannot be put back; take another kind, such as LORA, PROMPT_TUNING, or PREFIX_TUNING without prefix_projection"
         )
-    live = tensors_of(model)
-    travelling = {place_of(live[own]) for own in names.values()}
-    if not any(live[own].requires_grad for own in names.values()):
+    travelling = [live[own] for own in names.values()]
+    if not any(tensor.requires_grad for tensor in travelling):
         raise BridgeError(f"nothing of the adapter {name!r} is trained: make it the active one with model.set_adapter({name!r}), or give adapter=…")
-    at_home = [own for own in trained if place_of(live[own]) not in travelling]
+    at_home = trained_at_home(model, travelling)
     if at_home:
         raise BridgeError(
             f"{len(at_home)} of the trained parameters do not travel with the adapter {name!r} ({kind}): {listed(at_home)}. They would differ from site "
             "to site: name their modules in modules_to_save, freeze them, or leave one adapter active (model.set_adapter)"
         )
-    return Adapter(name, kind, names, config)
+    return Adapter(name, names, config)
 
 
 def handed_out(model: Any, adapter: str) -> dict[str, torch.Tensor]:
@@ -95,6 +92,12 @@ def handed_out(model: Any, adapter: str) -> dict[str, torch.Tensor]:
 def tensors_of(model: Any) -> dict[str, torch.Tensor]:
     """Parameters and buffers by name, tied ones under each of their names."""
     return {**dict(model.named_buffers(remove_duplicate=False)), **dict(model.named_parameters(remove_duplicate=False))}
+
+
+def trained_at_home(model: Any, travelling: Iterable[torch.Tensor]) -> list[str]:
+    """Parameters that are trained and are none of those that travel."""
+    places = {place_of(tensor) for tensor in travelling}
+    return [name for name, tensor in model.named_parameters() if tensor.requires_grad and place_of(tensor) not in places]
 
 
 def _chosen(model: Any, configs: Mapping[str, Any], wanted: str | None) -> str:
@@ -119,9 +122,10 @@ def _active(model: Any) -> list[str]:
     return [active] if isinstance(active, str) else list(active)
 
 
-def _names_in_model(model: Any, adapter: str, handed: Mapping[str, torch.Tensor], prefix: str) -> tuple[dict[str, str], list[str]]:
+def _names_in_model(
+    live: dict[str, torch.Tensor], adapter: str, handed: Mapping[str, torch.Tensor], prefix: str
+) -> tuple[dict[str, str], list[str]]:
     """By name in the file, that in the model; and the names of those that are no tensors of the model."""
-    live = tensors_of(model)
     places = {place_of(tensor): own for own, tensor in reversed(live.items())}
     names: dict[str, str] = {}
     copies: list[str] = []

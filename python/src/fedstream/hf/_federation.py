@@ -16,13 +16,15 @@ import fedstream
 from fedstream._client import Client, check_weights
 from fedstream._errors import BridgeError
 from fedstream._model import Evaluation
-from fedstream.hf import _checkpoints, _schedule
+from fedstream.hf import _checkpoints, _lora, _schedule
 from fedstream.hf._evaluations import Evaluations
 from fedstream.hf._fingerprints import fingerprints_of
+from fedstream.hf._proximal import Proximal
 from fedstream.hf._ranks import Ranks
 from fedstream.hf._rounds import RoundedTraining, RoundEvents
 from fedstream.hf._settings import refuse_length, refuse_settings, unused_limit
 from fedstream.hf._sharded import ShardedWeights, is_sharded, refuse_sharding
+from fedstream.hf._streaming import PartEvents, Parts, mix
 from fedstream.hf._weights import Weights
 
 if TYPE_CHECKING:
@@ -70,27 +72,38 @@ class Federation:
         self._done_before = 0
         self._checkpoint: str | None = None
         self._run = ""
+        self._proximal = Proximal(self._trainer, sharded)
+        self._ends_at = math.inf
         if self._ranks.talks:
             client = Client.connect(self._offer, self._weights.texts)
             fedstream._client = client
-            client.about(fingerprints_of(self._trainer, self._weights.adapter))
+            client.about(fingerprints_of(self._trainer, self._weights.adapter), self._knows())
             self._run = _checkpoints.run_of(client.folder)
         job, self._run = self._ranks.tell((fedstream.job(), self._run) if self._ranks.talks else None)
-        self._rounds_planned: int = job["rounds"]
+        self._stack = _lora.prepare(self._weights.model, self._weights.adapter, job.get("lora", "factors"), sharded=sharded)
         wishes = job["train"]
+        self._rounds = job["rounds"]
         if local_epochs is None and local_steps is None:
             local_steps, local_epochs = wishes.get("localSteps"), wishes.get("localEpochs")
             if local_steps is None and local_epochs is None:
                 local_epochs = 1
-        self._epochs: int | None = None if local_steps is not None else local_epochs
-        self._steps: int | None = local_steps
-        refuse_length(self._trainer, self._epochs)
+        refuse_length(self._trainer, local_epochs)
+        self._epochs, self._steps = _schedule.whole_rounds(self._trainer, local_epochs, local_steps)
+        self._seconds: float | None = wishes.get("localSeconds")
         self._say(unused_limit(self._trainer, self._epochs, self._steps))
         keep = keep_state if keep_state is not None else wishes.get("optimizerState", "keep") == "keep"
         _schedule.set_length(self._trainer.args, job["rounds"], self._epochs, self._steps)
         self._evaluate = self._trainer.evaluate
         self._evaluations = Evaluations(self._trainer, self._ranks.count, self._say)
-        events = RoundEvents(on_begin=self._begins, on_step=self._progress, on_log=self._log, on_save=self._mark_checkpoint)
+        events = RoundEvents(
+            on_begin=self._begins,
+            on_step=self._progress,
+            on_log=self._log,
+            on_save=self._mark_checkpoint,
+            on_gradients=self._proximal.pull,
+            is_over=self._is_over,
+            on_next=self._leave_out,
+        )
         self._training = RoundedTraining(trainer, self._epochs, self._steps, keep, events)
         self._trainer.train = self._train_round
         self._trainer.evaluate = self._evaluate_received
@@ -124,7 +137,11 @@ class Federation:
             return None
         model = fedstream.receive("torch")
         self._received = model.params
-        return {"kind": model.kind, "round": model.current_round}
+        parts = fedstream._connected().parts
+        task: dict[str, Any] = {"kind": model.kind, "round": model.current_round, "mu": model.figures.get("mu", 0.0), "parts": parts}
+        if self._stack is not None and _lora.STACK in model.extras:
+            task[_lora.STACK] = dict(model.extras[_lora.STACK])
+        return task
 
     def _shared_task(self) -> dict[str, Any] | None:
         """On every rank; in an offer of a sharded model all of them take part."""
@@ -142,6 +159,8 @@ class Federation:
         return self._shards.offered()
 
     def _load(self) -> None:
+        if self._stack is not None and self._task is not None:
+            self._stack.load(self._task.get(_lora.STACK))
         if self._shards is not None:
             self._shards.load(self._received if self._ranks.talks else None)
             return
@@ -160,9 +179,14 @@ class Federation:
         if task["kind"] == "evaluate":
             self._answer_evaluation()
             return TrainOutput(self._trainer.state.global_step, 0.0, {})
+        if task["parts"] is not None:
+            return self._train_parts(task["parts"], args, more)
         if self._first_round:
             args, more = (), self._resumed(args, more)
         self._logged = False
+        self._proximal.begin(task.get("mu", 0.0))
+        if self._seconds is not None:
+            self._ends_at = time.monotonic() + self._seconds
         self._training.run_round(*args, **more)
         self._first_round = False
         loss = self._mean_loss()
@@ -174,6 +198,34 @@ class Federation:
                 self._send(parts if parts is not None else self._weights.tensors(), loss)
         self._task = None
         return TrainOutput(self._trainer.state.global_step, loss, {"train_loss": loss})
+
+    def _train_parts(self, plan: dict[str, Any], args: tuple[Any, ...], more: dict[str, Any]) -> Any:
+        """To the end of the run, while parts of the model are exchanged."""
+        from transformers.trainer_utils import TrainOutput
+
+        rounds = int(self._rounds)
+        steps = _schedule.steps_before(self._trainer, 2, self._epochs, self._steps)
+
+        def send(segment: int, names: list[str]) -> None:
+            loss = self._mean_loss()
+            if self._ranks.talks:
+                fedstream._connected().send_part(segment, self._weights.tensors(), names, self._weight(), self._training.steps, loss)
+            self._training.count_anew()
+
+        def merge(segment: int, names: list[str]) -> None:
+            own = self._weights.tensors()
+            if self._ranks.talks:
+                mix(own, fedstream._connected().receive_part(segment), float(plan["alpha"]))
+            if self._ranks.count > 1:
+                self._ranks.share(own[name] for name in sorted(names))
+
+        parts = Parts(plan, steps, rounds, PartEvents(send, merge))
+        self._training.run_parts(parts, **self._resumed(args, more, parts.first_step))
+        self._first_round = False
+        if self._ranks.talks:
+            fedstream._connected().end_parts()
+        self._task = None
+        return TrainOutput(self._trainer.state.global_step, 0.0, {})
 
     def _send(self, params: Mapping[str, Any], loss: float) -> None:
         fedstream.send(
@@ -210,10 +262,10 @@ class Federation:
             fedstream.send(evaluation=self._evaluation, metrics=self._metrics)
         self._task = None
 
-    def _resumed(self, args: tuple[Any, ...], more: dict[str, Any]) -> dict[str, Any]:
+    def _resumed(self, args: tuple[Any, ...], more: dict[str, Any], done: int | None = None) -> dict[str, Any]:
         """A program that is started in the middle of a run goes on from the trainer's own checkpoint, where it left one."""
         assert self._task is not None
-        self._done_before = _schedule.steps_before(self._trainer, self._task["round"], self._epochs, self._steps)
+        self._done_before = _schedule.steps_before(self._trainer, self._task["round"], self._epochs, self._steps) if done is None else done
         output = self._trainer.args.output_dir
         self._checkpoint, others, said = _checkpoints.without_resuming(args, more, output, self._done_before, self._run)
         self._say(said)
@@ -229,6 +281,30 @@ class Federation:
             self._load()
         elif self._checkpoint is None and self._done_before > 0:
             _schedule.skip_to(self._trainer, self._done_before)
+
+    def _knows(self) -> list[str]:
+        """What this program knows beyond plain training (docs/spec/trainer-bridge.md of FedStream)."""
+        known = {
+            _lora.STACK: self._weights.adapter is not None,
+            "mu": self._proximal.is_known,
+            "evaluation": self._trainer.eval_dataset is not None,
+            # A model in shards has no rank that could send a part of it.
+            "parts": self._shards is None,
+        }
+        return [name for name, is_known in known.items() if is_known]
+
+    def _is_over(self) -> bool:
+        """Whether the time of the round is over, on every rank as on rank 0."""
+        if self._seconds is None:
+            return False
+        over: bool = self._ranks.tell(time.monotonic() >= self._ends_at)
+        return over
+
+    def _leave_out(self) -> None:
+        """A round that the clock has ended leaves out the rest of its steps, so that the schedule goes by rounds."""
+        if self._seconds is not None and self._task is not None:
+            begin = _schedule.steps_before(self._trainer, self._task["round"], self._epochs, self._steps)
+            _schedule.advance(self._trainer, max(0, begin - self._trainer.state.global_step))
 
     def _mean_loss(self) -> float:
         """Over the steps of the round, without batches whose loss is not finite; NaN where no batch has another."""

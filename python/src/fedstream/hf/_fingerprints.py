@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 
-from fedstream.hf._adapters import Adapter, base_of, tensors_of, uncompiled
-from fedstream.hf._parts import is_dtensor, is_zero
+from fedstream._client import MAX_FINGERPRINTS, NAME
+from fedstream.hf._adapters import Adapter, base_of, uncompiled
+from fedstream.hf._fit import is_elsewhere
 
-_MOST = 64
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PLAIN = re.compile(r"[ -~]{1,64}")
 _PIECES = 64
 _PIECE_BYTES = 4096
@@ -55,7 +54,7 @@ def fingerprints_of(trainer: Any, adapter: Adapter | None) -> dict[str, str]:
         for name, value in adapter.config.to_dict().items():
             if name not in _NO_MATTER and not _NO_MATTER_AT.search(name):
                 told[f"adapter.{name}"] = value_of(value)
-    return dict([(name, value) for name, value in told.items() if _NAME.fullmatch(name)][:_MOST])
+    return dict([(name, value) for name, value in told.items() if NAME.fullmatch(name)][:MAX_FINGERPRINTS])
 
 
 def value_of(field: Any) -> str:
@@ -116,22 +115,22 @@ def _pieces(file: Any, length: int) -> Iterator[bytes]:
 
 
 def _digest_of_values(model: Any) -> str | None:
-    """None where values are packed."""
+    """None where values are packed, or not here."""
     others = set(model.peft_config)
     whole = hashlib.sha256()
-    for name, tensor in sorted(tensors_of(model).items()):
+    for name, parameter in sorted(model.named_parameters(remove_duplicate=False)):
         parts = name.split(".")
-        if others.intersection(parts) or not isinstance(tensor, torch.nn.Parameter):
+        if others.intersection(parts):
             continue
-        if not tensor.is_floating_point() or tensor.is_meta or is_dtensor(tensor) or is_zero(tensor):
+        if not parameter.is_floating_point() or is_elsewhere(parameter):
             return None
         own = ".".join(part for part in parts if part not in ("base_layer", "original_module", "base_model"))
-        count = tensor.numel()
-        shape = "x".join(str(side) for side in tensor.shape)
+        count = parameter.numel()
+        shape = "x".join(str(side) for side in parameter.shape)
         whole.update(f"{own.removeprefix('model.')}\n{shape}\n".encode())
         if count > 0:
-            places = torch.tensor([number * count // _PIECES for number in range(_PIECES)], device=tensor.device)
-            whole.update(tensor.detach().reshape(-1)[places].to("cpu", torch.float32).numpy().astype("<f4").tobytes())
+            places = torch.tensor([number * count // _PIECES for number in range(_PIECES)], device=parameter.device)
+            whole.update(parameter.detach().reshape(-1)[places].to("cpu", torch.float32).numpy().astype("<f4").tobytes())
     return f"sha256-{whole.hexdigest()}"
 
 

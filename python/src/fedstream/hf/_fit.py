@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import torch
 
-from fedstream._errors import BridgeError
-from fedstream._figures import listed
+from fedstream._errors import BridgeError, listed, refuse_misfit
 from fedstream._model import Gathered
+from fedstream.hf._parts import is_dtensor
 
 _CHECKED_ELEMENTS = 1 << 22
 
@@ -22,9 +22,7 @@ def check_fit(own: Mapping[str, torch.Tensor | Gathered], received: Mapping[str,
     shapes = [f"{name} ({_shape(received[name])}; here {_shape(own[name])})" for name in both if received[name].shape != own[name].shape]
     dtypes = [f"{name} ({_dtype(received[name])}; here {_dtype(own[name])})" for name in both if not _alike(received[name], own[name])]
     faults = ((extra, "it has no"), (missing, "it received no"), (shapes, "it has another shape of"), (dtypes, "it has another dtype of"))
-    told = [f"{fault} {listed(names)}" for names, fault in faults if names]
-    if told:
-        raise BridgeError(f"{what} of this script does not fit the federation's: {'; '.join(told)}")
+    refuse_misfit(what, faults)
 
 
 def check_loaded(own: Mapping[str, torch.Tensor], received: Mapping[str, torch.Tensor], what: str) -> None:
@@ -46,7 +44,7 @@ def place_of(tensor: torch.Tensor | Gathered) -> tuple[object, ...]:
 
 def is_elsewhere(tensor: torch.Tensor) -> bool:
     """Whether it has no bytes of its own on this rank: it is not loaded, or in parts on several (ZeRO-3, a DTensor)."""
-    return tensor.is_meta or hasattr(tensor, "ds_id") or hasattr(tensor, "device_mesh")
+    return tensor.is_meta or hasattr(tensor, "ds_id") or is_dtensor(tensor)
 
 
 def _alike(received: torch.Tensor, own: torch.Tensor | Gathered) -> bool:

@@ -17,6 +17,7 @@ import torch
 from transformers import TrainerCallback
 
 from fedstream._errors import BridgeError
+from fedstream.hf._streaming import Parts
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -32,6 +33,12 @@ class RoundEvents:
     on_log: Callable[[int, dict[str, float]], None]
     on_save: Callable[[int], None]
     """A checkpoint of that step was written."""
+    on_gradients: Callable[[], None] = lambda: None
+    """The first gradients of a step are there."""
+    is_over: Callable[[], bool] = lambda: False
+    """Whether the clock ends the round after this step."""
+    on_next: Callable[[], None] = lambda: None
+    """The next round begins, in the training that has stood still."""
 
 
 class _Over(Exception):
@@ -54,9 +61,11 @@ class RoundedTraining:
         """Batches of the round whose loss was not finite; `loss_sum` is without them."""
         self.batches = 0
         self._epochs = 0
+        self._parts: Parts | None = None
         self._done = False
         self._over = False
         self._waits = False
+        self._first_batch = False
         self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._turn = threading.Semaphore(0)
@@ -78,6 +87,22 @@ class RoundedTraining:
             raise self._failure
         if not self._done:
             raise BridgeError(f"the training ended in the middle of a round, after {self.steps} of its steps")
+
+    def run_parts(self, parts: Parts, *args: Any, **more: Any) -> None:
+        """Trains to the end of the run, while parts of the model are exchanged. What the trainer raises is raised here."""
+        if self._thread is not None:
+            raise BridgeError("the training is under way already: its model cannot be exchanged in parts from here")
+        self._parts = parts
+        self._start(args, more)
+        self._answer.acquire()
+        if self._failure is not None:
+            raise self._failure
+        if not parts.are_over:
+            raise BridgeError("the training has ended by itself (early stopping, or max_steps) before the end of the run")
+
+    def count_anew(self) -> None:
+        """Steps and losses count from here."""
+        self._begin()
 
     def prepare(self, **more: Any) -> None:
         """Begins the training, which stands still before its first step: model and optimizer are then as the trainer shards them."""
@@ -135,6 +160,9 @@ class RoundedTraining:
             self.loss_sum = self.loss_sum.to(own.device) + own.where(finite, torch.zeros_like(own))
             self.lost = self.lost.to(own.device) + ~finite
             self.batches += 1
+            if self._first_batch:
+                self._first_batch = False
+                self.events.on_gradients()
             return loss
 
         self.trainer.training_step = counted
@@ -142,11 +170,16 @@ class RoundedTraining:
     # What the callback tells.
 
     def step_begins(self, optimizer: Any) -> None:
-        if self._done:
+        if self._parts is not None:
+            if self._parts.step_begins() and not self.keep_state:
+                optimizer.state.clear()
+        elif self._done:
             self._stand_still()
             self._begin()
+            self.events.on_next()
             if not self.keep_state:
                 optimizer.state.clear()
+        self._first_batch = True
 
     def begins(self) -> None:
         self._begin()
@@ -156,8 +189,10 @@ class RoundedTraining:
 
     def step_ended(self) -> None:
         self.steps += 1
-        self._done = self.steps == self.steps_a_round
+        self._done = self.steps == self.steps_a_round or self.events.is_over()
         self.events.on_step()
+        if self._parts is not None:
+            self._parts.step_ended()
 
     def epoch_ended(self) -> None:
         self._epochs += 1

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 
 from fedstream import _files
-from fedstream._errors import BridgeError
-from fedstream._figures import listed
+from fedstream._errors import BridgeError, listed, refuse_diverged
+from fedstream.hf._adapters import tensors_of
 from fedstream.hf._fit import check_fit, same_bits
 from fedstream.hf._parts import Part, is_dtensor, part_of
 from fedstream.hf._ranks import Ranks
@@ -79,43 +79,39 @@ class ShardedWeights:
     def follow_offer(self) -> None:
         """Takes part in what rank 0 writes."""
         parts = self.parts()
-        seen: dict[int, str] = {}
-        # As `_files.write` has it: of tied names the first.
-        self._follow(parts, [name for name, part in parts.items() if part.nbytes == 0 or seen.setdefault(id(part), name) == name])
+        written, _ = _files.without_ties(parts)
+        self._follow(parts, written)
 
     @torch.no_grad()
     def check_finite(self, round_number: int) -> None:
         """Raises on rank 0 for values that are not."""
-        parts = self.parts()
-        broken = []
-        with self._one_unit_at_a_time():
-            for name in self._order:
-                whole = parts[name].whole()
-                if self._ranks.talks and whole is not None and not _files.is_finite(whole):
-                    broken.append(name)
-                del whole
-        if broken:
-            raise BridgeError(
-                f"the training of round {round_number} has diverged: its loss is not finite, and neither are values of {listed(broken)}; nothing is "
-                "sent. Lower the learning rate, or clip the gradients"
-            )
+        broken = self._names_where(self.parts(), lambda _, whole: whole is not None and not _files.is_finite(whole))
+        refuse_diverged(round_number, broken)
 
-    def _follow(self, parts: Mapping[str, Part], names: Sequence[str]) -> None:
+    def _follow(self, parts: Mapping[str, Part], names: Iterable[str]) -> None:
         for name in names:
             parts[name].whole()
 
     def _check_loaded(self, parts: Mapping[str, Part], received: Mapping[str, torch.Tensor] | None) -> None:
-        wrong = []
-        with self._one_unit_at_a_time():
-            for name in self._order:
-                whole = parts[name].whole()
-                if received is not None and (whole is None or not same_bits(whole, received[name])):
-                    wrong.append(name)
-                del whole
+        def differs(name: str, whole: torch.Tensor | None) -> bool:
+            return received is not None and (whole is None or not same_bits(whole, received[name]))
+
+        wrong = self._names_where(parts, differs)
         if wrong:
             raise BridgeError(
                 f"{self._what} was received, and is not what the sharded model has after loading it: {listed(sorted(wrong))}; train it with DDP"
             )
+
+    def _names_where(self, parts: Mapping[str, Part], is_wrong: Callable[[str, torch.Tensor | None], bool]) -> list[str]:
+        """Of the tensors that a result has, those that are wrong on rank 0; the others take part, and find none."""
+        found = []
+        with self._one_unit_at_a_time():
+            for name in self._order:
+                whole = parts[name].whole()
+                if self._ranks.talks and is_wrong(name, whole):
+                    found.append(name)
+                del whole
+        return found
 
     @contextlib.contextmanager
     def _one_unit_at_a_time(self) -> Iterator[None]:
@@ -166,8 +162,7 @@ def _check_ties(parts: Mapping[str, Part], received: Mapping[str, torch.Tensor])
 
 def _tensors_of(model: Any) -> dict[str, torch.Tensor]:
     """Parameters and buffers by the names that they had before anything was wrapped."""
-    named = (*model.named_buffers(remove_duplicate=False), *model.named_parameters(remove_duplicate=False))
-    return {plain(name): tensor for name, tensor in named}
+    return {plain(name): tensor for name, tensor in tensors_of(model).items()}
 
 
 def _reshard(model: Any) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 
-from fedstream._errors import BridgeError
-from fedstream._figures import listed
-from fedstream.hf._adapters import adapter_of, handed_out, uncompiled
-from fedstream.hf._fit import check_fit, check_loaded, is_elsewhere, place_of, same_bits
+from fedstream._errors import BridgeError, listed
+from fedstream.hf._adapters import adapter_of, handed_out, tensors_of, trained_at_home, uncompiled
+from fedstream.hf._fit import check_fit, check_loaded, is_elsewhere, same_bits
 
 TEXTS = ("config.json", "generation_config.json", "adapter_config.json")
 
@@ -26,28 +25,28 @@ class Weights:
 
     def __init__(self, model: torch.nn.Module, adapter: str | None = None, *, empty: bool = False) -> None:
         """`empty`: this process is a rank that need not have loaded the values."""
-        self._model: Any = uncompiled(model)
-        self.adapter = adapter_of(self._model, adapter)
+        self.model: Any = uncompiled(model)
+        self.adapter = adapter_of(self.model, adapter)
         self.what = f"the adapter {self.adapter.name!r}" if self.adapter else "the model"
         self._loaded_before = False
         if not empty:
             _refuse_offloaded(self.tensors())
-        _refuse_packed(self._model, self.adapter.names.values() if self.adapter else None)
+        _refuse_packed(self.model, self.adapter.names.values() if self.adapter else None)
         if self.adapter is None:
             self._refuse_what_stays()
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """By name, the model's own tensors, tied names too."""
         if self.adapter:
-            return self.adapter.live(self._model)
-        state: dict[str, torch.Tensor] = self._model.state_dict(keep_vars=True)
+            return self.adapter.live(self.model)
+        state: dict[str, torch.Tensor] = self.model.state_dict(keep_vars=True)
         tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
         # Of what has no bytes on this rank the parameter alone says which it is.
         return {name: tensor if is_elsewhere(tensor) else tensor.detach() for name, tensor in tensors.items()}
 
     def own_names(self) -> dict[str, str]:
         """By the name that travels, that in the model; of tied tensors the first."""
-        named = {**dict(self._model.named_buffers(remove_duplicate=False)), **dict(self._model.named_parameters(remove_duplicate=False))}
+        named = tensors_of(self.model)
         first: dict[int, str] = {}
         for name, tensor in named.items():
             first.setdefault(id(tensor), name)
@@ -79,27 +78,25 @@ class Weights:
         """The small files that make the tensors a folder which transformers or PEFT loads; none of a model that is a plain module."""
         with tempfile.TemporaryDirectory() as folder:
             if self.adapter:
-                self.adapter.file_config(self._model).save_pretrained(folder)
-            elif hasattr(getattr(self._model, "config", None), "save_pretrained"):
+                self.adapter.file_config(self.model).save_pretrained(folder)
+            elif hasattr(getattr(self.model, "config", None), "save_pretrained"):
                 # As save_pretrained of the model has it, without the weights.
-                config = type(self._model.config).from_dict(self._model.config.to_dict())
-                config.architectures = [type(self._model).__name__]
+                config = type(self.model.config).from_dict(self.model.config.to_dict())
+                config.architectures = [type(self.model).__name__]
                 config.save_pretrained(folder)
-                if hasattr(self._model, "can_generate") and self._model.can_generate():
-                    self._model.generation_config.save_pretrained(folder)
+                if hasattr(self.model, "can_generate") and self.model.can_generate():
+                    self.model.generation_config.save_pretrained(folder)
             files = {name: pathlib.Path(folder, name) for name in TEXTS}
             return {name: path.read_text("utf-8") for name, path in files.items() if path.exists()}
 
     def _check_as_saved(self, received: Mapping[str, torch.Tensor]) -> None:
         assert self.adapter is not None
         names = list(self.adapter.names)
-        saved = dict(zip(names, handed_out(self._model, self.adapter.name).values(), strict=True))
+        saved = dict(zip(names, handed_out(self.model, self.adapter.name).values(), strict=True))
         check_loaded(saved, received, self.what)
 
     def _refuse_what_stays(self) -> None:
-        travelling = {place_of(tensor) for tensor in self.tensors().values()}
-        named = self._model.named_parameters()
-        at_home = [name for name, tensor in named if tensor.requires_grad and place_of(tensor) not in travelling]
+        at_home = trained_at_home(self.model, self.tensors().values())
         if at_home:
             raise BridgeError(
                 f"{len(at_home)} of the trained parameters are not in the model's state_dict(), so they cannot travel: {listed(at_home)}; "
