@@ -2,7 +2,7 @@
 // The command `fedstream`. In a clone that was not built yet it says how to build it.
 import { existsSync } from 'node:fs';
 
-const main = new URL('../dist/cli/main.js', import.meta.url);
+const main = new URL('../dist/bundle/entry/cli.js', import.meta.url);
 if (existsSync(main)) {
   const { run } = await import(main.href);
   process.exitCode = await run(process.argv);

@@ -1,6 +1,7 @@
 // The rounds that failed at a site, for its end: a run may well go on without a site that trains
 // nothing.
 import { FedStreamError } from '../core/errors.js';
+import { SWARM } from '../exchange/swarm.js';
 import type { Task } from '../exchange/task.js';
 
 /** Rounds that the last line names with their reasons. */
@@ -15,7 +16,7 @@ export class FailedRounds {
     this.#failed.set(keyOf(task), { task, failure });
   }
 
-  /** A round that is asked again after a crash of the server may be done in the end. */
+  /** A round that is asked again, after a crash of the server or of an aggregator, may be done in the end. */
   done(task: Task): void {
     this.#failed.delete(keyOf(task));
   }
@@ -35,8 +36,11 @@ export class FailedRounds {
   }
 }
 
+/** In a swarm a round that is begun again may ask another part of the site. */
+const PARTS: ReadonlySet<string> = new Set([SWARM.prepare, SWARM.serve, SWARM.join]);
+
 function keyOf({ kind, round }: Task): string {
-  return `${kind}-${round}`;
+  return `${PARTS.has(kind) ? 'swarm' : kind}-${round}`;
 }
 
 function what({ kind, round }: Task): string {

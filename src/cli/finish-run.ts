@@ -1,4 +1,6 @@
 // Ends a run on disk: writes summary.json and report.html from its record, and lists the summary.
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { jsonText } from '../core/json-text.js';
 import { writeText } from '../core/storage-text.js';
 import type { Job } from '../job/job.js';
@@ -36,6 +38,18 @@ export function summaryLines(summary: Summary, runPath: string): string[] {
   lines.push(`memory       ${formatBytes(summary.peakRssBytesTotal)} at most, ${processes} process${processes === 1 ? '' : 'es'} together`);
   lines.push(`time         ${formatSeconds(summary.wallSeconds)}`);
   lines.push(`report       ${runPath}/report.html`);
-  lines.push(`model        ${runPath}/model`);
+  lines.push(`model        ${placeOfModel(runPath)}`);
   return lines;
+}
+
+/** The folder of the last model; in a swarm, where only the sites have it, the first one's if it is here. */
+function placeOfModel(runPath: string): string {
+  const own = join(runPath, 'model');
+  if (existsSync(own)) return own;
+  const sites = join(runPath, 'sites');
+  for (const site of existsSync(sites) ? readdirSync(sites).sort() : []) {
+    const found = readdirSync(join(sites, site)).find((name) => name.startsWith('model-'));
+    if (found !== undefined) return `${join(sites, site, found)}, and alike at the other sites`;
+  }
+  return 'at the sites alone; each says where';
 }

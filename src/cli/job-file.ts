@@ -5,7 +5,7 @@ import { extname, resolve } from 'node:path';
 import { FedStreamError } from '../core/errors.js';
 import { DEFAULT_CODING, spelledOut } from '../filter/coding.js';
 import type { Job } from '../job/job.js';
-import { type Kit, parseJob } from '../kit/kit.js';
+import { builtInKit, type Kit, parseJob, workflowOf } from '../kit/kit.js';
 import { parseNamedFields } from '../trainer/data/named-fields.js';
 import { importModule } from './import-module.js';
 
@@ -29,6 +29,7 @@ export interface JobOverrides {
   readonly optimizerState?: string;
   readonly trainer?: string;
   readonly driver?: string;
+  readonly algorithm?: string;
   readonly workflow?: string;
   readonly aggregator?: string;
 }
@@ -41,7 +42,9 @@ export async function loadJob(path: string | undefined, overrides: JobOverrides,
   const base = path === undefined ? {} : await readJobFile(path);
   if (base === null || typeof base !== 'object' || Array.isArray(base))
     throw new FedStreamError('bad-job', `${path}: a job is an object of fields`);
-  return parseJob(merge(base as Record<string, unknown>, overrides), path ?? 'command line', kit);
+  const job = parseJob(merge(base as Record<string, unknown>, overrides), path ?? 'command line', kit);
+  workflowOf(job, kit).checkJob?.(job, (kit ?? builtInKit).codecs);
+  return job;
 }
 
 async function readJobFile(path: string): Promise<unknown> {
@@ -66,6 +69,7 @@ function merge(base: Record<string, unknown>, over: JobOverrides): Record<string
     quantize: coding(over.codec ?? base.quantize, over.first),
     streaming: over.streaming,
     driver: over.driver,
+    algorithm: over.algorithm,
     workflow: over.workflow,
     aggregator: over.aggregator,
     rounds: over.rounds,

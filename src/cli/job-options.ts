@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { codecNames } from '../codec/codec-name.js';
 import { referenceCodecs } from '../codec/codec-table.js';
-import type { Table } from '../core/row.js';
+import { ALGORITHMS } from '../kit/algorithms.js';
 import { STREAMING_MODES } from '../transfer/streaming-mode.js';
 import { AGGREGATORS } from '../workflow/aggregate/aggregators.js';
 import { WORKFLOWS } from '../workflow/workflows.js';
@@ -11,11 +11,6 @@ import { variantOption } from './model-path.js';
 import { positiveNumber, wholeNumber } from './options.js';
 
 /** Values of the options that describe a job. */
-/** Names of rows, for help. */
-function names(table: Table<unknown>): string {
-  return table.map(({ name }) => name).join(', ');
-}
-
 export interface JobOptions extends JobOverrides {
   readonly job?: string;
   readonly out: string;
@@ -43,6 +38,7 @@ export function addJobOptions(command: Command): Command {
       `how messages are coded: lean (u4 down, u1 up), paper:<codec> (whole weights), or a codec both ways: ${codecNames(referenceCodecs).join(', ')}`,
     )
     .option('--first <how>', 'how sites get the first model: base (exact, and not sent to sites that have it), raw, or a codec')
+    .option('--algorithm <name>', `settings that belong together: ${names(ALGORITHMS)} (docs/guide/algorithms.md)`)
     .option('--workflow <name>', `who is asked what, and when: ${names(WORKFLOWS)}, or one of --kit (docs/workflows.md)`)
     .option('--aggregator <name>', `how results become the next model: ${names(AGGREGATORS)}, or one of --kit`)
     .addOption(new Option('--streaming <mode>', 'what is in memory while a model moves').choices([...STREAMING_MODES]))
@@ -58,4 +54,9 @@ export function addJobOptions(command: Command): Command {
     .option('--no-delta', 'send full weights both ways')
     .option('--out <folder>', 'where run folders go', 'runs')
     .option('--name <name>', 'name of the run folder; by default the time');
+}
+
+/** Names of rows, for help. */
+function names(table: readonly { readonly name: string }[]): string {
+  return table.map(({ name }) => name).join(', ');
 }

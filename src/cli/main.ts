@@ -1,12 +1,13 @@
 // The command line: one program, with a file for each subcommand.
 
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { RELEASE } from '../core/release.js';
 import { benchCommand } from './commands/bench.js';
 import { clientCommand } from './commands/client.js';
 import { compareCommand } from './commands/compare.js';
 import { inspectCommand } from './commands/inspect.js';
 import { dequantizeCommand, quantizeCommand } from './commands/quantize.js';
+import { relayCommand } from './commands/relay.js';
 import { serverCommand } from './commands/server.js';
 import { simulateCommand } from './commands/simulate.js';
 import { tokenCommand } from './commands/token.js';
@@ -31,13 +32,14 @@ Exit codes: 0 done, 1 the work failed, 2 the input cannot be used, 130 stopped (
 export function commandLine(): Command {
   const program = new Command('fedstream')
     .description('Federated learning for large language models: messages quantized and streamed, in bounded memory.')
-    .version(packageVersion())
+    .version(RELEASE)
     .showHelpAfterError('(add --help for the options and examples)')
     .addHelpText('after', HELP);
   const commands = [
     simulateCommand,
     serverCommand,
     clientCommand,
+    relayCommand,
     tokenCommand,
     trainCommand,
     inspectCommand,
@@ -68,9 +70,4 @@ export async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return reportFailure(error, say);
   }
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -5,7 +5,8 @@ import { checkUnlocked, type FolderLock, inTime, isLocked, lockFolder } from '..
 
 const SERVER = 'server.lock';
 const SIMULATION = 'simulate.lock';
-const ORPHAN_MS = 15_000;
+/** A process whose simulation was killed ends by itself within this time, and then holds nothing. */
+export const ORPHAN_MS = 15_000;
 const advice = 'start another run';
 
 /**

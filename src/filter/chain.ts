@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import type { CodecTable } from '../codec/codec.js';
 import { type Choice, choiceSchema, chosen, type Table } from '../core/row.js';
+import { factorOf } from '../tensor/lora-pairs.js';
 import { builtInFilters } from './built-in.js';
 import type { Coding } from './coding.js';
 import { FILTER_POINTS, type Filter, type FilterPoint } from './filter.js';
@@ -26,7 +27,14 @@ export interface FilterSettings {
    * Further filters of the job's own: before the coding of outgoing messages, after the decoding of
    * incoming ones.
    */
-  readonly filters?: Partial<Record<FilterPoint, readonly Choice[]>>;
+  readonly filters?: Partial<Record<FilterPoint, readonly Choice[]>> | undefined;
+  /** How adapters are averaged: with `ffa`, A never changes after the start. */
+  readonly lora?: { readonly type: string };
+}
+
+/** Tells which tensors never change in a run, so that they are sent once; undefined where all may. */
+export function frozenIn({ lora }: FilterSettings): ((name: string) => boolean) | undefined {
+  return lora?.type === 'ffa' ? (name) => factorOf(name) === 'A' : undefined;
 }
 
 /** The job's own filters at a point. */
@@ -42,12 +50,14 @@ export function codesWhole({ quantize, delta }: FilterSettings): boolean {
 /**
  * True where broadcasts are updates, the difference between the server's model and the one that the
  * sites hold. Their coding error is then that of an update, and is made up for by the next one.
- * With filters of the job's own on the way to the sites, broadcasts stay whole.
+ * With filters of the job's own on the way to the sites, broadcasts stay whole. Where some tensors
+ * never change, broadcasts are updates whatever the coding.
  */
 export function broadcastsUpdates(settings: FilterSettings, codecs: CodecTable): boolean {
   const { filters = {}, quantize } = settings;
   const own = (filters['task-out'] ?? []).length + (filters['task-in'] ?? []).length;
-  return isLossy(quantize.down, codecs) && !codesWhole(settings) && own === 0;
+  const saves = isLossy(quantize.down, codecs) || frozenIn(settings) !== undefined;
+  return saves && !codesWhole(settings) && own === 0;
 }
 
 /** True where results are the trained model less the given one. */

@@ -9,6 +9,7 @@ import { nodeCodecPool } from '../../node/codec/codec-pool.js';
 import { checksumOf } from '../../stream/hashed-memory.js';
 import { xxh3 } from '../../stream/xxh3.js';
 import { CHUNK_ELEMENTS } from '../../tensor/manifest.js';
+import { copyOnThreads } from './copy-threads.js';
 import { llama1b } from './llama-shapes.js';
 import { repeatedModel } from './normal-model.js';
 
@@ -46,6 +47,9 @@ export interface KernelFigures {
 export interface CodecFigures {
   /** 256 MB copied by one thread, 1 MB at a time. */
   readonly copyGBps: number;
+  /** The same by as many threads as the kernels have, each with memory of its own. */
+  readonly copyAllGBps: number;
+  readonly threads: number;
   readonly kernels: readonly KernelFigures[];
 }
 
@@ -94,7 +98,9 @@ export async function benchCodecs(
       await fill(values);
     }
     add(await checksumFigures(values));
-    return { copyGBps, kernels };
+    const { threads } = pool;
+    const copyAllGBps = await copyOnThreads(threads, Math.max(1, Math.round(buffers / threads)));
+    return { copyGBps, copyAllGBps, threads, kernels };
   } finally {
     await pool.close();
   }

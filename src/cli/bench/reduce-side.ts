@@ -26,7 +26,7 @@ const startedMs = performance.now();
 const keep = (): never => {
   throw new Error('the mean keeps nothing');
 };
-const reduced = await mean({ results: contributions, previous, codecs, state: {}, integers: 'refuse', keep });
+const reduced = await mean({ results: contributions, previous, codecs, state: {}, integers: 'refuse', round: 1, rounds: 1, keep });
 await writeSafetensors(disk, REDUCED_MODEL, reduced, { durable: false });
 const report: ReduceReport = { seconds: (performance.now() - startedMs) / 1000, peakRssBytes: peakRssBytes() };
 process.stdout.write(`${JSON.stringify(report)}\n`);

@@ -7,8 +7,8 @@ import { encodeModel } from '../../codec/quantize.js';
 import { FedStreamError } from '../../core/errors.js';
 import { randomStream, shuffle } from '../../core/random.js';
 import { encodingByPolicy } from '../../filter/policy.js';
+import { builtProgram } from '../../node/built-file.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
-import { builtFile } from '../../node/codec/kernel-file.js';
 import { supervise } from '../../node/process/child-process.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { objectBytes } from '../../transfer/object.js';
@@ -90,7 +90,7 @@ async function runReduce(settings: ReduceSettings, signal: AbortSignal): Promise
   let report: ReduceReport | undefined;
   const child = supervise({
     name: 'reduce',
-    command: [process.execPath, ...process.execArgv, builtFile('cli/bench/reduce-side.js'), JSON.stringify(settings)],
+    command: [process.execPath, ...process.execArgv, builtProgram('reduce-side'), JSON.stringify(settings)],
     logFile: join(settings.folder, 'reduce.log'),
     onLine(line) {
       report = JSON.parse(line) as ReduceReport;

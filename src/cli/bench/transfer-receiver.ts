@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { decodeModel } from '../../codec/quantize.js';
 import { GrowingBuffer } from '../../core/growing-buffer.js';
 import { memoryFolder } from '../../core/memory-folder.js';
+import type { Folder } from '../../core/storage.js';
 import { Session } from '../../frame/session.js';
 import { Messages } from '../../message/messages.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
@@ -15,6 +16,7 @@ import { Streams } from '../../stream/streams.js';
 import { dtypeBytes, elementCount } from '../../tensor/dtype.js';
 import type { Manifest, TensorEntry } from '../../tensor/manifest.js';
 import { writeSafetensors } from '../../tensor/safetensors.js';
+import type { StateDict } from '../../tensor/state-dict.js';
 import { receiveModel } from '../../transfer/receive.js';
 import { TensorReceiver } from '../../transfer/receive-tensors.js';
 import { tensorModel } from '../../transfer/tensor-model.js';
@@ -31,11 +33,17 @@ async function receive(stream: IncomingStream): Promise<string> {
     folder: mode === 'regular' ? memoryFolder() : disk,
     name: RECEIVED_SPOOL,
     durable: sync,
+    // The result is an fp32 file: a coded model is decoded to one, a raw model already is its spool.
+    ...(mode === 'file' && codec !== 'fp32' && { take: decoded(disk) }),
   });
-  // The result is an fp32 file: a coded model is decoded to one, a raw model already is its spool.
-  if (mode === 'file' && codec !== 'fp32') await writeSafetensors(disk, RECEIVED_MODEL, decodeModel(model, codecs), { durable: sync });
   await model.close?.();
   return figures.digest;
+}
+
+function decoded(disk: Folder): (model: StateDict) => Promise<void> {
+  return async (model) => {
+    await writeSafetensors(disk, RECEIVED_MODEL, decodeModel(model, codecs), { durable: sync });
+  };
 }
 
 /**

@@ -14,7 +14,7 @@ import { nodeFolder } from '../../node/storage/node-folder.js';
 import { Streams } from '../../stream/streams.js';
 import { openModel } from '../../tensor/model-folder.js';
 import type { TransferFigures } from '../../transfer/figures.js';
-import { prepareModel, sendPrepared } from '../../transfer/send.js';
+import { prepareAhead, sendPrepared } from '../../transfer/send.js';
 import { FETCH, report, sideSettings } from './transfer-side.js';
 
 const { mode, codec, folder, url } = sideSettings();
@@ -23,7 +23,7 @@ async function send(streams: Streams): Promise<TransferFigures> {
   const model = await openModel(nodeFolder(folder), { memory: nodeCodecMemory() });
   const coded = codec === 'fp32' ? model : encodeModel(model, encodingByPolicy(codec, nodeCodecs()), nodeCodecs());
   const spools = mode === 'regular' ? memoryFolder() : nodeFolder(`${folder}/sent`);
-  const prepared = await prepareModel(coded, nodeCodecs(), mode, spools, 'sent.spool', 'the benchmark’s model');
+  const prepared = await prepareAhead(coded, nodeCodecs(), mode, spools, 'sent.spool', 'the benchmark’s model');
   const figures = await sendPrepared(streams, null, prepared);
   await prepared.release();
   await model.close?.();

@@ -5,8 +5,8 @@ import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseCodecName } from '../../codec/codec-name.js';
 import { FedStreamError } from '../../core/errors.js';
+import { builtProgram } from '../../node/built-file.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
-import { builtFile } from '../../node/codec/kernel-file.js';
 import { type Supervised, supervise } from '../../node/process/child-process.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { writeModel } from '../../tensor/model-folder.js';
@@ -148,7 +148,7 @@ function side(name: 'sender' | 'receiver', settings: SideSettings, onListening: 
   let last: SideReport | undefined;
   const child = supervise({
     name,
-    command: [process.execPath, ...process.execArgv, builtFile(`cli/bench/transfer-${name}.js`), JSON.stringify(settings)],
+    command: [process.execPath, ...process.execArgv, builtProgram(`transfer-${name}`), JSON.stringify(settings)],
     logFile: join(settings.folder, `${name}.log`),
     onLine(line) {
       const report = JSON.parse(line) as SideReport;

@@ -7,6 +7,7 @@ import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import type { LogFields } from '../../core/log.js';
 import { choose } from '../../core/row.js';
 import { MAX_STRIPES } from '../../driver/stripe-join.js';
+import type { Task } from '../../exchange/task.js';
 import type { Kit } from '../../kit/kit.js';
 import { nodeCodecs } from '../../node/codec/codecs.js';
 import { fileLogger } from '../../node/process/log-file.js';
@@ -14,6 +15,7 @@ import { processMemory } from '../../node/process/memory.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
 import { folderBase } from '../../node/run/base-folder.js';
 import { readDataFile } from '../../node/run/data-files.js';
+import { writeModelTo } from '../../node/run/run-files.js';
 import { checkWritable } from '../../node/storage/check-writable.js';
 import { nodeFolder } from '../../node/storage/node-folder.js';
 import { makeProcessTrainer } from '../../node/trainer/make-site-trainer.js';
@@ -25,7 +27,10 @@ import { NO_LEAST } from '../../site/limits.js';
 import type { SitePolicy } from '../../site/policy.js';
 import { folderOfRun, nameOfRun } from '../../site/run-place.js';
 import type { Joined } from '../../site/server-link.js';
+import { DEFAULT_SHARE } from '../../site/share.js';
 import { siteLink } from '../../site/site-link.js';
+import type { SwarmOptions } from '../../swarm/options.js';
+import { swarmTasks } from '../../swarm/swarm-tasks.js';
 import { parseNamedFields } from '../../trainer/data/named-fields.js';
 import type { ReadOptions } from '../../trainer/data/parse-data.js';
 import { holdOut } from '../../trainer/data/split.js';
@@ -35,9 +40,10 @@ import { FailedRounds } from '../failed-rounds.js';
 import { type KitOptions, kitOption, loadKit } from '../kit-file.js';
 import { duration, named, wholeNumber } from '../options.js';
 import { say as sayAloud } from '../say.js';
+import { addSwarmOptions, type SwarmSiteOptions, swarmSite } from '../swarm-site.js';
 import { lockWork } from '../work-locks.js';
 
-interface ClientOptions extends ConnectionOptions, KitOptions {
+interface ClientOptions extends ConnectionOptions, KitOptions, SwarmSiteOptions {
   readonly connect: string;
   readonly site: string;
   readonly run?: string;
@@ -65,12 +71,14 @@ Examples:
       --base HuggingFaceTB/SmolLM2-135M-Instruct
   $ fedstream client --connect tcps://hub:9000 --tls-ca ca.crt --token-file lab.token --run chest-x-ray --site lab --data lab.json
   $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --token-file lab.token --site lab --data lab.json --retry forever
+  $ fedstream client --connect tcps://server:9000 --tls-ca ca.crt --token-file lab.token --site lab --data lab.json \\
+      --swarm-listen tcps://0.0.0.0:9100 --swarm-address tcps://lab.example.org:9100 --swarm-allow clinic.example.org
 `;
 
 /** The subcommand `client`. */
 export function clientCommand(): Command {
   const command = new Command('client').description('Run one site: it trains on its own data, and only model updates leave it.');
-  return addConnectionOptions(command)
+  return addSwarmOptions(addConnectionOptions(command))
     .requiredOption('--connect <url>', 'the server: tcps://host:port, wss://host/path, …')
     .requiredOption('--site <name>', "this site's name, as the job has it", named)
     .option('--token-file <file>', "this site's token, which proves its name where it has no certificate (fedstream token)")
@@ -116,16 +124,17 @@ async function serveSite(options: ClientOptions): Promise<void> {
   // Data is read before the site connects, so that a wrong file is reported at once.
   const ownTrainers = Object.keys(config?.trainers ?? {}).length > 0;
   // Data of a simulation were read before, and are in our own shape.
-  const own = options.simulated ? undefined : config?.data.fields;
+  const shape = options.simulated ? undefined : config?.data.fields;
   const read: ReadOptions = {
-    fields: options.fields === undefined ? own : parseNamedFields(options.fields),
+    fields: options.fields === undefined ? shape : parseNamedFields(options.fields),
     onSkipped: options.strict ? undefined : say,
   };
   const samples = options.data === undefined || ownTrainers ? undefined : await readDataFile(options.data, read);
   const bases = await Promise.all((options.base ?? []).map((base) => folderBase(base)));
   const work = resolve(options.work ?? `fedstream-${site}`);
   await checkWritable(work, '--work');
-  const locks = await lockWork(work, options, supervised ? ORPHAN_MS : 0);
+  const swarm = await swarmSite(options, config, work);
+  const locks = await lockWork(work, options);
   const folder = nodeFolder(work);
   const log = fileLogger(options.log ?? join(work, 'client.log'), { name: site });
   const warnAloud = (fields: LogFields, message: string): void => {
@@ -163,8 +172,8 @@ async function serveSite(options: ClientOptions): Promise<void> {
     if (kit.trainers.some((row) => row.name === name))
       return choose(kit.trainers, name, 'trainer')({ site, job, run, files, folder: ofRun, log, signal });
     if (job.trainer) {
-      const own = { site, job, config, data, validation: absolute(options.validation), work: join(work, nameOfRun(run)), log };
-      return makeProcessTrainer(job.trainer.name, own);
+      const program = { site, job, config, data, validation: absolute(options.validation), work: join(work, nameOfRun(run)), log };
+      return makeProcessTrainer(job.trainer.name, program);
     }
     if (data === undefined) throw new FedStreamError('bad-argument', 'the job trains with the built-in trainer: give it data with --data');
     endsInTime(signal);
@@ -185,24 +194,34 @@ async function serveSite(options: ClientOptions): Promise<void> {
     });
   };
   const failures = new FailedRounds();
+  const own = {
+    site,
+    folder,
+    codecs,
+    filters: kit.filters,
+    log,
+    memory: processMemory,
+    bases,
+    policy,
+    onFailure: (failure: FedStreamError, task: Task) => {
+      failures.failed(failure, task);
+      say(failureWords(failure));
+    },
+    onDone: (task: Task) => failures.done(task),
+  };
+  const onModel: SwarmOptions['onModel'] = async (model, { files, run }) => {
+    const place = join(work, `model-${run.slice(0, 8)}`);
+    await writeModelTo(nodeFolder(place), model, files);
+    log.info({ place }, 'the last model of the swarm is here');
+    if (!supervised) say(`the model is in ${place}`);
+  };
   let ended: FedStreamError | undefined;
   try {
     const reason = await runClient({
-      site,
+      ...own,
       link,
-      folder,
-      codecs,
-      filters: kit.filters,
-      log,
       signal,
-      memory: processMemory,
-      bases,
-      policy,
-      onFailure: (failure, task) => {
-        failures.failed(failure, task);
-        say(failureWords(failure));
-      },
-      onDone: (task) => failures.done(task),
+      tasks: swarmTasks({ ...own, ...swarm, kit, places: locks, onModel }),
       makeTrainer: trainerOf,
     });
     const failed = failures.error(reason);
@@ -227,9 +246,6 @@ function endsInTime(signal: AbortSignal): void {
   signal.addEventListener('abort', () => setTimeout(() => process.exit(EXIT.stopped), MOST_STOP_MS).unref(), { once: true });
 }
 
-/** A site whose simulation was killed ends by itself within this time, and then holds nothing. */
-const ORPHAN_MS = 15_000;
-
 /** Longer than a step of an honest job takes. */
 const MOST_STOP_MS = 10_000;
 
@@ -239,7 +255,9 @@ const MOST_STOP_MS = 10_000;
  */
 function policyOf(config: SiteConfig | undefined, { filters: table }: Kit, simulated: boolean): SitePolicy {
   const { filters = [], limits = {}, share } = config ?? {};
-  return { filters, table, share, limits: simulated ? { ...NO_LEAST, ...limits } : limits };
+  // The server of a simulation has all data anyway.
+  const shared = simulated ? { ...DEFAULT_SHARE, ...share, statistics: share?.statistics ?? true } : share;
+  return { filters, table, share: shared, limits: simulated ? { ...NO_LEAST, ...limits } : limits };
 }
 
 function absolute(path: string | undefined): string | undefined {

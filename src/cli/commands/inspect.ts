@@ -3,6 +3,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
+import type { CodecTable } from '../../codec/codec.js';
 import { codecLabel } from '../../codec/codec-name.js';
 import { withGgufCodecs } from '../../codec/gguf-codecs.js';
 import { jsonText } from '../../core/json-text.js';
@@ -63,14 +64,17 @@ async function open(path: string, variant: string | undefined): Promise<StateDic
 }
 
 /** Files of llama.cpp have codecs of their own. */
-const READ_CODECS = withGgufCodecs(nodeCodecs());
+function readCodecs(): CodecTable {
+  return withGgufCodecs(nodeCodecs());
+}
 
 function describe({ manifest }: StateDict) {
+  const codecs = readCodecs();
   const tensors = manifest.tensors.map(({ name, dtype, shape, encoding }) => ({
     name,
     dtype,
     shape,
-    codec: codecLabel(encoding, READ_CODECS),
+    codec: codecLabel(encoding, codecs),
   }));
   return { parameters: parameters(manifest.tensors), tensors, tied: manifest.tied, metadata: manifest.metadata };
 }
@@ -80,9 +84,10 @@ function parameters(tensors: readonly { readonly shape: readonly number[] }[]): 
 }
 
 function table({ manifest }: StateDict): string {
+  const codecs = readCodecs();
   const width = manifest.tensors.reduce((widest, { name }) => Math.max(widest, visible(name).length), 4);
   const lines = manifest.tensors.map(({ name, dtype, shape, encoding }) => {
-    const coded = encoding.codec === 'raw' ? '' : `  ${codecLabel(encoding, READ_CODECS)}`;
+    const coded = encoding.codec === 'raw' ? '' : `  ${codecLabel(encoding, codecs)}`;
     return `${visible(name).padEnd(width)}  ${dtype.padEnd(5)} [${shape.join(', ')}]${coded}`;
   });
   for (const [alias, name] of Object.entries(manifest.tied)) lines.push(`${visible(alias).padEnd(width)}  is ${name}`);

@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import { FedStreamError } from '../../core/errors.js';
 import { jsonText } from '../../core/json-text.js';
 import { type Job, siteNames } from '../../job/job.js';
-import type { Kit } from '../../kit/kit.js';
+import { type Kit, workflowOf } from '../../kit/kit.js';
 import { checkWebOptions } from '../../node/drivers/web-rules.js';
 import { stopSignal } from '../../node/process/stop-signal.js';
 import { loadRunData, prepareRun } from '../../node/run/prepare-run.js';
@@ -181,12 +181,13 @@ async function findJob(options: ServerOptions, kit: Kit): Promise<Found> {
       'data.files are the sites’ own; give the server data of its own for tokenizer and evaluation: --data FILE',
     );
   const prepare = async () => {
+    const { modelAtSites: withoutModel = false } = workflowOf(job, kit);
     // Sites with a trainer of their own bring all the data.
     const data = job.trainer
       ? { bySite: new Map(), validation: [] }
-      : await loadRunData(job, { onSkipped: options.strict ? undefined : say });
+      : await loadRunData(job, { onSkipped: options.strict ? undefined : say, withoutModel });
     const runPath = createRunFolder(options.out, options.name, 'server');
-    return { runPath, job: await prepareRun(job, runPath, data, say) };
+    return { runPath, job: await prepareRun(job, runPath, data, say, { withoutModel }) };
   };
   return { job, prepare };
 }

@@ -4,11 +4,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { FedStreamError } from '../../core/errors.js';
+import { asFedStreamError, FedStreamError } from '../../core/errors.js';
 import { jsonText } from '../../core/json-text.js';
 import { codingLabel } from '../../filter/coding.js';
 import { type Job, siteNames } from '../../job/job.js';
-import type { Kit } from '../../kit/kit.js';
+import { type Kit, workflowOf } from '../../kit/kit.js';
 import { pathOfPlace } from '../../node/model/find-model.js';
 import { type Supervised, supervise } from '../../node/process/child-process.js';
 import { processMemory } from '../../node/process/memory.js';
@@ -30,16 +30,20 @@ import { loadJob } from '../job-file.js';
 import { addJobOptions, type JobOptions } from '../job-options.js';
 import { type KitOptions, kitAgain, kitOption, loadKit } from '../kit-file.js';
 import { type LocalNetwork, openLocalNetwork } from '../local-network.js';
-import { dtypeOption } from '../options.js';
+import { openLocalSwarm } from '../local-swarm.js';
+import { dtypeOption, wholeNumber } from '../options.js';
 import { type EventReporter, eventReporter } from '../progress.js';
 import { lockSimulation } from '../run-locks.js';
 import { say } from '../say.js';
+import { readTree, relayReports, type Tree, treeOf, writeTree } from '../simulated-tree.js';
 
 interface SimulateOptions extends JobOptions, EventOptions, KitOptions {
   readonly resume?: string;
   readonly dtype?: string;
   readonly listen?: string;
+  readonly relays?: number;
   readonly siteConfig?: string;
+  readonly holdOut: number;
 }
 
 const HELP = `
@@ -47,10 +51,12 @@ Examples:
   $ fedstream simulate                                        the default job: three sites, updates of 4 bits both ways
   $ fedstream simulate --codec fp32 --rounds 3 --name baseline
   $ fedstream simulate --codec lean                           updates of 4 bits down, of 1 bit up
+  $ fedstream simulate --algorithm diloco                     another algorithm (docs/guide/algorithms.md)
   $ fedstream simulate --data instructions.jsonl --alpha 0.3 --sites 4
   $ fedstream simulate --job job.json --model ./llama-folder
   $ fedstream simulate --job job.json --site-config site.json  train with a program of your own
   $ fedstream simulate --driver tcps                          inside TLS, with throw-away certificates
+  $ fedstream simulate --sites 9 --relays 3                   a tree: each relay sends one update for three sites
   $ fedstream simulate --resume runs/latest
 `;
 
@@ -69,6 +75,12 @@ export function simulateCommand(): Command {
     .addOption(driverOption())
     .option('--listen <url>', 'where the server listens; by default a free port of this machine')
     .option('--site-config <file>', 'trainers and filters of every site (docs/site.md)')
+    .option(
+      '--relays <count>',
+      'put so many relays between server and sites, which are shared out among them (docs/relay.md)',
+      wholeNumber(1),
+    )
+    .option('--hold-out <percent>', "share of each site's data for evaluation only, in percent (built-in trainer)", wholeNumber(0), 0)
     .option('--resume <folder>', 'go on with a run that was stopped, from its last finished round')
     .addOption(dtypeOption())
     .addOption(kitOption())
@@ -82,7 +94,7 @@ export function simulateCommand(): Command {
 async function simulate(options: SimulateOptions): Promise<void> {
   const kit = await loadKit(options.kit);
   const sinks = await openEvents(options, kit.sinks);
-  const { runPath, job } = await findOrPrepare(options, kit);
+  const { runPath, job, relays } = await findOrPrepare(options, kit);
   const lock = await lockSimulation(runPath);
   const reporter = eventReporter(job);
   const events = new SinkGroup({ progress: { emit: reporter.event, close: async () => {} }, ...sinks }, (name, { message }) =>
@@ -90,20 +102,27 @@ async function simulate(options: SimulateOptions): Promise<void> {
   );
   const finished = (await readJournal(nodeFolder(runPath))).at(-1)?.round ?? 0;
   reporter.line(`run ${runPath}${finished > 0 ? `, going on after round ${finished}` : ''}`);
-  reporter.line(`${siteNames(job).length} sites, ${job.rounds} rounds, ${codingLabel(job.quantize)}, streaming ${job.streaming}`);
+  const places = relays
+    ? `${Object.values(relays).flat().length} sites of ${siteNames(job).length} relays`
+    : `${siteNames(job).length} sites`;
+  reporter.line(`${places}, ${job.rounds} rounds, ${codingLabel(job.quantize)}, streaming ${job.streaming}`);
   const signal = stopSignal({
     supervised: false,
     onStop: () => reporter.line('stopping; what is finished is kept (Ctrl-C again: at once)'),
   });
   const base = job.model !== 'offered' && 'path' in job.model ? pathOfPlace(await startPlace(job.model)) : undefined;
   const network = await openLocalNetwork(options.listen, job, runPath);
+  const swarm = workflowOf(job, kit).modelAtSites ? await openLocalSwarm(job, runPath) : undefined;
   try {
     await new Federation({
       runPath,
       job,
+      relays,
       base,
       network,
+      more: (site) => swarm?.siteArgs(site) ?? [],
       siteConfig: options.siteConfig,
+      holdOut: options.holdOut,
       kit: options.kit,
       dtype: options.dtype,
       reporter,
@@ -113,30 +132,39 @@ async function simulate(options: SimulateOptions): Promise<void> {
   } catch (error) {
     reporter.end();
     await conclude(runPath, job, events);
-    say(`go on with: npx fedstream simulate --resume ${runPath}${kitAgain(options)}`);
+    say(
+      `go on with: npx fedstream simulate --resume ${runPath}${options.holdOut > 0 ? ` --hold-out ${options.holdOut}` : ''}${kitAgain(options)}`,
+    );
     throw signal.aborted ? new FedStreamError('aborted', `the run is kept in ${runPath}`) : error;
   } finally {
+    swarm?.close();
     network.close();
     lock.release();
   }
   reporter.end();
   const summary = await conclude(runPath, job, events);
   for (const line of summaryLines(summary, runPath)) say(line);
+  for (const [relay, report] of relays ? await relayReports(runPath, relays) : []) say(`${relay.padEnd(12)} ${report}`);
   if (options.json) process.stdout.write(`${jsonText(summary, 'the summary', 2)}\n`);
 }
 
-async function findOrPrepare(options: SimulateOptions, kit: Kit): Promise<{ runPath: string; job: Job }> {
+async function findOrPrepare(options: SimulateOptions, kit: Kit): Promise<{ runPath: string; job: Job; relays?: Tree | undefined }> {
   if (options.resume !== undefined) {
     const runPath = findRunFolder(options.resume);
     const job = await readRunJob(runPath, kit);
     checkSiteConfig(job, kit, options);
-    return { runPath, job };
+    return { runPath, job, relays: await readTree(runPath) };
   }
   const job = await loadJob(options.job, options, kit);
   checkSiteConfig(job, kit, options);
-  const data = await loadRunData(job, { onSkipped: options.strict ? undefined : say });
+  const { modelAtSites: withoutModel = false } = workflowOf(job, kit);
+  if (withoutModel && options.relays !== undefined)
+    throw new FedStreamError('bad-argument', `--relays: the sites of ${job.workflow.type} meet each other; leave the relays out`);
+  const relays = options.relays === undefined ? undefined : treeOf(job, options.relays);
+  const data = await loadRunData(job, { onSkipped: options.strict ? undefined : say, withoutModel });
   const runPath = createRunFolder(options.out, options.name, 'simulate');
-  return { runPath, job: await prepareRun(job, runPath, data, say) };
+  const prepared = await prepareRun(job, runPath, data, say, { withoutModel });
+  return { runPath, job: relays ? await writeTree(runPath, prepared, relays) : prepared, relays };
 }
 
 /**
@@ -160,10 +188,16 @@ async function conclude(runPath: string, job: Job, events: SinkGroup) {
 interface FederationOptions {
   readonly runPath: string;
   readonly job: Job;
+  /** The sites of each relay, which are the sites of the server then; undefined for a star. */
+  readonly relays: Tree | undefined;
   /** The path of the model that the job begins with, which every site has here. */
   readonly base: string | undefined;
   readonly network: LocalNetwork;
+  /** Further arguments of a site's process. */
+  more(site: string): readonly string[];
   readonly siteConfig: string | undefined;
+  /** In percent. */
+  readonly holdOut: number;
   readonly kit: string | undefined;
   readonly dtype: string | undefined;
   readonly reporter: EventReporter;
@@ -176,6 +210,8 @@ interface FederationOptions {
 class Federation {
   readonly #options: FederationOptions;
   readonly #children: Supervised[] = [];
+  /** The networks of the relays. */
+  readonly #networks: LocalNetwork[] = [];
   #running = false;
   #over = false;
   #fatal: FedStreamError | undefined;
@@ -199,6 +235,7 @@ class Federation {
     this.#over = true;
     if (code !== EXIT.ok) stop();
     await Promise.all(this.#children.map((child) => child.exited));
+    for (const network of this.#networks) network.close();
     if (this.#fatal) throw this.#fatal;
     if (code !== EXIT.ok && !signal.aborted)
       throw new FedStreamError(
@@ -229,38 +266,70 @@ class Federation {
     if (kit !== undefined) command.push('--kit', kit);
     return this.#start('server', command, (line) => {
       const parsed = JSON.parse(line) as { listening?: string };
-      if (parsed.listening !== undefined) this.#sites(parsed.listening);
+      if (parsed.listening !== undefined) this.#join(parsed.listening);
       else {
         const event = parseEventLine(line, 'the server');
-        if (event.type === 'round-started') this.#running = true;
+        // In a tree the first round begins before the relays' own sites are there.
+        if (event.type === (this.#options.relays ? 'step' : 'round-started')) this.#running = true;
         this.#options.events.emit(event);
       }
     });
   }
 
-  #sites(url: string): void {
-    const { runPath, job, base, network, siteConfig, kit } = this.#options;
-    for (const site of siteNames(job)) {
-      const work = join(runPath, 'sites', site);
-      const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteData(runPath, job, site)];
-      command.push(
-        '--work',
-        work,
-        '--log',
-        join(runPath, 'logs', `${site}.log`),
-        '--threads',
-        '1',
-        '--supervised',
-        '--simulated',
-        ...network.siteArgs(site),
-      );
-      if (siteConfig !== undefined) command.push('--site-config', siteConfig);
-      if (kit !== undefined) command.push('--kit', kit);
-      if (base !== undefined) command.push('--base', base);
-      if (existsSync(validationPath(runPath))) command.push('--validation', validationPath(runPath));
-      const child = this.#start(site, command);
-      void child.exited.then((code) => this.#siteEnded(child, code));
-    }
+  #join(url: string): void {
+    const { relays, job, network } = this.#options;
+    if (!relays) for (const site of siteNames(job)) this.#site(site, url, network);
+    else
+      for (const [relay, sites] of Object.entries(relays)) void this.#relay(relay, sites, url).catch((error: unknown) => this.#end(error));
+  }
+
+  /** Starts a relay; its sites follow once it listens. */
+  async #relay(relay: string, sites: readonly string[], url: string): Promise<void> {
+    const { runPath, job, network, siteConfig } = this.#options;
+    const below = await openLocalNetwork(undefined, { ...job, sites: [...sites] }, join(runPath, 'sites', relay));
+    this.#networks.push(below);
+    // Its sites are told of the job that it joins, so it listens only then.
+    const command = [process.execPath, BIN, 'relay', '--connect', url, '--name', relay, '--sites', sites.join(','), '--listen', below.url];
+    command.push(
+      ...below.serverArgs.map((arg) => arg.replace(/^--tls-/, '--listen-tls-')),
+      ...this.#common(relay),
+      ...network.siteArgs(relay),
+    );
+    if (siteConfig !== undefined) command.push('--site-config', siteConfig);
+    this.#joining(relay, command, (line) => {
+      const { listening } = JSON.parse(line) as { listening: string };
+      for (const site of sites) this.#site(site, listening, below);
+    });
+  }
+
+  #site(site: string, url: string, network: LocalNetwork): void {
+    const { runPath, job, siteConfig, holdOut } = this.#options;
+    const command = [process.execPath, BIN, 'client', '--connect', url, '--site', site, '--data', siteData(runPath, job, site)];
+    command.push('--threads', '1', '--simulated', ...this.#common(site), ...network.siteArgs(site), ...this.#options.more(site));
+    if (holdOut > 0) command.push('--hold-out', String(holdOut));
+    if (siteConfig !== undefined) command.push('--site-config', siteConfig);
+    if (existsSync(validationPath(runPath))) command.push('--validation', validationPath(runPath));
+    this.#joining(site, command);
+  }
+
+  /** The options that sites and relays share. */
+  #common(name: string): string[] {
+    const { runPath, base, kit } = this.#options;
+    const common = ['--work', join(runPath, 'sites', name), '--log', join(runPath, 'logs', `${name}.log`), '--supervised'];
+    if (kit !== undefined) common.push('--kit', kit);
+    if (base !== undefined) common.push('--base', base);
+    return common;
+  }
+
+  #joining(name: string, command: readonly string[], onLine?: (line: string) => void): void {
+    const child = this.#start(name, command, onLine);
+    void child.exited.then((code) => this.#siteEnded(child, code));
+  }
+
+  /** Ends the simulation by an error of its own. */
+  #end(error: unknown): void {
+    this.#fatal ??= asFedStreamError(error);
+    for (const child of this.#children) child.stop();
   }
 
   /**
@@ -272,8 +341,7 @@ class Federation {
     const what = `${child.name} ended (${code}): ${lastLine(child) || `see ${this.#options.runPath}/logs/${child.name}.log`}`;
     this.#options.reporter.line(`warning: ${what}`);
     if (this.#running || this.#fatal) return;
-    this.#fatal = new FedStreamError('closed', `${what}${this.#words()}`);
-    for (const other of this.#children) other.stop();
+    this.#end(new FedStreamError('closed', `${what}${this.#words()}`));
   }
 
   #start(name: string, command: readonly string[], onLine?: (line: string) => void): Supervised {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { asFedStreamError } from '../../core/errors.js';
+import { builtProgram } from '../../node/built-file.js';
 
 /** Texts of the embedded files. */
 export interface ReportAssets {
@@ -10,17 +11,14 @@ export interface ReportAssets {
   readonly pageScript: string;
 }
 
-/**
- * Reads the files from the installed packages and from the build; `pageScript` is the built
- * script's URL.
- */
-export function reportAssets(pageScript: URL = new URL('./page/draw-plots.js', import.meta.url)): ReportAssets {
+/** Reads the files from the installed packages and from the build. */
+export function reportAssets(): ReportAssets {
   const require = createRequire(import.meta.url);
   try {
     return {
       plotScript: readFileSync(require.resolve('uplot/dist/uPlot.iife.min.js'), 'utf8'),
       plotStyle: readFileSync(require.resolve('uplot/dist/uPlot.min.css'), 'utf8'),
-      pageScript: readFileSync(pageScript, 'utf8'),
+      pageScript: readFileSync(builtProgram('draw-plots'), 'utf8'),
     };
   } catch (cause) {
     throw asFedStreamError(

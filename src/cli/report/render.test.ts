@@ -9,7 +9,7 @@ import type { PageData } from './page/page-data.js';
 import { type ReportInput, renderReport } from './render.js';
 
 /** The page's script, as the build made it. */
-const assets = reportAssets(new URL('../../../dist/cli/report/page/draw-plots.js', import.meta.url));
+const assets = reportAssets();
 
 const HOSTILE = '</script><img src=x onerror="alert(1)">\'&<!--\u2028';
 

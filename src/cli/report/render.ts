@@ -9,6 +9,8 @@ import { keyFigures } from './key-figures.js';
 import { html, jsonMarkup, Markup } from './markup.js';
 import type { Plot } from './page/page-data.js';
 import { LINES_SHOWN, pagePlots } from './plots.js';
+import { siteEvaluations } from './site-evaluations.js';
+import { statisticsSection } from './statistics.js';
 import { REPORT_STYLE } from './style.js';
 import { categoryTable, memoryTable, roundsTable, settingsTable } from './tables.js';
 
@@ -56,6 +58,8 @@ ${plotPanel(data.plots[3], 'Exact match by round', 'Share of held-out samples an
 ${category}
 ${panel('Bytes by direction', 'Everything on the wire, against the same tensors in float32.', byteBars(summary) ?? html`<p class="note">Nothing was sent.</p>`, category !== undefined)}
 </div>
+${siteEvaluations(summary)}
+${statisticsSection(summary)}
 <h2>Memory</h2>
 <div class="panels">
 ${plotPanel(data.plots[4], 'Resident memory over time', 'Each process, as the operating system accounts it.', 'Not measured.')}

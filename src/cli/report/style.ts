@@ -56,6 +56,7 @@ tbody th{font-weight:500;min-width:6em}
 tr.round>*{background:var(--track);border-top:1px solid var(--line)}
 tr.round th{font-weight:700;min-width:0}
 .scroll .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.panels+h3,.scroll+h3{margin:16px 0 6px}
 .share{width:30%;vertical-align:middle}
 .settings th,.settings td,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.82rem;overflow-wrap:anywhere}
 .settings th{color:var(--muted);width:40%}

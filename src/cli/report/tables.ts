@@ -8,8 +8,9 @@ import { html, type Markup } from './markup.js';
 const ROWS_SHOWN = 1000;
 
 /** A row for each round and site, with the evaluation of each round's model. */
-export function roundsTable({ rounds, evaluations, initialHeld }: Summary): Markup {
+export function roundsTable({ rounds, evaluations, personal = [], initialHeld }: Summary): Markup {
   const byRound = new Map(evaluations.map((evaluation) => [evaluation.round, evaluation]));
+  const own = new Map(personal.map((evaluation) => [evaluation.round, evaluation]));
   const initial = byRound.get(0);
   const shown = fitting(rounds);
   return html`${scrolling(
@@ -17,16 +18,20 @@ export function roundsTable({ rounds, evaluations, initialHeld }: Summary): Mark
     html`<table>
 <thead><tr><th scope="col">Round</th><th scope="col">Site</th>${['Training loss', 'Samples', 'Steps', 'Down', 'Up', 'Of float32', 'Taken up again'].map(numberHead)}</tr></thead>
 ${initial && html`<tbody><tr class="round"><th scope="rowgroup">0</th><td colspan="8">initial model${evaluationNote(initial)}${initialHeld && html`; as the sites began with it:${evaluationNote(initialHeld)}`}</td></tr></tbody>`}
-${shown.map((round) => roundRows(round, byRound.get(round.round)))}
+${shown.map((round) => roundRows(round, byRound.get(round.round), own.get(round.round)))}
 </table>`,
   )}
 ${shown.length < rounds.length && html`<p class="note">The first ${shown.length} of ${rounds.length} rounds; summary.json has all.</p>`}`;
 }
 
-function roundRows({ round, seconds, reduceSeconds, sites }: RoundSummary, evaluation: EvaluationSummary | undefined): Markup {
+function roundRows(
+  { round, seconds, reduceSeconds, sites }: RoundSummary,
+  evaluation: EvaluationSummary | undefined,
+  personal: EvaluationSummary | undefined,
+): Markup {
   const time = seconds === null ? 'not finished' : formatSeconds(seconds);
   const reduce = reduceSeconds === null ? '' : `, of these ${formatSeconds(reduceSeconds)} to average`;
-  return html`<tbody><tr class="round"><th scope="rowgroup">${round}</th><td colspan="8">${time}${reduce}${evaluation && evaluationNote(evaluation)}</td></tr>
+  return html`<tbody><tr class="round"><th scope="rowgroup">${round}</th><td colspan="8">${time}${reduce}${evaluation && evaluationNote(evaluation)}${personal && html`; the sites' own models:${evaluationNote(personal)}`}</td></tr>
 ${Object.entries(sites).map(([site, figures]) => siteRow(site, figures))}</tbody>`;
 }
 
