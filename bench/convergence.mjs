@@ -1,5 +1,5 @@
-// Tests if a coding costs quality: federations of the built-in trainer, each coding against fp32
-// with the same seeds. Writes a JSON line for each run.
+// Tests if a coding costs quality, and which rules stand a site that lies: federations of the
+// built-in trainer, each arm against another with the same seeds. Writes a JSON line for each run.
 import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { wholeNumber } from '../dist/cli/options.js';
 import { parseJob } from '../dist/kit/kit.js';
 import { benchCommand, listOf, oneOf } from './command.mjs';
-import { ARM_NAMES, BASE_NAME, jobOf, keyOf, planOf, STUDIES, textOf } from './convergence/studies.mjs';
+import { ARM_NAMES, baseName, jobOf, keyOf, planOf, STUDIES, textOf } from './convergence/studies.mjs';
+import { textOfFile } from './convergence/text.mjs';
 import { resultsFile } from './evidence/rows.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -15,28 +16,41 @@ const studies = Object.entries(STUDIES).map(([name, { title, seeds, arms }]) => 
 
 const values = benchCommand(
   'convergence.mjs',
-  `Tests if a coding costs quality: federations of the built-in trainer, each coding against fp32 with the same seeds.\n${studies.join('\n')}`,
+  `Tests if a coding costs quality, and which rules stand a site that lies: federations of the built-in trainer, with the same seeds in each arm.\n${studies.join('\n')}`,
   [
-    ['', 'all studies, two runs at a time: about half an hour on two cores'],
+    ['', 'all studies but T, two runs at a time: about an hour on two cores'],
+    ['--study T --text gsm8k.json', 'the study of text, on instruction data of your own (docs/trainer.md has the shapes)'],
     ['--resume', 'goes on where a study was stopped'],
     ['--study S --arms fp32,nf4 --seeds 1,2 --results trial.jsonl', 'some of it, beside the results of the tree'],
   ],
 )
-  .option('--study <list>', Object.keys(STUDIES).join(', '), listOf(oneOf(Object.keys(STUDIES))), Object.keys(STUDIES))
+  .option(
+    '--study <list>',
+    Object.keys(STUDIES).join(', '),
+    listOf(oneOf(Object.keys(STUDIES))),
+    Object.keys(STUDIES).filter((name) => !STUDIES[name].needsText),
+  )
+  .option('--text <file>', 'the text of study T')
   .option('--arms <list>', ARM_NAMES.join(', '), listOf(oneOf(ARM_NAMES)))
   .option('--seeds <list>', 'instead of those of each study', listOf(wholeNumber(0, 0xffffffff)))
   .option('--jobs <number>', 'runs at the same time', wholeNumber(1, 64), 2)
   .option('--results <file>', 'where rows are kept, in place of those of the same runs', here('convergence/results.jsonl'))
-  .option('--cache <folder>', 'where the trained model of study P is kept', here('.cache/convergence'))
+  .option('--cache <folder>', 'where the trained models are kept that studies go on from', here('.cache/convergence'))
   .option('--resume', 'leave out the runs that the results have')
   .parse()
   .opts();
 
 const results = resultsFile(values.results, keyOf);
 const queue = planOf(values).filter((run) => !(values.resume && results.has(run)));
-const base = join(values.cache, BASE_NAME);
+if (!values.text && values.study.some((name) => STUDIES[name].needsText)) {
+  console.error('study T needs --text, a file of instruction data (docs/trainer.md has the shapes)');
+  process.exit(2);
+}
+const text = values.text && (await textOfFile(values.text));
+const pathOf = (base) => base && join(values.cache, baseName(base, text));
+const baseOf = ({ study }) => STUDIES[study].base;
 // A coding that this version does not know is reported before any time is spent.
-for (const run of queue) parseJob(jobOf(run, base), textOf(run));
+for (const run of queue) parseJob(jobOf(run, pathOf(baseOf(run))), textOf(run));
 
 const workers = [];
 let stopped = false;
@@ -68,9 +82,10 @@ let failures = 0;
 async function work() {
   let worker = startWorker();
   for (let run = queue.shift(); run && !stopped; run = queue.shift()) {
-    const { row, failed } = await ask(worker, { run, base });
+    const { row, failed } = await ask(worker, { run, path: pathOf(baseOf(run)), text });
     if (stopped) break;
     if (row) {
+      if (STUDIES[run.study].needsText) row.text = { name: text.name, sha256: text.sha256 };
       results.keep(row);
       console.log(JSON.stringify(row));
       console.error(
@@ -86,11 +101,13 @@ async function work() {
   worker.kill('SIGKILL');
 }
 
-if (queue.some(({ study }) => STUDIES[study].startsTrained) && !existsSync(base)) {
-  console.error('training the model that study P goes on from');
+for (const base of new Set(queue.map(baseOf).filter(Boolean))) {
+  if (existsSync(pathOf(base)) || stopped) continue;
+  const using = Object.keys(STUDIES).filter((name) => STUDIES[name].base === base);
+  console.error(`training the model that studies go on from: ${using.join(', ')}`);
   const worker = startWorker();
-  const { row, failed } = await ask(worker, { base });
-  if (failed && !stopped) throw new Error(`the model of study P could not be trained: ${failed}`);
+  const { row, failed } = await ask(worker, { base, path: pathOf(base), text });
+  if (failed && !stopped) throw new Error(`the model of ${using.join(', ')} could not be trained: ${failed}`);
   if (row) console.error(`trained: ${row.initial.toFixed(3)} -> ${row.final.toFixed(5)}, ${row.seconds.toFixed(0)} s`);
   worker.kill('SIGKILL');
 }

@@ -13,18 +13,21 @@ const values = benchCommand('evidence.mjs', 'Makes the page of the studies, and 
 ])
   .option('--convergence <file>', 'rows of bench/convergence.mjs', here('convergence/results.jsonl'))
   .option('--pretrained <file>', 'rows of bench/pretrained.mjs', here('pretrained/results.jsonl'))
+  .option('--adapters <file>', 'and those of it that train an adapter', here('pretrained/lora.jsonl'))
   .option('--simulated <file>', 'rows of the exchange that was simulated on a GPU', here('pretrained/gpu-simulated.jsonl'))
   .option('--page <file>', 'the page; its plots go beside it, in images/', here('../docs/evidence.md'))
   .parse()
   .opts();
 
-const [convergence, pretrained, simulated] = [values.convergence, values.pretrained, values.simulated].map(readRows);
-const { page, plots } = evidencePage({ convergence, pretrained, simulated });
+const [convergence, pretrained, adapters, simulated] = [values.convergence, values.pretrained, values.adapters, values.simulated].map(
+  readRows,
+);
+const { page, plots } = evidencePage({ convergence, pretrained, adapters, simulated });
 const images = join(dirname(values.page), 'images');
 mkdirSync(images, { recursive: true });
 for (const name of readdirSync(images)) if (/^evidence-.*\.svg$/.test(name) && !(name in plots)) rmSync(join(images, name));
 for (const [name, svg] of Object.entries(plots)) writeFileSync(join(images, name), svg);
 writeFileSync(values.page, page);
 console.error(
-  `${values.page}: ${convergence.length} + ${pretrained.length} + ${simulated.length} rows, ${Object.keys(plots).length} plots`,
+  `${values.page}: ${convergence.length} + ${pretrained.length} + ${adapters.length} + ${simulated.length} rows, ${Object.keys(plots).length} plots`,
 );

@@ -3,18 +3,19 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { wholeNumber } from '../dist/cli/options.js';
+import { FedStreamError } from '../dist/core/errors.js';
 import { parseJob } from '../dist/kit/kit.js';
 import { benchCommand, listOf, oneOf } from './command.mjs';
 import { resultsFile } from './evidence/rows.mjs';
-import { ARM_NAMES, jobOf, keyOf, SIZES } from './pretrained/arms.mjs';
+import { ARM_NAMES, armsOf, jobOf, keyOf, SIZES, sitesOf } from './pretrained/arms.mjs';
 import { prepareData } from './pretrained/data.mjs';
 import { modelFolder } from './pretrained/model.mjs';
 import { evaluate, runArm } from './pretrained/run.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const sizes = Object.entries(SIZES).map(
-  ([name, { sitesOfKind, rounds, localSteps, batchSize, maxTokens, arms, seeds }]) =>
-    `  ${name}  ${2 * sitesOfKind} sites, ${rounds} rounds of ${localSteps} steps of ${batchSize} x ${maxTokens} tokens; ${arms.length} arms, seeds ${seeds}`,
+  ([name, { rounds, localSteps, batchSize, maxTokens, arms, seeds, adapter, ...kinds }]) =>
+    `  ${name}  ${adapter ? `LoRA of rank ${adapter.rank}, ` : ''}${sitesOf(kinds, 'a') + sitesOf(kinds, 'b')} sites, ${rounds} rounds of ${localSteps} steps of ${batchSize} x ${maxTokens} tokens; ${arms.length} arms, seeds ${seeds}`,
 );
 
 const values = benchCommand(
@@ -25,6 +26,7 @@ const values = benchCommand(
     ['', 'three arms on two cores: a quarter of an hour'],
     ['--size tiny --results trial.jsonl', 'two minutes, to see that all of it works'],
     ['--size gpu --seeds 11', 'all arms on a GPU, one seed'],
+    ['--size lora-cpu', 'the ways of averaging an adapter, side by side'],
     ['--resume --arms fp32,floor,lean --seeds 11,12', 'what is missing of these'],
     ['--data-a gsm8k.json --data-b roleplay.json', 'instruction data of your own, a kind each (docs/trainer.md has the shapes)'],
   ],
@@ -37,14 +39,17 @@ const values = benchCommand(
   .option('--dtype <name>', 'of the weights that travel and that are trained: float32, bfloat16', oneOf(['float32', 'bfloat16']), 'float32')
   .option('--python <program>', 'with torch and transformers', here('../.venv/bin/python'))
   .option('--cache <folder>', 'where model and runs are', here('.cache/pretrained'))
-  .option('--results <file>', 'where rows are kept, in place of those of the same runs', here('pretrained/results.jsonl'))
+  .option('--results <file>', 'where rows are kept, in place of those of the same runs; by default a file beside this one')
   .option('--resume', 'leave out the runs that the results have')
   .parse()
   .opts();
 
 const { size, dtype, python, arms = SIZES[size].arms, seeds = SIZES[size].seeds } = values;
 const cache = resolve(values.cache);
-const results = resultsFile(values.results, keyOf);
+const foreign = arms.find((arm) => !armsOf(size).includes(arm));
+if (foreign !== undefined) throw new FedStreamError('bad-argument', `--arms: ${size} has no ${foreign}; it has ${armsOf(size).join(', ')}`);
+const file = values.results ?? here(`pretrained/${SIZES[size].adapter ? 'lora' : 'results'}.jsonl`);
+const results = resultsFile(file, keyOf);
 const folder = join(cache, 'data');
 const data = await prepareData(values, SIZES[size], folder);
 const queue = seeds

@@ -17,19 +17,21 @@ import { nodeFolder } from '../../dist/node/storage/node-folder.js';
 import { makeTrainer } from '../../dist/node/trainer/make-trainer.js';
 import { runClient } from '../../dist/site/client.js';
 import { siteLink } from '../../dist/site/site-link.js';
+import { lyingTrainer } from './lying-trainer.mjs';
 
 const URL = 'memory://server';
 
 /**
  * Runs `job` on `data` ({bySite, validation}); returns evaluations, transfers and seconds.
- * `keep(runPath)` may copy the run folder before it is removed.
+ * `keep(runPath)` may copy the run folder before it is removed. With `liar` ({site, lie}) that site
+ * sends lies, and a round may go on without it.
  */
-export async function federate(job, data, keep = async () => {}) {
+export async function federate(job, data, { keep = async () => {}, liar } = {}) {
   const runPath = mkdtempSync(join(tmpdir(), 'fedstream-study-'));
   const startedMs = performance.now();
   try {
     const prepared = await prepareRun(parseJob(job, 'the study'), runPath, data);
-    const events = await run(prepared, runPath, data);
+    const events = await run(prepared, runPath, data, liar);
     await writeModelFolder(runPath, 'model', prepared.rounds);
     await keep(join(runPath, 'model'));
     return { ...figures(events), seconds: (performance.now() - startedMs) / 1000 };
@@ -38,7 +40,7 @@ export async function federate(job, data, keep = async () => {}) {
   }
 }
 
-async function run(job, runPath, { bySite, validation }) {
+async function run(job, runPath, { bySite, validation }, liar) {
   const stop = new AbortController();
   const common = { codecs: nodeCodecs(), log: silentLogger, driver: memory(), url: URL, signal: stop.signal };
   const files = await readModelTexts(runPath);
@@ -50,8 +52,11 @@ async function run(job, runPath, { bySite, validation }) {
   const site = async (name) => {
     const folder = memoryFolder(name);
     const link = siteLink({ ...common, site: name, folder, retryMs: 500 });
-    const make = (joined) =>
-      makeTrainer({ ...trainer, job: joined.job, training: bySite.get(name), validation: [], stateFolder: folder.folder('state') });
+    const make = async (joined) => {
+      const own = { job: joined.job, training: bySite.get(name), validation: [], stateFolder: folder.folder('state') };
+      const honest = await makeTrainer({ ...trainer, ...own });
+      return liar?.lie && liar.site === name ? lyingTrainer(honest, liar.lie, job.seed) : honest;
+    };
     try {
       await runClient({ ...common, site: name, link, folder, memory: processMemory, makeTrainer: make });
     } finally {
@@ -71,7 +76,7 @@ async function run(job, runPath, { bySite, validation }) {
   }
   // A round without a site would be another study. Other warnings are expected in some arms.
   const without = events.find(({ type, message }) => type === 'warning' && message.includes('goes on without'));
-  if (without) throw new Error(without.message);
+  if (without && !(liar && without.message.includes(`goes on without ${liar.site}:`))) throw new Error(without.message);
   return events;
 }
 

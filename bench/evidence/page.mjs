@@ -1,5 +1,7 @@
 // Makes the page docs/evidence.md and its plots from the rows of both benchmarks.
 import { STUDIES } from '../convergence/studies.mjs';
+import { adaptersSection } from './adapters-section.mjs';
+import { attacksSection } from './attacks-section.mjs';
 import { convergenceSection } from './convergence-section.mjs';
 import { pretrainedSection } from './pretrained-section.mjs';
 import { wrap } from './prose.mjs';
@@ -20,10 +22,13 @@ ${[
   .join('\n')}`;
 
 /** {page, plots by name}; leaves out sections without rows. */
-export function evidencePage({ convergence, pretrained, simulated }) {
+export function evidencePage({ convergence, pretrained, adapters = [], simulated }) {
   const sections = [
     pretrainedSection(pretrained),
-    ...Object.keys(STUDIES).map((name) => convergenceSection(name, convergence)),
+    adaptersSection(adapters),
+    ...Object.keys(STUDIES).map((name) =>
+      STUDIES[name].settings[0].attack ? attacksSection(name, convergence) : convergenceSection(name, convergence),
+    ),
     simulatedSection(simulated),
   ].filter(Boolean);
   return {

@@ -6,6 +6,7 @@ import { FedStreamError } from '../../dist/core/errors.js';
 import { randomStream, shuffle } from '../../dist/core/random.js';
 import { readDataFile, writeDataFile } from '../../dist/node/run/data-files.js';
 import { generateTasks } from '../../dist/trainer/data/generate/generate-tasks.js';
+import { sitesOf } from './arms.mjs';
 import { sha256 } from './model.mjs';
 
 /** Generated families of the first kind, numbers and lists; the others ask for knowledge. */
@@ -35,7 +36,8 @@ async function readKinds({ dataA, dataB }) {
 /**
  * Writes the files of the sites and of the held-out samples into `folder`; the same for all runs.
  */
-export async function prepareData(options, { sitesOfKind, samplesOfSite, heldOut, maxTokens }, folder) {
+export async function prepareData(options, size, folder) {
+  const { samplesOfSite, heldOut, maxTokens } = size;
   const kinds = await readKinds(options);
   mkdirSync(folder, { recursive: true });
   const prepared = { kinds: {}, files: {}, heldOut: {} };
@@ -44,6 +46,7 @@ export async function prepareData(options, { sitesOfKind, samplesOfSite, heldOut
       samples.filter(({ prompt }) => promptFits(prompt, maxTokens)),
       randomStream(SEED, 'pretrained bench', kind),
     );
+    const sitesOfKind = sitesOf(size, kind);
     const needed = heldOut + sitesOfKind;
     if (usable.length < needed)
       throw new FedStreamError('bad-data', `${name} has ${usable.length} samples that fit; ${needed} are needed at the least`);

@@ -1,6 +1,6 @@
 // Runs an arm of bench/pretrained.mjs with `fedstream simulate`, and reads its run folder.
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,10 +11,12 @@ import { pythonEnvironment, runPython } from './model.mjs';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Evaluates a model's folder: {losses by kind, device, versions}. */
-export function evaluate(folder, { python, cache, size, data }) {
+export function evaluate(folder, { python, cache, size, data, model }) {
   const files = Object.entries(data.heldOut).map(([kind, file]) => `${kind}=${file}`);
   const { maxTokens } = SIZES[size];
-  return JSON.parse(runPython(python, [here('evaluate.py'), folder, String(maxTokens), ...files], cache));
+  // An adapter is evaluated on its base.
+  const base = existsSync(join(folder, 'adapter_config.json')) ? [`base=${model}`] : [];
+  return JSON.parse(runPython(python, [here('evaluate.py'), folder, String(maxTokens), ...base, ...files], cache));
 }
 
 /**

@@ -1,4 +1,4 @@
-"""The program of a site in bench/pretrained.mjs: full fine-tuning with transformers' Trainer, a round at a time."""
+"""The program of a site in bench/pretrained.mjs: fine-tuning with transformers' Trainer, a round at a time, of all weights or of an adapter."""
 
 import argparse
 import zlib
@@ -6,7 +6,7 @@ import zlib
 import fedstream.hf as fedstream
 import torch
 from samples import encode, held_out_loss
-from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq, Trainer, TrainingArguments
+from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq, Trainer, TrainingArguments, set_seed
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--model", required=True)
@@ -19,6 +19,8 @@ parser.add_argument("--batch-size", type=int, required=True)
 parser.add_argument("--accumulate", type=int, required=True)
 parser.add_argument("--learning-rate", type=float, required=True)
 parser.add_argument("--max-length", type=int, required=True)
+parser.add_argument("--rank", type=int, help="trains a LoRA adapter of this rank on all linear layers")
+parser.add_argument("--alpha", type=float)
 args = parser.parse_args()
 
 tokenizer = AutoTokenizer.from_pretrained(args.model)
@@ -36,8 +38,18 @@ class SiteTrainer(Trainer):
         return {"eval_loss": loss, "eval_heldOut": loss}
 
 
+model = AutoModelForCausalLM.from_pretrained(args.model, dtype="auto")
+if args.rank is not None:
+    from peft import LoraConfig, get_peft_model
+
+    # Whoever offers the adapter, it is the same one for a seed.
+    set_seed(args.seed)
+    model = get_peft_model(
+        model, LoraConfig(r=args.rank, lora_alpha=args.alpha, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM")
+    )
+
 trainer = SiteTrainer(
-    model=AutoModelForCausalLM.from_pretrained(args.model, dtype="auto"),
+    model=model,
     args=TrainingArguments(
         output_dir=args.output,
         per_device_train_batch_size=args.batch_size,
