@@ -22,6 +22,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['kit'],
   ['site', 'server'],
   ['hub'],
+  ['relay', 'swarm'],
   ['api'],
   // `testing` holds the conformance suites, which run anywhere.
   ['node', 'testing'],

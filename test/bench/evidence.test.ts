@@ -15,21 +15,44 @@ interface Page {
   readonly plots: Readonly<Record<string, string>>;
 }
 const { evidencePage } = (await load('bench/evidence/page.mjs')) as {
-  evidencePage(rows: { convergence: unknown[]; pretrained: unknown[]; simulated: unknown[] }): Page;
+  evidencePage(rows: { convergence: unknown[]; pretrained: unknown[]; adapters?: unknown[]; simulated: unknown[] }): Page;
 };
 const { readRows } = (await load('bench/evidence/rows.mjs')) as { readRows(file: string): unknown[] };
 
 test('docs/evidence.md and its plots are those of the rows', () => {
-  const [convergence = [], pretrained = [], simulated = []] = [
+  const [convergence = [], pretrained = [], adapters = [], simulated = []] = [
     'convergence/results.jsonl',
     'pretrained/results.jsonl',
+    'pretrained/lora.jsonl',
     'pretrained/gpu-simulated.jsonl',
   ].map((file) => readRows(at(`bench/${file}`)));
-  const { page, plots } = evidencePage({ convergence, pretrained, simulated });
+  const { page, plots } = evidencePage({ convergence, pretrained, adapters, simulated });
   expect(readFileSync(at('docs/evidence.md'), 'utf8'), 'run node bench/evidence.mjs').toBe(page);
   const there = readdirSync(at('docs/images')).filter((name) => name.startsWith('evidence-'));
   expect(there.sort()).toEqual(Object.keys(plots).sort());
   for (const [name, svg] of Object.entries(plots)) expect(readFileSync(at(`docs/images/${name}`), 'utf8'), name).toBe(svg);
+});
+
+test('rules against a site that lies: held against honest sites, in words', () => {
+  const losses: Readonly<Record<string, number>> = { 'none fedAvg': 1, 'none median': 1.01, 'noise fedAvg': 3, 'noise median': 1.02 };
+  const convergence = Object.entries(losses).flatMap(([run, loss]) =>
+    [1, 2, 3, 4, 5].map((seed) => {
+      const [attack, arm] = run.split(' ');
+      return { study: 'A', attack, arm, seed, initial: 6, final: loss * (1 + 0.001 * Math.sin(seed + loss)) };
+    }),
+  );
+  const { page } = evidencePage({ convergence, pretrained: [], simulated: [] });
+  expect(page).toMatch(/^\| fedAvg \| 5 \| 0.9998 \| {2}\| {2}\| {2}\| what the others are held against \|$/m);
+  expect(page).toMatch(/^\| median \| 5 .* \+1\.0. % to \+1\.[01]. % \| < .001 \| holds \|$/m);
+  expect(page).toMatch(/^\| fedAvg \| 5 .* 1.000 \| \*\*does not hold\*\* \|$/m);
+  expect(page.match(/^### .*$/gm)).toEqual(['### All five sites are honest', '### The liar sends noise of the norm of its update']);
+});
+
+test('adapters: each way of averaging beside the mean of the factors', () => {
+  const adapters = readRows(at('bench/pretrained/lora.jsonl'));
+  const { page } = evidencePage({ convergence: [], pretrained: [], adapters, simulated: [] });
+  expect(page.match(/^\| (factors|ffa|exact|svd) \| [\d.]+ \| [\d.]+ \|/gm)).toHaveLength(4);
+  expect(page).not.toMatch(/NaN|undefined|Infinity|\[object/);
 });
 
 const bytes = { down: 9, up: 9, laterDown: 6, laterUp: 1, fp32LaterDown: 32, fp32LaterUp: 16, ratio: 0.2 };
@@ -114,15 +137,19 @@ test('a study is planned whole, seed by seed, and an arm of today is a job', asy
     planOf(of: { study: string[]; arms?: string[]; seeds?: number[] }): Run[];
     jobOf(run: Run, base: string): unknown;
   };
-  expect(['S', 'P', 'N'].map((study) => planOf({ study: [study] }).length)).toEqual([8 * 14, 6 * 8, 5 * 4 * 2]);
+  expect(['S', 'P', 'N'].map((study) => planOf({ study: [study] }).length)).toEqual([8 * 14, 6 * 8, 5 * 9 * 2]);
   const some = planOf({ study: ['N'], arms: ['floor', 'fp32'], seeds: [4] });
   expect(some.map(({ arm, alpha }) => `${arm} ${alpha}`)).toEqual(['fp32 0.1', 'floor 0.1', 'fp32 0.05', 'floor 0.05']);
   for (const arm of ['fp32', 'floor', 'nf4']) parseJob(jobOf({ study: 'P', arm, seed: 1 }, 'base'), arm);
 });
 
 test.each([
-  ['convergence.mjs', ['--study', 'S,X'], "option '--study <list>' argument 'S,X' is invalid. X is none of S, P, N."],
-  ['pretrained.mjs', ['--size', 'tpu'], "option '--size <name>' argument 'tpu' is invalid. tpu is none of tiny, cpu, gpu."],
+  ['convergence.mjs', ['--study', 'S,X'], "option '--study <list>' argument 'S,X' is invalid. X is none of S, P, N, A, T."],
+  [
+    'pretrained.mjs',
+    ['--size', 'tpu'],
+    "option '--size <name>' argument 'tpu' is invalid. tpu is none of tiny, cpu, gpu, lora-tiny, lora-cpu.",
+  ],
 ])('%s has --help, and names a wrong value', (name, wrong, message) => {
   const run = (args: string[]) => spawnSync(process.execPath, [at(`bench/${name}`), ...args], { encoding: 'utf8' });
   const help = run(['--help']);

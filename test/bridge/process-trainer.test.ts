@@ -109,10 +109,11 @@ test.each([
 });
 
 test('silence ends the program and the workers that it started in sessions of their own', async () => {
-  const trainer = await trainerOf(['hang'], { silenceMs: 2_000 });
+  // A busy machine takes seconds to start a program.
+  const trainer = await trainerOf(['hang'], { silenceMs: 8_000 });
   await expect(train(trainer, 1)).rejects.toMatchObject({
     code: 'trainer',
-    message: expect.stringMatching(/the trainer "own" said nothing for 2 s in round 1 and was ended; the end of its output: working/),
+    message: expect.stringMatching(/the trainer "own" said nothing for 8 s in round 1 and was ended; the end of its output: working/),
   });
   const child = Number(/child (\d+)/.exec(lines.join('\n'))?.[1]);
   expect(child).toBeGreaterThan(0);

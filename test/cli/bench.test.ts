@@ -25,8 +25,8 @@ function figures(...args: string[]) {
 const positive = expect.toSatisfy((value: unknown) => typeof value === 'number' && value > 0);
 
 test('codecs: every kernel, on one thread and on all', () => {
-  const { copyGBps, kernels } = figures('codecs', '--mb', '4');
-  expect(copyGBps).toEqual(positive);
+  const { copyGBps, copyAllGBps, threads, kernels } = figures('codecs', '--mb', '4');
+  for (const figure of [copyGBps, copyAllGBps, threads]) expect(figure).toEqual(positive);
   for (const kernel of kernels)
     expect(kernel).toEqual({
       name: expect.any(String),

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { row } from '../../src/core/row.js';
-import type { WorkflowUnderTest } from '../../src/testing/scripted-federation.js';
+import { SITES, type WorkflowUnderTest } from '../../src/testing/scripted-federation.js';
+import { steppingTrainer } from '../../src/testing/stepping-trainer.js';
 import { testWorkflow } from '../../src/testing/workflow-conformance.js';
 import { aggregated } from '../../src/workflow/aggregate/aggregated.js';
 import type { Federation } from '../../src/workflow/federation.js';
@@ -10,11 +11,32 @@ import { inRounds } from '../../src/workflow/in-rounds.js';
 import { type MakeWorkflow, WORKFLOWS } from '../../src/workflow/workflows.js';
 import { failures } from './failures.js';
 
+const stepping = (site: string) => steppingTrainer({ site: SITES.indexOf(site as 'a'), steps: 5 });
+/** The order of arrival is part of what `fedBuff` computes; test/federation/fed-buff*.test.ts replay it. */
+const IN_ORDER_OF_ARRIVAL = {
+  'gives the same bits again, whoever answers first': 'the bits depend on who answers first',
+  'cut off at any instant it goes on, with the same bits, and asks nobody what was answered': 'a run that is cut off has another order',
+  'a site alone that is cut off comes back, with the same bits': 'a site that is cut off answers later',
+};
+
 /** Options and jobs with which each row of the table is tried. */
 const SETTINGS: Readonly<Record<string, readonly Omit<WorkflowUnderTest, 'row'>[]>> = {
   fedAvg: [{}, { job: { quantize: 'fp32', aggregator: { type: 'momentum', momentum: 0.9 } } }],
+  fedNova: [{ options: { momentum: 0.5 }, job: { sample: { sites: 2 } } }],
+  fedProx: [{ options: { mu: 0.5 }, job: { quantize: 'lean' } }],
+  ditto: [{ options: { lambda: 0.5 } }],
+  qFedAvg: [{ options: { q: 2, lipschitz: 3 } }],
   cyclic: [{ options: { order: 'random' } }],
+  federatedEvaluation: [{}],
+  fedBuff: [{ options: { buffer: 2 }, exceptions: IN_ORDER_OF_ARRIVAL }],
+  statistics: [{}],
   scaffold: [{ returns: ['control'], job: { extras: { control: { quantize: 'bf16' } } } }],
+  streaming: [
+    { options: { parts: 2, overlap: 2, alpha: 0.5 }, trainer: stepping, endMs: 60_000 },
+    { options: { parts: 2, overlap: 1, alpha: 0 }, trainer: stepping, endMs: 60_000, job: { quantize: 'fp32', aggregator: 'nesterov' } },
+  ],
+  // Its rounds have no model at the server, and its sites meet elsewhere: test/federation/swarm*.test.ts is its suite.
+  swarm: [],
 };
 
 for (const row of WORKFLOWS)

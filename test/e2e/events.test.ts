@@ -58,6 +58,10 @@ test('each kind of event occurs as often as the page says', () => {
     '0 or more': [0, Number.POSITIVE_INFINITY],
     'S × R or more': [S * R, Number.POSITIVE_INFINITY],
     '2 × S × R or more': [2 * S * R, Number.POSITIVE_INFINITY],
+    // Of workflows that this job does not have.
+    '0, or `buffer` × R': [0, 0],
+    '0, or S for each model': [0, 0],
+    '0, or S + 1': [0, 0],
     'S + 1 or more': [S + 1, Number.POSITIVE_INFINITY],
   };
   const page = readFileSync(new URL('../../docs/events.md', import.meta.url), 'utf8');

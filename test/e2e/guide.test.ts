@@ -111,7 +111,7 @@ describe('kits', () => {
   const KITS = [
     ['own-filter.md', 'clamp-job.json', 'clamp'],
     ['own-aggregator.md', 'median-job.json', 'median'],
-    ['own-workflow.md', 'fed-prox-job.json', 'fed-prox'],
+    ['own-workflow.md', 'proximal-job.json', 'proximal'],
   ] as const;
   test.each(breadth<readonly (readonly [string, string, string])[]>(KITS, KITS.slice(-1)))(
     'the job of %s runs with its kit',

@@ -7,28 +7,42 @@ import { randomStream } from '../../src/core/random.js';
 import type { Folder } from '../../src/core/storage.js';
 import type { JobInput } from '../../src/job/job.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
+import { breadth } from '../breadth.js';
+import { adapter } from './adapters.js';
 import { bitsOf, federate, type ScriptedSite, type Values } from './scripted.js';
 
 const ROUNDS = 4;
 
 const JOBS: Record<string, JobInput> = {
   fedAvg: {},
+  fedNova: { workflow: 'fedNova' },
+  fedProx: { workflow: 'fedProx', sample: { sites: 2 }, quorum: 1 },
+  ditto: { workflow: 'ditto' },
+  qFedAvg: { workflow: { type: 'qFedAvg', q: 2 }, weights: 'equal' },
   momentum: { aggregator: { type: 'momentum', momentum: 0.9 } },
+  adam: { aggregator: { type: 'adam', rate: 0.02, schedule: 'cosine', warmupRounds: 1 } },
   cyclic: { workflow: { type: 'cyclic', order: 'random' } },
   scaffold: { workflow: 'scaffold', extras: { control: { quantize: 'bf16' } } },
+  loraExact: { lora: 'exact', trainer: { name: 'lora' } },
+  loraFfa: { lora: 'ffa', trainer: { name: 'lora' } },
+  loraRanks: { lora: { type: 'svd', ranks: { a: 2, b: 3, c: 4 } }, trainer: { name: 'lora' } },
+  loraSvd: { lora: 'svd', trainer: { name: 'lora' } },
 };
 
 /** A site that learns deterministically, and notes each task that it gets. */
-function site(index: number, asked: string[]): ScriptedSite {
+function site(index: number, asked: string[], frozen: boolean): ScriptedSite {
   return {
     samples: index + 1,
+    steps: 1 + index,
+    knows: ['mu', 'personal', 'evaluation', 'control', 'stack'],
+    evaluate: () => ({ loss: 1 + index, samples: 5 }),
     learn: async (given, round, task) => {
       asked.push(`${index}-${round}`);
       await new Promise((resolve) => setTimeout(resolve, index));
       const values: Values = Object.fromEntries(
         Object.entries(given).map(([name, data]) => [
           name,
-          data.map((value, i) => value + 0.01 * Math.sin(i * index + round) - 0.1 * value),
+          frozen && name.includes('lora_A') ? data : data.map((value, i) => value + 0.01 * Math.sin(i * index + round) - 0.1 * value),
         ]),
       );
       const { control } = task?.extras ?? {};
@@ -44,16 +58,21 @@ function site(index: number, asked: string[]): ScriptedSite {
   };
 }
 
-function sites(asked: string[]): Record<string, ScriptedSite> {
-  return Object.fromEntries(['a', 'b', 'c'].map((name, index) => [name, site(index, asked)]));
+function sites(asked: string[], frozen: boolean): Record<string, ScriptedSite> {
+  return Object.fromEntries(['a', 'b', 'c'].map((name, index) => [name, site(index, asked, frozen)]));
 }
 
-test.each(Object.keys(JOBS).flatMap((workflow) => ['fp32', 'u4'].map((quantize) => [workflow, quantize] as const)))(
+/** Adapters are averaged by one aggregator: where somebody waits, one way of each kind is tried. */
+const TRIED = Object.keys(JOBS).filter((name) => breadth(true, name !== 'loraFfa' && name !== 'loraSvd'));
+const codingsOf = (name: string): readonly string[] => (name.startsWith('lora') ? breadth(['fp32', 'u4'], ['u4']) : ['fp32', 'u4']);
+
+test.each(TRIED.flatMap((workflow) => codingsOf(workflow).map((quantize) => [workflow, quantize] as const)))(
   '%s, %s',
   async (workflow, quantize) => {
     const job = { ...JOBS[workflow], quantize, rounds: ROUNDS, seed: 3 };
+    const start = job.lora ? adapter(4, 40, 30) : {};
     const quietAsked: string[] = [];
-    const quiet = await federate(job, sites(quietAsked));
+    const quiet = await federate(job, sites(quietAsked, job.lora === 'ffa'), start);
     const random = randomStream(7, workflow, quantize);
     const run = memoryFolder('run');
     const folders: Record<string, Folder> = {};
@@ -68,7 +87,7 @@ test.each(Object.keys(JOBS).flatMap((workflow) => ['fp32', 'u4'].map((quantize) 
         if (--left === 0) stop.abort(new FedStreamError('aborted', 'cut off'));
       };
       try {
-        const { master } = await federate(job, sites(asked), { run, folders, stop, onEvent });
+        const { master } = await federate(job, sites(asked, job.lora === 'ffa'), { ...start, run, folders, stop, onEvent });
         expect(bitsOf(await master(ROUNDS))).toEqual(bitsOf(await quiet.master(ROUNDS)));
         break;
       } catch (error) {

@@ -84,11 +84,11 @@ test('a site that is asked twice in a round: its answers are kept apart', async 
 test('a site that does not know a task names those that it knows', async () => {
   const workflow: Workflow = async (federation) => {
     await federation.commit();
-    await federation.ask('a', { kind: 'statistics' });
+    await federation.ask('a', { kind: 'census' });
     return 'done';
   };
   await expect(federate({ quantize: 'fp32' }, { a: { learn: same } }, { workflow })).rejects.toThrow(
-    /a this site has no task "statistics"; it has train, evaluate, offer, base/,
+    /a this site has no task "census"; it has train, trainPart, evaluate, offer, base, statistics/,
   );
 });
 

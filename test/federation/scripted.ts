@@ -23,6 +23,7 @@ import type { ServerLink } from '../../src/site/server-link.js';
 import { siteLink } from '../../src/site/site-link.js';
 import type { Dtype } from '../../src/tensor/dtype.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
+import type { NamedDicts } from '../../src/tensor/named-dicts.js';
 import { openSafetensors } from '../../src/tensor/safetensors.js';
 import type { StateDict } from '../../src/tensor/state-dict.js';
 import { narrowInto, widenInto } from '../../src/tensor/widen.js';
@@ -35,12 +36,15 @@ export type Values = Readonly<Record<string, Float32Array>>;
 
 const SHARED = { errors: true, steps: true };
 
-const SHAPES: Readonly<Record<string, readonly number[]>> = { w: [64, 48], norm: [1500] };
+/** Shapes by tensor. */
+export type Shapes = Readonly<Record<string, readonly number[]>>;
+
+const SHAPES: Shapes = { w: [64, 48], norm: [1500] };
 
 /** A model of these values in a dtype, which may be F64. */
-export function modelOf(values: Values, dtype: Dtype): StateDict {
+export function modelOf(values: Values, dtype: Dtype, shapes: Shapes = SHAPES): StateDict {
   return memoryStateDict(
-    Object.entries(values).map(([name, data]) => ({ name, dtype, shape: SHAPES[name] ?? [data.length], data: bytesOf(data, dtype) })),
+    Object.entries(values).map(([name, data]) => ({ name, dtype, shape: shapes[name] ?? [data.length], data: bytesOf(data, dtype) })),
   );
 }
 
@@ -77,12 +81,20 @@ export interface ScriptedSite {
   readonly policy?: SitePolicy;
   /** Replaces what the site sends, for one that does not keep to the protocol. */
   tampered?(link: ServerLink): ServerLink;
-  evaluate?(given: Values): Metrics;
+  evaluate?(given: Values, extras?: NamedDicts): Metrics | Promise<Metrics>;
+  /** What its trainer tells that it knows. */
+  readonly knows?: readonly string[];
+  /** Figures of a personal model. */
+  readonly personal?: Metrics;
+  /** The steps that it says a round has; 1 by default. */
+  readonly steps?: number;
 }
 
 export interface Scripted {
   readonly dtype?: Dtype;
   readonly start?: Values;
+  /** Shapes of `start`, for tensors of other names than those of `someValues`. */
+  readonly shapes?: Shapes;
   readonly run?: Folder;
   /** The sites' own folders, for a run that is resumed. */
   readonly folders?: Record<string, Folder>;
@@ -103,7 +115,7 @@ export async function federate(input: JobInput, sites: Record<string, ScriptedSi
   const { codecs = referenceCodecs } = setting;
   const job = parseJob({ rounds: 1, sites: Object.keys(sites), idleMs: 2000, ...input }, 'test', kitWith({ codecs }));
   if ((await run.list('global')).length === 0)
-    await writeGlobalModel(run, 0, decodeModel(masterOf(modelOf(start, dtype)), referenceCodecs));
+    await writeGlobalModel(run, 0, decodeModel(masterOf(modelOf(start, dtype, setting.shapes)), referenceCodecs));
   const driver = memory();
   const events: EventBody[] = [];
   const url = 'memory://server';
@@ -162,7 +174,7 @@ function isBoth(learnt: Learnt): learnt is Exclude<Learnt, Values> {
 }
 
 /** The trainer of a scripted site. */
-export function trainerOf({ learn, dtype, samples = 1, evaluate, fingerprints = {} }: ScriptedSite): Trainer {
+export function trainerOf({ learn, dtype, samples = 1, steps = 1, evaluate, fingerprints = {}, knows, personal }: ScriptedSite): Trainer {
   return {
     fingerprints: async () => (typeof fingerprints === 'function' ? fingerprints() : fingerprints),
     async train(task: TrainTask, model: StateDict) {
@@ -170,9 +182,18 @@ export function trainerOf({ learn, dtype, samples = 1, evaluate, fingerprints = 
       const answer = await learn(await valuesOf(model), task.round, task);
       const { values: learnt, extras } = isBoth(answer) ? answer : { values: answer };
       task.onStep({ step: task.round, loss: 1, learningRate: 1, tokens: 1 });
-      return { model: modelOf(learnt, dtype ?? own), samples, steps: 1, trainLoss: 1, ...(extras && { extras }) };
+      const shapes = Object.fromEntries(model.manifest.tensors.map(({ name, shape }) => [name, shape]));
+      return {
+        model: modelOf(learnt, dtype ?? own, shapes),
+        samples,
+        steps,
+        trainLoss: 1,
+        ...(personal && { personal }),
+        ...(extras && { extras }),
+      };
     },
-    evaluate: async (model) => evaluate?.(await valuesOf(model)),
+    knows: async () => knows,
+    evaluate: async (model, _, progress) => evaluate?.(await valuesOf(model), progress?.extras),
     close: async () => {},
   };
 }

@@ -22,11 +22,14 @@ export interface BroughtModel {
   readonly dtype?: Dtype;
   /** Tokens of the longest sample; 12 by default. */
   readonly tokens?: number;
-  /** Tensors that the file has besides those of the model, or in their place; an empty shape takes one away. */
   /** A name for a tensor in the file, where it has another than in transformers. */
   readonly rename?: (name: string) => string;
   /** The head has the values of the embedding. */
   readonly sameHead?: boolean;
+  /**
+   * Tensors that the file has besides those of the model, or in their place; an empty shape takes
+   * one away.
+   */
   readonly stored?: Readonly<Record<string, { readonly shape?: readonly number[]; readonly dtype?: Dtype }>>;
 }
 

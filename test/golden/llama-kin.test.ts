@@ -1,31 +1,18 @@
 // The built-in trainer against the architectures of transformers that it knows, each from a
 // `config.json` as people have it: logits, gradients, and the losses of some AdamW steps
 // (scripts/golden/make-llama-kin-golden.py).
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { nodeFolder } from '../../src/node/storage/node-folder.js';
 import { startLlamaEngine } from '../../src/node/trainer/llama-host.js';
 import { memoryStateDict } from '../../src/tensor/memory-state-dict.js';
-import { openSafetensors } from '../../src/tensor/safetensors.js';
 import { IGNORED } from '../../src/trainer/llama/batch.js';
 import { parseLlamaConfig } from '../../src/trainer/llama/config.js';
 import type { LlamaEngine } from '../../src/trainer/llama/engine.js';
 import { llamaParameters } from '../../src/trainer/llama/parameters.js';
 import { oneThreadEngine } from '../trainer/one-thread.js';
+import { expectGradient, expectLogits, goldenTensors } from './golden-tensors.js';
 
-const { tensors, configs } = await readGolden();
-
-async function readGolden() {
-  const file = await openSafetensors(nodeFolder(fileURLToPath(new URL('.', import.meta.url))), 'llama-kin.safetensors');
-  const found = new Map<string, { shape: readonly number[]; data: Uint8Array }>();
-  for await (const { tensor, bytes } of file.chunks()) found.set(tensor.name, { shape: tensor.shape, data: bytes.slice() });
-  await file.close?.();
-  return { tensors: found, configs: file.manifest.metadata };
-}
-
+const { tensors, configs, floats, integers } = await goldenTensors('llama-kin.safetensors');
 const CASES = Object.keys(configs).sort();
-const bytesOf = (name: string): Uint8Array => (tensors.get(name) as { data: Uint8Array }).data;
-const floats = (name: string): Float32Array => new Float32Array(bytesOf(name).buffer);
 
 /** The values that the script gives a tensor of this name. */
 function valuesOf(name: string, shape: readonly number[], elements: number): Float32Array {
@@ -52,9 +39,9 @@ async function engineOf(name: string, threads = 1): Promise<LlamaEngine> {
 }
 
 function batchOf(name: string) {
-  const { shape, data } = tensors.get(`${name}.tokens`) as { shape: readonly number[]; data: Uint8Array };
+  const { shape } = tensors.get(`${name}.tokens`) as { shape: readonly number[] };
   const [batch, sequence] = shape as [number, number];
-  const tokens = new Int32Array(data.buffer);
+  const tokens = integers(`${name}.tokens`);
   // transformers shifts the labels itself, position i predicts label i + 1; the first five are none.
   const targets = tokens.map((_, i) => (i % sequence < 4 || i % sequence === sequence - 1 ? IGNORED : (tokens[i + 1] as number)));
   return { tokens, targets, batch, sequence };
@@ -68,10 +55,7 @@ test.each(CASES)('%s: logits are those of transformers within 1e-4', async (name
   const engine = await engineOf(name);
   const { tokens, batch, sequence } = batchOf(name);
   const logits = await engine.logits(tokens, batch, sequence);
-  const expected = floats(`${name}.logits`);
-  expect(logits).toHaveLength(expected.length);
-  const furthest = logits.reduce((most, value, i) => Math.max(most, Math.abs(value - (expected[i] as number))), 0);
-  expect(furthest).toBeLessThan(1e-4);
+  expectLogits(logits, floats(`${name}.logits`));
   await engine.close();
 });
 
@@ -82,12 +66,7 @@ test.each(CASES)('%s: loss and gradients are those of transformers', async (name
   let compared = 0;
   for await (const { tensor, bytes } of gradients.chunks()) {
     if (!tensors.has(`${name}.gradient.${tensor.name}`)) continue;
-    const expected = floats(`${name}.gradient.${tensor.name}`);
-    const found = new Float32Array(bytes.slice().buffer);
-    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    // One assertion a tensor: an `expect` for each of its values takes longer than the model.
-    const far = found.findIndex((value, i) => !(Math.abs(value - (expected[i] as number)) < 1e-4 * largest + 1e-6));
-    expect(far, `${tensor.name}[${far}] is ${found[far]}, not ${expected[far]}`).toBe(-1);
+    expectGradient(tensor.name, bytes, floats(`${name}.gradient.${tensor.name}`));
     compared++;
   }
   expect(compared).toBe([...tensors.keys()].filter((key) => key.startsWith(`${name}.gradient.`)).length);

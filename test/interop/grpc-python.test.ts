@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Connection } from '../../src/driver/driver.js';
 import { grpc } from '../../src/node/drivers/grpc.js';
-import { python, runPython, withoutPython } from '../python/python.js';
+import { runPython, withoutPython } from '../python/python.js';
+import { python } from '../python/venv.js';
 
 const SIZES = [1, 2, 1000, 65_536, 2 ** 20, 4 * 2 ** 20];
 const PEER = fileURLToPath(new URL('grpc_peer.py', import.meta.url));

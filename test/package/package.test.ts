@@ -78,11 +78,18 @@ describe('what is packed', () => {
     expect(packedFiles().filter((file) => /\.test\.|\.tsbuildinfo|\.map$|\.stamp$/.test(file))).toEqual([]);
   });
 
-  test('each module has a source: no leftovers of an earlier build', () => {
+  test('the modules are the bundle, made of what is built now', () => {
+    const modules = packedFiles().filter((file) => file.endsWith('.js'));
+    expect(modules.filter((file) => !/^dist\/bundle\/(entry|chunk)\//.test(file))).toEqual([]);
+    run(process.execPath, [join(root, 'scripts/build.mjs')], root);
+    for (const file of modules) expect(readFileSync(join(installed, file)), file).toEqual(readFileSync(join(root, file)));
+  });
+
+  test('each declaration has a source: no leftovers of an earlier build', () => {
     const orphans = packedFiles()
-      .filter((file) => /^dist\/.*(\.js|\.d\.ts)$/.test(file))
+      .filter((file) => /^dist\/.*\.d\.ts$/.test(file))
       .filter((file) => {
-        const source = join(root, 'src', file.slice('dist/'.length).replace(/(\.d\.ts|\.js)$/, ''));
+        const source = join(root, 'src', file.slice('dist/'.length).replace(/\.d\.ts$/, ''));
         return !existsSync(`${source}.ts`) && !existsSync(`${source}.js`);
       });
     expect(orphans).toEqual([]);

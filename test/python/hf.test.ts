@@ -10,7 +10,8 @@ import { openModel } from '../../src/tensor/model-folder.js';
 import { parseLlamaConfig } from '../../src/trainer/llama/config.js';
 import { breadth } from '../breadth.js';
 import { lossesOf, run, summaryOf, workFolder } from '../e2e/command.js';
-import { python, root, withoutPython } from './python.js';
+import { withoutPython } from './python.js';
+import { python, root } from './venv.js';
 import { type WarmPython, warmPython } from './warm.js';
 
 const folder = workFolder();

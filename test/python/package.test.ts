@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { breadth } from '../breadth.js';
-import { python, root, withoutPython } from './python.js';
+import { withoutPython } from './python.js';
+import { python, root } from './venv.js';
 
 const folder = join(root, 'python');
 

@@ -1,17 +1,10 @@
-// The Python of .venv. Without it, tests that need it are skipped, or fail if
-// FEDSTREAM_REQUIRE_PYTHON is set.
+// Python with everything that a training program needs. Without it, tests that need it are skipped,
+// or fail if FEDSTREAM_REQUIRE_PYTHON is set.
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-export const root = fileURLToPath(new URL('../..', import.meta.url));
-export const python = join(root, '.venv/bin/python');
-
-const found = spawnSync(python, ['-c', 'import torch, transformers, peft, safetensors, grpc_tools, fedstream']).status === 0;
-if (!found && process.env.FEDSTREAM_REQUIRE_PYTHON) throw new Error('there is no .venv with torch: run node scripts/python-env.mjs');
+import { canImport, python, root } from './venv.js';
 
 /** For `test.skipIf`. */
-export const withoutPython = !found;
+export const withoutPython = !canImport('torch', 'transformers', 'peft', 'safetensors', 'grpc_tools', 'fedstream');
 
 /** Runs a script to its end; returns its output, throws with its errors. */
 export function runPython(args: readonly string[], cwd = root): string {

@@ -1,8 +1,9 @@
 // One Python that has imported torch and its libraries; scripts are forked from it, each in a
 // process of its own, so that a test does not wait for the imports once for each script.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { python, root } from './python.js';
+import { runPython } from './python.js';
+import { python, root } from './venv.js';
 
 export interface WarmPython {
   /** The command of a script: arguments follow. */
@@ -23,16 +24,10 @@ export async function warmPython(folder: string): Promise<WarmPython> {
     server.stdout?.once('data', () => resolve());
     server.once('exit', (code) => reject(new Error(`warm.py ended with ${code}`)));
   });
-  const command = (script: string) => [python, '-I', join(root, 'test/python/warm_run.py'), socket, script];
+  const start = ['-I', join(root, 'test/python/warm_run.py'), socket];
   return {
-    command,
-    run(args, cwd = root) {
-      const [script = '', ...more] = args;
-      const [program = '', ...rest] = command(script);
-      const ran = spawnSync(program, [...rest, ...more], { cwd, encoding: 'utf8', env: { ...process.env, OMP_NUM_THREADS: '1' } });
-      if (ran.status !== 0) throw new Error(`python ${args.join(' ')} failed:\n${ran.stdout}\n${ran.stderr}`);
-      return ran.stdout;
-    },
+    command: (script) => [python, ...start, script],
+    run: (args, cwd) => runPython([...start, ...args], cwd),
     close: () => void server.kill(),
   };
 }

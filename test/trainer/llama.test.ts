@@ -187,6 +187,67 @@ test('two micro-batches equal one large batch', async () => {
   expect(results[1]?.gradientNorm).toBeCloseTo(results[0]?.gradientNorm as number, 5);
 });
 
+test('activations in the memory of gradients change no bit, and a second micro-batch is refused', async () => {
+  for (const config of [BASE, CONFIGS['every part, odd sizes'] as LlamaConfig]) {
+    const results = [];
+    for (const microBatches of [undefined, 1]) {
+      // Of the longer batch, some activations fit into the gradients of a layer and others do not.
+      const size = { maxBatch: 4, maxSequence: 40, threads: 2, microBatches };
+      const engine = await startLlamaEngine({ config, size, optimizer: OPTIMIZER });
+      engine.initialize(4);
+      for (let step = 0; step < 3; step++) {
+        await engine.trainStep([batchOf(config, 4, 37, step)], 0.01);
+        await engine.evaluate(batchOf(config, 2, 21, step));
+      }
+      results.push(await tensorsOf(engine.saveState()));
+      if (microBatches === 1)
+        await expect(engine.trainStep([batchOf(config, 1, 9), batchOf(config, 1, 9)], 0.01)).rejects.toThrow(
+          'a step has 2 micro-batches; the trainer was made for 1',
+        );
+      await engine.close();
+    }
+    expect(results[1]).toEqual(results[0]);
+  }
+});
+
+test('targets beyond a block of the head: logits of the reference, and gradients that add up', async () => {
+  const [batch, sequence] = [9, 40];
+  const engine = await oneThreadEngine({
+    config: BASE,
+    size: { maxBatch: batch, maxSequence: sequence, threads: 1 },
+    optimizer: OPTIMIZER,
+  });
+  engine.initialize(3);
+  const weights = await weightsOf(engine);
+  const whole = batchOf(BASE, batch, sequence);
+  const targets = whole.tokens.map((token) => (token + 1) % BASE.vocabularySize);
+  const logits = await engine.logits(whole.tokens, batch, sequence);
+  for (const first of [0, 6 * sequence, 8 * sequence]) {
+    const expected = referenceLogits(BASE, weights, whole.tokens.subarray(first, first + sequence));
+    for (const [position, row] of expected.entries())
+      for (const [j, value] of row.entries())
+        expect(Math.abs((logits[(first + position) * BASE.vocabularySize + j] as number) - value)).toBeLessThan(2e-4);
+  }
+  const gradientsOf = async (from: number, to: number) => {
+    const [start, end] = [from * sequence, to * sequence];
+    const part = { tokens: whole.tokens.slice(start, end), targets: targets.slice(start, end), batch: to - from, sequence };
+    const { loss, gradients } = await engine.lossAndGradients(part);
+    return { loss, embedding: (await tensorsOf(gradients)).get('model.embed_tokens.weight') as Float32Array };
+  };
+  const all = await gradientsOf(0, 9);
+  const parts = [await gradientsOf(0, 3), await gradientsOf(3, 6), await gradientsOf(6, 9)];
+  expect(all.loss).toBeCloseTo(
+    parts.reduce((sum, { loss }) => sum + loss / 3, 0),
+    5,
+  );
+  for (const [i, value] of all.embedding.entries())
+    expect(value).toBeCloseTo(
+      parts.reduce((sum, { embedding }) => sum + (embedding[i] as number) / 3, 0),
+      5,
+    );
+  await engine.close();
+});
+
 /** A copy that outlives the engine. */
 async function copyOf(model: StateDict): Promise<StateDict> {
   const data = await tensorsOf(model);

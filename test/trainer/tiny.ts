@@ -44,14 +44,16 @@ export interface TinyOptions {
   readonly run?: string;
   readonly threads?: number;
   readonly localSteps?: number;
+  readonly localSeconds?: number;
 }
 
 /** A trainer with four samples. */
-export async function tinyTrainer({ stateFolder, run, threads, localSteps = 3 }: TinyOptions = {}): Promise<Trainer> {
+export async function tinyTrainer({ stateFolder, run, threads, localSteps = 3, localSeconds }: TinyOptions = {}): Promise<Trainer> {
   return builtInTrainer({
     engine: await tinyEngine(threads),
     settings: {
       localSteps,
+      localSeconds,
       batchSize: 2,
       accumulate: 1,
       optimizerState: 'keep',
