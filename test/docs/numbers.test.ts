@@ -109,6 +109,7 @@ const SAID: Readonly<Record<string, () => readonly string[]>> = {
     `at most ${BUDGETS.httpRequestsAhead.limit} requests that come before their turn`,
     `At most ${BUDGETS.pendingOfAddress.limit} pending connections of one address`,
     `and ${grouped(BUDGETS.pendingConnections.limit)} in all`,
+    `up to ${BUDGETS.httpKeptSockets.limit} idle sockets of a connection`,
     `where all are younger than ${constant('driver/connection-gate.ts', 'YOUNG_MS') / 1000} s`,
     `the file descriptors of the process, ${BUDGETS.reservedDescriptors.limit} or a quarter`,
     `is opened again for ${constant('node/storage/when-descriptors.ts', 'MOST_MS') / 1000} s`,

@@ -136,4 +136,11 @@ export const SESSION_BUDGETS = {
     beyond: 'the connection ends',
     why: 'a client has at most four without an answer, which a proxy may reorder; their bodies are not read',
   },
+  httpKeptSockets: {
+    limit: 2,
+    unit: 'idle sockets',
+    each: 'connection over HTTP whose peer has proved its name',
+    beyond: 'the oldest gives way as a pending connection does',
+    why: 'its next request needs one, and a crowd at the gate lets no new one in; the next may begin before one is answered',
+  },
 } as const satisfies Readonly<Record<string, Budget>>;

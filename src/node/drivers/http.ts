@@ -15,6 +15,7 @@ import { httpServer } from './http-listener.js';
 import { HttpOpenings } from './http-openings.js';
 import { HttpServerConnection } from './http-server-connection.js';
 import { identify } from './identify.js';
+import { forgetKept, KeptSockets } from './kept-sockets.js';
 import { passOf } from './passes.js';
 import { startListening } from './start-listening.js';
 import { requestNames, type TlsMaterial } from './tls.js';
@@ -61,6 +62,7 @@ interface Live {
   readonly connection: HttpServerConnection;
   /** The passes of the sockets that carry its requests now. */
   readonly passes: Set<Pass>;
+  readonly kept: KeptSockets;
   isAdmitted: boolean;
 }
 
@@ -146,6 +148,7 @@ class HttpListening {
       return false;
     }
     this.#answers.set(socket, response);
+    forgetKept(passOf(socket));
     passOf(socket).pending();
     response.once('close', () => passOf(socket).idle());
     return true;
@@ -170,14 +173,16 @@ class HttpListening {
     const admitted = (): void => {
       live.isAdmitted = true;
       for (const pass of live.passes) pass.admitted();
+      live.kept.admit();
     };
     const options = { peer: peerOf(request), maxFrameBytes, certificateNames: requestNames(request), admitted };
     const connection = new HttpServerConnection(response, options);
-    const live: Live = { names, connection, passes: new Set(), isAdmitted: false };
+    const live: Live = { names, connection, passes: new Set(), kept: new KeptSockets(), isAdmitted: false };
     this.#live.set(id, live);
     carry(live, request, response);
     void connection.connection.closed.then(() => {
       this.#live.delete(id);
+      live.kept.release();
       this.#closeIfDone();
     });
     accept(connection.connection);
@@ -203,12 +208,18 @@ class HttpListening {
   }
 }
 
-/** Counts the request's socket with the connection for as long as the request lasts. */
+/**
+ * Counts the request's socket with the connection for as long as the request lasts; the next request
+ * may need it again.
+ */
 function carry(live: Live, request: IncomingMessage, response: ServerResponse): void {
   const pass = passOf(request.socket);
   live.passes.add(pass);
   if (live.isAdmitted) pass.admitted();
-  response.once('close', () => live.passes.delete(pass));
+  response.once('close', () => {
+    live.passes.delete(pass);
+    live.kept.keep(pass);
+  });
 }
 
 function peerOf({ socket }: IncomingMessage): string {

@@ -238,6 +238,51 @@ test('budget httpRequestsAhead: more requests before their turn end the connecti
   expect(accepted.length).toBeLessThanOrEqual(1);
 });
 
+test.each(['http', 'https'])(
+  'budget httpKeptSockets, over %s: a crowd of strangers takes no socket from a peer that has proved its name',
+  async (scheme) => {
+    const { url, gate, accepted, raw, driver } = await listening(scheme, { pendingOfAddress: 4 });
+    const client = await driver.connect(url);
+    await client.send(Uint8Array.of(1));
+    await vi.waitFor(() => expect(accepted).toHaveLength(1));
+    const [server] = accepted as [Connection];
+    server.admitted?.();
+    const frames = server[Symbol.asyncIterator]();
+    expect((await frames.next()).value).toEqual(Uint8Array.of(1));
+    // Old sockets go before young ones, and where all are young no new one is let in.
+    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    for (let i = 0; i < 8; i++) await raw();
+    await vi.waitFor(() => expect(gate.waiting).toBe(4));
+    await client.send(Uint8Array.of(2));
+    expect((await frames.next()).value).toEqual(Uint8Array.of(2));
+    await Promise.all([client.close(), server.close()]);
+  },
+);
+
+test('budget httpKeptSockets: more of them give way as pending ones do, and all once the connection has ended', async () => {
+  const { raw, accepted, gate } = await listening('http');
+  const open = await raw(request('POST', '/fedstream/1', { 'Content-Length': '0' }));
+  await vi.waitFor(() => expect(open.said()).toMatch(/[0-9a-f]{32}/));
+  const id = /[0-9a-f]{32}/.exec(open.said())?.[0];
+  await raw(request('GET', `/fedstream/1/${id}`));
+  const frame = '\x01\0\0\0!';
+  const post = (turn: number) => request('POST', `/fedstream/1/${id}/${turn}`, { 'Content-Length': String(frame.length) }) + frame;
+  const { limit } = BUDGETS.httpKeptSockets;
+  const posts = [];
+  for (let turn = 0; turn <= limit; turn++) posts.push(await raw(post(turn)));
+  for (const { said } of posts) await vi.waitFor(() => expect(said()).toMatch(/^HTTP\/1\.1 204 /));
+  expect(accepted).toHaveLength(1);
+  expect(gate.waiting).toBe(limit + 3);
+  accepted[0]?.admitted?.();
+  // The socket on which the id was asked for was never a kept one.
+  await vi.waitFor(() => expect(gate.waiting).toBe(2));
+  posts[0]?.socket.write(post(limit + 1));
+  await vi.waitFor(() => expect(posts[0]?.said()).toMatch(/204[\s\S]* 204 /));
+  expect(gate.waiting).toBe(2);
+  void accepted[0]?.close(new Error('enough'));
+  await vi.waitFor(() => expect(gate.waiting).toBe(2 + limit));
+});
+
 test('budget headFields: no client sends so many, and what is beyond is not kept', async () => {
   const { raw, refused } = await listening('http');
   const many = Object.fromEntries(Array.from({ length: BUDGETS.headFields.limit }, (_, i) => [`x-${i}`, '1']));
