@@ -4,6 +4,7 @@ import { DTYPES, type Dtype } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import { noteDtypes, notedDtypes, withoutNote } from '../tensor/own-dtypes.js';
 import { type Chunk, type ChunkRange, type StateDict, withManifest } from '../tensor/state-dict.js';
+import { fileOf, withFile } from '../tensor/stored-file.js';
 import type { CodecTable } from './codec.js';
 import { encodeModel } from './quantize.js';
 
@@ -103,7 +104,8 @@ export function inOwnDtypes(
   dtypeOf: (tensor: TensorEntry) => Dtype = notedDtypes(model.manifest),
 ): StateDict {
   const wanted = (tensor: TensorEntry): Dtype => (tensor.dtype === 'F32' ? dtypeOf(tensor) : tensor.dtype);
-  if (model.manifest.tensors.every((tensor) => wanted(tensor) === tensor.dtype)) return withManifest(model, withoutNote(model.manifest));
+  if (model.manifest.tensors.every((tensor) => wanted(tensor) === tensor.dtype))
+    return withFile(withManifest(model, withoutNote(model.manifest)), fileOf(model));
   const cast = encodeModel(model, (tensor) => (tensor.dtype === 'F32' ? (CASTS[wanted(tensor)] ?? RAW) : RAW), codecs);
   const tensors = model.manifest.tensors.map((tensor) => ({ ...tensor, dtype: wanted(tensor), encoding: RAW }));
   return withManifest({ ...cast, stored: false }, withoutNote({ ...model.manifest, tensors }));

@@ -9,6 +9,8 @@ import { checkName } from './storage-name.js';
  */
 class Blob {
   sizeBytes = 0;
+  /** Counts the writes. */
+  writes = 0;
   /**
    * Each segment but the last has full size; the first one grows up to it, since most files are
    * small.
@@ -17,9 +19,16 @@ class Blob {
 
   write(bytes: Uint8Array, position: number): void {
     const end = position + bytes.length;
+    this.writes++;
     this.#reserve(end);
     this.#each(position, end, (segment, from) => segment.set(bytes.subarray(from, from + segment.length)));
     this.sizeBytes = Math.max(this.sizeBytes, end);
+  }
+
+  empty(): void {
+    this.writes++;
+    this.sizeBytes = 0;
+    this.#segments.length = 0;
   }
 
   read(into: Uint8Array, position: number): void {
@@ -82,8 +91,8 @@ class MemoryFolder implements Folder {
 
   async create(name: string, options?: CreateOptions): Promise<WritableFile> {
     const key = this.#key(name);
-    const old = options?.keep ? this.#blobs.get(key) : undefined;
-    const blob = old ?? new Blob();
+    const blob = this.#blobs.get(key) ?? new Blob();
+    if (!options?.keep) blob.empty();
     this.#blobs.set(key, blob);
     return new MemoryWritable(blob);
   }
@@ -113,6 +122,19 @@ class MemoryFolder implements Folder {
       if (key.startsWith(prefix)) found.add(key.slice(prefix.length).split('/')[0] as string);
     }
     return [...found].sort();
+  }
+
+  async link(name: string, to: Folder, as: string): Promise<boolean> {
+    const blob = this.#blobs.get(this.#key(name));
+    if (!blob) throw new FedStreamError('not-found', `there is no file ${this.label}/${name}`);
+    if (!(to instanceof MemoryFolder)) return false;
+    to.#blobs.set(to.#key(as), blob);
+    return true;
+  }
+
+  async stamp(name: string): Promise<string | undefined> {
+    const blob = this.#blobs.get(this.#key(name));
+    return blob && `${blob.writes}:${blob.sizeBytes}`;
   }
 
   folder(name: string): Folder {

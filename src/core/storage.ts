@@ -59,6 +59,17 @@ export interface Folder {
   list(name?: string): Promise<string[]>;
   /** The folder of that name inside this one; it is created with its first file. */
   folder(name: string): Folder;
+  /**
+   * Gives a file a second name in another folder, without a copy; an old file of that name is
+   * replaced. False where that cannot be: on another disk, or in another kind of folder. Missing where
+   * no file can have two names.
+   */
+  link?(name: string, to: Folder, as: string): Promise<boolean>;
+  /**
+   * A text that is another one once somebody has written to the file, under whichever of its names;
+   * undefined if there is no such file. Missing where nobody else can write.
+   */
+  stamp?(name: string): Promise<string | undefined>;
   /** The space of the disk below the folder; missing, or undefined, where nobody knows. */
   space?(): Promise<Space | undefined>;
 }

@@ -11,6 +11,7 @@ import { readState } from '../exchange/state-file.js';
 import { encodeManifest, parseManifest } from '../tensor/manifest-json.js';
 import { openSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
+import { withFile } from '../tensor/stored-file.js';
 import { type Base, openBase } from './find-base.js';
 
 const stateSchema = z.strictObject({
@@ -51,8 +52,8 @@ export interface SiteHeldOptions {
 /** The global model that a site holds, on disk. */
 export class SiteHeld {
   readonly #options: SiteHeldOptions;
-  /** The digest that this process has written or verified, which need not be verified again. */
-  #known: string | undefined;
+  /** What this process has written or verified, and need not verify again as long as nobody writes to it. */
+  #known: { readonly digest: string; readonly stamp: string | undefined } | undefined;
 
   constructor(options: SiteHeldOptions) {
     this.#options = options;
@@ -69,22 +70,34 @@ export class SiteHeld {
     const model = await this.#open(state);
     if (!model) return undefined;
     const { digest } = state;
-    if (this.#known !== digest && (await contentDigest(model, codecs)) !== digest) {
+    const stamp = await this.#stampOf(state);
+    const isKnown = this.#known?.digest === digest && this.#known.stamp === stamp;
+    if (!isKnown && (await contentDigest(model, codecs)) !== digest) {
       await model.close?.();
       return undefined;
     }
-    this.#known = digest;
+    this.#known = { digest, stamp };
     return { digest, model };
   }
 
   async #open({ file, base: label }: State): Promise<StateDict | undefined> {
     const { folder, bases, codecs } = this.#options;
-    if (file !== undefined) return (await folder.sizeBytes(file)) === undefined ? undefined : openSafetensors(folder, file);
+    if (file !== undefined) return (await folder.sizeBytes(file)) === undefined ? undefined : this.#openOwn(file);
     const base = bases.find((one) => one.label === label);
     const text = await readText(folder, MANIFEST);
     if (!base || text === undefined) return undefined;
     const opened = await openBase(base, parseManifest(new TextEncoder().encode(text), MANIFEST), codecs);
     return typeof opened === 'string' ? undefined : opened;
+  }
+
+  /** A trainer may be given the file itself. */
+  async #openOwn(name: string): Promise<StateDict> {
+    const { folder } = this.#options;
+    return withFile(await openSafetensors(folder, name), { folder, name });
+  }
+
+  async #stampOf({ file }: Pick<State, 'file'>): Promise<string | undefined> {
+    return file === undefined ? undefined : this.#options.folder.stamp?.(file);
   }
 
   /**
@@ -101,7 +114,7 @@ export class SiteHeld {
       return undefined;
     }
     await this.#note({ digest, file }, file);
-    return { digest, model: await openSafetensors(folder, file) };
+    return { digest, model: await this.#openOwn(file) };
   }
 
   /** Holds a base in its own place; `model` is the result of `matchingBase`. */
@@ -113,7 +126,7 @@ export class SiteHeld {
 
   async #note(state: Omit<State, 'run'>, needed: string): Promise<void> {
     const { folder, run } = this.#options;
-    this.#known = state.digest;
+    this.#known = { digest: state.digest, stamp: await this.#stampOf(state) };
     await writeText(folder, STATE, jsonText({ run, ...state }, STATE), NOT_SYNCED);
     for (const name of await folder.list()) if (name !== needed && name !== STATE) await folder.remove(name);
   }

@@ -128,6 +128,28 @@ const TESTS: Readonly<Record<string, FolderTest>> = {
     equal(await folder.sizeBytes('dir'), undefined, 'the size of a folder');
   },
 
+  'link gives a file a second name, and stamp tells that somebody wrote to it': async (make) => {
+    const folder = make();
+    if (!folder.link || !folder.stamp) return;
+    const other = folder.folder('other');
+    await put(folder, 'x', [1, 2]);
+    await put(other, 'y', [9, 9, 9]);
+    const before = await folder.stamp('x');
+    check(await folder.link('x', other, 'y'), 'a folder inside the same one cannot have the file');
+    await holds(other, 'y', [1, 2]);
+    equal(await folder.stamp('x'), before, 'the stamp of a file that nobody wrote to');
+    const file = await other.create('y', { keep: true });
+    await file.write(Uint8Array.of(7), 0);
+    await file.close();
+    await holds(folder, 'x', [7, 2]);
+    check((await folder.stamp('x')) !== before, 'the stamp does not tell of a write through the other name');
+    await other.remove('y');
+    await holds(folder, 'x', [7, 2]);
+    equal(await folder.stamp('missing'), undefined, 'the stamp of a missing file');
+    await rejects(folder.link('missing', other, 'z'), ['not-found'], 'linking a missing file');
+    await rejects(folder.link('x', other, '../z'), ['bad-argument'], 'linking out of the folder');
+  },
+
   'a folder below sees its own names only': async (make) => {
     const folder = make();
     const below = folder.folder('sites').folder('one');

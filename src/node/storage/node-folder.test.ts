@@ -1,8 +1,9 @@
 // A folder on disk refuses links, devices and closed files.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { memoryFolder } from '../../core/memory-folder.js';
 import { nodeFolder } from './node-folder.js';
 
 let path = '';
@@ -35,6 +36,22 @@ test('a link on the way to a file is not followed, from a folder below either', 
   await expect(folder.list('up/run')).rejects.toMatchObject(refused);
   await expect(folder.folder('up').open('secret')).rejects.toMatchObject(refused);
   await folder.remove('up');
+  expect(readFileSync(join(path, 'secret'), 'utf8')).toBe('secret');
+});
+
+test('a second name is given to files only, and in folders on disk', async () => {
+  const folder = nodeFolder(join(path, 'run'));
+  const other = nodeFolder(join(path, 'other'));
+  writeFileSync(join(path, 'run/file'), 'bytes');
+  expect(await folder.link?.('file', other, 'deep/file')).toBe(true);
+  expect(statSync(join(path, 'other/deep/file')).ino).toBe(statSync(join(path, 'run/file')).ino);
+  expect(await folder.link?.('file', memoryFolder(), 'file')).toBe(false);
+  symlinkSync('../secret', join(path, 'run/link'));
+  expect(await folder.link?.('link', other, 'link')).toBe(false);
+  expect(await other.list()).toEqual(['deep']);
+  symlinkSync(path, join(path, 'other/up'));
+  await expect(folder.link?.('file', other, 'up/secret')).rejects.toMatchObject({ message: expect.stringContaining('symbolic link') });
+  await expect(folder.link?.('file', other, 'deep')).rejects.toMatchObject({ code: 'io' });
   expect(readFileSync(join(path, 'secret'), 'utf8')).toBe('secret');
 });
 

@@ -4,6 +4,7 @@ import {
   constants,
   fchmodSync,
   fstatSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -27,6 +28,9 @@ import { whenDescriptors } from './when-descriptors.js';
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 /** Without it, opening a named pipe would wait for its other end forever. */
 const NO_WAIT = constants.O_NONBLOCK ?? 0;
+
+/** Why a file has one name only: another disk, a file system or a user who may not, too many names. */
+const UNLINKED: ReadonlySet<string | undefined> = new Set(['EXDEV', 'EPERM', 'EACCES', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 /** Options of `nodeFolder`. */
 export interface NodeFolderOptions {
@@ -112,6 +116,30 @@ class NodeFolder implements Folder {
   async list(name?: string): Promise<string[]> {
     const path = name === undefined ? join(this.#root, this.#prefix) : this.#path(name);
     return this.#attempt('list', name ?? '', () => ignoreMissing(() => readdirSync(path).sort()) ?? []);
+  }
+
+  async link(name: string, to: Folder, as: string): Promise<boolean> {
+    if (!(to instanceof NodeFolder)) return false;
+    const source = this.#path(name);
+    const target = to.#path(as);
+    return this.#attempt('link', name, () => {
+      if (!lstatSync(source).isFile()) return false;
+      to.#makeParents(target);
+      rmSync(target, { force: true });
+      try {
+        linkSync(source, target);
+        return true;
+      } catch (cause) {
+        if (UNLINKED.has((cause as NodeJS.ErrnoException).code)) return false;
+        throw cause;
+      }
+    });
+  }
+
+  async stamp(name: string): Promise<string | undefined> {
+    const path = this.#path(name);
+    const status = await this.#attempt('read', name, () => ignoreMissing(() => lstatSync(path, { bigint: true })));
+    return status?.isFile() ? `${status.ino}:${status.size}:${status.mtimeNs}` : undefined;
   }
 
   folder(name: string): Folder {

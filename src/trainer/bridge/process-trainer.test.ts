@@ -3,8 +3,9 @@
 import { expect, test } from 'vitest';
 import { memoryFolder } from '../../core/memory-folder.js';
 import { memoryStateDict } from '../../tensor/memory-state-dict.js';
-import { writeSafetensors } from '../../tensor/safetensors.js';
+import { openSafetensors, writeSafetensors } from '../../tensor/safetensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
+import { withFile } from '../../tensor/stored-file.js';
 import type { Trainer, TrainTask } from '../trainer.js';
 import { processTrainer } from './process-trainer.js';
 import type { TrainerProgram } from './program.js';
@@ -24,8 +25,12 @@ const task = (more: Partial<TrainTask> = {}): TrainTask => ({
  * A program that writes `files` beside its result, and whose result message has `fields`; `lines`
  * collects the messages of the site.
  */
-function scripted(fields: Record<string, unknown>, files: Record<string, StateDict | Uint8Array> = {}, about: readonly unknown[] = []) {
-  const exchange = memoryFolder();
+function scripted(
+  fields: Record<string, unknown>,
+  files: Record<string, StateDict | Uint8Array> = {},
+  about: readonly unknown[] = [],
+  exchange = memoryFolder(),
+) {
   const lines: string[] = [];
   const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
   const start = async (): Promise<TrainerProgram> => {
@@ -106,6 +111,44 @@ test('a task without extras and figures has neither field', async () => {
   ]);
   expect(result.extras).toBeUndefined();
   expect(await exchange.list()).toEqual([]);
+  await trainer.close();
+});
+
+test('a program is given the file of a model that has one, and no copy', async () => {
+  const site = memoryFolder('site');
+  await writeSafetensors(site, 'held/held.safetensors', model(1));
+  const held = withFile(await openSafetensors(site, 'held/held.safetensors'), { folder: site.folder('held'), name: 'held.safetensors' });
+  const created: string[] = [];
+  const exchange = site.folder('exchange');
+  const create = exchange.create.bind(exchange);
+  exchange.create = (name, options) => {
+    created.push(name);
+    return create(name, options);
+  };
+  const { trainer } = scripted({}, {}, [], exchange);
+  const trained = await trainer.train(task(), held);
+  await trained.model.close?.();
+  expect(created).toEqual(['result-2.safetensors.part']);
+  expect(await exchange.list()).toEqual([]);
+  expect(await site.list('held')).toEqual(['held.safetensors']);
+  await trainer.close();
+});
+
+test('a program that writes to the file that it was given fails its task, and is given copies from then on', async () => {
+  const site = memoryFolder('site');
+  const name = 'held.safetensors';
+  await writeSafetensors(site, name, model(1));
+  const open = async () => withFile(await openSafetensors(site, name), { folder: site, name });
+  const exchange = site.folder('exchange');
+  const writes: Record<string, Uint8Array> = { 'model-2.safetensors': Uint8Array.of(0) };
+  const { trainer } = scripted({}, writes, [], exchange);
+  await expect(trainer.train(task(), await open())).rejects.toThrow(
+    /^the trainer "own" wrote to site\/exchange\/model-2\.safetensors, the model that it was given to read; .* copies from now on$/,
+  );
+  expect(await exchange.list()).toEqual([]);
+  await writeSafetensors(site, name, model(1));
+  await (await trainer.train(task(), await open())).model.close?.();
+  for await (const { bytes } of (await open()).chunks()) expect(new Float32Array(bytes.slice().buffer)).toEqual(Float32Array.of(1));
   await trainer.close();
 });
 

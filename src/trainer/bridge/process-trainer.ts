@@ -1,7 +1,7 @@
 // A trainer that is a program of the site: models are exchanged as files, the rest over the bridge.
 import { FedStreamError } from '../../core/errors.js';
 import type { Folder } from '../../core/storage.js';
-import { openSafetensors, writeSafetensors } from '../../tensor/safetensors.js';
+import { openSafetensors } from '../../tensor/safetensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 import type { Fingerprints } from '../fingerprints.js';
 import { type IdentifyModel, withoutPaths } from '../offered-texts.js';
@@ -9,6 +9,7 @@ import type { Metrics, Offer, PartsStart, PartsTask, TaskProgress, Trainer, Trai
 import type { About } from './bridge-session.js';
 import { checkTies, fittingResult } from './check-result.js';
 import { openExtras, removeAll, removedWhenClosed, writeExtras } from './exchange-files.js';
+import { GivenFiles } from './given-file.js';
 import { type BridgeResult, type BridgeTask, numbersSchema } from './messages.js';
 import { processParts } from './process-parts.js';
 import type { StartProgram } from './program.js';
@@ -34,10 +35,12 @@ class ProcessTrainer implements Trainer {
   /** The model is handed over once for both. */
   readonly evaluatesInTraining = true;
   readonly #options: ProcessTrainerOptions;
+  readonly #given: GivenFiles;
   #running: RunningProgram | undefined;
 
   constructor(options: ProcessTrainerOptions) {
     this.#options = options;
+    this.#given = new GivenFiles(options.exchange, options.label);
   }
 
   async offer(signal: AbortSignal): Promise<Offer> {
@@ -62,7 +65,6 @@ class ProcessTrainer implements Trainer {
     // A crash may have left files of the same round, or parts of them.
     await removeAll(exchange, file);
     try {
-      await writeSafetensors(exchange, given, model, { durable: false });
       const extras = await writeExtras(exchange, given, task.extras);
       const asked: BridgeTask = {
         type: 'task',
@@ -75,7 +77,8 @@ class ProcessTrainer implements Trainer {
         extras: extras && Object.fromEntries(extras.map(([name, extra]) => [name, pathOf(extra)])),
         figures: checkedFigures(task.figures),
       };
-      const result = await this.#ask(asked, signal, { onStep: task.onStep, onProgress: () => task.onProgress?.() });
+      const listener = { onStep: task.onStep, onProgress: () => task.onProgress?.() };
+      const result = await this.#given.while(given, model, () => this.#ask(asked, signal, listener));
       return await this.#trained(file, result, model);
     } catch (error) {
       await removeAll(exchange, file);
@@ -107,7 +110,6 @@ class ProcessTrainer implements Trainer {
     const { job, exchange, pathOf } = this.#options;
     const { round = 0, rounds = job.rounds } = progress ?? {};
     const given = `evaluate-${round}.safetensors`;
-    await writeSafetensors(exchange, given, model, { durable: false });
     try {
       const extras = await writeExtras(exchange, given, progress?.extras);
       const task: BridgeTask = {
@@ -119,7 +121,8 @@ class ProcessTrainer implements Trainer {
         model: pathOf(given),
         extras: extras && Object.fromEntries(extras.map(([name, extra]) => [name, pathOf(extra)])),
       };
-      const result = await this.#ask(task, signal, { onStep: () => {}, onProgress: () => progress?.onProgress?.() });
+      const listener = { onStep: () => {}, onProgress: () => progress?.onProgress?.() };
+      const result = await this.#given.while(given, model, () => this.#ask(task, signal, listener));
       this.#withoutExtras(result);
       return result.evaluation;
     } finally {
