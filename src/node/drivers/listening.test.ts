@@ -268,7 +268,7 @@ test('budget httpKeptSockets: more of them give way as pending ones do, and all 
   const frame = '\x01\0\0\0!';
   const post = (turn: number) => request('POST', `/fedstream/1/${id}/${turn}`, { 'Content-Length': String(frame.length) }) + frame;
   const { limit } = BUDGETS.httpKeptSockets;
-  const posts = [];
+  const posts: Awaited<ReturnType<typeof raw>>[] = [];
   for (let turn = 0; turn <= limit; turn++) posts.push(await raw(post(turn)));
   for (const { said } of posts) await vi.waitFor(() => expect(said()).toMatch(/^HTTP\/1\.1 204 /));
   expect(accepted).toHaveLength(1);
