@@ -5,12 +5,14 @@ import { codecNames, parseCodecName } from '../codec/codec-name.js';
 import { referenceCodecs } from '../codec/codec-table.js';
 import { decodeModel, encodeModel } from '../codec/quantize.js';
 import { memoryFolder } from '../core/memory-folder.js';
+import type { Folder } from '../core/storage.js';
 import { memoryStateDict } from '../tensor/memory-state-dict.js';
 import { openSafetensors } from '../tensor/safetensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
+import { narrowInto } from '../tensor/widen.js';
 import { openSpool } from '../transfer/spool.js';
 import { writeCodedSum } from './coded-sum.js';
-import { contentDigest } from './content-digest.js';
+import { bytesDigest, contentDigest } from './content-digest.js';
 import { reduceChunks } from './reduce.js';
 
 const ELEMENTS = 40_001;
@@ -75,6 +77,28 @@ test.each(codecNames(referenceCodecs))('%s: the code of a sum, and what it keeps
   expect((await valuesOf(kept)).get('b')).toEqual(sum.map((value, i) => f(value - (decoded.get('b')?.[i] as number))));
   expect(await contentDigest(kept, referenceCodecs)).toBe(besideDigest);
   expect(info.totalBytes).toBe(await folder.sizeBytes('update'));
+});
+
+test('what is kept back may be rounded to 16 bits, in a file of that dtype', async () => {
+  const write = async (folder: Folder, dtype?: 'BF16') => {
+    const { besideDigest } = await writeCodedSum({
+      addends: terms,
+      codecs: referenceCodecs,
+      what: 'the update',
+      encodingFor: () => parseCodecName('u4', referenceCodecs),
+      spool: { folder, name: 'update' },
+      beside: { folder, name: 'kept', of: 'kept', has: () => true, ...(dtype && { dtype }) },
+    });
+    return { kept: await openSafetensors(folder, 'kept', { chunkElements: 16_384 }), digest: besideDigest };
+  };
+  const exact = await valuesOf((await write(memoryFolder())).kept);
+  const { kept, digest } = await write(memoryFolder(), 'BF16');
+  expect(kept.manifest.tensors.map(({ dtype }) => dtype)).toEqual(['BF16', 'I64', 'BF16']);
+  expect(digest).toBe(await bytesDigest(kept));
+  const narrow = (values: number[]) => [...narrowInto('BF16', Float32Array.from(values), new Uint8Array(2 * values.length))];
+  const found = await valuesOf(kept);
+  for (const name of ['a', 'b']) expect(found.get(name)).toEqual(narrow(exact.get(name) as number[]));
+  expect(found.get('steps')).toEqual(exact.get('steps'));
 });
 
 test.each(['u4', 'u1', 'nf4', 'fp32'])('%s: what a receiver then holds is what it makes of the code', async (name) => {

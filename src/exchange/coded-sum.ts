@@ -1,13 +1,13 @@
 // A sum of models coded into a spool, with a second file from the same pass: the residual, or the
 // model that a receiver then holds.
-import type { EncodeReport, Prepared } from '../codec/codec.js';
+import type { Codec, CodecTable, EncodeReport, Prepared } from '../codec/codec.js';
 import { codecOf } from '../codec/codec-table.js';
 import { checkEncodings } from '../codec/layout.js';
 import { poolFor } from '../codec/quantize.js';
 import type { Folder } from '../core/storage.js';
 import { LeafHasher } from '../stream/leaf-sums.js';
 import { tensorRange } from '../tensor/chunks.js';
-import { DTYPES } from '../tensor/dtype.js';
+import { DTYPES, type Dtype } from '../tensor/dtype.js';
 import { type Encoding, type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 import { type TensorFileWriter, writeTensorFile } from '../tensor/tensor-file.js';
@@ -39,6 +39,8 @@ export interface BesideFile extends FileName {
   /** True for the tensors that the file has. */
   has(tensor: TensorEntry): boolean;
   readonly metadata?: Readonly<Record<string, string>>;
+  /** The dtype to which float32 tensors are rounded; they stay float32 by default. */
+  readonly dtype?: 'BF16';
 }
 
 /** The spool and, if there is one, the file beside it, as they were written. */
@@ -57,7 +59,10 @@ export async function writeCodedSum(options: CodedSumOptions): Promise<CodedSum>
   const write = (onBeside: OnBeside): Promise<SpoolInfo> =>
     writeSpool(message(codedSum(options, manifest, onBeside)), codecs, spool.folder, spool.name, { durable: false });
   if (!beside) return { info: await write(() => {}) };
-  const kept = manifest.tensors.flatMap((tensor, index) => (beside.has(tensor) ? [{ ...tensor, index }] : []));
+  const narrow = beside.dtype && new Narrow(beside.dtype, codecs);
+  const kept = manifest.tensors.flatMap((tensor, index) =>
+    beside.has(tensor) ? [{ ...tensor, dtype: narrow?.dtypeOf(tensor) ?? tensor.dtype, index }] : [],
+  );
   const places = new Map(kept.map(({ index }, place) => [index, place]));
   const hasher = new LeafHasher();
   let info: SpoolInfo | undefined;
@@ -65,12 +70,40 @@ export async function writeCodedSum(options: CodedSumOptions): Promise<CodedSum>
     info = await write(async ({ tensorIndex, firstElement, tensor }, bytes) => {
       const place = places.get(tensorIndex);
       if (place === undefined) return;
-      hasher.update(bytes);
-      await writer.write(bytes, (writer.starts[place] as number) + (firstElement / 8) * DTYPES[tensor.dtype].bits);
+      const dtype = narrow?.dtypeOf(tensor) ?? tensor.dtype;
+      const rounded = narrow && dtype !== tensor.dtype ? narrow.round(bytes) : bytes;
+      hasher.update(rounded);
+      await writer.write(rounded, (writer.starts[place] as number) + (firstElement / 8) * DTYPES[dtype].bits);
     });
   };
   await writeTensorFile(beside.folder, beside.name, kept, { format: 'pt', ...beside.metadata }, fill, { durable: false });
   return { info: info as SpoolInfo, besideDigest: await hasher.finish().digest() };
+}
+
+/** Rounds float32 values to 16 bits. */
+class Narrow {
+  readonly #dtype: Dtype;
+  readonly #cast: Codec;
+  #rounded = new Uint8Array(0);
+
+  constructor(dtype: 'BF16', codecs: CodecTable) {
+    this.#dtype = dtype;
+    this.#cast = codecOf(codecs, { codec: 'bf16' });
+  }
+
+  dtypeOf({ dtype }: TensorEntry): Dtype {
+    return dtype === 'F32' ? this.#dtype : dtype;
+  }
+
+  /** The rounded values, valid until the next call. */
+  round(bytes: Uint8Array): Uint8Array {
+    const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+    const size = this.#cast.encodedBytes(values.length);
+    if (this.#rounded.length < size) this.#rounded = new Uint8Array(size);
+    const rounded = this.#rounded.subarray(0, size);
+    this.#cast.encode(values, rounded);
+    return rounded;
+  }
 }
 
 type OnBeside = (chunk: Chunk, bytes: Uint8Array) => void | Promise<void>;

@@ -18,6 +18,13 @@ export async function contentDigest(model: StateDict, codecs: CodecTable): Promi
   return hasher.finish().digest();
 }
 
+/** The same over the tensors' bytes as they lie there, in their own dtypes. */
+export async function bytesDigest(model: StateDict): Promise<string> {
+  const hasher = new LeafHasher();
+  for await (const { bytes } of model.chunks()) hasher.update(bytes);
+  return hasher.finish().digest();
+}
+
 /**
  * Writes a raw float32 model as `writeSafetensors` does, and returns its `contentDigest`, computed
  * in the same pass.

@@ -1,16 +1,21 @@
 // A model with all the tensors of another; the ones that it lacks are zero.
 import { chunkPlaces, tensorRange } from '../tensor/chunks.js';
 import { dtypeBytes } from '../tensor/dtype.js';
-import type { Manifest } from '../tensor/manifest.js';
+import { type Manifest, RAW, type TensorEntry } from '../tensor/manifest.js';
 import type { Chunk, ChunkRange, StateDict } from '../tensor/state-dict.js';
 
 /**
- * The tensors of `like`, raw, each from `model` where it has one of that name, dtype and shape,
- * else zero. Lazy.
+ * The tensors of `like`, each from `model`, in its encoding, where it has one of that name, dtype
+ * and shape, else raw and zero. Lazy.
  */
-export function paddedTo(like: Manifest, model: StateDict): StateDict {
+export function paddedTo({ tensors: wanted, ...rest }: Manifest, model: StateDict): StateDict {
   const places = new Map(model.manifest.tensors.map((tensor, index) => [`${tensor.name} ${tensor.dtype} [${tensor.shape}]`, index]));
-  const sources = like.tensors.map(({ name, dtype, shape }) => places.get(`${name} ${dtype} [${shape}]`));
+  const sources = wanted.map(({ name, dtype, shape }) => places.get(`${name} ${dtype} [${shape}]`));
+  const tensors = wanted.map((tensor, index) => {
+    const source = sources[index];
+    return { ...tensor, encoding: source === undefined ? RAW : (model.manifest.tensors[source] as TensorEntry).encoding };
+  });
+  const like: Manifest = { ...rest, tensors };
   async function* chunks(range?: ChunkRange): AsyncGenerator<Chunk> {
     let zeros = new Uint8Array(0);
     let reader: AsyncIterator<Chunk> | undefined;

@@ -19,12 +19,11 @@ import { codesAny } from '../filter/policy.js';
 import { asUpdate } from '../filter/update.js';
 import type { Job } from '../job/job.js';
 import { combine } from '../tensor/combine.js';
-import { type Manifest, RAW } from '../tensor/manifest.js';
 import { sameTensors } from '../tensor/manifest-equality.js';
 import { joinDicts, type NamedDicts } from '../tensor/named-dicts.js';
 import { tensorsOf } from '../tensor/select-tensors.js';
 import type { StateDict } from '../tensor/state-dict.js';
-import type { Residuals } from './residuals.js';
+import { RESIDUAL_DTYPE, type Residuals } from './residuals.js';
 import type { WriteResult } from './server-link.js';
 
 /** Options of `resultMessage`. */
@@ -101,7 +100,7 @@ async function updateWriter(trained: StateDict, given: StateDict, options: Updat
   const keeps = manifest.tensors.some((tensor) => tensor.dtype === 'F32' && feedsBack(tensor));
   return async (spool) => {
     const residual = keeps ? await residuals.before(task.round) : undefined;
-    const padded = residual && paddedTo(rawManifest(manifest), residual);
+    const padded = residual && paddedTo(manifest, residual);
     const kept = padded ? [{ model: padded, weight: 1 }] : [];
     try {
       const { info, besideDigest } = await writeCodedSum({
@@ -113,7 +112,12 @@ async function updateWriter(trained: StateDict, given: StateDict, options: Updat
         message,
         onReport: (report) => countSaturated(report, count),
         ...(keeps && {
-          beside: { ...residuals.file(task.round), of: 'kept', has: (tensor) => tensor.dtype === 'F32' && feedsBack(tensor) },
+          beside: {
+            ...residuals.file(task.round),
+            of: 'kept',
+            dtype: RESIDUAL_DTYPE,
+            has: (tensor) => tensor.dtype === 'F32' && feedsBack(tensor),
+          },
         }),
       });
       // The residual is recorded before the result can reach the server: a process that restarts
@@ -141,7 +145,7 @@ function difference(trained: StateDict, given: StateDict, site: string): Addend[
  */
 async function withResidual(update: StateDict, residual: StateDict | undefined, { context, bounds }: UpdateOptions): Promise<StateDict> {
   if (!residual) return update;
-  const sum = combine(asUpdate(update, context.codecs), residual, 1);
+  const sum = combine(asUpdate(update, context.codecs), decodeModel(residual, context.codecs), 1);
   return applyFilters(sum, bounds, { ...context, count: () => {} });
 }
 
@@ -152,8 +156,4 @@ function heardBy(count: FilterContext['count'], filter: Filter): Filter {
 
 function countSaturated({ saturated }: EncodeReport, count: ResultMessageOptions['count']): void {
   if (saturated > 0) count('saturated', saturated);
-}
-
-function rawManifest(manifest: Manifest): Manifest {
-  return { ...manifest, tensors: manifest.tensors.map((tensor) => ({ ...tensor, encoding: RAW })) };
 }

@@ -204,7 +204,7 @@ export class SiteParts {
     const { bases, codecs } = finding();
     const place = {
       held: new SiteHeld({ folder: folder.folder(`held-${part}`), run, bases, codecs }),
-      residuals: new Residuals(folder.folder(`residual-${part}`), run, codecs),
+      residuals: new Residuals(folder.folder(`residual-${part}`), run),
       bounds: new ModelBounds(codecs, config),
     };
     this.#places.set(part, place);

@@ -114,7 +114,7 @@ export class Workplace {
     this.#bases = [...bases, ...trainerBase(trainer, job, signal)];
     this.#held = new SiteHeld({ folder: folder.folder('held'), run, bases: this.#bases, codecs });
     this.local = new LocalTensors(folder.folder('local'), run, codecs);
-    this.residuals = new Residuals(folder.folder('residual'), run, codecs);
+    this.residuals = new Residuals(folder.folder('residual'), run);
     const config = job.trainer ? undefined : files['config.json'];
     this.parts = new SiteParts({ folder: folder.folder(PARTS_FOLDER), run, trainer, config, finding: () => this.finding() });
   }
