@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { FedStreamError } from '../dist/core/errors.js';
 import { benchCommand } from './command.mjs';
 import { evidencePage } from './evidence/page.mjs';
 import { readRows } from './evidence/rows.mjs';
@@ -19,9 +20,8 @@ const values = benchCommand('evidence.mjs', 'Makes the page of the studies, and 
   .parse()
   .opts();
 
-const [convergence, pretrained, adapters, simulated] = [values.convergence, values.pretrained, values.adapters, values.simulated].map(
-  readRows,
-);
+const files = [values.convergence, values.pretrained, values.adapters, values.simulated];
+const [convergence, pretrained, adapters, simulated] = files.map(rowsOf);
 const { page, plots } = evidencePage({ convergence, pretrained, adapters, simulated });
 const images = join(dirname(values.page), 'images');
 mkdirSync(images, { recursive: true });
@@ -31,3 +31,10 @@ writeFileSync(values.page, page);
 console.error(
   `${values.page}: ${convergence.length} + ${pretrained.length} + ${adapters.length} + ${simulated.length} rows, ${Object.keys(plots).length} plots`,
 );
+
+/** The rows of a file; a page without a section would look whole. */
+function rowsOf(file) {
+  const rows = readRows(file);
+  if (rows.length > 0) return rows;
+  throw new FedStreamError('bad-argument', `${file} has no rows: name a file with rows of the study, or restore it`);
+}
