@@ -67,7 +67,7 @@ async function simulated(sites, scale, dir) {
     mkdirSync(model);
     await command([process.execPath, PROGRAM, 'bench', 'make-model', SHAPE, model, '--scale', String(scale)]);
     writeFileSync(join(model, 'config.json'), '{}');
-    const job = { rounds: ROUNDS, sites, trainer: { name: 'grow' }, model: { path: model }, data: { generated: 100 } };
+    const job = { rounds: ROUNDS, sites, trainer: { name: 'grow' }, model: { path: model }, data: { generated: 1_000 } };
     writeFileSync(join(work, 'job.json'), JSON.stringify(job));
     const files = ['--job', join(work, 'job.json'), '--kit', at('../check/trainer.mjs'), '--out', join(work, 'runs'), '--name', 'curve'];
     await command([process.execPath, PROGRAM, 'simulate', ...files]);
