@@ -23,7 +23,7 @@ function model(seed: number): StateDict {
 /** The digests of two rounds, the second with the residual of the first. */
 async function digests(codecs: CodecTable): Promise<string[]> {
   const folder = memoryFolder('site');
-  const residuals = new Residuals(folder.folder('residual'), 'run', codecs);
+  const residuals = new Residuals(folder.folder('residual'), 'run');
   const job = checkedJob({ sites: ['a'], quantize: 'u4', filters: { 'result-out': [{ type: 'clip', norm: 10 }] } }, 'test');
   const found: string[] = [];
   for (const round of [1, 2]) {
