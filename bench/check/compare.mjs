@@ -31,9 +31,12 @@ const TIGHT = ['readBytes', 'writtenBytes', 'copiedBytes', 'syncs'];
 /** The most that a counter may be, by the budgets of its role. */
 function most(counter, budgets) {
   const [share, more] = ALLOWED[counter];
-  const { receivedBytes = 0, sentBytes = 0 } = budgets;
-  const pieces = counter === 'copiedBytes' ? receivedBytes + sentBytes : 0;
-  return Math.floor(budgets[counter] * (1 + share) + more + pieces);
+  return Math.floor(budgets[counter] * (1 + share) + more + pieces(counter, budgets));
+}
+
+/** What may be copied or not, by how the bytes happen to come in. */
+function pieces(counter, { receivedBytes = 0, sentBytes = 0 }) {
+  return counter === 'copiedBytes' ? receivedBytes + sentBytes : 0;
 }
 
 /**
@@ -52,7 +55,7 @@ function faultOf(what, counter, count, budgets) {
   if (budget === undefined) return [`${what} has no budget; count it with --renew`];
   if (count > most(counter, budgets)) return [`${what} is ${shown(count)}, ${times(count, budget)} its budget of ${shown(budget)}`];
   const [, more] = ALLOWED[counter];
-  if (TIGHT.includes(counter) && 2 * count + more < budget)
+  if (TIGHT.includes(counter) && 2 * (count + pieces(counter, budgets)) + more < budget)
     return [`${what} is ${shown(count)}, less than half of its budget of ${shown(budget)}; renew the budget with --renew`];
   return [];
 }

@@ -162,7 +162,7 @@ export class Asks {
       await this.#keep(ask, { figures, objectId: stream.objectId, digest: stream.foundDigest, norms });
     };
     const receive = async () => {
-      if (!this.#isOpen(ask) || ask.state || this.#expired(ask)) throw tooLate(ask);
+      if (!this.#isOpen(ask) || (ask.state && !isUnconfirmed(ask, stream)) || this.#expired(ask)) throw tooLate(ask);
       const expect = (manifest: Manifest) => this.#checkManifest(bytesless(manifest), ask);
       const bounds = this.#bounds.of(ask);
       return receiveModel(stream, {
@@ -356,6 +356,14 @@ export class Asks {
 
 function describedParts({ part, overlap, alpha, offers }: AskedParts): Task['parts'] {
   return { part, of: offers.length, overlap, alpha, models: offers.map(({ round, offer }) => ({ round, model: offer.model })) };
+}
+
+/**
+ * True for an answer that is stored, and whose connection ended before its site could be told: the
+ * site sends it once more, and none of its bytes travels.
+ */
+function isUnconfirmed({ answer, state }: OpenAsk, { objectId }: IncomingStream): boolean {
+  return !answer && state?.objectId !== undefined && state.objectId === objectId;
 }
 
 function tooLate({ site, task }: OpenAsk, cause?: unknown): FedStreamError {

@@ -14,7 +14,7 @@ const BIN = join(root, 'bin/fedstream.mjs');
  * SHA-256 of the final model of the small job in nf4. A change of this value
  * means that every user's models change: the changelog must say why.
  */
-const FINAL_MODEL = '5e489dd8dd1eb00692d22637b7178aee7867a70b56feb1b939af40089cf1f158';
+const FINAL_MODEL = 'a2d36255736dd613db7fcd32035ca3b002a26264abb4659995292fa737e9f5f2';
 
 const { NODE_VERSIONS, nodeOf } = (await import(pathToFileURL(join(root, 'scripts/on-node.mjs')).href)) as {
   NODE_VERSIONS: readonly string[];
