@@ -103,6 +103,13 @@ async function failureOf(act: () => Promise<unknown>): Promise<string> {
   }
 }
 
+/** An error with its causes. */
+function said(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? String(error);
+  return error.cause === undefined ? own : `${own}\nbecause: ${said(error.cause)}`;
+}
+
 async function run(): Promise<void> {
   const urls = (await (await fetch('/urls')).json()) as Record<Scheme, Urls>;
   const found: Found[] = [];
@@ -110,7 +117,7 @@ async function run(): Promise<void> {
     for (const check of CHECKS[scheme]) {
       const error = await checks[check](urls[scheme]).then(
         () => undefined,
-        (failure: Error) => failure.stack ?? String(failure),
+        (failure: Error) => said(failure),
       );
       found.push({ scheme, check, error });
     }

@@ -67,7 +67,15 @@ async function run(breaks: boolean) {
     const ended = runClient({ ...common, site: 'a', link, folder: own, memory: memoryUse, makeTrainer: async () => trainerOf(site) });
     clients.push(ended.finally(() => link.close()));
   };
-  const result = await runServer({ ...common, job, run: folder, listeners: [{ driver, url: URL }], files: {}, emit: () => {}, onListening });
+  const result = await runServer({
+    ...common,
+    job,
+    run: folder,
+    listeners: [{ driver, url: URL }],
+    files: {},
+    emit: () => {},
+    onListening,
+  });
   await Promise.all(clients);
   return { result, broken, model: await valuesOf(await openGlobalModel(folder, 2)) };
 }

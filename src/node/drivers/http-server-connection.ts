@@ -95,7 +95,8 @@ export class HttpServerConnection {
     message.on('error', () => {});
     message.on('close', () => {
       this.#reading = undefined;
-      if (!message.complete || this.#splitter.pendingBytes > 0) {
+      // Frames that are held back until the peer has proved its name are whole ones.
+      if (!message.complete || (this.#splitter.pendingBytes > 0 && !this.#splitter.holds)) {
         this.connection.fail(new FedStreamError('closed', `${this.#peer} closed the connection inside a frame`));
         return;
       }

@@ -283,6 +283,34 @@ test('budget httpKeptSockets: more of them give way as pending ones do, and all 
   await vi.waitFor(() => expect(gate.waiting).toBe(2 + limit));
 });
 
+test('over http: a request may end with frames that are held back until the peer has proved its name', async () => {
+  const accepted: Connection[] = [];
+  const listener = await nodeDrivers(material).listen?.('http://localhost:0', (connection) => {
+    connection.readOne?.(1_024); // as a session does, for the hello
+    accepted.push(connection);
+  });
+  closing.push(() => listener?.close());
+  const base = `${listener?.url.replace(/\/$/, '')}/fedstream/1`;
+  const id = await (await fetch(base, { method: 'POST' })).text();
+  const down = new AbortController();
+  closing.push(() => down.abort());
+  void fetch(`${base}/${id}`, { signal: down.signal }).catch(() => {});
+  await vi.waitFor(() => expect(accepted).toHaveLength(1));
+  const sent = await fetch(`${base}/${id}/0`, { method: 'POST', body: Buffer.from('\x01\0\0\0a\x02\0\0\0bc', 'latin1') });
+  expect(sent.status).toBe(204);
+  const [connection] = accepted as [Connection];
+  const found: string[] = [];
+  const reading = (async () => {
+    for await (const frame of connection) {
+      found.push(Buffer.from(frame).toString());
+      if (found.length === 1) connection.readOn?.();
+    }
+  })().catch(() => {});
+  await vi.waitFor(() => expect(found).toEqual(['a', 'bc']));
+  void connection.close(new Error('enough'));
+  await reading;
+});
+
 test('budget headFields: no client sends so many, and what is beyond is not kept', async () => {
   const { raw, refused } = await listening('http');
   const many = Object.fromEntries(Array.from({ length: BUDGETS.headFields.limit }, (_, i) => [`x-${i}`, '1']));
