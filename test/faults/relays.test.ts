@@ -7,9 +7,9 @@ import { randomStream } from '../../src/core/random.js';
 import { jobFile, modelOf, run, SMALL_JOB, start, workFolder } from '../e2e/command.js';
 
 const folder = workFolder();
-/** Coded updates both ways, error feedback, optimizer state: all that a kill could lose. */
+/** Coded updates both ways, error feedback, optimizer state: all that a kill could lose; and rounds that outlast the kills. */
 const JOB = {
-  rounds: 4,
+  rounds: 16,
   sites: 4,
   quantize: 'lean',
   idleMs: 120_000,
@@ -28,7 +28,7 @@ test('a relay is killed in the middle of rounds, and the model is that of an und
   expect(quiet.code, quiet.stderr).toBe(0);
 
   const killed = start(['simulate', '--job', job, '--relays', '2', '--name', 'killed'], folder);
-  await killed.until('round 2/4');
+  await killed.until('round 2/16');
   const work = 'runs/killed/sites/relay-1';
   const { pid } = JSON.parse(readFileSync(join(folder, work, 'site.lock'), 'utf8')) as { pid: number };
   process.kill(pid, 'SIGKILL');
