@@ -12,10 +12,8 @@ import type { Chunk, StateDict } from '../tensor/state-dict.js';
  * tensor after tensor in the order of the manifest. It detects accidents, not forgeries: a site
  * that lies about its model spoils only its own training. Names and shapes are compared beforehand.
  */
-export async function contentDigest(model: StateDict, codecs: CodecTable): Promise<string> {
-  const hasher = new LeafHasher();
-  for await (const { bytes } of decodeModel(inFloat32(model), codecs).chunks()) hasher.update(bytes);
-  return hasher.finish().digest();
+export function contentDigest(model: StateDict, codecs: CodecTable): Promise<string> {
+  return bytesDigest(decodeModel(inFloat32(model), codecs));
 }
 
 /** The same over the tensors' bytes as they lie there, in their own dtypes. */

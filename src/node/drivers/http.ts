@@ -4,9 +4,9 @@ import type { Socket } from 'node:net';
 import { FedStreamError } from '../../core/errors.js';
 import { guarded } from '../../core/guarded.js';
 import { parseAddress } from '../../driver/address.js';
-import type { Pass } from '../../driver/connection-gate.js';
 import { type Connection, DEFAULT_CONNECT_TIMEOUT_MS, type Driver, type DriverOptions, type Listener } from '../../driver/driver.js';
 import { HTTP_HEADER, HTTP_PATH, HTTP_VERSION, type HttpTarget, targetOf } from '../../driver/http-protocol.js';
+import { ClientSockets, forgetKept } from './client-sockets.js';
 import { answerPreflight, letPageRead } from './cors.js';
 import { cutOff } from './cut-off.js';
 import { readBodies } from './http-body.js';
@@ -15,7 +15,6 @@ import { httpServer } from './http-listener.js';
 import { HttpOpenings } from './http-openings.js';
 import { HttpServerConnection } from './http-server-connection.js';
 import { identify } from './identify.js';
-import { forgetKept, KeptSockets } from './kept-sockets.js';
 import { passOf } from './passes.js';
 import { startListening } from './start-listening.js';
 import { requestNames, type TlsMaterial } from './tls.js';
@@ -60,10 +59,7 @@ interface Live {
   /** The certificate names of the client: nobody else may use the connection. */
   readonly names: string;
   readonly connection: HttpServerConnection;
-  /** The passes of the sockets that carry its requests now. */
-  readonly passes: Set<Pass>;
-  readonly kept: KeptSockets;
-  isAdmitted: boolean;
+  readonly sockets: ClientSockets;
 }
 
 /**
@@ -170,19 +166,16 @@ class HttpListening {
       return;
     }
     const { maxFrameBytes, accept } = this.#options;
-    const admitted = (): void => {
-      live.isAdmitted = true;
-      for (const pass of live.passes) pass.admitted();
-      live.kept.admit();
-    };
+    const sockets = new ClientSockets();
+    const admitted = (): void => sockets.admit();
     const options = { peer: peerOf(request), maxFrameBytes, certificateNames: requestNames(request), admitted };
     const connection = new HttpServerConnection(response, options);
-    const live: Live = { names, connection, passes: new Set(), kept: new KeptSockets(), isAdmitted: false };
+    const live: Live = { names, connection, sockets };
     this.#live.set(id, live);
-    carry(live, request, response);
+    carry(sockets, request, response);
     void connection.connection.closed.then(() => {
       this.#live.delete(id);
-      live.kept.release();
+      sockets.release();
       this.#closeIfDone();
     });
     accept(connection.connection);
@@ -191,7 +184,7 @@ class HttpListening {
   #take(target: Extract<HttpTarget, { turn: number }>, request: IncomingMessage, response: ServerResponse): void {
     const live = this.#live.get(target.id);
     if (live && live.names === namesOf(request)) {
-      carry(live, request, response);
+      carry(live.sockets, request, response);
       live.connection.take(target.turn, request, response, target.kind === 'end');
     } else response.writeHead(410, { connection: 'close' }).end(); // what its body brings is not read
   }
@@ -212,14 +205,10 @@ class HttpListening {
  * Counts the request's socket with the connection for as long as the request lasts; the next request
  * may need it again.
  */
-function carry(live: Live, request: IncomingMessage, response: ServerResponse): void {
+function carry(sockets: ClientSockets, request: IncomingMessage, response: ServerResponse): void {
   const pass = passOf(request.socket);
-  live.passes.add(pass);
-  if (live.isAdmitted) pass.admitted();
-  response.once('close', () => {
-    live.passes.delete(pass);
-    live.kept.keep(pass);
-  });
+  sockets.carries(pass);
+  response.once('close', () => sockets.idles(pass));
 }
 
 function peerOf({ socket }: IncomingMessage): string {

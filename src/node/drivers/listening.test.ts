@@ -71,6 +71,13 @@ function request(method: string, path: string, headers: Readonly<Record<string, 
   return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`;
 }
 
+/** Asks for a connection over HTTP on a socket of its own; resolves with its id. */
+async function openedId(raw: Awaited<ReturnType<typeof listening>>['raw']): Promise<string> {
+  const { said } = await raw(request('POST', '/fedstream/1', { 'Content-Length': '0' }));
+  await vi.waitFor(() => expect(said()).toMatch(/[0-9a-f]{32}/));
+  return /[0-9a-f]{32}/.exec(said())?.[0] as string;
+}
+
 const UPGRADE = {
   Upgrade: 'websocket',
   Connection: 'Upgrade',
@@ -196,9 +203,7 @@ test('over http: only an allowed origin gets an answer to its preflight, and ano
 
 test('over http: requests that do not wait for their answers fill no socket', async () => {
   const { raw, refused, accepted } = await listening('http');
-  const { said } = await raw(request('POST', '/fedstream/1', { 'Content-Length': '0' }));
-  await vi.waitFor(() => expect(said()).toMatch(/[0-9a-f]{32}/));
-  const id = /[0-9a-f]{32}/.exec(said())?.[0];
+  const id = await openedId(raw);
   const { ended } = await raw(request('GET', `/fedstream/1/${id}`) + request('GET', '/fedstream/1/x').repeat(50));
   await ended;
   expect(refused).toEqual([expect.stringMatching(/sends requests before their turn on one socket/)]);
@@ -226,9 +231,7 @@ test('budget openedIds: who asks for many connections has an old id forgotten, n
 
 test('budget httpRequestsAhead: more requests before their turn end the connection, and no body of them is read on', async () => {
   const { raw, accepted } = await listening('http');
-  const open = await raw(request('POST', '/fedstream/1', { 'Content-Length': '0' }));
-  await vi.waitFor(() => expect(open.said()).toMatch(/[0-9a-f]{32}/));
-  const id = /[0-9a-f]{32}/.exec(open.said())?.[0];
+  const id = await openedId(raw);
   const down = await raw(request('GET', `/fedstream/1/${id}`));
   await vi.waitFor(() => expect(down.said()).toMatch(/^HTTP\/1\.1 200 /));
   const early = [];
@@ -261,9 +264,7 @@ test.each(['http', 'https'])(
 
 test('budget httpKeptSockets: more of them give way as pending ones do, and all once the connection has ended', async () => {
   const { raw, accepted, gate } = await listening('http');
-  const open = await raw(request('POST', '/fedstream/1', { 'Content-Length': '0' }));
-  await vi.waitFor(() => expect(open.said()).toMatch(/[0-9a-f]{32}/));
-  const id = /[0-9a-f]{32}/.exec(open.said())?.[0];
+  const id = await openedId(raw);
   await raw(request('GET', `/fedstream/1/${id}`));
   const frame = '\x01\0\0\0!';
   const post = (turn: number) => request('POST', `/fedstream/1/${id}/${turn}`, { 'Content-Length': String(frame.length) }) + frame;
