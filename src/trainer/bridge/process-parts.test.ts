@@ -6,7 +6,7 @@ import { openSafetensors, writeSafetensors } from '../../tensor/safetensors.js';
 import type { StateDict } from '../../tensor/state-dict.js';
 import type { PartsTask, TrainedPart } from '../trainer.js';
 import { processTrainer } from './process-trainer.js';
-import type { TrainerProgram } from './program.js';
+import { programInMemory } from './program-in-memory.js';
 
 const dict = (values: Record<string, number>): StateDict =>
   memoryStateDict(Object.entries(values).map(([name, value]) => ({ name, dtype: 'F32', shape: [1], data: Float32Array.of(value) })));
@@ -23,14 +23,7 @@ const NAMES = ['a', 'b'];
 function inParts(order: readonly number[], wrong: Record<string, number> = {}) {
   const exchange = memoryFolder();
   const told: unknown[] = [];
-  const start = async (): Promise<TrainerProgram> => {
-    const waiting: Uint8Array[] = [];
-    let wake = (): void => {};
-    let isOver = false;
-    const say = (message: object): void => {
-      waiting.push(new TextEncoder().encode(`${JSON.stringify(message)}\n`));
-      wake();
-    };
+  const start = programInMemory((say) => {
     let own: Record<string, number> = {};
     const left = [...order];
     const next = async (): Promise<void> => {
@@ -46,7 +39,7 @@ function inParts(order: readonly number[], wrong: Record<string, number> = {}) {
       say({ type: 'part', task: 'parts-1', segment, samples: 2, steps: 3, trainLoss: 1 });
       if (left.length === 0) await next();
     };
-    const hear = async (line: string): Promise<void> => {
+    return async (line) => {
       const message = JSON.parse(line) as { type: string; model: string; segment: number };
       if (message.type === 'welcome') say({ type: 'receive' });
       else told.push(message);
@@ -55,33 +48,7 @@ function inParts(order: readonly number[], wrong: Record<string, number> = {}) {
       own = { ...own, ...(await valuesOf(given)) };
       await next();
     };
-    const end = (): void => {
-      isOver = true;
-      wake();
-    };
-    say({ type: 'hello', protocol: 1, client: 'in memory' });
-    const connection = {
-      send: (bytes: Uint8Array) => void hear(new TextDecoder().decode(bytes).trimEnd()),
-      close: end,
-      async *[Symbol.asyncIterator]() {
-        while (!isOver || waiting.length > 0) {
-          const one = waiting.shift();
-          if (one) yield one;
-          else
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-            });
-        }
-      },
-    };
-    return {
-      connected: Promise.resolve(connection),
-      ended: new Promise(() => {}),
-      onOutput: () => {},
-      lastLines: () => '',
-      end: async () => end(),
-    };
-  };
+  });
   const trainer = processTrainer({
     label: 'the trainer "own"',
     site: 'lab',

@@ -8,7 +8,7 @@ import type { StateDict } from '../../tensor/state-dict.js';
 import { withFile } from '../../tensor/stored-file.js';
 import type { Trainer, TrainTask } from '../trainer.js';
 import { processTrainer } from './process-trainer.js';
-import type { TrainerProgram } from './program.js';
+import { programInMemory } from './program-in-memory.js';
 
 const model = (...values: number[]): StateDict =>
   memoryStateDict([{ name: 'w', dtype: 'F32', shape: [values.length], data: Float32Array.from(values) }]);
@@ -33,59 +33,24 @@ function scripted(
 ) {
   const lines: string[] = [];
   const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-  const start = async (): Promise<TrainerProgram> => {
-    const waiting: Uint8Array[] = [];
-    let wake = (): void => {};
-    const say = (message: object): void => {
-      waiting.push(new TextEncoder().encode(`${JSON.stringify(message)}\n`));
-      wake();
-    };
-    let isOver = false;
-    say({ type: 'hello', protocol: 1, client: 'in memory' });
-    const hear = async (line: string): Promise<void> => {
-      lines.push(line);
-      const message = JSON.parse(line) as { type: string; id: string };
-      if (message.type === 'welcome') for (const fingerprints of about) say({ type: 'about', fingerprints });
-      if (message.type === 'welcome') say({ type: 'receive' });
-      if (message.type !== 'task') return;
-      await writeSafetensors(exchange, 'result-2.safetensors', model(5));
-      for (const [name, content] of Object.entries(files)) {
-        if ('manifest' in content) await writeSafetensors(exchange, name, content);
-        else {
-          const file = await exchange.create(name);
-          await file.write(content, 0);
-          await file.close();
-        }
+  const start = programInMemory((say) => async (line) => {
+    lines.push(line);
+    const message = JSON.parse(line) as { type: string; id: string };
+    if (message.type === 'welcome') for (const fingerprints of about) say({ type: 'about', fingerprints });
+    if (message.type === 'welcome') say({ type: 'receive' });
+    if (message.type !== 'task') return;
+    await writeSafetensors(exchange, 'result-2.safetensors', model(5));
+    for (const [name, content] of Object.entries(files)) {
+      if ('manifest' in content) await writeSafetensors(exchange, name, content);
+      else {
+        const file = await exchange.create(name);
+        await file.write(content, 0);
+        await file.close();
       }
-      say({ type: 'result', task: message.id, samples: 1, trainLoss: 1, ...fields });
-      say({ type: 'receive' });
-    };
-    const end = (): void => {
-      isOver = true;
-      wake();
-    };
-    const connection = {
-      send: (bytes: Uint8Array) => void hear(new TextDecoder().decode(bytes).trimEnd()),
-      close: end,
-      async *[Symbol.asyncIterator]() {
-        while (!isOver || waiting.length > 0) {
-          const next = waiting.shift();
-          if (next) yield next;
-          else
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-            });
-        }
-      },
-    };
-    return {
-      connected: Promise.resolve(connection),
-      ended: new Promise(() => {}),
-      onOutput: () => {},
-      lastLines: () => '',
-      end: async () => end(),
-    };
-  };
+    }
+    say({ type: 'result', task: message.id, samples: 1, trainLoss: 1, ...fields });
+    say({ type: 'receive' });
+  });
   const trainer: Trainer = processTrainer({
     label: 'the trainer "own"',
     site: 'lab',
